@@ -1,0 +1,102 @@
+//! Every way the engine can fail. Rust classifies; the front end words (one sentence and one action for each code).
+//!
+//! The code says whose fault it is: the user's input, this computer, the relay, or the peer.
+
+use serde::{Deserialize, Serialize};
+use specta::Type;
+
+/// What went wrong, as a front end words it. Exhaustive on purpose: a new code needs a new sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum ErrorCode {
+    /// The user name breaks the rules (3 to 32 of a-z, 0-9, and `. _ -` between them).
+    InvalidName,
+    /// The user name is taken on this relay.
+    NameTaken,
+    /// The display name is empty or too long.
+    InvalidDisplayName,
+    /// The relay address cannot be read.
+    InvalidAddress,
+    /// What was pasted is neither an invite link nor `name@host[:port]`.
+    InvalidLink,
+    /// The link is of a newer version than this program.
+    LinkTooNew,
+    /// The link or address is one's own.
+    OwnLink,
+    /// The relay knows no such account.
+    UnknownUser,
+    /// The account is on another relay and can be reached by invite link only.
+    OtherRelay,
+    /// The text is longer than 64 KiB.
+    TooLong,
+    /// There is nothing to send.
+    Empty,
+    /// The relay cannot be reached.
+    RelayDown,
+    /// Something answers at that address, and it is not a Waxwing relay.
+    NotARelay,
+    /// The relay's certificate is not the expected one.
+    WrongCertificate,
+    /// The relay wants a newer program.
+    UpdateNeeded,
+    /// The relay refuses for now: too many requests, or a quota is used up.
+    RelayBusy,
+    /// The relay is out of space or cannot write.
+    RelayFull,
+    /// The relay refused this device.
+    Refused,
+    /// The relay answered something it must not (ours to report, not the user's to fix).
+    RelayMisbehaved,
+    /// The relay lost entries that it had accepted.
+    RelayWentBack,
+    /// The chain of keys that the relay serves is broken, or does not contain what was pinned.
+    ChainBroken,
+    /// This computer's clock differs from the relay's by more than 10 minutes.
+    ClockWrong,
+    /// The keychain is locked.
+    KeychainLocked,
+    /// There is no keychain on this computer.
+    KeychainAbsent,
+    /// The keychain has no item for this profile any more.
+    KeychainChanged,
+    /// The keychain's item does not open this profile's database.
+    KeychainWrong,
+    /// The passphrase is wrong.
+    WrongPassphrase,
+    /// The passphrase is too short (8 characters at least).
+    WeakPassphrase,
+    /// Another Waxwing has this profile open.
+    AlreadyRunning,
+    /// The database is damaged.
+    DatabaseDamaged,
+    /// The database is of a newer program.
+    DatabaseTooNew,
+    /// No space is left on this computer's disk.
+    DiskFull,
+    /// The profile's folder cannot be read or written.
+    ProfileUnusable,
+    /// The recovery phrase words do not match.
+    WrongWords,
+    /// A word is not in the list.
+    UnknownWord,
+    /// There is no such conversation or message.
+    NotFound,
+    /// An account exists in this profile already.
+    AlreadyRegistered,
+    /// There is no account in this profile yet.
+    NotRegistered,
+    /// The engine has been stopped.
+    Stopped,
+    /// A fault of this program.
+    Internal,
+}
+
+/// An error, as it crosses to a front end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorView {
+    /// What went wrong.
+    pub code: ErrorCode,
+    /// Technical detail for a report; holds no secret and no message text.
+    pub detail: String,
+}

@@ -1,0 +1,48 @@
+//! The engine's one stream of events; the desktop and the terminal both use it.
+
+use serde::{Deserialize, Serialize};
+use specta::Type;
+
+use crate::views::{Connection, ConversationView, KeysView, MessageView, ProfileView};
+
+/// Something changed. Each carries the complete new view; a front end replaces by id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// A message is new or changed (state, place, error).
+    Message {
+        /// The message as it is now.
+        message: MessageView,
+        /// Whether it arrived from somebody else just now (for the live region and notifications).
+        arrived: bool,
+    },
+    /// A message is gone (deleted by the user).
+    MessageDeleted {
+        /// Its conversation.
+        conversation: String,
+        /// Its id.
+        id: String,
+    },
+    /// A conversation is new or changed.
+    Conversation {
+        /// The conversation as it is now.
+        conversation: ConversationView,
+    },
+    /// The own profile changed.
+    Profile {
+        /// The profile as it is now.
+        profile: ProfileView,
+    },
+    /// The own keys changed, or a rotation made progress.
+    Keys {
+        /// The keys as they are now.
+        keys: KeysView,
+    },
+    /// The connection to the relay changed.
+    Connection {
+        /// As it is now.
+        connection: Connection,
+    },
+    /// Events were missed (a slow reader); load everything again.
+    Lagged,
+}

@@ -1,0 +1,282 @@
+//! What the engine shows: complete, rendered values that a user interface or a terminal prints as they are.
+//!
+//! A view never holds a key, a ciphertext or a token. Every change is told as a whole new view (see [`crate::Event`]),
+//! so a front end replaces by id and never patches. Times are milliseconds since the Unix epoch; they are `f64` because a
+//! web view has no other number (exact up to 2^53).
+//!
+//! Not here: how anything is stored (`store`) or worded (the front end words errors and notices).
+
+use serde::{Deserialize, Serialize};
+use specta::Type;
+
+use crate::error::ErrorView;
+
+/// Milliseconds since the Unix epoch.
+pub type Millis = f64;
+
+/// The own account on this device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileView {
+    /// Account id, 32 hexadecimal digits.
+    pub account_id: String,
+    /// Device id, 32 hexadecimal digits.
+    pub device_id: String,
+    /// `name@host[:port]`.
+    pub address: String,
+    /// The name others see; may carry any Unicode.
+    pub display_name: String,
+    /// The relay's address, `host[:port]`.
+    pub relay: String,
+    /// Whether the recovery phrase was confirmed (and its words erased here).
+    pub phrase_confirmed: bool,
+    /// Where this profile's secrets are kept.
+    pub keystore: KeystoreKind,
+}
+
+/// Where a profile keeps its secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum KeystoreKind {
+    /// The operating system's keychain.
+    Keychain,
+    /// A file sealed under a passphrase (Argon2id), chosen by the user.
+    Passphrase,
+}
+
+/// One line of the conversation list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ConversationView {
+    /// Conversation id, 64 hexadecimal digits.
+    pub id: String,
+    /// Whom it is with.
+    pub kind: ConversationKind,
+    /// What to call it.
+    pub title: String,
+    /// The other person's `name@host[:port]`; none for a note to self.
+    pub address: Option<String>,
+    /// The other person's account id; decides the avatar's colour. The own id for a note to self.
+    pub account_id: String,
+    /// How the other person's keys were found.
+    pub trust: Trust,
+    /// The newest message, if there is one.
+    pub last: Option<LastLine>,
+    /// Messages received and not yet seen.
+    pub unread: u32,
+    /// Order of the newest message that has been seen; 0 if none. The first unread message has a greater order.
+    pub read_order: f64,
+    /// What was typed and not yet sent.
+    pub draft: String,
+    /// Why nothing can be sent here now, if so.
+    pub problem: Option<ErrorView>,
+    /// Sorting key of the list, newest first.
+    pub active_at: Millis,
+}
+
+/// Whom a conversation is with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum ConversationKind {
+    /// One other person.
+    Direct,
+    /// The user alone.
+    NoteToSelf,
+}
+
+/// How the other person's keys were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Trust {
+    /// By the name at the relay, on first use; nothing was compared.
+    FirstUse,
+    /// Pinned by an invite link that this person handed over.
+    Invite,
+    /// The own account.
+    Own,
+}
+
+/// The newest message of a conversation, for the list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct LastLine {
+    /// First part of the text (at most 200 characters), or empty for a notice.
+    pub text: String,
+    /// The notice, where the newest line is one.
+    pub notice: Option<Notice>,
+    /// When.
+    pub at: Millis,
+    /// Whether it is one's own.
+    pub mine: bool,
+    /// How far it got.
+    pub state: MessageState,
+}
+
+/// One line of a timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageView {
+    /// Message id, 32 hexadecimal digits, made by the sender's device.
+    pub id: String,
+    /// The conversation it belongs to.
+    pub conversation: String,
+    /// Place in the timeline; strictly growing, unique within the profile. Own messages take their final place once sent.
+    pub order: f64,
+    /// Account id of the sender.
+    pub sender: String,
+    /// Name of the sender.
+    pub sender_name: String,
+    /// Whether it is one's own.
+    pub mine: bool,
+    /// When it was sent, by the sender's clock.
+    pub at: Millis,
+    /// Whether the sender's clock differed from the relay's by more than 10 minutes.
+    pub clock_off: bool,
+    /// The text; empty for a notice.
+    pub text: String,
+    /// Set where this line is a notice and no message.
+    pub notice: Option<Notice>,
+    /// How far it got.
+    pub state: MessageState,
+    /// Why it failed, where it did.
+    pub error: Option<ErrorView>,
+}
+
+/// How far a message got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum MessageState {
+    /// Stored here, on its way to the relay.
+    Sending,
+    /// Accepted by the relay (stored and fsynced there).
+    Sent,
+    /// It will not be sent without the user: Retry, Copy, Delete.
+    Failed,
+    /// Somebody else's.
+    Received,
+}
+
+/// A quiet line in a timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Notice {
+    /// Somebody's device keys were rotated; proved by their chain.
+    KeysRotated {
+        /// Whose, as shown.
+        name: String,
+        /// The new version.
+        version: u32,
+        /// Whether they are one's own.
+        mine: bool,
+    },
+    /// The conversation was started.
+    Started {
+        /// By whom, as shown.
+        name: String,
+        /// Whether by oneself.
+        mine: bool,
+    },
+}
+
+/// A stretch of a timeline, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct MessagePage {
+    /// The messages, oldest first.
+    pub messages: Vec<MessageView>,
+    /// Whether there are older ones.
+    pub more: bool,
+}
+
+/// The own invite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct InviteView {
+    /// The link to hand over. It admits its holder to one's inbox; it is no secret from the relay.
+    pub link: String,
+    /// `name@host[:port]`, which can be told instead.
+    pub address: String,
+}
+
+/// The own keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct KeysView {
+    /// Version of the device keys in force.
+    pub version: u32,
+    /// Fingerprint of the device keys in force: groups of hexadecimal digits.
+    pub fingerprint: String,
+    /// When these device keys were made.
+    pub since: Millis,
+    /// Fingerprint of the account key.
+    pub account_fingerprint: String,
+    /// Name or id of this device.
+    pub device_id: String,
+    /// Whether a rotation has been started and has not reached the relay yet.
+    pub rotating: bool,
+    /// Why the last attempt to rotate did not get through, if so. It goes on by itself.
+    pub rotation_problem: Option<ErrorView>,
+    /// Older sealing keys still kept, because the relay may hold messages for them.
+    pub old_versions_kept: u32,
+    /// The account's chain, newest first.
+    pub history: Vec<KeyHistoryItem>,
+    /// Whether the recovery phrase was confirmed.
+    pub phrase_confirmed: bool,
+}
+
+/// One statement of the own chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyHistoryItem {
+    /// Its number in the chain, from 0.
+    pub seq: u32,
+    /// What it did.
+    pub what: KeyEvent,
+    /// The device it speaks of.
+    pub device_id: String,
+    /// Key version after it.
+    pub version: u32,
+    /// When, by the signer's clock.
+    pub at: Millis,
+    /// Fingerprint of that version's device keys.
+    pub fingerprint: String,
+}
+
+/// What a chain statement did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyEvent {
+    /// The account was made, with its first device.
+    Created,
+    /// Device keys were rotated.
+    Rotated,
+}
+
+/// How the engine stands with the relay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Connection {
+    /// Not yet, or trying again.
+    Connecting,
+    /// Subscribed; everything is up to date or on its way.
+    Online,
+    /// Out of reach; tried again at `retry_at` by itself.
+    Offline {
+        /// Why.
+        reason: ErrorView,
+        /// When it is tried next.
+        retry_at: Millis,
+    },
+}
+
+/// What is known of a relay before an account is made on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct RelayView {
+    /// Its address as it will be kept.
+    pub address: String,
+    /// Its version.
+    pub version: String,
+    /// Whether it serves this computer alone (a loopback address).
+    pub loopback: bool,
+}

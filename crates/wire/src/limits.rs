@@ -1,0 +1,32 @@
+//! Sizes and counts that both sides hold to.
+
+/// Longest text of one message, in UTF-8 bytes.
+pub const MAX_TEXT: usize = 64 * 1024;
+/// Longest display name, in UTF-8 bytes.
+pub const MAX_DISPLAY_NAME: usize = 128;
+/// Largest envelope, in bytes: 256 X-Wing wraps and a padded body of 64 KiB fit.
+pub const MAX_ENVELOPE: usize = 512 * 1024;
+/// Most wraps in one envelope.
+pub const MAX_WRAPS: usize = 256;
+/// Largest chain entry, in bytes.
+pub const MAX_CHAIN_ENTRY: usize = 8 * 1024;
+/// Most devices of one account.
+pub const MAX_DEVICES: usize = 16;
+/// Most entries of a chain.
+pub const MAX_CHAIN: usize = 100_000;
+/// Most chain entries in one answer.
+pub const MAX_CHAIN_PAGE: usize = 256;
+/// Most entries in one page of a log or inbox.
+pub const MAX_PAGE_ENTRIES: usize = 512;
+/// Most blob bytes in one page of a log or inbox; at least one entry always fits.
+pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Largest entry that a push frame carries with it, in bytes.
+pub const MAX_PUSHED_ENTRY: usize = 64 * 1024;
+/// Most logs that one subscription follows.
+pub const MAX_SUBSCRIBED_LOGS: usize = 4096;
+/// Most access keys of one account.
+pub const MAX_ACCESS_KEYS: usize = 4096;
+/// Life of an access token, in seconds.
+pub const TOKEN_SECONDS: u64 = 600;
+/// Longest life of a token request's assertion and age of a DPoP proof, in seconds of relay time.
+pub const ASSERTION_SECONDS: u64 = 60;

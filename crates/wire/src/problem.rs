@@ -1,0 +1,75 @@
+//! Errors of the HTTP API: `application/problem+json` (RFC 9457) with a stable code.
+
+use serde::{Deserialize, Serialize};
+
+/// What went wrong, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// The request cannot be read.
+    BadRequest,
+    /// The body or header is too large.
+    TooLarge,
+    /// The chain entry is not valid.
+    InvalidEntry,
+    /// The name is taken.
+    NameTaken,
+    /// The account id is taken.
+    AccountExists,
+    /// No such account.
+    UnknownAccount,
+    /// The chain entry does not follow the stored head.
+    ChainConflict,
+    /// No valid token, proof, assertion or access key.
+    Unauthorized,
+    /// No such log, or the token does not open it (both answer alike).
+    LogRefused,
+    /// The write token was replaced by a rekeying handshake: replay to head.
+    Rekeyed,
+    /// `after` is not the last handshake: replay to `head`.
+    Conflict,
+    /// The entry id was used with other bytes.
+    IdReused,
+    /// Entries before `oldest` are gone.
+    Gone,
+    /// No such inbox, or the sender is not admitted (both answer alike).
+    InboxRefused,
+    /// A quota of the log or inbox is used up.
+    QuotaExceeded,
+    /// Too many requests.
+    RateLimited,
+    /// The relay is out of space.
+    InsufficientStorage,
+    /// The relay cannot answer now.
+    Unavailable,
+    /// The client is too old.
+    UpdateNeeded,
+    /// A fault of the relay.
+    Internal,
+    /// A code that this program does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The body of every answer that is no success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// For programs.
+    pub code: ProblemCode,
+    /// HTTP status.
+    pub status: u16,
+    /// For people who read logs; holds no id, token or address.
+    pub title: String,
+    /// The log's head, with `conflict` and `rekeyed`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub head: Option<u64>,
+    /// First kept seq, with `gone`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub oldest: Option<u64>,
+    /// Seconds to wait, with `rate_limited`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retry_after: Option<u64>,
+}
+
+/// Media type of [`Problem`].
+pub const PROBLEM_JSON: &str = "application/problem+json";
