@@ -100,3 +100,95 @@ pub struct ErrorView {
     /// Technical detail for a report; holds no secret and no message text.
     pub detail: String,
 }
+
+/// Why an engine call failed. Its text is technical and holds no secret, token or message text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Error {
+    code: ErrorCode,
+    detail: String,
+}
+
+impl Error {
+    /// An error of this kind.
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// As it crosses to a front end.
+    #[must_use]
+    pub fn view(&self) -> ErrorView {
+        ErrorView { code: self.code, detail: self.detail.clone() }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Sqlite;
+        let code = match error.sqlite_error_code() {
+            Some(Sqlite::DiskFull) => ErrorCode::DiskFull,
+            Some(Sqlite::DatabaseCorrupt | Sqlite::NotADatabase) => ErrorCode::DatabaseDamaged,
+            Some(Sqlite::CannotOpen | Sqlite::ReadOnly | Sqlite::PermissionDenied | Sqlite::SystemIoFailure) => {
+                ErrorCode::ProfileUnusable
+            }
+            _ => ErrorCode::Internal,
+        };
+        // The message names statements and columns at most, never bound values.
+        Self::new(code, format!("database: {error}"))
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        let code = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
+            _ => ErrorCode::ProfileUnusable,
+        };
+        Self::new(code, format!("profile folder: {error}"))
+    }
+}
+
+impl From<waxwing_wire::ChainError> for Error {
+    fn from(error: waxwing_wire::ChainError) -> Self {
+        Self::new(ErrorCode::ChainBroken, error.to_string())
+    }
+}
+
+impl From<waxwing_protocol::KeyError> for Error {
+    fn from(error: waxwing_protocol::KeyError) -> Self {
+        Self::new(ErrorCode::KeychainWrong, error.to_string())
+    }
+}
+
+impl From<crate::relay::ApiError> for Error {
+    fn from(error: crate::relay::ApiError) -> Self {
+        use crate::relay::ApiError;
+        use waxwing_wire::problem::ProblemCode;
+
+        let code = match &error {
+            ApiError::Unreachable(_) => ErrorCode::RelayDown,
+            ApiError::Certificate => ErrorCode::WrongCertificate,
+            ApiError::NotARelay(_) => ErrorCode::NotARelay,
+            ApiError::Version(_) => ErrorCode::UpdateNeeded,
+            ApiError::Malformed(_) => ErrorCode::RelayMisbehaved,
+            ApiError::Problem(problem) => match problem.code {
+                ProblemCode::NameTaken => ErrorCode::NameTaken,
+                ProblemCode::UnknownAccount => ErrorCode::UnknownUser,
+                ProblemCode::RateLimited | ProblemCode::QuotaExceeded => ErrorCode::RelayBusy,
+                ProblemCode::InsufficientStorage => ErrorCode::RelayFull,
+                ProblemCode::Unavailable => ErrorCode::RelayDown,
+                ProblemCode::UpdateNeeded => ErrorCode::UpdateNeeded,
+                ProblemCode::TooLarge => ErrorCode::TooLong,
+                ProblemCode::Unauthorized | ProblemCode::LogRefused | ProblemCode::InboxRefused => ErrorCode::Refused,
+                _ => ErrorCode::RelayMisbehaved,
+            },
+        };
+        Self::new(code, error.to_string())
+    }
+}

@@ -1,1 +1,29 @@
-//! Stub.
+//! The Waxwing engine, headless: keystore, store, relay API, outbox, sync, events. Everything the app can do is a method
+//! of [`Client`]; a desktop shell and a terminal are equal front ends to it.
+//!
+//! Not here: the cryptography (`waxwing-protocol`), words for people (the front ends).
+
+mod engine;
+mod error;
+mod event;
+mod keystore;
+mod profile;
+mod random;
+mod relay;
+mod store;
+pub mod views;
+
+pub use engine::{Client, Registration, check_relay};
+pub use error::{Error, ErrorCode, ErrorView};
+pub use event::Event;
+pub use profile::{Profile, ProfileState, profile_id};
+pub use views::{
+    Connection, ConversationKind, ConversationView, InviteView, KeyEvent, KeyHistoryItem, KeysView, KeystoreKind,
+    LastLine, MessagePage, MessageState, MessageView, Notice, ProfileView, RelayView, Trust,
+};
+
+/// A fresh message id (32 hexadecimal digits), for front ends that make none themselves.
+#[must_use]
+pub fn new_message_id() -> String {
+    waxwing_wire::MessageId::from_bytes(random::bytes()).to_string()
+}

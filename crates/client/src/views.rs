@@ -259,7 +259,10 @@ pub enum Connection {
     /// Not yet, or trying again.
     Connecting,
     /// Subscribed; everything is up to date or on its way.
-    Online,
+    Online {
+        /// What is worth knowing although all works (this computer's clock is wrong).
+        notice: Option<ErrorView>,
+    },
     /// Out of reach; tried again at `retry_at` by itself.
     Offline {
         /// Why.

@@ -1,1 +1,42 @@
-//! Stub.
+//! The cryptography of Waxwing, sans I/O: time and randomness are arguments.
+//!
+//! One spec word = one file = one type; docs/protocol.md is the specification, docs/crypto.md names the primitives.
+//! Not here: networks, disks, clocks, keychains (`waxwing-client`); what a relay checks (`waxwing-wire`); MLS.
+
+#![forbid(unsafe_code)]
+
+mod access_key;
+mod account_key;
+mod channel_secret;
+pub mod content;
+mod conversation;
+pub mod device_keys;
+mod device_seeds;
+pub mod envelope;
+mod fingerprint;
+mod invite;
+mod kdf;
+mod recovery_key;
+mod recovery_phrase;
+mod sealing_keys;
+mod secret;
+pub mod statement;
+mod tag_key;
+
+pub use access_key::AccessKey;
+pub use account_key::AccountKey;
+pub use channel_secret::ChannelSecret;
+pub use content::{Content, ContentError, Introduction};
+pub use conversation::conversation_id;
+pub use device_keys::{DeviceKeys, KeyError};
+pub use device_seeds::DeviceSeeds;
+pub use envelope::{
+    Claimed, Header, Message, MessageSender, OpenContext, OpenError, Opened, Recipient, SealError, SealRequest, Sender,
+    Suite,
+};
+pub use fingerprint::fingerprint_text;
+pub use invite::{Invite, InviteError};
+pub use recovery_key::RecoveryKey;
+pub use recovery_phrase::{PhraseError, RecoveryPhrase};
+pub use sealing_keys::SealingKeys;
+pub use tag_key::TagKey;

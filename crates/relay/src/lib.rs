@@ -1,1 +1,56 @@
-//! Stub.
+//! The Waxwing relay: stores ciphertext, chains and inboxes, and holds no key that opens any of it.
+//!
+//! # The API
+//!
+//! One file per command in [`mod@command`]: parse, apply, reply. Bodies that carry envelopes are binary
+//! ([`waxwing_wire::frame`]), the rest is JSON ([`waxwing_wire::api`]); whatever is no success is a
+//! [`waxwing_wire::problem::Problem`]. Every answer names the API version (`waxwing-api`) and forbids caching.
+//!
+//! | request | who | body → answer |
+//! |---|---|---|
+//! | `GET /healthz` | anyone | → 200 `ok` |
+//! | `GET /i` | anyone | → the static page behind invite links |
+//! | `GET /v1/relay` | anyone | → [`RelayInfo`](waxwing_wire::api::RelayInfo) |
+//! | `GET /.well-known/jwks.json` | anyone | → the token keys (RFC 7517) |
+//! | `POST /v1/accounts` | anyone, limited | [`SubmitEntry`](waxwing_wire::api::SubmitEntry) → 201 [`EntryAccepted`](waxwing_wire::api::EntryAccepted); `invalid_entry`, `name_taken`, `account_exists` |
+//! | `GET /v1/accounts/{name\|id}/chain?from=n` | anyone, limited | → [`ChainPage`](waxwing_wire::api::ChainPage); `unknown_account` |
+//! | `POST /v1/accounts/{id}/chain` | a device of the account | `SubmitEntry` → 201 `EntryAccepted`; `chain_conflict`, `invalid_entry` |
+//! | `POST /oauth/token` | a device, by assertion and DPoP | form → [`TokenResponse`](waxwing_wire::api::TokenResponse); `unauthorized` |
+//! | `PUT`, `DELETE /v1/access-keys` | a device of the account | [`AccessKeys`](waxwing_wire::api::AccessKeys) → 204; `quota_exceeded` |
+//! | `POST /v1/logs` | any device | [`CreateLog`](waxwing_wire::frame::CreateLog) → 201; `log_refused` |
+//! | `POST /v1/logs/{id}/entries` | write token | [`Append`](waxwing_wire::frame::Append) → 201 [`Stored`](waxwing_wire::api::Stored); `id_reused`, `rekeyed`, `conflict`, `quota_exceeded`, `log_refused` |
+//! | `GET /v1/logs/{id}/entries?after=n` | read token | → [`LogPage`](waxwing_wire::frame::LogPage); `gone`, `log_refused` |
+//! | `POST /v1/inboxes/{device}` | access key, or any device | [`InboxSend`](waxwing_wire::frame::InboxSend) → 201 `Stored`; `inbox_refused`, `id_reused`, `quota_exceeded` |
+//! | `GET /v1/inboxes/{device}?after=n` | that device | → [`InboxPage`](waxwing_wire::frame::InboxPage) |
+//! | `POST /v1/inboxes/{device}/ack` | that device | [`Ack`](waxwing_wire::api::Ack) → 204 |
+//! | `GET /v1/subscribe` | anyone; a device for its inbox | WebSocket: [`Subscribe`](waxwing_wire::api::Subscribe) in, [`Push`](waxwing_wire::frame::Push) out |
+//!
+//! Devices authenticate with `Authorization: DPoP TOKEN` and `DPoP: PROOF` (RFC 9449), logs with
+//! `Authorization: Bearer` and the base64url of their token, inbox senders with `waxwing-access-key`.
+//!
+//! # The parts
+//!
+//! [`storage`] is a trait with the embedded SQLite behind it: a 201 is sent after an fsynced commit, never before.
+//! [`hub`] wakes subscribers and is never load-bearing. [`serve`] owns sockets, timeouts and the graceful stop.
+//! Not here: anything that could decrypt (`cargo tree -p waxwing-relay` shows it).
+
+pub mod auth;
+pub mod command;
+pub mod config;
+pub mod error;
+pub mod hub;
+mod keys;
+pub mod limits;
+mod private_file;
+mod relay;
+mod replay;
+mod request;
+mod router;
+mod serve;
+mod state;
+pub mod storage;
+mod tls;
+
+pub use config::{Config, Limits, Quotas, Rate, Timeouts, Tls};
+pub use relay::{Relay, StartError, start};
+pub use storage::{StorageStats, sqlite_version};

@@ -30,6 +30,12 @@ impl Writer {
         Self::default()
     }
 
+    /// An empty writer with room for `capacity` bytes: secrets are then written in one place and leave no copies behind.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
     /// Raw bytes, without a length.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);

@@ -1,0 +1,156 @@
+//! The command line. Each command's own arguments are in its file under `command`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command;
+
+const AFTER: &str = "\
+WHO is name@host[:port], a conversation's id, or `me` for the note to self.
+
+Exit codes: 0 done; 1 not done, with the reason on standard error; 2 a command line that cannot be read.
+
+WAXWING_LOG=debug writes a log to standard error; it holds no keys and no message text.";
+
+/// Waxwing on a terminal: end-to-end encrypted messages.
+#[derive(Debug, Parser)]
+#[command(name = "waxwing-cli", version, after_help = AFTER)]
+pub(crate) struct Arguments {
+    /// What every command takes.
+    #[command(flatten)]
+    pub(crate) options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The profile's folder [default: waxwing/cli in the user's data folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) profile: Option<PathBuf>,
+    /// Print JSON: one object on each line; errors too, on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Keep this profile's secrets under the passphrase in FILE's first line, and not in the keychain
+    ///
+    /// Decided by `register` for good; every later command of such a profile needs it. Nobody but its owner may be able to
+    /// read the file (chmod 600).
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an account on a relay, and its keys on this computer
+    Register(command::register::Arguments),
+    /// Show the recovery phrase, or confirm that it is written down
+    Phrase(command::phrase::Arguments),
+    /// Show the own account
+    Whoami,
+    /// Print the own invite link
+    Invite,
+    /// Start a conversation, from an invite link or an address
+    Add(command::add::Arguments),
+    /// List the conversations
+    List,
+    /// Send a message
+    Send(command::send::Arguments),
+    /// Fetch what is waiting, and print the history
+    Read(command::read::Arguments),
+    /// Print messages as they arrive, beginning with those that no `read` or `listen` has shown yet
+    Listen(command::listen::Arguments),
+    /// Rotate this device's keys now
+    Rotate,
+    /// Fetch what is waiting and send what is waiting
+    Sync,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once("waxwing-cli").chain(words.iter().copied()))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_stand_anywhere() {
+        for words in [
+            ["--profile", "p", "--json", "--passphrase-file", "f", "whoami"],
+            ["whoami", "--json", "--passphrase-file", "f", "--profile", "p"],
+        ] {
+            let options = parse(&words).unwrap().options;
+            assert!(options.json);
+            assert_eq!(options.profile, Some("p".into()));
+            assert_eq!(options.passphrase_file, Some("f".into()));
+        }
+    }
+
+    #[test]
+    fn send() {
+        let Command::Send(send) = parse(&["send", "--no-wait", "bob@host:1", "two", "words"]).unwrap().command else {
+            panic!("not a send");
+        };
+        assert_eq!(
+            (send.who.as_str(), send.text, send.no_wait),
+            ("bob@host:1", vec!["two".into(), "words".into()], true)
+        );
+        let Command::Send(send) = parse(&["send", "me", "-", "--timeout", "5"]).unwrap().command else {
+            panic!("not a send");
+        };
+        assert_eq!((send.text, send.timeout, send.no_wait), (vec!["-".into()], 5, false));
+        let Command::Send(send) = parse(&["send", "me", "--", "--no-wait"]).unwrap().command else {
+            panic!("not a send");
+        };
+        assert_eq!((send.text, send.timeout, send.no_wait), (vec!["--no-wait".into()], 30, false));
+    }
+
+    #[test]
+    fn the_others() {
+        let Command::Register(register) = parse(&["register", "bob", "--relay", "h:1#00"]).unwrap().command else {
+            panic!("not a register");
+        };
+        assert_eq!((register.name.as_str(), register.relay.as_str(), register.show_phrase), ("bob", "h:1#00", false));
+        let Command::Read(read) = parse(&["read", "bob@h", "--limit", "7", "--offline"]).unwrap().command else {
+            panic!("not a read");
+        };
+        assert_eq!((read.who.as_deref(), read.limit, read.offline), (Some("bob@h"), Some(7), true));
+        let Command::Listen(listen) = parse(&["listen", "--for", "60"]).unwrap().command else {
+            panic!("not a listen");
+        };
+        assert_eq!(listen.seconds, Some(60));
+        assert!(matches!(parse(&["add", "-"]).unwrap().command, Command::Add(add) if add.link_or_address == "-"));
+        assert!(matches!(parse(&["phrase", "--confirm"]).unwrap().command, Command::Phrase(phrase) if phrase.confirm));
+    }
+
+    #[test]
+    fn refused() {
+        for words in [
+            &[][..],
+            &["sing"],
+            &["register", "bob"],
+            &["register", "--relay", "h:1"],
+            &["register", "bob", "--relay", "h:1", "--passphrase", "on the command line"],
+            &["send", "bob@h"],
+            &["send", "--no-wait", "--timeout", "5", "bob@h", "hello"],
+            &["read", "--limit", "0"],
+            &["read", "--limit", "-1"],
+            &["listen", "--for", "ever"],
+            &["whoami", "extra"],
+        ] {
+            assert_eq!(parse(words).unwrap_err().exit_code(), 2, "{words:?}");
+        }
+        assert_eq!(parse(&["--version"]).unwrap_err().exit_code(), 0);
+    }
+}

@@ -1,0 +1,49 @@
+//! The commands, one file each.
+
+pub(crate) mod add;
+pub(crate) mod invite;
+pub(crate) mod list;
+pub(crate) mod listen;
+pub(crate) mod phrase;
+pub(crate) mod read;
+pub(crate) mod register;
+pub(crate) mod rotate;
+pub(crate) mod send;
+pub(crate) mod sync;
+pub(crate) mod whoami;
+
+use waxwing_client::Client;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session;
+
+/// Does what the command line asks for.
+pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
+    let Arguments { options, command } = arguments;
+    if let Command::Register(arguments) = command {
+        return register::run(arguments, &options, output).await;
+    }
+    let client = session::start(&options).await?;
+    let result = with_account(command, &client, output).await;
+    client.stop().await;
+    result
+}
+
+async fn with_account(command: Command, client: &Client, output: &mut Output) -> Result<(), Failure> {
+    match command {
+        // Makes the account that all others need.
+        Command::Register(_) => Ok(()),
+        Command::Phrase(arguments) => phrase::run(&arguments, client, output).await,
+        Command::Whoami => whoami::run(client, output).await,
+        Command::Invite => invite::run(client, output).await,
+        Command::Add(arguments) => add::run(&arguments, client, output).await,
+        Command::List => list::run(client, output).await,
+        Command::Send(arguments) => send::run(&arguments, client, output).await,
+        Command::Read(arguments) => read::run(&arguments, client, output).await,
+        Command::Listen(arguments) => listen::run(&arguments, client, output).await,
+        Command::Rotate => rotate::run(client, output).await,
+        Command::Sync => sync::run(client, output).await,
+    }
+}

@@ -1,0 +1,18 @@
+//! `invite`: the own invite link.
+
+use waxwing_client::Client;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::terminal::line;
+
+/// Prints the link, alone on its line, so that it can be piped on.
+pub(crate) async fn run(client: &Client, output: &mut Output) -> Result<(), Failure> {
+    let invite = client.invite().await?;
+    output.view(&invite, |invite| line(&invite.link))?;
+    output.aside(&format!(
+        "Hand this link over privately: whoever has it can write to you. People on your relay also find you as {}.",
+        line(&invite.address)
+    ));
+    Ok(())
+}

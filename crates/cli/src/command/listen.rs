@@ -1,0 +1,103 @@
+//! `listen`: messages as they arrive.
+//!
+//! It prints what has arrived and was never shown, and remembers that it has shown it: what another command happened to
+//! receive meanwhile is not passed over. Events only say when to look.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::sync::broadcast::error::RecvError;
+use waxwing_client::{Client, Connection, ConversationView, Event};
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::{history, lines};
+
+/// The command's arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Stop after so many seconds [default: at Ctrl-C or SIGTERM]
+    #[arg(long = "for", value_name = "SECONDS")]
+    pub(crate) seconds: Option<u64>,
+}
+
+/// Prints until it is told to stop.
+pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
+    let mut end = pin!(told_to_stop()?);
+    let mut time_is_up = pin!(time(arguments.seconds));
+    let mut events = client.events();
+    tell(&client.connection(), output);
+    show_all(client, output).await?;
+    loop {
+        let event = tokio::select! {
+            () = &mut end => return Ok(()),
+            () = &mut time_is_up => return Ok(()),
+            event = events.recv() => event,
+        };
+        match event {
+            Ok(Event::Message { message, .. }) if history::is_news(&message) => {
+                show(client, &client.conversation(&message.conversation).await?, output).await?;
+            }
+            Ok(Event::Connection { connection }) => tell(&connection, output),
+            Ok(Event::Lagged) | Err(RecvError::Lagged(_)) => show_all(client, output).await?,
+            Err(RecvError::Closed) => return Ok(()),
+            Ok(_) => {}
+        }
+    }
+}
+
+fn tell(connection: &Connection, output: &Output) {
+    if let Some(line) = lines::connection(connection) {
+        output.aside(&line);
+    }
+}
+
+async fn show_all(client: &Client, output: &mut Output) -> Result<(), Failure> {
+    // The list has the newest conversation first.
+    for conversation in client.conversations().await?.iter().rev() {
+        show(client, conversation, output).await?;
+    }
+    Ok(())
+}
+
+/// Prints what was not shown yet, then remembers that it was.
+async fn show(client: &Client, conversation: &ConversationView, output: &mut Output) -> Result<(), Failure> {
+    let unseen = history::unseen(client, conversation).await?;
+    for message in &unseen {
+        output.view(message, |message| lines::message(conversation, message))?;
+    }
+    history::mark_seen(client, conversation, &unseen).await
+}
+
+async fn time(seconds: Option<u64>) {
+    match seconds {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends at Ctrl-C, or when a service manager asks (SIGTERM).
+#[cfg(unix)]
+fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    Ok(async {
+        // Without a handler Ctrl-C ends the process by itself.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

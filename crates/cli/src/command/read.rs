@@ -1,0 +1,71 @@
+//! `read`: the history.
+
+use std::time::Duration;
+
+use clap::Args;
+use waxwing_client::Client;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::{history, lines, who};
+
+/// Longest wait for the relay before the history is printed as it is.
+const PATIENCE_SECONDS: u64 = 60;
+
+/// The command's arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// name@host[:port], a conversation's id, or `me` [default: all conversations]
+    #[arg(value_name = "WHO")]
+    pub(crate) who: Option<String>,
+    /// Print the newest N lines only
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Print what is on this computer, without asking the relay first
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// Fetches what is waiting, then prints the history, oldest first. With the relay out of reach what is here is printed all
+/// the same, and the failure told after it.
+pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
+    let synced = if arguments.offline { Ok(()) } else { sync(client).await };
+    let printed = print(arguments, client, output).await;
+    // Somebody whose first message could not be fetched is not known here yet: then that is why.
+    match (synced, printed) {
+        (Err(synced), Err(Failure::NoConversation(_))) => Err(synced),
+        (synced, printed) => printed.and(synced),
+    }
+}
+
+async fn sync(client: &Client) -> Result<(), Failure> {
+    match tokio::time::timeout(Duration::from_secs(PATIENCE_SECONDS), client.sync()).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Failure::StillSyncing { seconds: PATIENCE_SECONDS }),
+    }
+}
+
+async fn print(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
+    let conversations = match &arguments.who {
+        Some(who) => vec![who::find(client, who).await?],
+        None => client.conversations().await?,
+    };
+    let mut messages = Vec::new();
+    for conversation in &conversations {
+        messages.extend(history::newest(client, &conversation.id, arguments.limit).await?);
+    }
+    let mut messages = history::in_order(messages);
+    let surplus = arguments.limit.map_or(0, |limit| messages.len().saturating_sub(limit as usize));
+    messages.drain(..surplus);
+
+    for message in &messages {
+        let conversation = conversations.iter().find(|conversation| conversation.id == message.conversation);
+        output
+            .view(message, |message| conversation.map_or_else(String::new, |found| lines::message(found, message)))?;
+    }
+    for conversation in &conversations {
+        let own = messages.iter().filter(|message| message.conversation == conversation.id);
+        history::mark_seen(client, conversation, own).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Every way a command can fail, and how it is told. The words are in `wording`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use waxwing_client::{ErrorCode, ErrorView};
+
+use crate::passphrase_file::PassphraseFileError;
+use crate::{output, terminal, wording};
+
+/// Why a command failed. The engine's errors, and the few that only a terminal knows.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] waxwing_client::Error),
+    /// The message will not be sent without the user.
+    #[error("the message failed: {}", .0.detail)]
+    NotSent(ErrorView),
+    /// The relay has not accepted the message in time; it is in the outbox.
+    #[error("not accepted by the relay within {seconds} s")]
+    StillSending {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The relay has not accepted the rotation in time; it goes on.
+    #[error("not accepted by the relay in time{}", .0.as_ref().map(|why| format!(": {}", why.detail)).unwrap_or_default())]
+    StillRotating(Option<ErrorView>),
+    /// The relay did not answer in time while fetching.
+    #[error("not in step with the relay within {seconds} s")]
+    StillSyncing {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// There is no conversation with this person.
+    #[error("no conversation with {0}")]
+    NoConversation(String),
+    /// Nobody has registered here.
+    #[error("no account in {0}")]
+    NotRegistered(PathBuf),
+    /// The phrase was confirmed earlier.
+    #[error("the recovery phrase was confirmed, and its words were erased")]
+    PhraseErased,
+    /// The profile is sealed under a passphrase, and none was given.
+    #[error("no passphrase file was given")]
+    PassphraseNeeded,
+    /// The passphrase file cannot be used.
+    #[error(transparent)]
+    PassphraseFile(#[from] PassphraseFileError),
+    /// There is no data folder to put the profile in.
+    #[error("this user has no data folder")]
+    NoDataFolder,
+    /// Standard input cannot be read.
+    #[error("standard input: {0}")]
+    Input(io::Error),
+    /// Standard output cannot be written.
+    #[error("standard output: {0}")]
+    Output(io::Error),
+    /// The runtime or a signal handler could not be set up.
+    #[error("runtime: {0}")]
+    Runtime(io::Error),
+}
+
+impl Failure {
+    /// As the engine would hand it over.
+    pub(crate) fn view(&self) -> ErrorView {
+        let code = match self {
+            Self::Engine(error) => return error.view(),
+            Self::NotSent(view) | Self::StillRotating(Some(view)) => return view.clone(),
+            Self::StillSending { .. } | Self::StillRotating(None) | Self::StillSyncing { .. } => ErrorCode::RelayDown,
+            Self::NoConversation(_) | Self::PhraseErased => ErrorCode::NotFound,
+            Self::NotRegistered(_) => ErrorCode::NotRegistered,
+            Self::PassphraseNeeded | Self::PassphraseFile(_) => ErrorCode::WrongPassphrase,
+            Self::NoDataFolder => ErrorCode::ProfileUnusable,
+            Self::Input(_) => ErrorCode::Empty,
+            Self::Output(error) if error.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
+            Self::Output(_) | Self::Runtime(_) => ErrorCode::Internal,
+        };
+        ErrorView { code, detail: self.to_string() }
+    }
+
+    /// Whoever was reading has gone; there is nobody to tell.
+    fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Tells a failure, and gives the exit code.
+pub(crate) fn report(failure: &Failure, json: bool, stderr: &mut dyn Write) -> ExitCode {
+    if failure.is_broken_pipe() {
+        return ExitCode::SUCCESS;
+    }
+    let text = if json { output::json_line(&failure.view()) } else { Ok(sentences(failure)) };
+    // With standard error gone too, the exit code has to do.
+    if let Ok(text) = text {
+        let _ = writeln!(stderr, "{text}");
+    }
+    ExitCode::FAILURE
+}
+
+/// `error[code]: sentence`, the action, and the technical detail, each on a line.
+fn sentences(failure: &Failure) -> String {
+    let ErrorView { code, detail } = failure.view();
+    let words = wording::failure(failure);
+    let mut text = format!("error[{}]: {}\n  {}", wording::code(code), words.sentence, words.action);
+    if !detail.is_empty() {
+        text.push_str("\n  Detail: ");
+        text.push_str(&detail);
+    }
+    // Paths, and what a relay has answered, are not this program's own words.
+    text.lines().map(terminal::line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(failure: &Failure, json: bool) -> (ExitCode, String) {
+        let mut stderr = Vec::new();
+        let code = report(failure, json, &mut stderr);
+        (code, String::from_utf8(stderr).unwrap())
+    }
+
+    #[test]
+    fn words_for_people() {
+        let (_, text) = told(&Failure::NoConversation("bob@\u{1b}[2Jhost".to_owned()), false);
+        assert!(text.starts_with("error[notFound]: There is no conversation with bob@␛[2Jhost.\n  "), "{text}");
+        assert!(text.contains("waxwing-cli add"), "{text}");
+        assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_view_for_programs() {
+        let (_, text) = told(&Failure::StillSending { seconds: 30 }, true);
+        let view: ErrorView = serde_json::from_str(&text).unwrap();
+        assert_eq!(view.code, ErrorCode::RelayDown);
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_broken_pipe_is_quiet() {
+        let (code, text) = told(&Failure::Output(io::ErrorKind::BrokenPipe.into()), false);
+        assert_eq!((code, text.as_str()), (ExitCode::SUCCESS, ""));
+        let (code, text) = told(&Failure::Output(io::ErrorKind::StorageFull.into()), false);
+        assert_eq!(code, ExitCode::FAILURE);
+        assert!(text.starts_with("error[diskFull]"), "{text}");
+    }
+}

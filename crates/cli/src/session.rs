@@ -1,0 +1,39 @@
+//! Opens the profile that the options name.
+
+use std::path::PathBuf;
+
+use waxwing_client::{Client, Profile, ProfileState};
+use zeroize::Zeroizing;
+
+use crate::arguments::Options;
+use crate::failure::Failure;
+use crate::passphrase_file;
+
+/// The profile's folder.
+pub(crate) fn folder(options: &Options) -> Result<PathBuf, Failure> {
+    if let Some(dir) = &options.profile {
+        return Ok(dir.clone());
+    }
+    let folders = directories::BaseDirs::new().ok_or(Failure::NoDataFolder)?;
+    Ok(folders.data_local_dir().join("waxwing").join("cli"))
+}
+
+/// The passphrase, where a file was named.
+pub(crate) fn passphrase(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
+    Ok(options.passphrase_file.as_deref().map(passphrase_file::read).transpose()?)
+}
+
+/// Starts the engine on a profile that has an account. Nothing is made where there is none.
+pub(crate) async fn start(options: &Options) -> Result<Client, Failure> {
+    let dir = folder(options)?;
+    if matches!(dir.try_exists(), Ok(false)) {
+        return Err(Failure::NotRegistered(dir));
+    }
+    let profile = Profile::open(&dir)?;
+    let passphrase = match profile.state() {
+        ProfileState::Fresh => return Err(Failure::NotRegistered(dir)),
+        ProfileState::Keychain => None,
+        ProfileState::Passphrase => Some(passphrase(options)?.ok_or(Failure::PassphraseNeeded)?),
+    };
+    Ok(Client::start(&profile, passphrase).await?)
+}

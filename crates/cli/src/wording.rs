@@ -1,0 +1,295 @@
+//! The words for every error. Rust classifies, this file words; a new code does not compile until it has its sentences.
+//!
+//! `sentence` says the cause and what follows from it, `action` the one thing to do.
+
+use std::borrow::Cow;
+
+use waxwing_client::ErrorCode;
+
+use crate::failure::Failure;
+use crate::passphrase_file::PassphraseFileError;
+
+/// One sentence or two, and one action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words<S> {
+    /// The cause, and what follows from it.
+    pub(crate) sentence: S,
+    /// What to do.
+    pub(crate) action: S,
+}
+
+/// The code as JSON views spell it.
+pub(crate) fn code(code: ErrorCode) -> String {
+    match serde_json::to_value(code) {
+        Ok(serde_json::Value::String(text)) => text,
+        // A code is a plain enum; it is always a string.
+        _ => format!("{code:?}"),
+    }
+}
+
+/// What a command that failed says.
+pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
+    match failure {
+        Failure::StillSending { seconds } => owned(
+            format!(
+                "The relay has not accepted the message within {seconds} s. It is stored here and will be sent later."
+            ),
+            "Run `waxwing-cli sync` when the relay can be reached; do not send it again.",
+        ),
+        Failure::StillRotating(_) => plain(Words {
+            sentence: "The relay has not accepted the new keys yet. The rotation is stored here and will be completed later.",
+            action: "Run `waxwing-cli sync` when the relay can be reached.",
+        }),
+        Failure::StillSyncing { seconds } => owned(
+            format!("The relay has not handed over everything within {seconds} s. There may be newer messages."),
+            "Check the network, then try again.",
+        ),
+        Failure::NoConversation(who) => owned(
+            format!("There is no conversation with {who}."),
+            "Start one with `waxwing-cli add`, or look at `waxwing-cli list`.",
+        ),
+        Failure::PhraseErased => plain(Words {
+            sentence: "The recovery phrase was confirmed, and its words were erased from this computer.",
+            action: "Look at the copy that was written down.",
+        }),
+        Failure::PassphraseNeeded => plain(Words {
+            sentence: "This profile's keys are sealed under a passphrase.",
+            action: "Name the file that holds it with --passphrase-file.",
+        }),
+        Failure::PassphraseFile(error) => passphrase_file(error),
+        Failure::NoDataFolder => plain(Words {
+            sentence: "This user has no folder for data, so there is no place for a profile.",
+            action: "Name one with --profile.",
+        }),
+        Failure::Input(_) => plain(Words {
+            sentence: "Standard input could not be read as text. Nothing was done.",
+            action: "Give it as UTF-8.",
+        }),
+        Failure::Output(_) => plain(Words {
+            sentence: "The result could not be written to standard output.",
+            action: "Check where the output goes, then try again.",
+        }),
+        Failure::Engine(_) | Failure::NotSent(_) | Failure::NotRegistered(_) | Failure::Runtime(_) => {
+            plain(words(failure.view().code))
+        }
+    }
+}
+
+fn passphrase_file(error: &PassphraseFileError) -> Words<Cow<'static, str>> {
+    match error {
+        PassphraseFileError::Unreadable { file, .. } => owned(
+            format!("The passphrase file {} cannot be read.", file.display()),
+            "Check that it exists and is yours.",
+        ),
+        PassphraseFileError::OpenToOthers { file, .. } => owned(
+            format!("Other users of this computer may read or change the passphrase file {}.", file.display()),
+            "Take that away with chmod 600, and choose a new passphrase if somebody may have read it.",
+        ),
+        PassphraseFileError::Empty(file) => owned(
+            format!("The first line of the passphrase file {} is empty.", file.display()),
+            "Write the passphrase into its first line.",
+        ),
+        PassphraseFileError::NotText(file) => owned(
+            format!("The first line of the passphrase file {} is too long, or no UTF-8 text.", file.display()),
+            "Write the passphrase, and nothing else, into its first line.",
+        ),
+    }
+}
+
+fn plain(words: Words<&'static str>) -> Words<Cow<'static, str>> {
+    Words { sentence: Cow::Borrowed(words.sentence), action: Cow::Borrowed(words.action) }
+}
+
+fn owned(sentence: String, action: &'static str) -> Words<Cow<'static, str>> {
+    Words { sentence: Cow::Owned(sentence), action: Cow::Borrowed(action) }
+}
+
+/// The words for a code.
+pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
+    let (sentence, action) = match code {
+        ErrorCode::InvalidName => (
+            "This name cannot be used: a name has 3 to 32 characters, a to z, 0 to 9, and single . _ - between them.",
+            "Choose another name.",
+        ),
+        ErrorCode::NameTaken => ("Somebody on this relay already has this name.", "Choose another name."),
+        ErrorCode::InvalidDisplayName => {
+            ("The display name is empty, too long, or holds control characters.", "Choose another with --display-name.")
+        }
+        ErrorCode::InvalidAddress => (
+            "This is not a relay's address; one looks like relay.example.org or 127.0.0.1:4000.",
+            "Check it for typing mistakes.",
+        ),
+        ErrorCode::InvalidLink => (
+            "This is neither an invite link nor an address like ada@relay.example.org.",
+            "Copy the whole link again, or ask for a new one.",
+        ),
+        ErrorCode::LinkTooNew => {
+            ("This invite link was made by a newer Waxwing than this one.", "Update Waxwing, then add the link again.")
+        }
+        ErrorCode::OwnLink => {
+            ("This link or address is your own; others use it to reach you.", "To write to yourself, send to `me`.")
+        }
+        ErrorCode::UnknownUser => {
+            ("Your relay knows nobody by this name.", "Check the spelling, or ask for an invite link.")
+        }
+        ErrorCode::OtherRelay => (
+            "This person is on another relay; people there can be added by invite link only.",
+            "Ask for their invite link and add that.",
+        ),
+        ErrorCode::TooLong => {
+            ("A message holds at most 64 KiB of text. Nothing was sent.", "Shorten it, or send it in parts.")
+        }
+        ErrorCode::Empty => ("The message is empty. Nothing was sent.", "Write something first."),
+        ErrorCode::RelayDown => (
+            "The relay does not answer. What was written before is kept here and will be sent later.",
+            "Check the network and the relay, then try again.",
+        ),
+        ErrorCode::NotARelay => (
+            "Something answers at this address, and it is not a Waxwing relay.",
+            "Check the address with whoever runs the relay.",
+        ),
+        ErrorCode::WrongCertificate => (
+            "The relay's certificate is not the expected one. Somebody may be standing between; nothing is sent.",
+            "Try another network, or ask whoever runs the relay.",
+        ),
+        ErrorCode::UpdateNeeded => {
+            ("The relay wants a newer Waxwing. What is here can be read, and what is written waits.", "Update Waxwing.")
+        }
+        ErrorCode::RelayBusy => {
+            ("The relay asks for patience: too many requests, or a quota is used up.", "Wait a little, then try again.")
+        }
+        ErrorCode::RelayFull => {
+            ("The relay has no room to store more. What is written waits here.", "Tell whoever runs the relay.")
+        }
+        ErrorCode::Refused => {
+            ("The relay does not accept this device's keys, so nothing goes through it.", "Ask whoever runs the relay.")
+        }
+        ErrorCode::RelayMisbehaved => (
+            "The relay answered something it must not. It was ignored; nothing of yours is lost.",
+            "Report it together with the detail.",
+        ),
+        ErrorCode::RelayWentBack => (
+            "The relay no longer has messages that it had accepted. Sending is stopped there; the history here is safe.",
+            "Ask whoever runs the relay whether it was restored from a backup.",
+        ),
+        ErrorCode::ChainBroken => (
+            "The relay shows keys for this person that do not follow from those known here. Sending to them is stopped.",
+            "Ask the person for a fresh invite link, in person if you can.",
+        ),
+        ErrorCode::ClockWrong => {
+            ("This computer's clock differs from the relay's by more than 10 minutes.", "Set the date and time.")
+        }
+        ErrorCode::KeychainLocked => (
+            "The keychain that holds this profile's keys is locked.",
+            "Unlock it (it may be asking in a window), then try again.",
+        ),
+        ErrorCode::KeychainAbsent => (
+            "No keychain answers, and this profile's keys belong into one.",
+            "Start the keychain service, or make a new profile with --passphrase-file.",
+        ),
+        ErrorCode::KeychainChanged => (
+            "The keychain no longer holds this profile's key. The messages are still on this disk, closed without it.",
+            "Restore the keychain, or log in as the user who registered. Delete nothing.",
+        ),
+        ErrorCode::KeychainWrong => (
+            "The stored key does not open this profile's messages. They are untouched on this disk.",
+            "Restore keychain and profile from the same backup, so that both belong together.",
+        ),
+        ErrorCode::WrongPassphrase => (
+            "The passphrase does not open this profile. Nothing was changed.",
+            "Check the first line of the passphrase file.",
+        ),
+        ErrorCode::WeakPassphrase => (
+            "The passphrase is too short: it needs at least 8 characters.",
+            "Choose a longer one; four or five random words are good.",
+        ),
+        ErrorCode::AlreadyRunning => (
+            "Another Waxwing has this profile open; two at once would damage it.",
+            "Wait for the other to end, or end it first.",
+        ),
+        ErrorCode::DatabaseDamaged => (
+            "The file with the messages cannot be read as a whole. It was not changed.",
+            "Make a copy of the profile folder and check the disk, then try again.",
+        ),
+        ErrorCode::DatabaseTooNew => (
+            "A newer Waxwing has used this profile. This older one does not touch it.",
+            "Run the newer Waxwing, or update this one.",
+        ),
+        ErrorCode::DiskFull => {
+            ("The disk is full, so nothing can be stored safely.", "Free some space, then try again.")
+        }
+        ErrorCode::ProfileUnusable => (
+            "The profile folder cannot be read or written.",
+            "Check that the folder is yours, or name another with --profile.",
+        ),
+        ErrorCode::WrongWords => (
+            "At least one of the two words is not the one at that place in the phrase.",
+            "Look at the numbers and type the words again.",
+        ),
+        ErrorCode::UnknownWord => {
+            ("One of these is not among the words that recovery phrases are made of.", "Check it for typing mistakes.")
+        }
+        ErrorCode::NotFound => ("There is no such conversation or message here.", "Look at `waxwing-cli list`."),
+        ErrorCode::AlreadyRegistered => {
+            ("This profile already has an account.", "Use it, or name another profile with --profile.")
+        }
+        ErrorCode::NotRegistered => {
+            ("There is no account in this profile yet.", "Make one with `waxwing-cli register NAME --relay HOST:PORT`.")
+        }
+        ErrorCode::Stopped => ("The program is shutting down. What was stored is kept.", "Run the command again."),
+        ErrorCode::Internal => (
+            "This is a fault of the program, not yours. The messages on this disk are not affected.",
+            "Try again; if it comes back, report it together with the detail.",
+        ),
+    };
+    Words { sentence, action }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// All codes, read from where they are defined: the list cannot fall behind.
+    fn all() -> Vec<ErrorCode> {
+        let source = include_str!("../../client/src/error.rs");
+        let body = source.split_once("pub enum ErrorCode {").unwrap().1.split_once("\n}").unwrap().0;
+        let names = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+        names
+            .map(|line| {
+                let name = line.trim_end_matches(',');
+                let camel = format!("\"{}{}\"", name[..1].to_lowercase(), &name[1..]);
+                serde_json::from_str(&camel).unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_code_has_its_own_sentence_and_an_action() {
+        let all = all();
+        assert!(all.len() >= 40, "{}", all.len());
+        let mut sentences = HashSet::new();
+        for code in all {
+            let Words { sentence, action } = words(code);
+            for text in [sentence, action] {
+                assert!(text.ends_with('.') && text.len() > 10 && !text.contains('\n'), "{code:?}: {text}");
+            }
+            assert!(sentences.insert(sentence), "{code:?} has another's sentence");
+        }
+    }
+
+    #[test]
+    fn codes_are_spelled_as_in_json() {
+        assert_eq!(code(ErrorCode::NotARelay), "notARelay");
+        assert_eq!(code(ErrorCode::RelayDown), "relayDown");
+    }
+
+    #[test]
+    fn what_only_a_terminal_knows() {
+        let late = failure(&Failure::StillSending { seconds: 30 });
+        assert!(late.sentence.contains("stored here and will be sent later"));
+        let open = PassphraseFileError::OpenToOthers { file: "secret".into(), mode: 0o644 };
+        assert!(failure(&Failure::PassphraseFile(open)).action.contains("chmod 600"));
+    }
+}

@@ -1,0 +1,185 @@
+//! The engine: what ties keystore, store and relays together.
+//!
+//! Locks, outermost first: `rotating`, a log's lock, `keys_guard`, the store. None is held over another's network request
+//! except a log's own.
+
+mod chains;
+mod compose;
+mod contacts;
+mod emit;
+mod inbox;
+mod keys;
+mod outbox;
+mod phrase;
+mod receive;
+mod register;
+mod sealing;
+mod sync;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::{Notify, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use waxwing_protocol::{AccountKey, DeviceKeys};
+use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress, VerifiedChain};
+
+pub use register::{Registration, check_relay};
+
+use crate::error::{Error, ErrorCode, ErrorView};
+use crate::event::Event;
+use crate::keystore::{Keystore, Secrets};
+use crate::profile::Profile;
+use crate::relay::{Credentials, RelayApi};
+use crate::store::{Store, account, conversations, messages};
+use crate::views::{Connection, ConversationView, MessagePage, ProfileView};
+
+/// Events that a slow reader may lag behind before it is told to load everything again.
+const EVENTS: usize = 1024;
+
+/// The running engine of one profile. Clones share it.
+#[derive(Clone)]
+pub struct Client(Arc<Engine>);
+
+pub(crate) struct Engine {
+    /// Holds the profile's lock for as long as the engine lives.
+    _profile: Profile,
+    keystore: Keystore,
+    /// What the keystore holds now.
+    secrets: tokio::sync::Mutex<Secrets>,
+    store: Store,
+    account: AccountId,
+    device: DeviceId,
+    account_key: AccountKey,
+    /// The device keys in force.
+    keys: RwLock<Arc<DeviceKeys>>,
+    /// Sealing holds it shared; a rotation's last step holds it alone.
+    keys_guard: tokio::sync::RwLock<()>,
+    /// One rotation at a time.
+    rotating: tokio::sync::Mutex<()>,
+    rotation_problem: Mutex<Option<ErrorView>>,
+    /// The own relay, spoken to as oneself.
+    home: Arc<RelayApi>,
+    credentials: Arc<Credentials>,
+    /// Relays spoken to unnamed, the own one among them: on connections of their own.
+    relays: Mutex<HashMap<RelayAddress, Arc<RelayApi>>>,
+    chains: Mutex<HashMap<AccountId, Arc<VerifiedChain>>>,
+    log_locks: Mutex<HashMap<LogId, Arc<tokio::sync::Mutex<()>>>>,
+    /// One pass of the outbox at a time.
+    flushing: tokio::sync::Mutex<()>,
+    inbox_lock: tokio::sync::Mutex<()>,
+    events: broadcast::Sender<Event>,
+    connection: watch::Sender<Connection>,
+    outbox_wake: Notify,
+    /// Counts up whenever a log is added or becomes readable.
+    logs_changed: watch::Sender<u64>,
+    /// Counts up whenever a waiting connection is to try again at once.
+    try_now: watch::Sender<u64>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Client {
+    /// Events from now on. A reader that lags too far behind gets `Lagged` from the channel and loads everything again.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.0.events.subscribe()
+    }
+
+    /// How the engine stands with its relay.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        self.0.connection.borrow().clone()
+    }
+
+    /// The own account on this device.
+    pub async fn profile(&self) -> Result<ProfileView, Error> {
+        let kind = self.0.keystore.kind();
+        self.0.store.run(move |tx| Ok(emit::profile_view(&account::require(tx)?, kind))).await
+    }
+
+    /// All conversations, the newest activity first.
+    pub async fn conversations(&self) -> Result<Vec<ConversationView>, Error> {
+        self.0
+            .store
+            .run(|tx| {
+                let me = account::require(tx)?;
+                conversations::all(tx)?.iter().map(|one| conversations::view(tx, &me, one)).collect()
+            })
+            .await
+    }
+
+    /// One conversation.
+    pub async fn conversation(&self, id: &str) -> Result<ConversationView, Error> {
+        let id = conversations::parse_id(id)?;
+        self.0
+            .store
+            .run(move |tx| conversations::view(tx, &account::require(tx)?, &conversations::load(tx, &id)?))
+            .await
+    }
+
+    /// Up to `limit` (at most 500) lines of a timeline before the order `before`, or the newest.
+    pub async fn messages(&self, conversation: &str, before: Option<f64>, limit: u32) -> Result<MessagePage, Error> {
+        let id = conversations::parse_id(conversation)?;
+        self.0
+            .store
+            .run(move |tx| {
+                conversations::load(tx, &id)?;
+                messages::page(tx, &account::require(tx)?, &id, before, limit)
+            })
+            .await
+    }
+
+    /// Tries the relay again at once instead of waiting.
+    pub fn try_now(&self) {
+        self.0.try_now.send_modify(|count| *count += 1);
+        self.0.outbox_wake.notify_one();
+    }
+
+    /// Fetches everything there is and sends everything that waits, once.
+    pub async fn sync(&self) -> Result<(), Error> {
+        self.0.sync_once().await
+    }
+
+    /// Ends the engine: tasks stop, the database is checkpointed. Nothing is lost; what waits is sent at the next start.
+    pub async fn stop(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        if let Err(error) = self.0.store.checkpoint().await {
+            tracing::warn!(%error, "checkpoint at the end");
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn keys(&self) -> Arc<DeviceKeys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A relay, spoken to unnamed.
+    fn relay(&self, address: &RelayAddress) -> Result<Arc<RelayApi>, Error> {
+        let mut relays = self.relays.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(relay) = relays.get(address) {
+            return Ok(Arc::clone(relay));
+        }
+        let relay = Arc::new(RelayApi::new(address.clone(), None)?);
+        relays.insert(address.clone(), Arc::clone(&relay));
+        Ok(relay)
+    }
+
+    fn log_lock(&self, log: LogId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.log_locks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(locks.entry(log).or_default())
+    }
+
+    /// Relay time in milliseconds.
+    fn now_ms(&self) -> u64 {
+        self.home.now_ms()
+    }
+}
+
+fn not_found(what: &str) -> Error {
+    Error::new(ErrorCode::NotFound, what)
+}

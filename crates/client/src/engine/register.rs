@@ -1,0 +1,309 @@
+//! Making an account, and starting the engine of one that exists.
+//!
+//! An interrupted registration is resumed: the same name on the same relay sends the same bytes again, which the relay
+//! takes as the same request.
+
+use std::sync::{Arc, Mutex, RwLock};
+
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use waxwing_protocol::{AccessKey, AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase, statement};
+use waxwing_wire::ids::to_hex;
+use waxwing_wire::limits::MAX_DISPLAY_NAME;
+use waxwing_wire::{AccountId, DeviceId, RelayAddress, Username, hash, label};
+use zeroize::Zeroizing;
+
+use super::{Client, EVENTS, Engine};
+use crate::error::{Error, ErrorCode};
+use crate::keystore::{Keystore, Secrets};
+use crate::profile::{Profile, ProfileState};
+use crate::random;
+use crate::relay::{Credentials, RelayApi};
+use crate::store::account::Account;
+use crate::store::{Store, account, keys};
+use crate::views::{Connection, RelayView};
+
+/// What a person gives to make an account.
+pub struct Registration {
+    /// The user name, unique on the relay.
+    pub username: String,
+    /// The name others see; the user name where it is empty.
+    pub display_name: String,
+    /// The relay's address, `host[:port]`, with `#pin` for a self-signed certificate.
+    pub relay: String,
+    /// Where there is no keychain: the passphrase that seals the secrets instead.
+    pub passphrase: Option<Zeroizing<String>>,
+}
+
+/// Asks a relay what it is, before an account is made on it.
+pub async fn check_relay(address: &str) -> Result<RelayView, Error> {
+    let address = parse_relay(address)?;
+    let info = RelayApi::new(address.clone(), None)?.info().await?;
+    Ok(RelayView { address: address.to_string(), version: info.version, loopback: address.is_loopback() })
+}
+
+impl Client {
+    /// Makes an account on a relay, with keys made on this device, and starts its engine.
+    ///
+    /// After an error the profile can be registered again; nothing is half-made in a way that blocks it.
+    pub async fn register(profile: &Profile, registration: Registration) -> Result<Self, Error> {
+        if profile.state() != ProfileState::Fresh {
+            return Err(Error::new(ErrorCode::AlreadyRegistered, "the profile has an account"));
+        }
+        let Registration { username, display_name, relay, passphrase } = registration;
+        let username: Username =
+            username.parse().map_err(|error| Error::new(ErrorCode::InvalidName, format!("{error}")))?;
+        let display_name = clean_display_name(if display_name.trim().is_empty() { username.as_str() } else { &display_name })?;
+        let relay = parse_relay(&relay)?;
+        let api = RelayApi::new(relay.clone(), None)?;
+        let origin = api.info().await?.audience;
+
+        let pending = match resume(profile, passphrase.clone(), &username, &relay).await? {
+            Some(pending) => pending,
+            None => begin(profile, passphrase, &username, &relay, &display_name, &origin, api.now_ms()).await?,
+        };
+        let entry = pending.store.run(|tx| Ok(account::load(tx)?.map(|(account, _)| account.create_entry))).await?;
+        let entry = entry.ok_or_else(|| Error::new(ErrorCode::Internal, "registration: no entry"))?;
+        api.create_account(&entry).await?;
+
+        let name = display_name.clone();
+        pending
+            .store
+            .run(move |tx| {
+                account::set_display_name(tx, &name)?;
+                account::set_registered(tx)
+            })
+            .await?;
+        profile.change(|facts| facts.registered = true)?;
+        run(profile, pending.keystore, pending.secrets, pending.store).await
+    }
+
+    /// Opens the profile's keystore and database and starts the engine. The relay need not be in reach.
+    pub async fn start(profile: &Profile, passphrase: Option<Zeroizing<String>>) -> Result<Self, Error> {
+        if profile.state() == ProfileState::Fresh {
+            return Err(Error::new(ErrorCode::NotRegistered, "no account in this profile"));
+        }
+        let (keystore, mut secrets) = Keystore::open(profile, passphrase).await?;
+        if profile.facts().key_check.is_some_and(|check| check != key_check(&secrets.database_key)) {
+            return Err(Error::new(ErrorCode::KeychainWrong, "keystore: the key is not this database's"));
+        }
+        let store = open_store(profile, &secrets).await?;
+        raise_counter(&keystore, &mut secrets, &store).await?;
+        run(profile, keystore, secrets, store).await
+    }
+}
+
+/// A profile with keys and a database, not yet accepted by a relay.
+struct Pending {
+    keystore: Keystore,
+    secrets: Secrets,
+    store: Store,
+}
+
+/// What an interrupted registration for the same name and relay left behind. Anything else is discarded: no relay has
+/// accepted it under another name that the user still wants.
+async fn resume(
+    profile: &Profile,
+    passphrase: Option<Zeroizing<String>>,
+    username: &Username,
+    relay: &RelayAddress,
+) -> Result<Option<Pending>, Error> {
+    let facts = profile.facts();
+    let left = async {
+        if facts.key_check.is_none() || facts.passphrase != passphrase.is_some() {
+            return Ok::<_, Error>(None);
+        }
+        let (keystore, secrets) = Keystore::open(profile, passphrase).await?;
+        let store = open_store(profile, &secrets).await?;
+        let (name, address) = (username.clone(), relay.clone());
+        let same = store
+            .run(move |tx| {
+                Ok(account::load(tx)?.is_some_and(|(account, _)| account.username == name && account.relay == address))
+            })
+            .await?;
+        Ok(same.then_some(Pending { keystore, secrets, store }))
+    };
+    match left.await {
+        Ok(Some(pending)) => Ok(Some(pending)),
+        Err(error) if matches!(error.code(), ErrorCode::KeychainLocked | ErrorCode::KeychainAbsent) => Err(error),
+        Ok(None) | Err(_) => {
+            Store::discard(profile.dir())?;
+            Ok(None)
+        }
+    }
+}
+
+/// Makes all keys, stores them, and writes the account's first chain entry.
+async fn begin(
+    profile: &Profile,
+    passphrase: Option<Zeroizing<String>>,
+    username: &Username,
+    relay: &RelayAddress,
+    display_name: &str,
+    origin: &str,
+    now_ms: u64,
+) -> Result<Pending, Error> {
+    let sealed = passphrase.is_some();
+    let keystore = Keystore::create(profile, passphrase).await?;
+    let mut rng = random::rng();
+    let account_id = AccountId::from_bytes(random::bytes());
+    let account_key = AccountKey::generate(&mut rng);
+    let phrase = RecoveryPhrase::generate(&mut rng);
+    let seeds = DeviceSeeds::generate(&mut rng);
+    let secrets = Secrets::new(random::bytes(), *account_key.seed(), *seeds.to_bytes());
+    let device = DeviceKeys::new(DeviceId::from_bytes(random::bytes()), 1, seeds)?;
+    let entry = statement::create(
+        account_id,
+        origin,
+        Some(username.clone()),
+        &account_key,
+        &phrase.recovery_key(),
+        &device,
+        now_ms,
+    );
+    // The keystore first: a database whose key was never stored could not be opened again.
+    keystore.write(&secrets).await?;
+    let check = key_check(&secrets.database_key);
+    profile.change(|facts| {
+        facts.passphrase = sealed;
+        facts.key_check = Some(check);
+    })?;
+    let store = {
+        let (dir, key) = (profile.dir().to_owned(), Zeroizing::new(secrets.database_key));
+        blocking(move || Store::create(&dir, &key)).await?
+    };
+    let new = Account {
+        account: account_id,
+        device: device.device(),
+        username: username.clone(),
+        relay: relay.clone(),
+        display_name: display_name.to_owned(),
+        create_entry: entry.as_bytes().to_vec(),
+        invite_key: AccessKey::generate(&mut rng),
+        phrase_places: two_places(),
+        phrase_confirmed: false,
+        counter: secrets.counter,
+    };
+    store
+        .run(move |tx| {
+            account::insert(tx, &new, &phrase.entropy())?;
+            keys::add_chain_entries(tx, new.account, 0, &[new.create_entry.clone()])
+        })
+        .await?;
+    Ok(Pending { keystore, secrets, store })
+}
+
+/// Raises the rollback counter (design section 8): the keystore up to the database, then the database, then the keystore.
+async fn raise_counter(keystore: &Keystore, secrets: &mut Secrets, store: &Store) -> Result<(), Error> {
+    let stored = store.run(|tx| Ok(account::require(tx)?.counter)).await?;
+    if stored != secrets.counter && stored != secrets.counter.saturating_add(1) {
+        // Nothing is rejected for it: every envelope has a fresh key, and messages are shown once by their ids.
+        tracing::warn!("the database is not the one that was last open: it was restored from a copy");
+    }
+    if secrets.counter < stored {
+        secrets.counter = stored;
+        keystore.write(secrets).await?;
+    }
+    let next = secrets.counter.saturating_add(1);
+    store.run(move |tx| account::set_counter(tx, next)).await?;
+    secrets.counter = next;
+    keystore.write(secrets).await
+}
+
+async fn open_store(profile: &Profile, secrets: &Secrets) -> Result<Store, Error> {
+    let (dir, key) = (profile.dir().to_owned(), Zeroizing::new(secrets.database_key));
+    blocking(move || Store::open(&dir, &key)).await
+}
+
+/// Builds the engine and starts its tasks.
+async fn run(profile: &Profile, keystore: Keystore, secrets: Secrets, store: Store) -> Result<Client, Error> {
+    let me = store.run(account::require).await?;
+    let seeds = DeviceSeeds::from_bytes(&secrets.device_seeds);
+    let device_keys = DeviceKeys::new(me.device, secrets.key_version, seeds)?;
+    let credentials = Arc::new(Credentials::new(me.account, &device_keys));
+    let home = Arc::new(RelayApi::new(me.relay.clone(), Some(Arc::clone(&credentials)))?);
+    let engine = Engine {
+        _profile: profile.clone(),
+        keystore,
+        account_key: AccountKey::from_seed(&secrets.account_seed),
+        secrets: tokio::sync::Mutex::new(secrets),
+        store,
+        account: me.account,
+        device: me.device,
+        keys: RwLock::new(Arc::new(device_keys)),
+        keys_guard: tokio::sync::RwLock::default(),
+        rotating: tokio::sync::Mutex::default(),
+        rotation_problem: Mutex::default(),
+        home,
+        credentials,
+        relays: Mutex::default(),
+        chains: Mutex::default(),
+        log_locks: Mutex::default(),
+        flushing: tokio::sync::Mutex::default(),
+        inbox_lock: tokio::sync::Mutex::default(),
+        events: broadcast::Sender::new(EVENTS),
+        connection: watch::Sender::new(Connection::Connecting),
+        outbox_wake: tokio::sync::Notify::new(),
+        logs_changed: watch::Sender::new(0),
+        try_now: watch::Sender::new(0),
+        stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    let engine = Arc::new(engine);
+    engine.finish_stored_rotation().await?;
+    engine.spawn_tasks();
+    Ok(Client(engine))
+}
+
+/// First 8 bytes of a labelled hash: enough to tell a wrong key, nothing to attack 256 random bits with.
+fn key_check(key: &[u8; 32]) -> String {
+    let digest = hash(&[&label("database key check"), key]);
+    to_hex(digest.first_chunk::<8>().unwrap_or(&[0; 8]))
+}
+
+/// Two different places of the recovery phrase, in order.
+fn two_places() -> (u32, u32) {
+    let [a, b] = random::bytes::<2>().map(u32::from);
+    let first = a % 24;
+    let second = (first + 1 + b % 23) % 24;
+    (first.min(second) + 1, first.max(second) + 1)
+}
+
+/// Trimmed, not empty, not too long, without control characters.
+pub(super) fn clean_display_name(name: &str) -> Result<String, Error> {
+    let name = name.trim();
+    if name.is_empty() || name.len() > MAX_DISPLAY_NAME || name.chars().any(char::is_control) {
+        return Err(Error::new(ErrorCode::InvalidDisplayName, "the display name is empty or too long"));
+    }
+    Ok(name.to_owned())
+}
+
+fn parse_relay(text: &str) -> Result<RelayAddress, Error> {
+    text.trim().parse().map_err(|error| Error::new(ErrorCode::InvalidAddress, format!("{error}")))
+}
+
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(call).await.map_err(|_| Error::new(ErrorCode::Internal, "a task ended early"))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_different_places_in_order() {
+        for _ in 0..1000 {
+            let (first, second) = two_places();
+            assert!((1..=24).contains(&first) && first < second && second <= 24);
+        }
+    }
+
+    #[test]
+    fn display_names() {
+        assert_eq!(clean_display_name("  Zoë 🐦 ").unwrap(), "Zoë 🐦");
+        for bad in ["", "  ", "a\nb", &"x".repeat(MAX_DISPLAY_NAME + 1)] {
+            assert_eq!(clean_display_name(bad).unwrap_err().code(), ErrorCode::InvalidDisplayName);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The engine's tasks: one for the own inbox, one for each relay's logs, one for the outbox.
+//!
+//! A wake-up is never load-bearing: subscribe, then drain; drain again on every wake and reconnect, and now and then anyway.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
+use waxwing_wire::api::{EntryBytes, Subscribe, SubscribeLog};
+use waxwing_wire::frame::Push;
+use waxwing_wire::limits::MAX_SUBSCRIBED_LOGS;
+use waxwing_wire::{LogId, RelayAddress};
+
+use super::Engine;
+use crate::error::{Error, ErrorCode};
+use crate::random;
+use crate::relay::Frame;
+use crate::store::logs;
+use crate::views::Connection;
+
+/// The backstop: everything is read again this often, woken or not.
+const POLL: Duration = Duration::from_secs(60);
+/// How often a suspended computer is looked for.
+const WATCH: Duration = Duration::from_secs(5);
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Waits that double, with jitter, up to a minute.
+struct Backoff(Duration);
+
+impl Backoff {
+    fn new() -> Self {
+        Self(FIRST_WAIT)
+    }
+
+    fn reset(&mut self) {
+        self.0 = FIRST_WAIT;
+    }
+
+    /// The next wait: between half and the whole of the current step.
+    fn next(&mut self) -> Duration {
+        let [fraction] = random::bytes::<1>();
+        let wait = self.0.mul_f64(0.5 + f64::from(fraction) / 512.0);
+        self.0 = (self.0 * 2).min(LONGEST_WAIT);
+        wait
+    }
+}
+
+/// Notices that the computer was suspended: the wall clock went on, the monotonic one did not.
+struct Suspension {
+    wall: SystemTime,
+    monotonic: Instant,
+}
+
+impl Suspension {
+    fn new() -> Self {
+        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+    }
+
+    fn happened(&mut self) -> bool {
+        let wall = self.wall.elapsed().unwrap_or_default();
+        let monotonic = self.monotonic.elapsed();
+        *self = Self::new();
+        wall > monotonic + Duration::from_secs(20)
+    }
+}
+
+impl Engine {
+    pub(super) fn spawn_tasks(self: &Arc<Self>) {
+        self.spawn(Self::run_inbox);
+        self.spawn(Self::run_outbox);
+        self.spawn(Self::run_logs);
+    }
+
+    fn spawn<F, R>(self: &Arc<Self>, task: F)
+    where
+        F: FnOnce(Arc<Self>) -> R,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, run) = (self.stop.clone(), task(Arc::clone(self)));
+        self.tasks.spawn(async move {
+            // A task is dropped where it waits; every state change is a transaction, so nothing is half done.
+            stop.run_until_cancelled(run).await;
+        });
+    }
+
+    /// Everything once: for terminals.
+    pub(super) async fn sync_once(self: &Arc<Self>) -> Result<(), Error> {
+        self.resume_rotation().await;
+        self.drain_inbox().await?;
+        self.flush().await?;
+        for log in self.store.run(logs::all).await? {
+            self.drain_log(log.log).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_inbox(self: Arc<Self>) {
+        let mut backoff = Backoff::new();
+        loop {
+            let error = match self.inbox_session(&mut backoff).await {
+                Ok(()) => continue,
+                Err(error) => error,
+            };
+            let wait = backoff.next();
+            let retry_at = self.local_now() + wait.as_millis() as f64;
+            self.set_connection(Connection::Offline { reason: error.view(), retry_at });
+            self.wait_or_try_now(wait).await;
+            self.set_connection(Connection::Connecting);
+        }
+    }
+
+    /// Follows the own inbox until the connection breaks. `Ok` asks for a new session at once.
+    async fn inbox_session(self: &Arc<Self>, backoff: &mut Backoff) -> Result<(), Error> {
+        let mut subscription = self.home.subscribe(true).await?;
+        subscription.ask(&Subscribe { logs: Vec::new(), inbox: true }).await?;
+        let (mut poll, mut watch) = (tokio::time::interval(POLL), tokio::time::interval(WATCH));
+        let mut suspension = Suspension::new();
+        loop {
+            tokio::select! {
+                frame = subscription.next() => match frame? {
+                    Frame::Push(Push::Ready) => {
+                        self.drain_inbox().await?;
+                        backoff.reset();
+                        self.set_connection(Connection::Online { notice: self.clock_notice() });
+                        self.resume_rotation().await;
+                        self.outbox_wake.notify_one();
+                    }
+                    Frame::Push(_) => self.drain_inbox().await?,
+                    Frame::Alive => {}
+                },
+                _ = poll.tick() => self.drain_inbox().await?,
+                _ = watch.tick() => {
+                    if suspension.happened() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// One task for each relay that has logs of ours.
+    async fn run_logs(self: Arc<Self>) {
+        let mut changed = self.logs_changed.subscribe();
+        let mut running: HashSet<RelayAddress> = HashSet::new();
+        loop {
+            match self.store.run(logs::all).await {
+                Ok(all) => {
+                    for log in all.into_iter().filter(|log| log.created) {
+                        if running.insert(log.relay.clone()) {
+                            let relay = log.relay;
+                            self.spawn(|engine| engine.run_logs_of(relay));
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "reading the list of logs"),
+            }
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn run_logs_of(self: Arc<Self>, relay: RelayAddress) {
+        let mut backoff = Backoff::new();
+        loop {
+            if let Err(error) = self.logs_session(&relay, &mut backoff).await {
+                tracing::debug!(%error, "following logs");
+                let wait = backoff.next();
+                self.wait_or_try_now(wait).await;
+            }
+        }
+    }
+
+    /// Follows the logs at one relay until the connection breaks. `Ok` asks for a new session at once.
+    async fn logs_session(self: &Arc<Self>, relay: &RelayAddress, backoff: &mut Backoff) -> Result<(), Error> {
+        let mut changed = self.logs_changed.subscribe();
+        changed.mark_unchanged();
+        let mut subscription = self.relay(relay)?.subscribe(false).await?;
+        let mut followed = HashSet::new();
+        let first = self.subscribe_request(relay, &mut followed).await?;
+        subscription.ask(&first.unwrap_or_else(|| Subscribe { logs: Vec::new(), inbox: false })).await?;
+        let (mut poll, mut watch) = (tokio::time::interval(POLL), tokio::time::interval(WATCH));
+        let mut suspension = Suspension::new();
+        loop {
+            tokio::select! {
+                frame = subscription.next() => match frame? {
+                    Frame::Push(Push::Ready) => {
+                        self.drain_logs_of(relay).await?;
+                        backoff.reset();
+                    }
+                    Frame::Push(Push::Log { log, head, entry }) => self.calmly(self.offer(log, head, entry).await)?,
+                    // Reading it says why, in the conversation.
+                    Frame::Push(Push::Refused { log }) => self.calmly(self.drain_log(log).await)?,
+                    Frame::Push(Push::Inbox { .. }) | Frame::Alive => {}
+                },
+                result = changed.changed() => {
+                    if result.is_err() {
+                        return Ok(());
+                    }
+                    if let Some(more) = self.subscribe_request(relay, &mut followed).await? {
+                        subscription.ask(&more).await?;
+                    }
+                }
+                _ = poll.tick() => self.drain_logs_of(relay).await?,
+                _ = watch.tick() => {
+                    if suspension.happened() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks for the logs of this relay that are not followed yet.
+    async fn subscribe_request(
+        &self,
+        relay: &RelayAddress,
+        followed: &mut HashSet<LogId>,
+    ) -> Result<Option<Subscribe>, Error> {
+        let all = self.store.run(logs::all).await?;
+        let room = MAX_SUBSCRIBED_LOGS.saturating_sub(followed.len());
+        let new: Vec<_> = all
+            .into_iter()
+            .filter(|log| log.created && log.relay == *relay && !followed.contains(&log.log))
+            .take(room)
+            .map(|log| SubscribeLog { log: log.log, read_token: EntryBytes(log.secret.read_token().to_vec()) })
+            .collect();
+        followed.extend(new.iter().map(|log| log.log));
+        Ok((!new.is_empty()).then_some(Subscribe { logs: new, inbox: false }))
+    }
+
+    async fn drain_logs_of(&self, relay: &RelayAddress) -> Result<(), Error> {
+        for log in self.store.run(logs::all).await?.into_iter().filter(|log| log.relay == *relay) {
+            self.calmly(self.drain_log(log.log).await)?;
+        }
+        Ok(())
+    }
+
+    /// One log's trouble is shown in its conversation and holds up no other; a broken connection ends the session.
+    fn calmly(&self, result: Result<(), Error>) -> Result<(), Error> {
+        match result {
+            Err(error) if error.code() == ErrorCode::RelayDown => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "reading a log");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn run_outbox(self: Arc<Self>) {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.flush().await {
+                Ok(()) => backoff.reset(),
+                Err(error) => tracing::debug!(%error, "sending"),
+            }
+            if self.outbox_waits().await {
+                let wait = backoff.next();
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = self.outbox_wake.notified() => {}
+                }
+            } else {
+                self.outbox_wake.notified().await;
+            }
+        }
+    }
+
+    async fn wait_or_try_now(&self, wait: Duration) {
+        let mut now: watch::Receiver<u64> = self.try_now.subscribe();
+        now.mark_unchanged();
+        let _ = tokio::time::timeout(wait, now.changed()).await;
+    }
+
+    fn clock_notice(&self) -> Option<crate::ErrorView> {
+        let off = self.home.clock_error_ms()?;
+        let minutes = off.unsigned_abs() / 60_000;
+        let detail = format!("the relay's clock and this computer's differ by {minutes} minutes");
+        Some(Error::new(ErrorCode::ClockWrong, detail).view())
+    }
+
+    /// Local time in milliseconds, for what a front end compares with its own clock.
+    fn local_now(&self) -> f64 {
+        crate::relay::local_ms() as f64
+    }
+}

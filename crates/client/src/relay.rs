@@ -1,0 +1,12 @@
+//! The relay's HTTP API, from the client's side: requests, tokens, TLS. One [`RelayApi`] for each relay spoken to.
+//!
+//! Not here: when to ask (`engine`), and what envelopes mean (`waxwing-protocol`).
+
+mod auth;
+mod http;
+mod subscribe;
+mod tls;
+
+pub(crate) use auth::Credentials;
+pub(crate) use http::{ApiError, RelayApi, local_ms};
+pub(crate) use subscribe::Frame;

@@ -1,0 +1,440 @@
+//! Requests and their answers. Every method is safe to repeat: ids are made by the client.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use waxwing_protocol::AccessKey;
+use waxwing_wire::api::{
+    ACCESS_KEY_HEADER, API_HEADER, AccessKeys, Ack, ChainPage, EntryAccepted, EntryBytes, JWT_BEARER, RelayInfo,
+    SERVICE, Stored, SubmitEntry, TokenRequest, TokenResponse, base64url,
+};
+use waxwing_wire::frame::{Append, CreateLog, InboxPage, InboxSend, LogPage};
+use waxwing_wire::limits::{MAX_CHAIN_PAGE, MAX_ENVELOPE, MAX_PAGE_BYTES};
+use waxwing_wire::problem::{Problem, ProblemCode};
+use waxwing_wire::{API_VERSION, AccountId, DeviceId, LogId, RelayAddress, VerifiedChain};
+use zeroize::Zeroizing;
+
+use super::auth::{Credentials, Token};
+use super::tls;
+
+const CONNECT: Duration = Duration::from_secs(10);
+const REQUEST: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(5);
+/// More than this between the clocks is shown to the user.
+const CLOCK_LIMIT_MS: i64 = 10 * 60 * 1000;
+/// Largest answer: a page of entries, or of chain entries in base64.
+const MAX_ANSWER: usize = MAX_PAGE_BYTES + MAX_ENVELOPE + 64 * 1024;
+const BINARY: &str = "application/octet-stream";
+
+/// Why a request brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// No connection, or it broke.
+    #[error("the relay cannot be reached: {0}")]
+    Unreachable(String),
+    /// The certificate is not the expected one.
+    #[error("the relay's certificate is not the expected one")]
+    Certificate,
+    /// The answer is not from a Waxwing relay.
+    #[error("not a Waxwing relay: {0}")]
+    NotARelay(&'static str),
+    /// The relay speaks another version.
+    #[error("the relay speaks API version {0}")]
+    Version(String),
+    /// The relay refused, and said why.
+    #[error("the relay answered {} {:?}: {}", .0.status, .0.code, .0.title)]
+    Problem(Problem),
+    /// The answer cannot be read, or says what it may not.
+    #[error("the relay's answer is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+impl ApiError {
+    /// The code of a refusal.
+    pub(crate) fn problem(&self) -> Option<ProblemCode> {
+        match self {
+            Self::Problem(problem) => Some(problem.code),
+            _ => None,
+        }
+    }
+}
+
+/// One relay, as seen from here.
+pub(crate) struct RelayApi {
+    address: RelayAddress,
+    base: String,
+    http: reqwest::Client,
+    credentials: Option<Arc<Credentials>>,
+    /// Relay time minus local time, in milliseconds.
+    offset_ms: AtomicI64,
+    dated: AtomicU64,
+}
+
+impl RelayApi {
+    /// Speaks to `address`; as a device where `credentials` are given. Nothing is sent yet.
+    pub(crate) fn new(address: RelayAddress, credentials: Option<Arc<Credentials>>) -> Result<Self, ApiError> {
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(REQUEST)
+            // Less than the relay waits for a next request, so that none is written to a connection it is closing.
+            .pool_idle_timeout(IDLE)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("waxwing/", env!("CARGO_PKG_VERSION")))
+            .referer(false);
+        if address.is_loopback() {
+            builder = builder.no_proxy();
+        } else {
+            builder = builder.https_only(true);
+        }
+        if let Some(pin) = address.pin() {
+            let config = tls::pinned(*pin).map_err(|error| ApiError::Unreachable(error.to_string()))?;
+            builder = builder.tls_backend_preconfigured(config);
+        }
+        let http = builder.build().map_err(|error| ApiError::Unreachable(error.to_string()))?;
+        let base = address.base_url();
+        Ok(Self { address, base, http, credentials, offset_ms: AtomicI64::new(0), dated: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn address(&self) -> &RelayAddress {
+        &self.address
+    }
+
+    /// Relay time in milliseconds: the local clock plus the offset of the last answer's `Date`.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let local = local_ms();
+        u64::try_from(local.saturating_add(self.offset_ms.load(Ordering::Relaxed))).unwrap_or(0)
+    }
+
+    /// Whether the local clock is more than 10 minutes off, by how many milliseconds.
+    pub(crate) fn clock_error_ms(&self) -> Option<i64> {
+        let offset = self.offset_ms.load(Ordering::Relaxed);
+        (offset.abs() > CLOCK_LIMIT_MS).then_some(offset)
+    }
+
+    /// `GET /v1/relay`: whether this is a relay, and which.
+    pub(crate) async fn info(&self) -> Result<RelayInfo, ApiError> {
+        let info: RelayInfo = match self.json(self.request(Method::GET, "/v1/relay")).await {
+            Err(ApiError::Problem(_) | ApiError::Malformed(_)) => return Err(ApiError::NotARelay("no relay information")),
+            other => other?,
+        };
+        if info.service != SERVICE {
+            return Err(ApiError::NotARelay("another service"));
+        }
+        if info.api != API_VERSION {
+            return Err(ApiError::Version(info.api.to_string()));
+        }
+        Ok(info)
+    }
+
+    pub(crate) async fn create_account(&self, entry: &[u8]) -> Result<EntryAccepted, ApiError> {
+        let body = SubmitEntry { entry: EntryBytes(entry.to_vec()) };
+        self.json(self.request(Method::POST, "/v1/accounts").json(&body)).await
+    }
+
+    /// Appends to the own chain.
+    pub(crate) async fn append_chain(&self, account: AccountId, entry: &[u8]) -> Result<EntryAccepted, ApiError> {
+        let body = to_json(&SubmitEntry { entry: EntryBytes(entry.to_vec()) })?;
+        let path = format!("/v1/accounts/{account}/chain");
+        let response = self.authenticated(Method::POST, &path, "application/json", body).await?;
+        read_json(response).await
+    }
+
+    /// The whole chain of an account (by id or name), verified. `known` is extended where it is given: the relay cannot
+    /// take back what it has shown.
+    pub(crate) async fn chain(
+        &self,
+        who: &str,
+        known: Option<VerifiedChain>,
+    ) -> Result<(VerifiedChain, Vec<Vec<u8>>), crate::Error> {
+        let mut chain = known;
+        let mut fresh = Vec::new();
+        loop {
+            let from = chain.as_ref().map_or(0, |chain| u64::from(chain.seq()) + 1);
+            let path = format!("/v1/accounts/{who}/chain?from={from}");
+            let page: ChainPage = self.json(self.request(Method::GET, &path)).await.map_err(crate::Error::from)?;
+            if page.entries.len() > MAX_CHAIN_PAGE {
+                return Err(ApiError::Malformed("chain page").into());
+            }
+            let entries = page.entries;
+            match chain.as_mut() {
+                None => chain = Some(VerifiedChain::verify(&entries)?),
+                Some(chain) => entries.iter().try_for_each(|entry| chain.extend(entry.as_ref()))?,
+            }
+            let done = entries.is_empty();
+            fresh.extend(entries.into_iter().map(|entry| entry.0));
+            match chain {
+                Some(chain) if chain.account() != page.account => {
+                    return Err(ApiError::Malformed("chain of another account").into());
+                }
+                Some(chain) if done || chain.seq() >= page.head => return Ok((chain, fresh)),
+                ref more => {
+                    debug_assert!(more.is_some(), "an empty chain does not verify");
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn put_access_keys(&self, hashes: Vec<[u8; 32]>) -> Result<(), ApiError> {
+        let hashes = hashes.into_iter().map(|hash| EntryBytes(hash.to_vec())).collect();
+        let body = to_json(&AccessKeys { hashes })?;
+        self.authenticated(Method::PUT, "/v1/access-keys", "application/json", body).await.map(|_| ())
+    }
+
+    pub(crate) async fn create_log(&self, log: &CreateLog) -> Result<(), ApiError> {
+        self.authenticated(Method::POST, "/v1/logs", BINARY, log.encode()).await.map(|_| ())
+    }
+
+    pub(crate) async fn append(&self, log: LogId, write_token: &[u8; 32], entry: &Append) -> Result<Stored, ApiError> {
+        let request = self
+            .request(Method::POST, &format!("/v1/logs/{log}/entries"))
+            .header(header::AUTHORIZATION, bearer(write_token)?)
+            .header(header::CONTENT_TYPE, BINARY)
+            .body(entry.encode());
+        self.json(request).await
+    }
+
+    pub(crate) async fn read_log(&self, log: LogId, read_token: &[u8; 32], after: u64) -> Result<LogPage, ApiError> {
+        let request = self
+            .request(Method::GET, &format!("/v1/logs/{log}/entries?after={after}"))
+            .header(header::AUTHORIZATION, bearer(read_token)?);
+        let bytes = read_body(self.send(request).await?).await?;
+        LogPage::decode(&bytes).map_err(|_| ApiError::Malformed("log page"))
+    }
+
+    /// Puts an envelope into a device's inbox: unnamed with an access key, else as oneself.
+    pub(crate) async fn inbox_send(
+        &self,
+        device: DeviceId,
+        access_key: Option<&AccessKey>,
+        entry: &InboxSend,
+    ) -> Result<Stored, ApiError> {
+        let path = format!("/v1/inboxes/{device}");
+        let response = match access_key {
+            Some(key) => {
+                let request = self
+                    .request(Method::POST, &path)
+                    .header(ACCESS_KEY_HEADER, sensitive(&base64url::encode(key.as_bytes()))?)
+                    .header(header::CONTENT_TYPE, BINARY)
+                    .body(entry.encode());
+                self.send(request).await?
+            }
+            None => self.authenticated(Method::POST, &path, BINARY, entry.encode()).await?,
+        };
+        read_json(response).await
+    }
+
+    pub(crate) async fn read_inbox(&self, after: u64) -> Result<InboxPage, ApiError> {
+        let device = self.credentials()?.device();
+        let path = format!("/v1/inboxes/{device}?after={after}");
+        let response = self.authenticated(Method::GET, &path, BINARY, Vec::new()).await?;
+        InboxPage::decode(&read_body(response).await?).map_err(|_| ApiError::Malformed("inbox page"))
+    }
+
+    pub(crate) async fn ack_inbox(&self, up_to: u64) -> Result<(), ApiError> {
+        let device = self.credentials()?.device();
+        let body = to_json(&Ack { up_to })?;
+        let path = format!("/v1/inboxes/{device}/ack");
+        self.authenticated(Method::POST, &path, "application/json", body).await.map(|_| ())
+    }
+
+    pub(super) fn credentials(&self) -> Result<&Arc<Credentials>, ApiError> {
+        self.credentials.as_ref().ok_or(ApiError::Malformed("no credentials for this relay"))
+    }
+
+    /// An unauthenticated request for `path`.
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).header(API_HEADER, API_VERSION)
+    }
+
+    /// Token and proof headers for one request. The proof's URL is the one asked for, without query.
+    pub(super) async fn authorize(&self, request: RequestBuilder, method: &Method, path: &str) -> Result<RequestBuilder, ApiError> {
+        let credentials = self.credentials()?;
+        let token = credentials.token(self.now_s(), || self.new_token(credentials)).await?;
+        let url = format!("{}{}", self.base, path.split('?').next().unwrap_or(path));
+        let proof = credentials.proof(method.as_str(), &url, Some(&token.text), self.now_s())?;
+        let authorization = sensitive(&format!("DPoP {}", token.text.as_str()))?;
+        Ok(request.header(header::AUTHORIZATION, authorization).header("DPoP", proof))
+    }
+
+    /// An authenticated request; a refused token is replaced once (the relay restarted, or the clock was unknown).
+    async fn authenticated(&self, method: Method, path: &str, media: &str, body: Vec<u8>) -> Result<Response, ApiError> {
+        let mut again = true;
+        loop {
+            let request = self.request(method.clone(), path);
+            let request = self.authorize(request, &method, path).await?;
+            let request = if body.is_empty() {
+                request
+            } else {
+                request.header(header::CONTENT_TYPE, media).body(body.clone())
+            };
+            match self.send(request).await {
+                Err(error) if again && error.problem() == Some(ProblemCode::Unauthorized) => {
+                    again = false;
+                    self.credentials()?.forget().await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// `POST /oauth/token`. Relay time must be known first, or a wrong local clock would block: the first answer of any
+    /// kind carries it.
+    async fn new_token(&self, credentials: &Credentials) -> Result<Token, ApiError> {
+        let info = self.info().await?;
+        let now = self.now_s();
+        let url = format!("{}/oauth/token", self.base);
+        let form = TokenRequest {
+            grant_type: JWT_BEARER.to_owned(),
+            assertion: credentials.assertion(&info.audience, now)?,
+        };
+        let proof = credentials.proof("POST", &url, None, now)?;
+        let request = self.request(Method::POST, "/oauth/token").header("DPoP", proof).form(&form);
+        let answer: TokenResponse = self.json(request).await?;
+        // Renewed after three quarters of its life, so that no request meets its end.
+        let renew_at = now.saturating_add(answer.expires_in.saturating_mul(3) / 4);
+        Ok(Token { text: Zeroizing::new(answer.access_token), renew_at })
+    }
+
+    fn now_s(&self) -> u64 {
+        self.now_ms() / 1000
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ApiError> {
+        read_json(self.send(request).await?).await
+    }
+
+    /// Sends, notes the relay's time, and turns refusals into [`ApiError::Problem`].
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, ApiError> {
+        let response = request.send().await.map_err(|error| classify(&error))?;
+        self.accept(response).await
+    }
+
+    pub(super) async fn accept(&self, response: Response) -> Result<Response, ApiError> {
+        let api = response.headers().get(API_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        match api {
+            None => return Err(ApiError::NotARelay("no API version")),
+            Some(version) if version != API_VERSION.to_string() => return Err(ApiError::Version(version)),
+            Some(_) => self.note_time(&response),
+        }
+        if response.status().is_success() || response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = read_body(response).await?;
+        let problem: Problem = serde_json::from_slice(&body).map_err(|_| ApiError::Malformed("problem"))?;
+        // Only known fields are kept; the title is the relay's text and ends up in reports, so it is cut.
+        Err(ApiError::Problem(Problem { title: problem.title.chars().take(200).collect(), status: status.as_u16(), ..problem }))
+    }
+
+    /// `Date` has whole seconds; half a second is the best guess.
+    fn note_time(&self, response: &Response) {
+        let date = response.headers().get(header::DATE).and_then(|value| value.to_str().ok());
+        if let Some(relay) = date.and_then(parse_http_date) {
+            let offset = relay.saturating_mul(1000).saturating_add(500).saturating_sub(local_ms());
+            self.offset_ms.store(offset, Ordering::Relaxed);
+            self.dated.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Local wall clock in milliseconds since the Unix epoch.
+pub(crate) fn local_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn bearer(token: &[u8; 32]) -> Result<header::HeaderValue, ApiError> {
+    sensitive(&format!("Bearer {}", base64url::encode(token)))
+}
+
+/// A header value that no debug output prints.
+fn sensitive(text: &str) -> Result<header::HeaderValue, ApiError> {
+    let mut value = header::HeaderValue::from_str(text).map_err(|_| ApiError::Malformed("header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn to_json<T: Serialize>(body: &T) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(body).map_err(|_| ApiError::Malformed("request"))
+}
+
+async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> {
+    serde_json::from_slice(&read_body(response).await?).map_err(|_| ApiError::Malformed("JSON"))
+}
+
+/// The body, at most [`MAX_ANSWER`] bytes of it: a relay must not fill our memory.
+async fn read_body(mut response: Response) -> Result<Vec<u8>, ApiError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(ApiError::Malformed("answer too large"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Reads an IMF-fixdate (RFC 9110, section 5.6.7) into seconds since the Unix epoch.
+fn parse_http_date(text: &str) -> Option<i64> {
+    let mut parts = text.split_once(", ")?.1.split(' ');
+    let day: i64 = parts.next()?.parse().ok()?;
+    let month = parts.next()?;
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = i64::try_from(months.iter().position(|name| *name == month)?).ok()? + 1;
+    let year: i64 = parts.next()?.parse().ok()?;
+    let mut clock = parts.next()?.split(':').map(str::parse::<i64>);
+    let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
+    // Days since 1970-01-01 of a civil date, counting years from March.
+    let (y, m) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
+    ((1970..=9999).contains(&year)).then_some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+/// What a failed request says of the relay. A refused certificate is not "down".
+pub(super) fn classify(error: &reqwest::Error) -> ApiError {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    let mut not_tls = false;
+    while let Some(current) = cause {
+        match current.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+                return ApiError::Certificate;
+            }
+            Some(rustls::Error::InvalidMessage(_)) => not_tls = true,
+            _ => {}
+        }
+        // An I/O error's `source` skips the error that it wraps.
+        let io = current.downcast_ref::<std::io::Error>();
+        cause = match io.and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => current.source(),
+        };
+    }
+    if not_tls {
+        return ApiError::NotARelay("it does not speak TLS");
+    }
+    if error.is_decode() || error.is_body() || error.is_redirect() {
+        return ApiError::Unreachable("the answer broke off".to_owned());
+    }
+    let text = if error.is_timeout() { "no answer in time" } else { "no connection" };
+    ApiError::Unreachable(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_dates() {
+        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(parse_http_date("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
+        for bad in ["", "Sun, 06", "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, xx Nov 1994 08:49:37 GMT"] {
+            assert_eq!(parse_http_date(bad), None);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The subscription: a WebSocket on which the relay says that something is new. A wake-up is never load-bearing.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::Method;
+use reqwest_websocket::{Message, Upgrade as _, WebSocket};
+use waxwing_wire::api::Subscribe;
+use waxwing_wire::frame::Push;
+
+use super::http::{ApiError, RelayApi, classify};
+
+/// No frame for this long (the relay pings every 30 s): the connection is dead.
+const SILENCE: Duration = Duration::from_secs(90);
+const PATH: &str = "/v1/subscribe";
+
+/// An open subscription.
+pub(crate) struct Subscription(WebSocket);
+
+/// What came in.
+pub(crate) enum Frame {
+    /// Something is new.
+    Push(Push),
+    /// The connection lives.
+    Alive,
+}
+
+impl RelayApi {
+    /// Opens a subscription; as oneself (for the inbox) or unnamed (for logs), never both on one connection.
+    pub(crate) async fn subscribe(&self, as_oneself: bool) -> Result<Subscription, ApiError> {
+        let mut request = self.request(Method::GET, PATH).timeout(Duration::from_secs(u64::from(u32::MAX)));
+        if as_oneself {
+            request = self.authorize(request, &Method::GET, PATH).await?;
+        }
+        let attempt = async {
+            let response = request.upgrade().send().await.map_err(|error| broken(&error))?;
+            if response.status() != reqwest::StatusCode::SWITCHING_PROTOCOLS {
+                self.accept(response.into_inner()).await?;
+                return Err(ApiError::NotARelay("no WebSocket"));
+            }
+            response.into_websocket().await.map_err(|error| broken(&error))
+        };
+        let socket = tokio::time::timeout(Duration::from_secs(20), attempt)
+            .await
+            .map_err(|_| ApiError::Unreachable("no answer in time".to_owned()))?;
+        match socket {
+            Err(error) if as_oneself && error.problem() == Some(waxwing_wire::problem::ProblemCode::Unauthorized) => {
+                self.credentials()?.forget().await;
+                Err(error)
+            }
+            other => other.map(Subscription),
+        }
+    }
+}
+
+impl Subscription {
+    /// Asks to be told of the inbox, or of (more) logs.
+    pub(crate) async fn ask(&mut self, what: &Subscribe) -> Result<(), ApiError> {
+        let text = serde_json::to_string(what).map_err(|_| ApiError::Malformed("request"))?;
+        self.0.send(Message::Text(text)).await.map_err(|error| broken(&error))
+    }
+
+    /// The next frame. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<Frame, ApiError> {
+        let gone = || ApiError::Unreachable("the subscription ended".to_owned());
+        match tokio::time::timeout(SILENCE, self.0.next()).await {
+            Err(_) | Ok(None) => Err(gone()),
+            Ok(Some(Err(error))) => Err(broken(&error)),
+            Ok(Some(Ok(Message::Binary(bytes)))) => {
+                Push::decode(&bytes).map(Frame::Push).map_err(|_| ApiError::Malformed("frame"))
+            }
+            Ok(Some(Ok(Message::Close { .. }))) => Err(gone()),
+            Ok(Some(Ok(_))) => Ok(Frame::Alive),
+        }
+    }
+}
+
+fn broken(error: &reqwest_websocket::Error) -> ApiError {
+    match error {
+        reqwest_websocket::Error::Reqwest(error) => classify(error),
+        _ => ApiError::Unreachable("the subscription broke".to_owned()),
+    }
+}

@@ -1,0 +1,120 @@
+//! The encrypted database: SQLCipher with a key from the keystore, WAL, `synchronous=FULL`, one writer.
+//!
+//! Every state change is one transaction. What the rows mean is in the submodules, one for each thing.
+//! Not here: deciding anything; the engine does.
+
+pub(crate) mod account;
+pub(crate) mod contacts;
+pub(crate) mod conversations;
+pub(crate) mod keys;
+pub(crate) mod logs;
+pub(crate) mod messages;
+pub(crate) mod outbox;
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use waxwing_wire::ids::to_hex;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::error::{Error, ErrorCode};
+
+const FILE: &str = "waxwing.db";
+
+/// An open database. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Store(Arc<Mutex<Connection>>);
+
+impl Store {
+    /// Makes a new database; one that is there already is an error.
+    pub(crate) fn create(dir: &Path, key: &[u8; 32]) -> Result<Self, Error> {
+        let path = dir.join(FILE);
+        if path.exists() {
+            return Err(Error::new(ErrorCode::ProfileUnusable, "database: it exists already"));
+        }
+        Self::connect(&path, key, OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// Opens a database that must be there: a missing one is never replaced by a fresh one.
+    pub(crate) fn open(dir: &Path, key: &[u8; 32]) -> Result<Self, Error> {
+        let path = dir.join(FILE);
+        if !path.exists() {
+            return Err(Error::new(ErrorCode::DatabaseDamaged, "database: the file is gone"));
+        }
+        Self::connect(&path, key, OpenFlags::empty())
+    }
+
+    /// Removes an unregistered profile's database.
+    pub(crate) fn discard(dir: &Path) -> Result<(), Error> {
+        for name in [FILE.to_owned(), format!("{FILE}-wal"), format!("{FILE}-shm")] {
+            match std::fs::remove_file(dir.join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(path: &PathBuf, key: &[u8; 32], create: OpenFlags) -> Result<Self, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
+        let mut hex = Zeroizing::new(to_hex(key));
+        let mut pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", hex.as_str()));
+        connection.execute_batch(&pragma)?;
+        pragma.zeroize();
+        hex.zeroize();
+        let cipher: Option<String> = connection.query_row("PRAGMA cipher_version", [], |row| row.get(0)).ok();
+        if cipher.is_none_or(|version| version.is_empty()) {
+            return Err(Error::new(ErrorCode::Internal, "database: built without SQLCipher"));
+        }
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA secure_delete = ON;
+             PRAGMA foreign_keys = ON;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA busy_timeout = 5000;",
+        )?;
+        schema::migrate(&mut connection)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    /// Runs one transaction on a thread for blocking work: all of it happens, or none.
+    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        let connection = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        })
+        .await
+        .map_err(|_| Error::new(ErrorCode::Internal, "database: a task ended early"))?
+    }
+
+    /// Moves the WAL into the database and empties it: `secure_delete` alone leaves erased keys in the WAL.
+    pub(crate) async fn checkpoint(&self) -> Result<(), Error> {
+        let connection = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            Ok(())
+        })
+        .await
+        .map_err(|_| Error::new(ErrorCode::Internal, "database: a task ended early"))?
+    }
+}
+
+/// A column that must hold exactly `N` bytes.
+pub(crate) fn bytes<const N: usize>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<[u8; N]> {
+    row.get(column)
+}

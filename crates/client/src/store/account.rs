@@ -1,0 +1,143 @@
+//! The own account: one row.
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use waxwing_protocol::AccessKey;
+use waxwing_wire::{AccountId, DeviceId, RelayAddress, Username};
+use zeroize::Zeroizing;
+
+use super::bytes;
+use crate::error::{Error, ErrorCode};
+
+/// The own account as stored. Its keys are in the keystore.
+#[derive(Clone)]
+pub(crate) struct Account {
+    pub(crate) account: AccountId,
+    pub(crate) device: DeviceId,
+    pub(crate) username: Username,
+    pub(crate) relay: RelayAddress,
+    pub(crate) display_name: String,
+    pub(crate) create_entry: Vec<u8>,
+    pub(crate) invite_key: AccessKey,
+    /// 1-based places of the two words that the user is asked for.
+    pub(crate) phrase_places: (u32, u32),
+    pub(crate) phrase_confirmed: bool,
+    pub(crate) counter: u64,
+}
+
+pub(crate) fn insert(tx: &Transaction<'_>, account: &Account, phrase: &[u8; 32]) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO account (one, account, device, username, relay, display_name, create_entry, registered, invite_key,
+                              phrase, phrase_first, phrase_second, inbox_cursor, counter)
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, 0, ?11)",
+        params![
+            account.account.as_bytes(),
+            account.device.as_bytes(),
+            account.username.as_str(),
+            account.relay.to_string(),
+            account.display_name,
+            account.create_entry,
+            account.invite_key.as_bytes(),
+            phrase,
+            account.phrase_places.0,
+            account.phrase_places.1,
+            account.counter,
+        ],
+    )?;
+    tx.execute("INSERT INTO access_keys (key, registered) VALUES (?1, 0)", [account.invite_key.as_bytes()])?;
+    Ok(())
+}
+
+/// The account, if there is one; the flag says whether a relay has accepted it.
+pub(crate) fn load(tx: &Transaction<'_>) -> Result<Option<(Account, bool)>, Error> {
+    let row = tx
+        .query_row("SELECT *, phrase IS NULL AS confirmed FROM account", [], |row| {
+            Ok((
+                Account {
+                    account: AccountId::from_bytes(bytes(row, "account")?),
+                    device: DeviceId::from_bytes(bytes(row, "device")?),
+                    username: text(row, "username")?,
+                    relay: text(row, "relay")?,
+                    display_name: row.get("display_name")?,
+                    create_entry: row.get("create_entry")?,
+                    invite_key: AccessKey::from_bytes(&bytes(row, "invite_key")?),
+                    phrase_places: (row.get("phrase_first")?, row.get("phrase_second")?),
+                    phrase_confirmed: row.get("confirmed")?,
+                    counter: row.get("counter")?,
+                },
+                row.get("registered")?,
+            ))
+        })
+        .optional()?;
+    Ok(row)
+}
+
+/// The account of a registered profile.
+pub(crate) fn require(tx: &Transaction<'_>) -> Result<Account, Error> {
+    match load(tx)? {
+        Some((account, true)) => Ok(account),
+        _ => Err(Error::new(ErrorCode::NotRegistered, "no account in this profile")),
+    }
+}
+
+pub(crate) fn set_registered(tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.execute("UPDATE account SET registered = 1", [])?;
+    Ok(())
+}
+
+pub(crate) fn set_display_name(tx: &Transaction<'_>, name: &str) -> Result<(), Error> {
+    tx.execute("UPDATE account SET display_name = ?1", [name])?;
+    Ok(())
+}
+
+pub(crate) fn set_counter(tx: &Transaction<'_>, counter: u64) -> Result<(), Error> {
+    tx.execute("UPDATE account SET counter = ?1", [counter])?;
+    Ok(())
+}
+
+/// Entropy of the recovery phrase, until it is confirmed.
+pub(crate) fn phrase(tx: &Transaction<'_>) -> Result<Option<Zeroizing<[u8; 32]>>, Error> {
+    let entropy: Option<[u8; 32]> = tx.query_row("SELECT phrase FROM account", [], |row| row.get(0))?;
+    Ok(entropy.map(Zeroizing::new))
+}
+
+/// The user has the phrase: this device forgets it.
+pub(crate) fn erase_phrase(tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.execute("UPDATE account SET phrase = NULL", [])?;
+    Ok(())
+}
+
+pub(crate) fn inbox_cursor(tx: &Transaction<'_>) -> Result<u64, Error> {
+    Ok(tx.query_row("SELECT inbox_cursor FROM account", [], |row| row.get(0))?)
+}
+
+pub(crate) fn set_inbox_cursor(tx: &Transaction<'_>, seq: u64) -> Result<(), Error> {
+    tx.execute("UPDATE account SET inbox_cursor = ?1", [seq])?;
+    Ok(())
+}
+
+/// A key that admits others to the own inbox; told to the relay later.
+pub(crate) fn add_access_key(tx: &Transaction<'_>, key: &AccessKey) -> Result<(), Error> {
+    tx.execute("INSERT OR IGNORE INTO access_keys (key, registered) VALUES (?1, 0)", [key.as_bytes()])?;
+    Ok(())
+}
+
+/// Keys that the relay does not know yet.
+pub(crate) fn unregistered_access_keys(tx: &Transaction<'_>) -> Result<Vec<AccessKey>, Error> {
+    let mut statement = tx.prepare_cached("SELECT key FROM access_keys WHERE registered = 0")?;
+    let keys = statement.query_map([], |row| bytes(row, "key"))?;
+    keys.map(|key| Ok(AccessKey::from_bytes(&key?))).collect()
+}
+
+pub(crate) fn access_key_registered(tx: &Transaction<'_>, key: &AccessKey) -> Result<(), Error> {
+    tx.execute("UPDATE access_keys SET registered = 1 WHERE key = ?1", [key.as_bytes()])?;
+    Ok(())
+}
+
+/// A text column that parses.
+pub(super) fn text<T: std::str::FromStr>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|_| {
+        let index = row.as_ref().column_index(column).unwrap_or(0);
+        rusqlite::Error::InvalidColumnType(index, column.to_owned(), rusqlite::types::Type::Text)
+    })
+}

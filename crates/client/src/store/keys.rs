@@ -1,0 +1,93 @@
+//! Chains, older sealing keys, and the journal of a rotation.
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use waxwing_protocol::{DeviceSeeds, SealingKeys};
+use waxwing_wire::{AccountId, VerifiedChain};
+use zeroize::Zeroizing;
+
+use super::bytes;
+use crate::error::Error;
+
+/// An account's chain as stored, verified again. None if nothing is stored.
+pub(crate) fn chain(tx: &Transaction<'_>, account: AccountId) -> Result<Option<VerifiedChain>, Error> {
+    let mut statement = tx.prepare_cached("SELECT bytes FROM chain_entries WHERE account = ?1 ORDER BY seq")?;
+    let entries = statement.query_map([account.as_bytes()], |row| row.get::<_, Vec<u8>>(0))?;
+    let entries = entries.collect::<rusqlite::Result<Vec<_>>>()?;
+    if entries.is_empty() { Ok(None) } else { Ok(Some(VerifiedChain::verify(&entries)?)) }
+}
+
+/// Adds verified entries from `from` on. What is there already stays: a chain is append-only.
+pub(crate) fn add_chain_entries(
+    tx: &Transaction<'_>,
+    account: AccountId,
+    from: u32,
+    entries: &[Vec<u8>],
+) -> Result<(), Error> {
+    for (seq, entry) in (from..).zip(entries) {
+        tx.prepare_cached("INSERT OR IGNORE INTO chain_entries (account, seq, bytes) VALUES (?1, ?2, ?3)")?
+            .execute(params![account.as_bytes(), seq, entry])?;
+    }
+    Ok(())
+}
+
+/// Older sealing keys, newest first.
+pub(crate) fn old_sealing_keys(tx: &Transaction<'_>) -> Result<Vec<SealingKeys>, Error> {
+    let mut statement = tx.prepare_cached("SELECT bytes FROM old_sealing_keys ORDER BY key_version DESC")?;
+    let mut rows = statement.query([])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        let bytes = Zeroizing::new(row.get::<_, Vec<u8>>(0)?);
+        keys.push(SealingKeys::from_bytes(&bytes)?);
+    }
+    Ok(keys)
+}
+
+/// Erases sealing keys that were retired before `before_ms`, and the replay records of what they opened.
+pub(crate) fn erase_old_sealing_keys(tx: &Transaction<'_>, before_ms: u64) -> Result<usize, Error> {
+    tx.execute(
+        "DELETE FROM seen WHERE opened_with IN (SELECT key_version FROM old_sealing_keys WHERE retired_ms < ?1)",
+        [before_ms],
+    )?;
+    Ok(tx.execute("DELETE FROM old_sealing_keys WHERE retired_ms < ?1", [before_ms])?)
+}
+
+/// A rotation under way.
+pub(crate) struct Rotation {
+    pub(crate) key_version: u32,
+    pub(crate) seeds: DeviceSeeds,
+    pub(crate) entry: Vec<u8>,
+}
+
+/// Starts a rotation: the journal, and the keys that it will replace.
+pub(crate) fn begin_rotation(
+    tx: &Transaction<'_>,
+    rotation: &Rotation,
+    replaced: &SealingKeys,
+    now_ms: u64,
+) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO rotation (one, key_version, seeds, entry) VALUES (1, ?1, ?2, ?3)",
+        params![rotation.key_version, rotation.seeds.to_bytes().as_slice(), rotation.entry],
+    )?;
+    tx.execute(
+        "INSERT OR REPLACE INTO old_sealing_keys (key_version, bytes, retired_ms) VALUES (?1, ?2, ?3)",
+        params![replaced.key_version(), replaced.to_bytes().as_slice(), now_ms],
+    )?;
+    Ok(())
+}
+
+pub(crate) fn rotation(tx: &Transaction<'_>) -> Result<Option<Rotation>, Error> {
+    let row = tx
+        .query_row("SELECT key_version, seeds, entry FROM rotation", [], |row| {
+            let seeds = Zeroizing::new(bytes::<160>(row, "seeds")?);
+            Ok(Rotation { key_version: row.get(0)?, seeds: DeviceSeeds::from_bytes(&seeds), entry: row.get(2)? })
+        })
+        .optional()?;
+    Ok(row)
+}
+
+/// The rotation is complete (or the relay will never take it).
+pub(crate) fn end_rotation(tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.execute("DELETE FROM rotation", [])?;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Tables and their versions (`user_version`). A migration is added at the end and never changed afterwards.
+
+use rusqlite::Connection;
+
+use crate::error::{Error, ErrorCode};
+
+const MIGRATIONS: [&str; 1] = [V1];
+
+const V1: &str = "
+CREATE TABLE account (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    account BLOB NOT NULL,
+    device BLOB NOT NULL,
+    username TEXT NOT NULL,
+    relay TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    create_entry BLOB NOT NULL,
+    registered INTEGER NOT NULL,
+    invite_key BLOB NOT NULL,
+    -- Until the user has confirmed the phrase; then erased.
+    phrase BLOB,
+    phrase_first INTEGER NOT NULL,
+    phrase_second INTEGER NOT NULL,
+    inbox_cursor INTEGER NOT NULL,
+    -- Raised at every start, with the keystore's.
+    counter INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE chain_entries (
+    account BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (account, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Sealing keys of earlier versions: messages for them may still be at the relay.
+CREATE TABLE old_sealing_keys (
+    key_version INTEGER PRIMARY KEY,
+    bytes BLOB NOT NULL,
+    retired_ms INTEGER NOT NULL
+) STRICT;
+
+-- A rotation under way (at most one): resumed at start.
+CREATE TABLE rotation (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    key_version INTEGER NOT NULL,
+    seeds BLOB NOT NULL,
+    entry BLOB NOT NULL
+) STRICT;
+
+-- Keys that admit others to the own inbox.
+CREATE TABLE access_keys (
+    key BLOB PRIMARY KEY,
+    registered INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE contacts (
+    account BLOB PRIMARY KEY,
+    name TEXT NOT NULL,
+    relay TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    trust INTEGER NOT NULL,
+    -- Admits this device to their inbox.
+    access_key BLOB
+) STRICT;
+
+CREATE TABLE conversations (
+    id BLOB PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    account BLOB NOT NULL,
+    read_ord INTEGER NOT NULL,
+    draft TEXT NOT NULL,
+    active_ms INTEGER NOT NULL,
+    -- Whether the other side knows the own display name.
+    profile_sent INTEGER NOT NULL,
+    problem TEXT
+) STRICT;
+
+CREATE TABLE logs (
+    log BLOB PRIMARY KEY,
+    conversation BLOB NOT NULL REFERENCES conversations (id),
+    relay TEXT NOT NULL,
+    secret BLOB NOT NULL,
+    mine INTEGER NOT NULL,
+    -- Whether the relay has it (for one's own).
+    created INTEGER NOT NULL,
+    -- Whether an envelope signed by the other side was seen for it.
+    peer_seen INTEGER NOT NULL,
+    cursor INTEGER NOT NULL,
+    running BLOB NOT NULL,
+    last_handshake INTEGER NOT NULL,
+    -- Envelopes that this device has sealed for it.
+    counter INTEGER NOT NULL
+) STRICT;
+
+-- The newest key version that each device has signed with, for each log: it never falls back.
+CREATE TABLE log_senders (
+    log BLOB NOT NULL,
+    device BLOB NOT NULL,
+    key_version INTEGER NOT NULL,
+    PRIMARY KEY (log, device)
+) STRICT, WITHOUT ROWID;
+
+-- Replay check: kept until the key version that opened the envelope is erased.
+CREATE TABLE seen (
+    device BLOB NOT NULL,
+    envelope BLOB NOT NULL,
+    opened_with INTEGER NOT NULL,
+    PRIMARY KEY (device, envelope)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE messages (
+    ord INTEGER PRIMARY KEY AUTOINCREMENT,
+    id BLOB NOT NULL,
+    conversation BLOB NOT NULL REFERENCES conversations (id),
+    sender BLOB NOT NULL,
+    mine INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    clock_off INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    notice TEXT,
+    state INTEGER NOT NULL,
+    -- 0 while the log has not shown where it stands: such lines stay at the end.
+    placed INTEGER NOT NULL,
+    error TEXT,
+    UNIQUE (sender, id)
+) STRICT;
+CREATE INDEX messages_by_place ON messages (conversation, placed, ord);
+
+-- Deleted messages stay deleted.
+CREATE TABLE deleted (
+    sender BLOB NOT NULL,
+    id BLOB NOT NULL,
+    PRIMARY KEY (sender, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outbox (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation BLOB NOT NULL REFERENCES conversations (id),
+    -- Set for a message that people see.
+    message BLOB,
+    content BLOB NOT NULL,
+    -- The envelope, once sealed: retried byte for byte.
+    log BLOB,
+    entry_id BLOB,
+    after INTEGER,
+    blob BLOB
+) STRICT;
+CREATE INDEX outbox_by_conversation ON outbox (conversation, n);
+
+-- First contacts on their way to inboxes.
+CREATE TABLE introductions (
+    entry_id BLOB PRIMARY KEY,
+    account BLOB NOT NULL,
+    device BLOB NOT NULL,
+    relay TEXT NOT NULL,
+    log BLOB NOT NULL,
+    blob BLOB NOT NULL
+) STRICT;
+
+-- What came in and could not be used: kept, and counted.
+CREATE TABLE set_aside (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Zeros for the inbox.
+    log BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    entry_id BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    blob BLOB NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;
+";
+
+/// Brings the database to the newest version, in one transaction.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    if done > MIGRATIONS.len() {
+        return Err(Error::new(ErrorCode::DatabaseTooNew, format!("database: version {version}")));
+    }
+    if done == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    for migration in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
+    Ok(transaction.commit()?)
+}

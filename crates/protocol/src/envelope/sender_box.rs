@@ -1,0 +1,71 @@
+//! Sender box: who sent it, where it belongs, and the signature over everything. Fixed size; encrypted.
+
+use waxwing_wire::{AccountId, DecodeError, DeviceId, LogId, Reader, Writer};
+
+use super::AEAD_TAG;
+
+/// Reserved for the sender's signed checkpoint of the transparency log. Zeros in this version.
+const CHECKPOINT: usize = 256;
+/// Bytes that the signature covers.
+const UNSIGNED: usize = 16 + 16 + 4 + 8 + 8 + 16 + 8 + 8 + 32 + 32 + CHECKPOINT;
+const SIGNATURE: usize = 64;
+
+/// Length of the encrypted sender box, in bytes.
+pub const SENDER_BOX: usize = UNSIGNED + SIGNATURE + AEAD_TAG;
+
+/// Its fields, without the signature. The MLS fields and the checkpoint are zeros in this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SenderFields {
+    pub(super) account: AccountId,
+    pub(super) device: DeviceId,
+    pub(super) key_version: u32,
+    pub(super) sent_ms: u64,
+    pub(super) counter: u64,
+    pub(super) log: LogId,
+    pub(super) after: u64,
+    pub(super) running_hash: [u8; 32],
+}
+
+impl SenderFields {
+    /// `account 16 | device 16 | key_version u32 | sent_ms u64 | counter u64 | log 16 | after u64 |
+    /// mls_epoch u64 = 0 | mls_authenticator 32 = 0 | running_hash 32 | checkpoint 256 = 0`.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        Writer::with_capacity(UNSIGNED + SIGNATURE)
+            .bytes(self.account.as_bytes())
+            .bytes(self.device.as_bytes())
+            .u32(self.key_version)
+            .u64(self.sent_ms)
+            .u64(self.counter)
+            .bytes(self.log.as_bytes())
+            .u64(self.after)
+            .u64(0)
+            .bytes(&[0; 32])
+            .bytes(&self.running_hash)
+            .bytes(&[0; CHECKPOINT])
+            .finish()
+    }
+
+    /// Reads the decrypted box: the fields, the bytes that the signature covers, the signature.
+    pub(super) fn decode(bytes: &[u8]) -> Result<(Self, &[u8], [u8; 64]), DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let account = AccountId::from_bytes(reader.array("account id")?);
+        let device = DeviceId::from_bytes(reader.array("device id")?);
+        let key_version = reader.u32("key version")?;
+        let sent_ms = reader.u64("time")?;
+        let counter = reader.u64("counter")?;
+        let log = LogId::from_bytes(reader.array("log id")?);
+        let after = reader.u64("after")?;
+        if reader.u64("MLS epoch")? != 0 || reader.array("MLS authenticator")? != [0; 32] {
+            return Err(DecodeError::Invalid("MLS fields"));
+        }
+        let running_hash = reader.array("running hash")?;
+        if reader.array("checkpoint")? != [0; CHECKPOINT] {
+            return Err(DecodeError::Invalid("checkpoint"));
+        }
+        let signed = bytes.get(..reader.position()).ok_or(DecodeError::Truncated("sender box"))?;
+        let signature = reader.array("signature")?;
+        reader.finish("sender box")?;
+        let fields = Self { account, device, key_version, sent_ms, counter, log, after, running_hash };
+        Ok((fields, signed, signature))
+    }
+}

@@ -1,0 +1,89 @@
+//! Who is asking: access tokens bound to a key (RFC 9449), each proof good once.
+//!
+//! Not here: the tokens of logs and the access keys of inboxes, which name nobody.
+
+use http::header::HOST;
+use http::{HeaderName, request::Parts};
+use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::token::{AccessToken, DpopProof};
+use waxwing_wire::{AccountId, DeviceId};
+
+use crate::error::Refusal;
+use crate::replay::Seen;
+use crate::request;
+use crate::state::{App, now};
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// A device that has proved itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Device {
+    /// Its account.
+    pub account: AccountId,
+    /// The device.
+    pub device: DeviceId,
+}
+
+impl Device {
+    /// The device behind a request: its token, and a proof by the token's key for this very request.
+    pub(crate) fn authenticate(app: &App, parts: &Parts) -> Result<Self, Refusal> {
+        let token = request::credentials(&parts.headers, "DPoP")?.ok_or(ProblemCode::Unauthorized)?;
+        let now = now().as_secs();
+        if AccessToken::kid(token).map_err(|_| ProblemCode::Unauthorized)? != app.key.kid() {
+            return Err(ProblemCode::Unauthorized.into());
+        }
+        let claims =
+            AccessToken::verify(token, app.key.public(), &app.audience, now).map_err(|_| ProblemCode::Unauthorized)?;
+        let key = proven_key(app, parts, Some(&AccessToken::ath(token)))?;
+        if key != claims.cnf.jkt {
+            return Err(ProblemCode::Unauthorized.into());
+        }
+        // Counted last: a token alone, without its key, uses up nothing of its account's allowance.
+        app.limiters.account.check(&claims.account)?;
+        Ok(Self { account: claims.account, device: claims.sub })
+    }
+}
+
+/// Thumbprint of the key that signed this request's DPoP proof. `ath` as in [`DpopProof::verify`].
+pub(crate) fn proven_key(app: &App, parts: &Parts, ath: Option<&str>) -> Result<String, Refusal> {
+    let proof = request::header(&parts.headers, &DPOP)?.ok_or(ProblemCode::Unauthorized)?;
+    let now = now().as_secs();
+    for url in urls(app, parts)? {
+        if let Ok((proof, key)) = DpopProof::verify(proof, parts.method.as_str(), &url, ath, now) {
+            return match app.proofs.check(key.as_bytes(), &proof.jti, now) {
+                Seen::Fresh => Ok(key),
+                Seen::Replayed => Err(ProblemCode::Unauthorized.into()),
+                Seen::Full => Err(ProblemCode::Unavailable.into()),
+            };
+        }
+    }
+    Err(ProblemCode::Unauthorized.into())
+}
+
+/// The request's URL as the client sees it, without query: with and without the scheme's own port (RFC 9449, section 4.3: after
+/// normalisation).
+fn urls(app: &App, parts: &Parts) -> Result<Vec<String>, Refusal> {
+    let host = match parts.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => request::header(&parts.headers, &HOST)?.ok_or_else(|| Refusal::bad_request("There is no host"))?,
+    };
+    let own_port = if app.scheme == "https" { ":443" } else { ":80" };
+    let bare = |authority: &str| authority.strip_suffix(own_port).unwrap_or(authority).to_ascii_lowercase();
+    // Somebody in between may not pass on a proof that was made for another name. On one computer there are many names and no between.
+    if !app.local && bare(host) != bare(&app.audience) {
+        return Err(ProblemCode::Unauthorized.into());
+    }
+    let url = |authority: &str| format!("{}://{authority}{}", app.scheme, parts.uri.path());
+    let (bare, lower) = (bare(host), host.to_ascii_lowercase());
+    let mut urls = vec![url(&bare)];
+    if lower != bare {
+        urls.push(url(&lower));
+    } else if !has_port(&bare) {
+        urls.push(url(&format!("{bare}{own_port}")));
+    }
+    Ok(urls)
+}
+
+fn has_port(authority: &str) -> bool {
+    authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'))
+}

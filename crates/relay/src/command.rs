@@ -1,0 +1,37 @@
+//! The commands, one file each: parse, apply, reply.
+
+pub(crate) mod access_keys;
+pub(crate) mod ack_inbox;
+pub(crate) mod append_chain;
+pub(crate) mod append_log;
+pub(crate) mod create_log;
+pub(crate) mod healthz;
+pub(crate) mod invite_page;
+pub(crate) mod jwks;
+pub(crate) mod read_chain;
+pub(crate) mod read_inbox;
+pub(crate) mod read_log;
+pub(crate) mod register;
+pub(crate) mod relay_info;
+pub(crate) mod send_inbox;
+pub(crate) mod subscribe;
+pub(crate) mod token;
+
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde::Serialize;
+
+/// A JSON chain entry in base64url, with room to spare.
+const MAX_ENTRY_BODY: usize = waxwing_wire::limits::MAX_CHAIN_ENTRY * 4 / 3 + 1024;
+/// What stands around an envelope in a request.
+const MAX_ENVELOPE_BODY: usize = waxwing_wire::limits::MAX_ENVELOPE + 256;
+
+fn created<T: Serialize>(body: T) -> Response {
+    (StatusCode::CREATED, Json(body)).into_response()
+}
+
+fn binary(body: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, "application/octet-stream")], body).into_response()
+}

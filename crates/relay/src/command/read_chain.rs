@@ -1,0 +1,40 @@
+//! `GET /v1/accounts/{name|id}/chain?from=n`: a chain, for whoever asks.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use axum::response::IntoResponse as _;
+use http::Uri;
+use waxwing_wire::api::{ChainPage, EntryBytes};
+use waxwing_wire::limits::MAX_CHAIN_PAGE;
+use waxwing_wire::problem::ProblemCode;
+
+use crate::error::{Refusal, Reply};
+use crate::request::{self, Segment};
+use crate::state::{App, Peer};
+use crate::storage::AccountRef;
+
+/// Parses, applies, replies.
+pub(crate) async fn run(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Segment(account): Segment,
+    uri: Uri,
+) -> Reply {
+    app.limiters.lookup.check(&peer.address.into())?;
+    let from = request::number(&uri, "from", 0)?;
+    let found = app.storage.chain(parse(&account)?, from, MAX_CHAIN_PAGE).await?.ok_or(ProblemCode::UnknownAccount)?;
+    let entries = found.entries.into_iter().map(EntryBytes).collect();
+    Ok(Json(ChainPage { account: found.account, name: found.name, head: found.head, entries }).into_response())
+}
+
+/// 32 hexadecimal digits are an id, and could also be a name. What is neither is an account that nobody has.
+fn parse(text: &str) -> Result<AccountRef, Refusal> {
+    match (text.parse().ok(), text.parse().ok()) {
+        (Some(id), Some(name)) => Ok(AccountRef::IdOrName(id, name)),
+        (Some(id), None) => Ok(AccountRef::Id(id)),
+        (None, Some(name)) => Ok(AccountRef::Name(name)),
+        (None, None) => Err(ProblemCode::UnknownAccount.into()),
+    }
+}

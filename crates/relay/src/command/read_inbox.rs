@@ -1,0 +1,29 @@
+//! `GET /v1/inboxes/{device}?after=n`: what waits for oneself.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use waxwing_wire::DeviceId;
+use waxwing_wire::problem::ProblemCode;
+
+use super::binary;
+use crate::auth::Device;
+use crate::error::{Refusal, Reply};
+use crate::request::{self as parse, Segment};
+use crate::state::App;
+
+/// Parses, applies, replies.
+pub(crate) async fn run(State(app): State<Arc<App>>, Segment(device): Segment, request: Request) -> Reply {
+    let (parts, _) = request.into_parts();
+    let device = own(&app, &parts, &device)?;
+    let after = parse::number(&parts.uri, "after", 0)?;
+    let page = app.storage.read_inbox(device, after).await?.ok_or(ProblemCode::InboxRefused)?;
+    Ok(binary(page.encode()))
+}
+
+/// The device in the path, if it is the one that asks. Anybody else's inbox and none at all answer alike.
+pub(super) fn own(app: &App, parts: &http::request::Parts, path: &str) -> Result<DeviceId, Refusal> {
+    let authenticated = Device::authenticate(app, parts)?;
+    let device: DeviceId = parse::id(path)?;
+    if authenticated.device == device { Ok(device) } else { Err(ProblemCode::InboxRefused.into()) }
+}

@@ -1,0 +1,25 @@
+//! `GET /v1/logs/{id}/entries?after=n`: what came after `n`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::{HeaderMap, Uri};
+use waxwing_wire::problem::ProblemCode;
+
+use super::binary;
+use crate::error::{Refusal, Reply};
+use crate::request::{self as parse, Segment};
+use crate::state::App;
+use crate::storage::LogRead;
+
+/// Parses, applies, replies.
+pub(crate) async fn run(State(app): State<Arc<App>>, Segment(log): Segment, uri: Uri, headers: HeaderMap) -> Reply {
+    let log = parse::id(&log)?;
+    let read_hash = parse::log_token(&headers)?;
+    let after = parse::number(&uri, "after", 0)?;
+    match app.storage.read_log(log, read_hash, after).await? {
+        LogRead::Page(page) => Ok(binary(page.encode())),
+        LogRead::Gone { oldest } => Err(Refusal::gone(oldest)),
+        LogRead::Refused => Err(ProblemCode::LogRefused.into()),
+    }
+}

@@ -1,0 +1,168 @@
+//! `GET /v1/subscribe`: a WebSocket that tells of what is stored. Anonymous for logs; authenticated at the upgrade for the own inbox.
+//!
+//! A wake-up is never load-bearing: the client drains after [`Push::Ready`], and again whenever it is told or reconnects.
+
+use std::sync::Arc;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Extension, FromRequestParts as _, Request, State};
+use http::header::AUTHORIZATION;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use waxwing_wire::api::{Subscribe, SubscribeLog};
+use waxwing_wire::frame::Push;
+use waxwing_wire::limits::MAX_SUBSCRIBED_LOGS;
+use waxwing_wire::log::token_hash;
+
+use crate::auth::Device;
+use crate::error::{Refusal, Reply};
+use crate::hub::Subscription;
+use crate::state::{App, Peer};
+
+/// A request with the most logs that one subscription follows fits.
+const MAX_MESSAGE: usize = MAX_SUBSCRIBED_LOGS * 160;
+/// Read buffer of each socket: there are many, and most are idle.
+const READ_BUFFER: usize = 4 * 1024;
+
+/// Parses, applies, replies.
+pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
+    let (mut parts, _) = request.into_parts();
+    let device = match parts.headers.contains_key(AUTHORIZATION) {
+        true => Some(Device::authenticate(&app, &parts)?),
+        false => None,
+    };
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
+        .await
+        .map_err(|_| Refusal::bad_request("This address is for WebSockets"))?;
+    let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE);
+    // Counted from now on, so that a stop between here and the first frame waits for it.
+    let place = app.tasks.token();
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let reason = Session { app: &app, device, subscription: app.hub.connect() }.run(socket).await;
+        tracing::trace!(?reason, "a subscription ended");
+        drop((peer.place, place));
+    }))
+}
+
+/// Why a subscription ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client closed it, or is gone.
+    Gone,
+    /// It said nothing for too long.
+    Idle,
+    /// It reads too slowly.
+    Slow,
+    /// It asked for what is not for it, or for too much.
+    Policy,
+    /// It cannot be understood.
+    Unreadable,
+    /// The database did not answer.
+    Trouble,
+    /// The relay stops.
+    Stopping,
+}
+
+struct Session<'a> {
+    app: &'a App,
+    device: Option<Device>,
+    subscription: Subscription,
+}
+
+impl Session<'_> {
+    async fn run(mut self, mut socket: WebSocket) -> End {
+        let end = self.serve(&mut socket).await;
+        let code = match end {
+            End::Gone | End::Idle => return end,
+            End::Slow | End::Trouble => close_code::AGAIN,
+            End::Policy => close_code::POLICY,
+            End::Unreadable => close_code::UNSUPPORTED,
+            End::Stopping => close_code::AWAY,
+        };
+        let close = Message::Close(Some(CloseFrame { code, reason: "".into() }));
+        // The write limit bounds this; at a stop nobody waits that long for one reader.
+        let farewell = async {
+            if socket.send(close).await.is_ok() {
+                while let Some(Ok(_)) = socket.recv().await {}
+            }
+        };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), farewell).await;
+        end
+    }
+
+    async fn serve(&mut self, socket: &mut WebSocket) -> End {
+        let timeouts = self.app.timeouts;
+        let mut ping = interval_at(Instant::now() + timeouts.ping, timeouts.ping);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.app.stopping.cancelled() => return End::Stopping,
+                () = sleep_until(heard + timeouts.idle) => return End::Idle,
+                _ = ping.tick() => {
+                    if socket.send(Message::Ping(Default::default())).await.is_err() {
+                        return End::Gone;
+                    }
+                }
+                frame = self.subscription.next() => {
+                    let Some(frame) = frame else { return End::Slow };
+                    if socket.send(Message::Binary(frame)).await.is_err() {
+                        return End::Gone;
+                    }
+                }
+                message = socket.recv() => {
+                    heard = Instant::now();
+                    let answers = match message {
+                        Some(Ok(Message::Text(text))) => self.subscribe(&text).await,
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Vec::new()),
+                        Some(Ok(Message::Binary(_))) => Err(End::Unreadable),
+                        Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
+                    };
+                    match answers {
+                        Ok(answers) => {
+                            for answer in answers {
+                                if socket.send(Message::Binary(answer.encode().into())).await.is_err() {
+                                    return End::Gone;
+                                }
+                            }
+                        }
+                        Err(end) => return end,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Follows what is asked for; gives the frames to answer with.
+    async fn subscribe(&mut self, text: &str) -> Result<Vec<Push>, End> {
+        let Subscribe { logs, inbox } = serde_json::from_str(text).map_err(|_| End::Unreadable)?;
+        let fresh = logs.iter().filter(|asked| !self.subscription.follows(asked.log)).count();
+        if self.subscription.followed_logs() + fresh > MAX_SUBSCRIBED_LOGS {
+            return Err(End::Policy);
+        }
+        if inbox {
+            self.subscription.follow_inbox(self.device.ok_or(End::Policy)?.device);
+        }
+        let tokens: Vec<_> =
+            logs.into_iter().map(|SubscribeLog { log, read_token }| (log, token_hash(read_token.as_ref()))).collect();
+        // Follow first, ask then: what is stored in between is told.
+        for (log, read_hash) in &tokens {
+            self.subscription.follow_log(*log, *read_hash);
+        }
+        let mut answers = Vec::new();
+        if !tokens.is_empty() {
+            let good = self.app.storage.current_read_tokens(tokens.clone()).await.map_err(|_| End::Trouble)?;
+            for ((log, _), good) in tokens.into_iter().zip(good) {
+                if !good {
+                    self.subscription.unfollow_log(log);
+                    answers.push(Push::Refused { log });
+                }
+            }
+        }
+        answers.push(Push::Ready);
+        Ok(answers)
+    }
+}

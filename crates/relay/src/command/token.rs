@@ -1,0 +1,66 @@
+//! `POST /oauth/token`: an assertion by the device's relay-auth key (RFC 7523) for an access token bound by DPoP (RFC 9449).
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, FromRequest as _, Request, State};
+use axum::response::IntoResponse as _;
+use axum::{Form, Json};
+use http::header::CONTENT_TYPE;
+use waxwing_wire::api::{JWT_BEARER, TokenRequest, TokenResponse};
+use waxwing_wire::limits::TOKEN_SECONDS;
+use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::token::{AccessToken, Assertion, Confirmation};
+
+use crate::auth::proven_key;
+use crate::error::{Refusal, Reply};
+use crate::replay::Seen;
+use crate::request as parse;
+use crate::state::{App, Peer, now};
+
+const MAX_BODY: usize = 4 * 1024;
+
+/// Parses, applies, replies.
+pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
+    app.limiters.token.check(&peer.address.into())?;
+    let (parts, body) = request.into_parts();
+    let bytes = parse::body(body, MAX_BODY).await?;
+    let form: TokenRequest = form(bytes).await?;
+    if form.grant_type != JWT_BEARER {
+        return Err(Refusal::bad_request("The only grant is a JWT bearer assertion"));
+    }
+    let claims = verify(&app, &form.assertion).await?;
+    let jkt = proven_key(&app, &parts, None)?;
+    let now = now().as_secs();
+    match app.assertions.check(claims.iss.as_bytes(), &claims.jti, now) {
+        Seen::Fresh => {}
+        Seen::Replayed => return Err(ProblemCode::Unauthorized.into()),
+        Seen::Full => return Err(ProblemCode::Unavailable.into()),
+    }
+    let token = AccessToken {
+        iss: app.audience.clone(),
+        sub: claims.iss,
+        account: claims.sub,
+        iat: now,
+        exp: now + TOKEN_SECONDS,
+        cnf: Confirmation { jkt },
+    };
+    let access_token = token.sign(app.key.kid(), app.key.signing()).map_err(|_| ProblemCode::Internal)?;
+    Ok(Json(TokenResponse { access_token, token_type: "DPoP".to_owned(), expires_in: TOKEN_SECONDS }).into_response())
+}
+
+async fn form(bytes: Vec<u8>) -> Result<TokenRequest, Refusal> {
+    let request = http::Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(bytes.into());
+    let request = request.map_err(|_| ProblemCode::Internal)?;
+    match Form::from_request(request, &()).await {
+        Ok(Form(form)) => Ok(form),
+        Err(_) => Err(Refusal::bad_request("The form cannot be read")),
+    }
+}
+
+/// Checks the assertion with the device's key in force. For a device that nobody has, some key that did not sign it takes that place, so
+/// that both take the same way.
+async fn verify(app: &App, assertion: &str) -> Result<Assertion, Refusal> {
+    let claimed = Assertion::peek(assertion).map_err(|_| ProblemCode::Unauthorized)?;
+    let key = app.storage.relay_auth(claimed.sub, claimed.iss).await?.unwrap_or(*app.key.public());
+    Assertion::verify(assertion, &key, &app.audience, now().as_secs()).map_err(|_| ProblemCode::Unauthorized.into())
+}

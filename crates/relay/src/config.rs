@@ -1,0 +1,186 @@
+//! What an operator decides. Defaults suit one machine and its users.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How a relay runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Folder with database and keys; made if absent.
+    pub data: PathBuf,
+    /// How connections are protected.
+    pub tls: Tls,
+    /// `host[:port]` under which people reach this relay; the listening address if none.
+    pub audience: Option<String>,
+    /// How much of what.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults, on `listen` with plain HTTP.
+    #[must_use]
+    pub fn new(listen: SocketAddr, data: PathBuf) -> Self {
+        Self { listen, data, tls: Tls::Off, audience: None, limits: Limits::default() }
+    }
+}
+
+/// How connections are protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain HTTP: on loopback addresses alone.
+    Off,
+    /// A certificate of the relay's own, made at first start; clients pin its SHA-256.
+    SelfSigned,
+    /// Certificate chain and key, in PEM files.
+    Files {
+        /// The chain, own certificate first.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+}
+
+/// Bounds on what one client can cost.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// New accounts, per address.
+    pub registration: Rate,
+    /// Token requests, per address.
+    pub token: Rate,
+    /// Look-ups of chains, per address.
+    pub lookup: Rate,
+    /// Inbox sends without an access key, per address.
+    pub stranger: Rate,
+    /// Authenticated requests, per account.
+    pub account: Rate,
+    /// New chain entries, per account.
+    pub chain: Rate,
+    /// Most connections at a time.
+    pub connections: usize,
+    /// Stored bytes.
+    pub quotas: Quotas,
+    /// Times.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            registration: Rate { per_minute: 60, burst: 100 },
+            token: Rate { per_minute: 600, burst: 600 },
+            lookup: Rate { per_minute: 1200, burst: 1200 },
+            stranger: Rate { per_minute: 120, burst: 240 },
+            account: Rate { per_minute: 6000, burst: 2000 },
+            chain: Rate { per_minute: 10, burst: 60 },
+            connections: 20_000,
+            quotas: Quotas::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// A rate: so many at once, and so many a minute from then on. Written `PER_MINUTE[/BURST]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Refilled each minute; at least 1.
+    pub per_minute: u32,
+    /// Most at once; at least 1.
+    pub burst: u32,
+}
+
+/// The text is no rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a rate is written PER_MINUTE or PER_MINUTE/BURST, with numbers from 1 to 1000000")]
+pub struct InvalidRate;
+
+impl FromStr for Rate {
+    type Err = InvalidRate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
+        let number =
+            |text: &str| text.parse().ok().filter(|number| (1..=1_000_000).contains(number)).ok_or(InvalidRate);
+        match text.split_once('/') {
+            Some((per_minute, burst)) => Ok(Self { per_minute: number(per_minute)?, burst: number(burst)? }),
+            None => number(text).map(|rate| Self { per_minute: rate, burst: rate }),
+        }
+    }
+}
+
+/// Stored bytes. Each entry also counts a fixed overhead, so that many tiny ones fill a quota too.
+#[derive(Debug, Clone, Copy)]
+pub struct Quotas {
+    /// Of a log.
+    pub log: u64,
+    /// On top, for handshakes alone, so that a full log can still be rekeyed.
+    pub log_handshakes: u64,
+    /// Of what waits in an inbox under one access key.
+    pub inbox_key: u64,
+    /// Of what waits in an inbox from strangers.
+    pub inbox_strangers: u64,
+    /// Of all that waits in an inbox under access keys.
+    pub inbox: u64,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self {
+            log: 1024 * MIB,
+            log_handshakes: 64 * MIB,
+            inbox_key: 16 * MIB,
+            inbox_strangers: 16 * MIB,
+            inbox: 128 * MIB,
+        }
+    }
+}
+
+/// Times after which the relay gives up on a client.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// TLS handshake.
+    pub handshake: Duration,
+    /// From the start of waiting for a request to the end of its header.
+    pub header: Duration,
+    /// From the end of the header to the start of the answer.
+    pub request: Duration,
+    /// A write that makes no progress.
+    pub write: Duration,
+    /// Between pings on a subscription.
+    pub ping: Duration,
+    /// A subscription that says nothing, not even pong.
+    pub idle: Duration,
+    /// At a graceful stop, for requests under way.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            header: Duration::from_secs(10),
+            request: Duration::from_secs(60),
+            write: Duration::from_secs(30),
+            ping: Duration::from_secs(30),
+            idle: Duration::from_secs(90),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates() {
+        assert_eq!("60".parse(), Ok(Rate { per_minute: 60, burst: 60 }));
+        assert_eq!("60/100".parse(), Ok(Rate { per_minute: 60, burst: 100 }));
+        for bad in ["", "0", "1/0", "x", "1/2/3", "1000001", "-1"] {
+            assert_eq!(bad.parse::<Rate>(), Err(InvalidRate), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A refusal, as the client sees it: `application/problem+json` with a stable code (RFC 9457).
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use waxwing_wire::problem::{PROBLEM_JSON, Problem, ProblemCode};
+
+use crate::storage::StorageError;
+
+/// Why a request is refused. The code says whose fault it is; the title is for people who read logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    code: ProblemCode,
+    status: StatusCode,
+    title: &'static str,
+    head: Option<u64>,
+    oldest: Option<u64>,
+    retry_after: Option<u64>,
+}
+
+/// What a command answers.
+pub type Reply = Result<Response, Refusal>;
+
+impl Refusal {
+    /// A refusal with its code's status and title.
+    #[must_use]
+    pub fn new(code: ProblemCode) -> Self {
+        let (status, title) = wording(code);
+        Self { code, status, title, head: None, oldest: None, retry_after: None }
+    }
+
+    /// A request that cannot be read, and what about it.
+    #[must_use]
+    pub fn bad_request(title: &'static str) -> Self {
+        Self { title, ..Self::new(ProblemCode::BadRequest) }
+    }
+
+    /// A chain entry that breaks a rule, and which.
+    #[must_use]
+    pub fn invalid_entry(title: &'static str) -> Self {
+        Self { title, ..Self::new(ProblemCode::InvalidEntry) }
+    }
+
+    /// The same with another HTTP status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The same with a log's head.
+    #[must_use]
+    pub fn with_head(mut self, head: u64) -> Self {
+        self.head = Some(head);
+        self
+    }
+
+    /// Entries before `oldest` are gone.
+    #[must_use]
+    pub fn gone(oldest: u64) -> Self {
+        Self { oldest: Some(oldest), ..Self::new(ProblemCode::Gone) }
+    }
+
+    /// Too many requests; again in `seconds`.
+    #[must_use]
+    pub fn rate_limited(seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(ProblemCode::RateLimited) }
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> ProblemCode {
+        self.code
+    }
+}
+
+fn wording(code: ProblemCode) -> (StatusCode, &'static str) {
+    match code {
+        ProblemCode::BadRequest => (StatusCode::BAD_REQUEST, "The request cannot be read"),
+        ProblemCode::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+        ProblemCode::InvalidEntry => (StatusCode::UNPROCESSABLE_ENTITY, "The chain entry is not valid"),
+        ProblemCode::NameTaken => (StatusCode::CONFLICT, "The name is taken"),
+        ProblemCode::AccountExists => (StatusCode::CONFLICT, "The account or device id is taken"),
+        ProblemCode::UnknownAccount => (StatusCode::NOT_FOUND, "No such account"),
+        ProblemCode::ChainConflict => (StatusCode::CONFLICT, "The chain entry does not follow the stored head"),
+        ProblemCode::Unauthorized => (StatusCode::UNAUTHORIZED, "No valid token, proof or assertion"),
+        ProblemCode::LogRefused => (StatusCode::FORBIDDEN, "No such log, or the token does not open it"),
+        ProblemCode::Rekeyed => (StatusCode::CONFLICT, "The write token was replaced"),
+        ProblemCode::Conflict => (StatusCode::CONFLICT, "Not after the last handshake"),
+        ProblemCode::IdReused => (StatusCode::UNPROCESSABLE_ENTITY, "The entry id was used with other bytes"),
+        ProblemCode::Gone => (StatusCode::GONE, "Older entries are gone"),
+        ProblemCode::InboxRefused => (StatusCode::FORBIDDEN, "No such inbox, or the sender is not admitted"),
+        ProblemCode::QuotaExceeded => (StatusCode::FORBIDDEN, "A quota is used up"),
+        ProblemCode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+        ProblemCode::InsufficientStorage => (StatusCode::INSUFFICIENT_STORAGE, "The relay is out of space"),
+        ProblemCode::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The relay cannot answer now"),
+        ProblemCode::UpdateNeeded => (StatusCode::UPGRADE_REQUIRED, "This relay speaks another version of the API"),
+        ProblemCode::Internal | ProblemCode::Unknown => (StatusCode::INTERNAL_SERVER_ERROR, "A fault of the relay"),
+    }
+}
+
+impl From<StorageError> for Refusal {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Full => Self::new(ProblemCode::InsufficientStorage),
+            StorageError::Unavailable => Self::new(ProblemCode::Unavailable),
+            StorageError::Damaged => Self::new(ProblemCode::Internal),
+        }
+    }
+}
+
+impl From<ProblemCode> for Refusal {
+    fn from(code: ProblemCode) -> Self {
+        Self::new(code)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = Problem {
+            code: self.code,
+            status: self.status.as_u16(),
+            title: self.title.to_owned(),
+            head: self.head,
+            oldest: self.oldest,
+            retry_after: self.retry_after,
+        };
+        let mut response = (self.status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        match self.code {
+            ProblemCode::Unauthorized => {
+                // RFC 9449, section 7.1.
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("DPoP algs=\"EdDSA\""));
+            }
+            // RFC 9110, section 15.5.22: a 426 names what to upgrade to.
+            ProblemCode::UpdateNeeded => {
+                headers.insert(UPGRADE, HeaderValue::from_static("waxwing-api/1"));
+            }
+            _ => {}
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

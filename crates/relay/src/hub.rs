@@ -1,0 +1,214 @@
+//! Wake-ups within this process: who follows which log or inbox, and a bounded queue to each.
+//!
+//! Never load-bearing: what is told here is stored already, and a client that was not told finds it when it drains.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Bytes;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use waxwing_wire::frame::{LogEntry, Push};
+use waxwing_wire::limits::MAX_PUSHED_ENTRY;
+use waxwing_wire::{DeviceId, LogId};
+
+/// Frames that wait for one reader; one that lets more pile up is disconnected.
+const QUEUE: usize = 512;
+/// With less room than this, entries are left out: the head alone makes the reader drain.
+const ROOM_FOR_ENTRIES: usize = QUEUE - 64;
+
+/// Something was stored.
+#[derive(Debug)]
+pub enum Wake {
+    /// In a log.
+    Log {
+        /// Which.
+        log: LogId,
+        /// Hash of the read token that was good for this entry.
+        read_hash: [u8; 32],
+        /// Whether the entry replaced the tokens: that read token ends here.
+        rekeyed: bool,
+        /// The entry.
+        entry: LogEntry,
+    },
+    /// In an inbox.
+    Inbox {
+        /// Whose.
+        device: DeviceId,
+        /// Its head.
+        head: u64,
+    },
+}
+
+/// Who follows what.
+#[derive(Default)]
+pub struct Hub {
+    next: AtomicU64,
+    logs: Mutex<HashMap<LogId, Vec<LogFollower>>>,
+    inboxes: Mutex<HashMap<DeviceId, Vec<Reader>>>,
+}
+
+/// One connection's end of the hub. Dropping it ends what it follows.
+pub struct Subscription {
+    hub: Arc<Hub>,
+    reader: Reader,
+    frames: mpsc::Receiver<Bytes>,
+    logs: HashMap<LogId, [u8; 32]>,
+    inbox: Option<DeviceId>,
+}
+
+#[derive(Clone)]
+struct Reader {
+    id: u64,
+    queue: mpsc::Sender<Bytes>,
+    slow: CancellationToken,
+}
+
+struct LogFollower {
+    reader: Reader,
+    read_hash: [u8; 32],
+}
+
+impl Reader {
+    /// Queues a frame; false if the reader is to be forgotten.
+    fn tell(&self, frame: &Bytes) -> bool {
+        match self.queue.try_send(frame.clone()) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.slow.cancel();
+                false
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+impl Hub {
+    /// A connection that follows nothing yet.
+    #[must_use]
+    pub fn connect(self: &Arc<Self>) -> Subscription {
+        let (queue, frames) = mpsc::channel(QUEUE);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let reader = Reader { id, queue, slow: CancellationToken::new() };
+        Subscription { hub: Arc::clone(self), reader, frames, logs: HashMap::new(), inbox: None }
+    }
+
+    /// Tells everyone concerned. Never waits.
+    pub fn wake(&self, wake: &Wake) {
+        match wake {
+            Wake::Log { log, read_hash, rekeyed, entry } => self.wake_log(*log, read_hash, *rekeyed, entry),
+            Wake::Inbox { device, head } => {
+                let mut inboxes = lock(&self.inboxes);
+                if let Some(readers) = inboxes.get_mut(device) {
+                    let frame = Bytes::from(Push::Inbox { head: *head }.encode());
+                    readers.retain(|reader| reader.tell(&frame));
+                    drop_if_empty(&mut inboxes, device);
+                }
+            }
+        }
+    }
+
+    fn wake_log(&self, log: LogId, read_hash: &[u8; 32], rekeyed: bool, entry: &LogEntry) {
+        let mut logs = lock(&self.logs);
+        let Some(followers) = logs.get_mut(&log) else { return };
+        let head = entry.seq;
+        let bare = Bytes::from(Push::Log { log, head, entry: None }.encode());
+        let full = if entry.blob.len() <= MAX_PUSHED_ENTRY {
+            Bytes::from(Push::Log { log, head, entry: Some(entry.clone()) }.encode())
+        } else {
+            bare.clone()
+        };
+        let refused = Bytes::from(Push::Refused { log }.encode());
+        followers.retain(|follower| {
+            // Another token: not checked yet, or of another time of this log. Neither learns of this entry.
+            if follower.read_hash != *read_hash {
+                return true;
+            }
+            let frame = if follower.reader.queue.capacity() >= ROOM_FOR_ENTRIES { &full } else { &bare };
+            let told = follower.reader.tell(frame);
+            if rekeyed && told {
+                follower.reader.tell(&refused);
+            }
+            told && !rekeyed
+        });
+        drop_if_empty(&mut logs, &log);
+    }
+}
+
+impl Subscription {
+    /// Follows `log` for the holder of the read token with this hash. Call it BEFORE checking that the token is good, so that nothing stored
+    /// in between is missed; a token that is not the log's is told nothing meanwhile.
+    pub fn follow_log(&mut self, log: LogId, read_hash: [u8; 32]) {
+        self.unfollow_log(log);
+        let follower = LogFollower { reader: self.reader.clone(), read_hash };
+        lock(&self.hub.logs).entry(log).or_default().push(follower);
+        self.logs.insert(log, read_hash);
+    }
+
+    /// Stops following `log`.
+    pub fn unfollow_log(&mut self, log: LogId) {
+        if self.logs.remove(&log).is_some() {
+            let mut logs = lock(&self.hub.logs);
+            if let Some(followers) = logs.get_mut(&log) {
+                followers.retain(|follower| follower.reader.id != self.reader.id);
+            }
+            drop_if_empty(&mut logs, &log);
+        }
+    }
+
+    /// Follows the inbox of `device`.
+    pub fn follow_inbox(&mut self, device: DeviceId) {
+        if self.inbox.is_none() {
+            lock(&self.hub.inboxes).entry(device).or_default().push(self.reader.clone());
+            self.inbox = Some(device);
+        }
+    }
+
+    /// How many logs it follows.
+    #[must_use]
+    pub fn followed_logs(&self) -> usize {
+        self.logs.len()
+    }
+
+    /// Whether it follows `log`.
+    #[must_use]
+    pub fn follows(&self, log: LogId) -> bool {
+        self.logs.contains_key(&log)
+    }
+
+    /// The next frame to send; none once the reader was too slow.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        tokio::select! {
+            biased;
+            () = self.reader.slow.cancelled() => None,
+            frame = self.frames.recv() => frame,
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        for log in self.logs.keys().copied().collect::<Vec<_>>() {
+            self.unfollow_log(log);
+        }
+        if let Some(device) = self.inbox {
+            let mut inboxes = lock(&self.hub.inboxes);
+            if let Some(readers) = inboxes.get_mut(&device) {
+                readers.retain(|reader| reader.id != self.reader.id);
+            }
+            drop_if_empty(&mut inboxes, &device);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn drop_if_empty<K: Hash + Eq, V>(map: &mut HashMap<K, Vec<V>>, key: &K) {
+    if map.get(key).is_some_and(Vec::is_empty) {
+        map.remove(key);
+    }
+}

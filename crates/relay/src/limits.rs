@@ -1,0 +1,117 @@
+//! Rates (governor): per address, IPv6 by its /56, and per account. No forwarded header is believed.
+
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use waxwing_wire::AccountId;
+
+use crate::config::{Limits, Rate};
+use crate::error::Refusal;
+
+/// Keys that one limiter tells apart; beyond that, newcomers share one allowance.
+const MAX_KEYS: usize = 200_000;
+
+/// Who is counted together: an IPv4 address, or the first 56 bits of an IPv6 address (one customer's usual allotment).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Neighbourhood(IpAddr);
+
+impl From<IpAddr> for Neighbourhood {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 72))),
+            ip @ IpAddr::V4(_) => ip,
+        })
+    }
+}
+
+/// All limiters of a relay.
+pub(crate) struct Limiters {
+    pub(crate) registration: Limiter<Neighbourhood>,
+    pub(crate) token: Limiter<Neighbourhood>,
+    pub(crate) lookup: Limiter<Neighbourhood>,
+    pub(crate) stranger: Limiter<Neighbourhood>,
+    pub(crate) account: Limiter<AccountId>,
+    pub(crate) chain: Limiter<AccountId>,
+}
+
+impl Limiters {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            registration: Limiter::new(limits.registration),
+            token: Limiter::new(limits.token),
+            lookup: Limiter::new(limits.lookup),
+            stranger: Limiter::new(limits.stranger),
+            account: Limiter::new(limits.account),
+            chain: Limiter::new(limits.chain),
+        }
+    }
+
+    /// Forgets whoever has their full allowance back. Called now and then.
+    pub(crate) fn sweep(&self) {
+        for limiter in [&self.registration, &self.token, &self.lookup, &self.stranger] {
+            limiter.sweep();
+        }
+        self.account.sweep();
+        self.chain.sweep();
+    }
+}
+
+/// One rate, for each key.
+pub(crate) struct Limiter<K: Hash + Eq + Clone> {
+    keyed: DefaultKeyedRateLimiter<K>,
+    overflow: DefaultDirectRateLimiter,
+    clock: DefaultClock,
+}
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    fn new(rate: Rate) -> Self {
+        let quota = |factor: u32| {
+            let number = |n: u32| NonZeroU32::new(n.saturating_mul(factor)).unwrap_or(NonZeroU32::MIN);
+            Quota::per_minute(number(rate.per_minute)).allow_burst(number(rate.burst))
+        };
+        Self {
+            keyed: RateLimiter::keyed(quota(1)),
+            overflow: RateLimiter::direct(quota(10)),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Counts one request of `key`.
+    pub(crate) fn check(&self, key: &K) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        let outcome = if self.keyed.len() < MAX_KEYS { self.keyed.check_key(key) } else { self.overflow.check() };
+        outcome.map_err(|refused| {
+            let wait = refused.wait_time_from(now) + Duration::from_millis(999);
+            Refusal::rate_limited(wait.as_secs().max(1))
+        })
+    }
+
+    fn sweep(&self) {
+        self.keyed.retain_recent();
+        self.keyed.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbourhoods() {
+        let of = |text: &str| Neighbourhood::from(text.parse::<IpAddr>().unwrap());
+        assert_eq!(of("2001:db8:0:ab00::1"), of("2001:db8:0:abff:1::2"));
+        assert_ne!(of("2001:db8:0:ab00::1"), of("2001:db8:0:ac00::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+
+    #[test]
+    fn each_key_has_its_own_allowance() {
+        let limiter = Limiter::new(Rate { per_minute: 1, burst: 2 });
+        assert_eq!([1, 1, 1, 2].map(|key| limiter.check(&key).is_ok()), [true, true, false, true]);
+    }
+}

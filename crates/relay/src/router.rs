@@ -1,0 +1,73 @@
+//! Which request is which command, and what every answer has in common.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post, put};
+use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, StatusCode};
+use waxwing_wire::API_VERSION;
+use waxwing_wire::api::API_HEADER;
+use waxwing_wire::problem::ProblemCode;
+
+use crate::command;
+use crate::error::Refusal;
+use crate::request;
+use crate::state::App;
+
+const VERSION: HeaderName = HeaderName::from_static(API_HEADER);
+
+/// All commands.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/healthz", get(command::healthz::run))
+        .route("/i", get(command::invite_page::run))
+        .route("/v1/relay", get(command::relay_info::run))
+        .route("/.well-known/jwks.json", get(command::jwks::run))
+        .route("/oauth/token", post(command::token::run))
+        .route("/v1/accounts", post(command::register::run))
+        .route("/v1/accounts/{account}/chain", get(command::read_chain::run).post(command::append_chain::run))
+        .route("/v1/access-keys", put(command::access_keys::admit).delete(command::access_keys::dismiss))
+        .route("/v1/logs", post(command::create_log::run))
+        .route("/v1/logs/{log}/entries", get(command::read_log::run).post(command::append_log::run))
+        .route("/v1/inboxes/{device}", get(command::read_inbox::run).post(command::send_inbox::run))
+        .route("/v1/inboxes/{device}/ack", post(command::ack_inbox::run))
+        .route("/v1/subscribe", get(command::subscribe::run))
+        .fallback(|| async { Refusal::bad_request("There is no such address").with_status(StatusCode::NOT_FOUND) })
+        .method_not_allowed_fallback(|| async {
+            Refusal::bad_request("That method does not go with this address")
+                .with_status(StatusCode::METHOD_NOT_ALLOWED)
+        })
+        .layer(from_fn_with_state(Arc::clone(&app), around))
+        .with_state(app)
+}
+
+/// Around every command: the client's version, the time limit, the common headers.
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let mut response = match check_version(&request) {
+        Err(refusal) => refusal.into_response(),
+        Ok(()) => match tokio::time::timeout(app.timeouts.request, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Refusal::bad_request("The request took too long")
+                .with_status(StatusCode::REQUEST_TIMEOUT)
+                .into_response(),
+        },
+    };
+    let headers = response.headers_mut();
+    headers.insert(VERSION, HeaderValue::from(API_VERSION));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A client that speaks another major version is told so before anything else is read.
+fn check_version(request: &Request) -> Result<(), Refusal> {
+    match request::header(request.headers(), &VERSION)?.map(str::parse::<u32>) {
+        None | Some(Ok(API_VERSION)) => Ok(()),
+        Some(Ok(_)) => Err(ProblemCode::UpdateNeeded.into()),
+        Some(Err(_)) => Err(Refusal::bad_request("The API version is a number")),
+    }
+}

@@ -1,0 +1,231 @@
+//! What the relay keeps, behind one trait, so that a second backend (PostgreSQL) can stand in for the embedded one.
+//!
+//! Every method is one transaction. A method that stores something resolves only after the commit is on disk. Whatever a client may have got
+//! wrong is a value, not an error: a [`StorageError`] is the relay's own trouble and leaves nothing stored.
+//! Not here: who may call what ([`crate::auth`], [`mod@crate::command`]), tokens in clear (only hashes come in).
+
+mod sqlite;
+
+use futures_util::future::BoxFuture;
+use waxwing_wire::chain::ChainEntry;
+use waxwing_wire::frame::{Append, CreateLog, InboxPage, InboxSend, LogPage};
+use waxwing_wire::{AccountId, DeviceId, DeviceRecord, LogId, Username};
+
+pub use sqlite::{OpenError, SqliteStorage, sqlite_version};
+
+/// The relay's own trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// No space is left. Nothing was stored; it works again by itself once there is space.
+    #[error("the relay is out of space")]
+    Full,
+    /// The database cannot be reached, is too busy, or cannot write.
+    #[error("the database cannot be used now")]
+    Unavailable,
+    /// The database holds what it must not.
+    #[error("the database is damaged")]
+    Damaged,
+}
+
+/// What a storage method gives.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
+
+/// A chain's first entry.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// The entry; verified.
+    pub entry: ChainEntry,
+    /// The name that it claims.
+    pub name: Username,
+    /// Its first device.
+    pub device: DeviceRecord,
+}
+
+/// What became of a [`NewAccount`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    /// Stored, now or before, with these very bytes.
+    Stored,
+    /// Somebody has the name.
+    NameTaken,
+    /// Somebody has the account id or the device id.
+    IdTaken,
+}
+
+/// A chain's next entry.
+#[derive(Debug, Clone)]
+pub struct NextEntry {
+    /// The entry; verified against the chain up to the one before it.
+    pub entry: ChainEntry,
+    /// The device keys in force from then on.
+    pub device: DeviceRecord,
+}
+
+/// What became of a [`NextEntry`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chained {
+    /// Stored, now or before, with these very bytes.
+    Stored,
+    /// It does not follow the head, or there is no such chain.
+    Conflict,
+}
+
+/// How a chain is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountRef {
+    /// By id.
+    Id(AccountId),
+    /// By name.
+    Name(Username),
+    /// 32 hexadecimal digits: an id, and if there is none such, a name.
+    IdOrName(AccountId, Username),
+}
+
+/// Part of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredChain {
+    /// Whose.
+    pub account: AccountId,
+    /// Its name.
+    pub name: Option<Username>,
+    /// Number of the newest entry.
+    pub head: u32,
+    /// Entries from the one asked for.
+    pub entries: Vec<Vec<u8>>,
+}
+
+/// An append with the hash of the write token that it came with.
+#[derive(Debug, Clone)]
+pub struct Appending {
+    /// To which log.
+    pub log: LogId,
+    /// Hash of the write token.
+    pub write_hash: [u8; 32],
+    /// SHA-256 of the whole request: what "same bytes" means, even when the entry itself is gone one day.
+    pub digest: [u8; 32],
+    /// The request.
+    pub append: Append,
+}
+
+/// What became of an [`Appending`], in the order in which it is judged under the log's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// No such log, or a token that never was its.
+    Refused,
+    /// Stored, now or before, with these very bytes.
+    Stored {
+        /// Its place.
+        seq: u64,
+    },
+    /// The id was used with other bytes.
+    IdReused,
+    /// The write token was replaced by the handshake at `head`.
+    Rekeyed {
+        /// As far as this token's holder can read.
+        head: u64,
+    },
+    /// `after` is not the last handshake.
+    Conflict {
+        /// The log's head.
+        head: u64,
+    },
+    /// The log is full.
+    QuotaExceeded,
+}
+
+/// What reading a log gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogRead {
+    /// No such log, or a token that never was its.
+    Refused,
+    /// Entries right after `after` are gone.
+    Gone {
+        /// First kept seq.
+        oldest: u64,
+    },
+    /// The page.
+    Page(LogPage),
+}
+
+/// Why somebody may send to an inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// With an access key, known by its hash.
+    AccessKey([u8; 32]),
+    /// With an account on this relay. Which one is not kept.
+    Stranger,
+}
+
+/// An envelope for an inbox.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Whose inbox.
+    pub device: DeviceId,
+    /// Why.
+    pub admission: Admission,
+    /// SHA-256 of the whole request.
+    pub digest: [u8; 32],
+    /// The request.
+    pub send: InboxSend,
+}
+
+/// What became of a [`Delivery`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivered {
+    /// No such inbox, or not admitted.
+    Refused,
+    /// Stored, now or before, with these very bytes.
+    Stored {
+        /// Its place.
+        seq: u64,
+    },
+    /// The id was used with other bytes.
+    IdReused,
+    /// The inbox is full for this kind of sender.
+    QuotaExceeded,
+}
+
+/// Counters, for tests and operators.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StorageStats {
+    /// Commits.
+    pub commits: u64,
+    /// Writes that they held.
+    pub writes: u64,
+}
+
+/// Where the relay keeps what it keeps.
+///
+/// After a commit the backend tells its [`crate::hub::Wake`] listener, whether or not the caller still waits.
+pub trait Storage: Send + Sync + 'static {
+    /// Stores a chain's first entry.
+    fn register(&self, account: NewAccount) -> Answer<'_, Registered>;
+    /// Stores a chain's next entry if it follows the head.
+    fn extend_chain(&self, next: NextEntry) -> Answer<'_, Chained>;
+    /// Reads at most `limit` entries of a chain.
+    fn chain(&self, account: AccountRef, from: u32, limit: usize) -> Answer<'_, Option<StoredChain>>;
+    /// The relay-auth key in force of a device of an account.
+    fn relay_auth(&self, account: AccountId, device: DeviceId) -> Answer<'_, Option<[u8; 32]>>;
+    /// Admits holders of access keys; false if that were too many.
+    fn admit(&self, account: AccountId, hashes: Vec<[u8; 32]>) -> Answer<'_, bool>;
+    /// Admits them no more.
+    fn dismiss(&self, account: AccountId, hashes: Vec<[u8; 32]>) -> Answer<'_, ()>;
+    /// Makes a log; false if its id is taken with other tokens.
+    fn create_log(&self, log: CreateLog) -> Answer<'_, bool>;
+    /// Appends to a log, under the log's lock.
+    fn append(&self, appending: Appending) -> Answer<'_, Appended>;
+    /// Reads a page of a log.
+    fn read_log(&self, log: LogId, read_hash: [u8; 32], after: u64) -> Answer<'_, LogRead>;
+    /// Which of these read tokens are their log's token in force.
+    fn current_read_tokens(&self, tokens: Vec<(LogId, [u8; 32])>) -> Answer<'_, Vec<bool>>;
+    /// Puts an envelope into an inbox.
+    fn deliver(&self, delivery: Delivery) -> Answer<'_, Delivered>;
+    /// Reads a page of an inbox; none if there is no such device.
+    fn read_inbox(&self, device: DeviceId, after: u64) -> Answer<'_, Option<InboxPage>>;
+    /// Removes what is done with from an inbox.
+    fn acknowledge(&self, device: DeviceId, up_to: u64) -> Answer<'_, ()>;
+    /// Counters.
+    fn stats(&self) -> StorageStats;
+    /// Finishes what is queued and leaves everything on disk.
+    fn close(&self) -> Answer<'_, ()>;
+}

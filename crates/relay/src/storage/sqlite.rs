@@ -1,0 +1,212 @@
+//! The embedded backend: one SQLite file, one writer with group commit, a few readers, checkpoints off the writer's path.
+
+mod accounts;
+mod checkpoint;
+mod inboxes;
+mod logs;
+mod readers;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use waxwing_wire::frame::{CreateLog, InboxPage};
+use waxwing_wire::{AccountId, DeviceId, LogId};
+
+use super::{
+    AccountRef, Answer, Appended, Appending, Chained, Delivered, Delivery, LogRead, NewAccount, NextEntry, Registered,
+    Storage, StorageError, StorageStats, StoredChain,
+};
+use crate::config::Quotas;
+use crate::hub::Wake;
+use crate::private_file;
+
+/// 3.51.3: the first release in which a WAL that is reset at the wrong moment cannot lose a commit.
+const OLDEST_SQLITE: i32 = 3_051_003;
+const FILE: &str = "relay.db";
+
+/// The database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The linked SQLite can lose commits.
+    #[error("this program is linked with SQLite {0}, which can lose accepted messages; it needs 3.51.3 or newer")]
+    OldSqlite(&'static str),
+    /// The file cannot be opened.
+    #[error("the database cannot be opened: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file cannot be made, or a thread cannot be started.
+    #[error("the database cannot be opened: {0}")]
+    Io(#[from] std::io::Error),
+    /// A newer program wrote it.
+    #[error("the database was written by a newer waxwing-relay (schema {0}); start that version")]
+    TooNew(i64),
+    /// WAL mode is not to be had there (a network file system).
+    #[error("the database's folder is on a file system without write-ahead logs; use a local disk")]
+    NoWal,
+}
+
+/// Version of the linked SQLite.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
+/// [`Storage`] in one SQLite file.
+pub struct SqliteStorage {
+    writer: writer::Writer,
+    readers: readers::Readers,
+    checkpointer: checkpoint::Checkpointer,
+    quotas: Quotas,
+    wake: WakeListener,
+}
+
+/// Told of everything stored, in the order of the commits. Must not wait.
+pub type WakeListener = Arc<dyn Fn(&Wake) + Send + Sync>;
+
+impl SqliteStorage {
+    /// Opens the database in `folder`, or makes it.
+    pub fn open(folder: &Path, quotas: Quotas, wake: WakeListener) -> Result<Self, OpenError> {
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            return Err(OpenError::OldSqlite(sqlite_version()));
+        }
+        let path = folder.join(FILE);
+        if !path.exists() {
+            // Made here for its mode: SQLite gives the WAL the same one.
+            private_file::open(&path)?;
+        }
+        let mut connection = connect(&path)?;
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(OpenError::NoWal);
+        }
+        schema::migrate(&mut connection)?;
+        let checkpointer = checkpoint::Checkpointer::start(&path)?;
+        let readers = readers::Readers::open(&path)?;
+        let writer = writer::Writer::start(connection)?;
+        Ok(Self { writer, readers, checkpointer, quotas, wake })
+    }
+}
+
+impl Storage for SqliteStorage {
+    fn register(&self, account: NewAccount) -> Answer<'_, Registered> {
+        self.writer.write(move |db| accounts::register(db, &account))
+    }
+
+    fn extend_chain(&self, next: NextEntry) -> Answer<'_, Chained> {
+        self.writer.write(move |db| accounts::extend_chain(db, &next))
+    }
+
+    fn chain(&self, account: AccountRef, from: u32, limit: usize) -> Answer<'_, Option<StoredChain>> {
+        self.readers.read(move |db| accounts::chain(db, &account, from, limit))
+    }
+
+    fn relay_auth(&self, account: AccountId, device: DeviceId) -> Answer<'_, Option<[u8; 32]>> {
+        self.readers.read(move |db| accounts::relay_auth(db, account, device))
+    }
+
+    fn admit(&self, account: AccountId, hashes: Vec<[u8; 32]>) -> Answer<'_, bool> {
+        self.writer.write(move |db| accounts::admit(db, account, &hashes))
+    }
+
+    fn dismiss(&self, account: AccountId, hashes: Vec<[u8; 32]>) -> Answer<'_, ()> {
+        self.writer.write(move |db| accounts::dismiss(db, account, &hashes))
+    }
+
+    fn create_log(&self, log: CreateLog) -> Answer<'_, bool> {
+        self.writer.write(move |db| logs::create(db, &log))
+    }
+
+    fn append(&self, appending: Appending) -> Answer<'_, Appended> {
+        let quotas = self.quotas;
+        let wake = Arc::clone(&self.wake);
+        self.writer.write_then(
+            move |db| logs::append(db, appending, &quotas),
+            |(appended, _)| *appended,
+            move |(_, told)| told.iter().for_each(|told| wake(told)),
+        )
+    }
+
+    fn read_log(&self, log: LogId, read_hash: [u8; 32], after: u64) -> Answer<'_, LogRead> {
+        self.readers.read(move |db| logs::read(db, log, &read_hash, after))
+    }
+
+    fn current_read_tokens(&self, tokens: Vec<(LogId, [u8; 32])>) -> Answer<'_, Vec<bool>> {
+        self.readers.read(move |db| logs::current_read_tokens(db, &tokens))
+    }
+
+    fn deliver(&self, delivery: Delivery) -> Answer<'_, Delivered> {
+        let quotas = self.quotas;
+        let wake = Arc::clone(&self.wake);
+        self.writer.write_then(
+            move |db| inboxes::deliver(db, &delivery, &quotas),
+            |(delivered, _)| *delivered,
+            move |(_, told)| told.iter().for_each(|told| wake(told)),
+        )
+    }
+
+    fn read_inbox(&self, device: DeviceId, after: u64) -> Answer<'_, Option<InboxPage>> {
+        self.readers.read(move |db| inboxes::read(db, device, after))
+    }
+
+    fn acknowledge(&self, device: DeviceId, up_to: u64) -> Answer<'_, ()> {
+        self.writer.write(move |db| inboxes::acknowledge(db, device, up_to))
+    }
+
+    fn stats(&self) -> StorageStats {
+        self.writer.stats()
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            self.writer.stop().await;
+            self.checkpointer.stop().await;
+            Ok(())
+        })
+    }
+}
+
+/// A connection as every part uses it.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    // FULL: a commit returns only after fsync of the WAL. No automatic checkpoints: the writer never pays for one.
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+impl From<rusqlite::Error> for StorageError {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error_code();
+        // The error's text can quote a statement, never a bound value: nothing of a user gets into the log.
+        tracing::error!(code = ?code, "the database answered an error");
+        match code {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged,
+            Some(_) => Self::Unavailable,
+            None => Self::Damaged,
+        }
+    }
+}
+
+/// SQLite's integers are signed; the relay's counters stay far below their end.
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn nat(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// Days since 1970: as precisely as the relay keeps when something came.
+fn today() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    int(now.as_secs() / 86_400)
+}

@@ -1,0 +1,142 @@
+//! Tables and their versions. A migration, once released, is never changed.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::OpenError;
+
+/// Migration `i` leads from schema version `i` to `i + 1`.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE accounts (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+        name TEXT UNIQUE,
+        head INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE chain_entries (
+        account INTEGER NOT NULL REFERENCES accounts (n),
+        seq INTEGER NOT NULL,
+        hash BLOB NOT NULL CHECK (length(hash) = 32),
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (account, seq)
+    ) STRICT;
+
+    CREATE TABLE devices (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+        account INTEGER NOT NULL REFERENCES accounts (n),
+        relay_auth BLOB NOT NULL CHECK (length(relay_auth) = 32),
+        inbox_head INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    CREATE TABLE access_keys (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        account INTEGER NOT NULL REFERENCES accounts (n),
+        hash BLOB NOT NULL CHECK (length(hash) = 32),
+        UNIQUE (account, hash)
+    ) STRICT;
+
+    CREATE TABLE inbox_entries (
+        device INTEGER NOT NULL REFERENCES devices (n),
+        seq INTEGER NOT NULL,
+        entry_id BLOB NOT NULL CHECK (length(entry_id) = 16),
+        kind INTEGER NOT NULL,
+        source INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        blob BLOB NOT NULL,
+        PRIMARY KEY (device, seq)
+    ) STRICT;
+
+    CREATE TABLE inbox_ids (
+        device INTEGER NOT NULL REFERENCES devices (n),
+        entry_id BLOB NOT NULL,
+        digest BLOB NOT NULL CHECK (length(digest) = 32),
+        seq INTEGER NOT NULL,
+        day INTEGER NOT NULL,
+        PRIMARY KEY (device, entry_id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE inbox_usage (
+        device INTEGER NOT NULL REFERENCES devices (n),
+        source INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        PRIMARY KEY (device, source)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE logs (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+        write_hash BLOB NOT NULL CHECK (length(write_hash) = 32),
+        read_hash BLOB NOT NULL CHECK (length(read_hash) = 32),
+        oldest INTEGER NOT NULL DEFAULT 1,
+        head INTEGER NOT NULL DEFAULT 0,
+        last_handshake INTEGER NOT NULL DEFAULT 0,
+        running BLOB NOT NULL CHECK (length(running) = 32),
+        bytes INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    CREATE TABLE log_entries (
+        log INTEGER NOT NULL REFERENCES logs (n),
+        seq INTEGER NOT NULL,
+        entry_id BLOB NOT NULL CHECK (length(entry_id) = 16),
+        digest BLOB NOT NULL CHECK (length(digest) = 32),
+        running BLOB NOT NULL CHECK (length(running) = 32),
+        kind INTEGER NOT NULL,
+        day INTEGER NOT NULL,
+        blob BLOB NOT NULL,
+        PRIMARY KEY (log, seq),
+        UNIQUE (log, entry_id)
+    ) STRICT;
+
+    CREATE TABLE retired_tokens (
+        log INTEGER NOT NULL REFERENCES logs (n),
+        up_to INTEGER NOT NULL,
+        write_hash BLOB NOT NULL CHECK (length(write_hash) = 32),
+        read_hash BLOB NOT NULL CHECK (length(read_hash) = 32),
+        PRIMARY KEY (log, up_to)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX retired_write ON retired_tokens (log, write_hash);
+    CREATE INDEX retired_read ON retired_tokens (log, read_hash);
+"];
+
+/// Brings the database to the newest schema, in one transaction.
+pub(super) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let done = usize::try_from(version).map_err(|_| OpenError::TooNew(version))?;
+    let todo = MIGRATIONS.get(done..).ok_or(OpenError::TooNew(version))?;
+    for migration in todo {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_run_once_and_a_newer_database_is_refused() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        migrate(&mut db).unwrap();
+        db.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(migrate(&mut db), Err(OpenError::TooNew(99))));
+    }
+
+    #[test]
+    fn every_table_is_strict() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        let loose: i64 = db
+            .query_row(
+                "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite_%' AND strict = 0",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(loose, 0);
+    }
+}

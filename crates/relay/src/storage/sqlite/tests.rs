@@ -1,0 +1,169 @@
+//! What only the backend itself can show: a full disk, a failing write among others, what a reader sees.
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use waxwing_wire::EnvelopeId;
+use waxwing_wire::frame::{Append, LogTokens};
+use waxwing_wire::log::EnvelopeKind;
+
+use super::*;
+
+fn open(folder: &Path) -> SqliteStorage {
+    SqliteStorage::open(folder, Quotas::default(), Arc::new(|_| ())).unwrap()
+}
+
+fn log(byte: u8) -> CreateLog {
+    CreateLog { log: LogId::from_bytes([byte; 16]), tokens: LogTokens { write: [byte; 32], read: [byte; 32] } }
+}
+
+fn append(log: &CreateLog, id: u64, size: usize) -> Appending {
+    let mut entry_id = [0; 16];
+    entry_id[..8].copy_from_slice(&id.to_be_bytes());
+    let append = Append {
+        entry_id: EnvelopeId::from_bytes(entry_id),
+        kind: EnvelopeKind::App,
+        after: 0,
+        rekey: None,
+        blob: vec![7; size],
+    };
+    Appending { log: log.log, write_hash: log.tokens.write, digest: [id as u8; 32], append }
+}
+
+async fn head(storage: &SqliteStorage, log: &CreateLog) -> u64 {
+    match storage.read_log(log.log, log.tokens.read, 0).await.unwrap() {
+        LogRead::Page(page) => page.head,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn max_pages(storage: &SqliteStorage, pages: i64) {
+    storage
+        .writer
+        .write(move |db| db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get::<_, i64>(0)))
+        .await
+        .unwrap();
+}
+
+/// D7: no 201 when the disk is full, nothing half stored, and it works again by itself.
+#[tokio::test]
+async fn d7_disk_full_stores_nothing_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let log = log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    max_pages(&storage, 60).await;
+    let mut stored = 0;
+    let refused = loop {
+        match storage.append(append(&log, stored + 1, 20_000)).await {
+            Ok(Appended::Stored { seq }) => {
+                stored += 1;
+                assert_eq!(seq, stored);
+            }
+            other => break other,
+        }
+    };
+    assert_eq!(refused, Err(StorageError::Full));
+    assert_eq!(head(&storage, &log).await, stored);
+    // One that does not fit takes none that do with it, or all of its batch fail; never is one answered and not there.
+    let sizes = [100, 500_000, 100, 500_000, 100];
+    let answers =
+        join_all(sizes.iter().enumerate().map(|(i, size)| storage.append(append(&log, 100 + i as u64, *size)))).await;
+    let answered = answers.iter().filter(|answer| matches!(answer, Ok(Appended::Stored { .. }))).count() as u64;
+    assert_eq!(head(&storage, &log).await, stored + answered);
+    max_pages(&storage, 100_000).await;
+    let after = storage.append(append(&log, 101, 500_000)).await.unwrap();
+    assert_eq!(after, Appended::Stored { seq: stored + answered + 1 });
+    storage.close().await.unwrap();
+}
+
+/// A write that fails takes nothing else in its commit with it.
+#[tokio::test]
+async fn a_failing_write_fails_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let log = log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    // Keeps the writer busy, so that what follows is queued together.
+    let busy = storage.writer.write(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        Ok(())
+    });
+    let broken = storage.writer.write(|db| {
+        db.execute("UPDATE logs SET head = 1000", [])?;
+        db.execute("INSERT INTO logs (id) VALUES (NULL)", [])
+    });
+    let commits = storage.stats().commits;
+    let (_, first, broken, second) =
+        futures_util::join!(busy, storage.append(append(&log, 1, 10)), broken, storage.append(append(&log, 2, 10)),);
+    assert_eq!((first, second), (Ok(Appended::Stored { seq: 1 }), Ok(Appended::Stored { seq: 2 })));
+    assert_eq!(broken, Err(StorageError::Unavailable));
+    assert!(storage.stats().commits - commits <= 2, "they were not queued together");
+    assert_eq!(head(&storage, &log).await, 2);
+}
+
+/// A caller that does not wait for the answer: stored all the same, and told to those who follow.
+#[tokio::test]
+async fn who_goes_away_is_stored_and_told_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (told, mut wakes) = tokio::sync::mpsc::unbounded_channel();
+    let listener: WakeListener = Arc::new(move |wake| {
+        if let Wake::Log { entry, .. } = wake {
+            told.send(entry.seq).unwrap();
+        }
+    });
+    let storage = SqliteStorage::open(folder.path(), Quotas::default(), listener).unwrap();
+    let log = log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    // Polled once, then dropped.
+    assert!(storage.append(append(&log, 1, 10)).now_or_never().is_none());
+    assert_eq!(wakes.recv().await, Some(1));
+    assert_eq!(head(&storage, &log).await, 1);
+}
+
+/// Nothing is taken after the stop, and everything before it is in the one file.
+#[tokio::test]
+async fn a_closed_database_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let log = log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    join_all((1..=50).map(|id| storage.append(append(&log, id, 1000)))).await;
+    storage.close().await.unwrap();
+    assert_eq!(storage.append(append(&log, 51, 10)).await, Err(StorageError::Unavailable));
+    drop(storage);
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(folder.path().join(FILE), copy.path().join(FILE)).unwrap();
+    assert_eq!(head(&open(copy.path()), &log).await, 50);
+}
+
+/// The write-ahead log does not grow without end under load, and the writer does not wait for checkpoints.
+#[tokio::test]
+async fn checkpoints_run_beside_the_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let log = log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    for batch in 0..10 {
+        join_all((0..20).map(|i| storage.append(append(&log, 1 + batch * 20 + i, 100_000)))).await;
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    }
+    let database = std::fs::metadata(folder.path().join(FILE)).unwrap().len();
+    assert!(database > 5_000_000, "nothing was copied: {database}");
+    assert_eq!(head(&storage, &log).await, 200);
+}
+
+#[tokio::test]
+async fn commits_are_synced_and_old_sqlite_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let settings = storage
+        .writer
+        .write(|db| {
+            let get = |pragma: &str| db.query_row(pragma, [], |row| row.get::<_, i64>(0));
+            Ok((get("PRAGMA synchronous")?, get("PRAGMA wal_autocheckpoint")?))
+        })
+        .await
+        .unwrap();
+    assert_eq!(settings, (2, 0));
+    assert!(rusqlite::version_number() >= OLDEST_SQLITE);
+}

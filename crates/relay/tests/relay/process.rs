@@ -1,0 +1,220 @@
+//! The program itself: its lines, its signals, and that what it has answered 201 outlives kill -9.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use waxwing_wire::EnvelopeId;
+
+use crate::kit::{Account, Http, Log, app, random};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_waxwing-relay");
+
+fn serve(folder: &Path, listen: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["serve", "--listen", listen, "--data"]).arg(folder).args(more);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Ends the program also when a test fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn start(folder: &Path, listen: &str, more: &[&str]) -> (Self, Vec<String>) {
+        let mut child = serve(folder, listen, more).spawn().unwrap();
+        let lines = 1 + usize::from(more.contains(&"self-signed"));
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let lines = out.lines().take(lines).map(Result::unwrap).collect();
+        (Self(child), lines)
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
+    }
+}
+
+fn url(lines: &[String]) -> String {
+    lines[0].rsplit(' ').next().unwrap().to_owned()
+}
+
+fn run(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn it_says_what_it_is() {
+    let version = run(Command::new(PROGRAM).arg("--version"));
+    let text = String::from_utf8(version.stdout).unwrap();
+    assert_eq!(
+        text.trim(),
+        format!("waxwing-relay {} (SQLite {})", env!("CARGO_PKG_VERSION"), waxwing_relay::sqlite_version())
+    );
+    let help = String::from_utf8(run(Command::new(PROGRAM).args(["serve", "--help"])).stdout).unwrap();
+    for flag in ["--listen", "--data", "--tls", "--tls-cert", "--audience", "--rate-registration"] {
+        assert!(help.contains(flag), "{flag}");
+    }
+    assert!(!run(Command::new(PROGRAM).args(["serve", "--unknown"])).status.success());
+}
+
+#[test]
+fn a_wrong_start_is_one_clear_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = run(&mut serve(folder.path(), "0.0.0.0:0", &[]));
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert!(text.contains("plain HTTP is for this computer alone") && text.lines().count() == 1, "{text}");
+}
+
+#[test]
+fn the_lines_on_standard_output_and_a_stop_by_signal() {
+    for (signal, more) in [("-TERM", vec![]), ("-INT", vec!["--tls", "self-signed"])] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut relay, lines) = Running::start(folder.path(), "127.0.0.1:0", &more);
+        let scheme = if more.is_empty() { "http" } else { "https" };
+        let start = format!("waxwing-relay {} listening on {scheme}://127.0.0.1:", env!("CARGO_PKG_VERSION"));
+        assert!(lines[0].starts_with(&start), "{lines:?}");
+        if let Some(second) = lines.get(1) {
+            let pin = second.strip_prefix("certificate sha256 ").unwrap();
+            assert!(waxwing_wire::ids::from_hex::<32>(pin).is_some());
+        }
+        relay.signal(signal);
+        assert!(relay.0.wait().unwrap().success());
+        assert!(!folder.path().join("relay.db-wal").exists());
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let metadata = file.unwrap().metadata().unwrap();
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o600);
+        }
+    }
+}
+
+/// A5: whatever happens, the log on standard error names nobody. The address of the relay itself is no secret.
+#[tokio::test]
+async fn a5_logs_name_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut relay, lines) = Running::start(folder.path(), "127.0.0.1:0", &["--log", "waxwing_relay=trace,info"]);
+    let http = Http::new(&url(&lines));
+    let mut alice = Account::new("alicewonder", &http.authority());
+    http.register(&alice).await;
+    alice.token = http.token(&alice).await;
+    let log = Log::new();
+    http.authed(&alice, reqwest::Method::POST, "/v1/logs").body(log.create().encode()).send().await.unwrap();
+    http.stored(&log, &app(0, b"x")).await;
+    http.append(log.id, b"wrong", &app(0, b"x")).await;
+    http.get("/v1/accounts/alicewonder/chain").await;
+    relay.signal("-TERM");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut relay.0.stderr.take().unwrap(), &mut text).unwrap();
+    assert!(text.contains("stopping"), "{text}");
+    let token = waxwing_wire::api::base64url::encode(&log.write);
+    for secret in [
+        "alicewonder",
+        &alice.id.to_string(),
+        &alice.device.to_string(),
+        &log.id.to_string(),
+        &alice.token,
+        &token,
+        "127.0.0.1",
+    ] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+/// What a client was told: which entry got which place in which log. Kept outside the relay.
+type Ledger = HashMap<EnvelopeId, (usize, u64)>;
+
+/// Appends to `logs` until told to stop; gives every 201.
+async fn load(http: Http, logs: Arc<Vec<Log>>, stop: Arc<AtomicBool>) -> Ledger {
+    let mut ledger = Ledger::new();
+    for turn in 0usize.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let which = turn % logs.len();
+        let log = &logs[which];
+        let append = app(0, &random::<700>());
+        let request = http
+            .request(reqwest::Method::POST, &format!("/v1/logs/{}/entries", log.id))
+            .bearer_auth(waxwing_wire::api::base64url::encode(&log.write))
+            .body(append.encode());
+        let Ok(answer) = request.send().await else { break };
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        if let Ok(stored) = answer.json::<waxwing_wire::api::Stored>().await {
+            ledger.insert(append.entry_id, (which, stored.seq));
+        }
+    }
+    ledger
+}
+
+/// D1: killed anywhere, every 201 is read back exactly once, at its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_kill_9_loses_nothing_that_was_answered() {
+    const KILLS: u64 = 10;
+    let folder = tempfile::tempdir().unwrap();
+    let audience = "127.0.0.1:1";
+    let mut ledger = Ledger::new();
+    let mut logs: Arc<Vec<Log>> = Arc::default();
+    for round in 0..=KILLS {
+        let (relay, lines) = Running::start(folder.path(), "127.0.0.1:0", &["--audience", audience, "--log", "warn"]);
+        let http = Http::new(&url(&lines));
+        if round == 0 {
+            let mut alice = Account::new("alice", audience);
+            assert_eq!(http.register(&alice).await.status(), StatusCode::CREATED);
+            alice.token = http.token(&alice).await;
+            logs = Arc::new((0..4).map(|_| Log::new()).collect());
+            for log in logs.iter() {
+                let create = http.authed(&alice, reqwest::Method::POST, "/v1/logs").body(log.create().encode());
+                assert_eq!(create.send().await.unwrap().status(), StatusCode::CREATED);
+            }
+        }
+        check(&http, &logs, &ledger).await;
+        if round == KILLS {
+            break;
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let loads: Vec<_> =
+            (0..8).map(|_| tokio::spawn(load(http.clone(), Arc::clone(&logs), Arc::clone(&stop)))).collect();
+        tokio::time::sleep(Duration::from_millis(120 + round * 37 % 150)).await;
+        // Drops: SIGKILL.
+        drop(relay);
+        stop.store(true, Ordering::Relaxed);
+        for load in loads {
+            ledger.extend(load.await.unwrap());
+        }
+    }
+    assert!(ledger.len() > 100, "only {} entries", ledger.len());
+}
+
+async fn check(http: &Http, logs: &[Log], ledger: &Ledger) {
+    let mut found: HashMap<EnvelopeId, Vec<(usize, u64)>> = HashMap::new();
+    for (which, log) in logs.iter().enumerate() {
+        let mut after = 0;
+        loop {
+            let page = http.page(log, after).await;
+            let Some(last) = page.entries.last() else {
+                assert_eq!(page.head, after);
+                break;
+            };
+            for (i, entry) in page.entries.iter().enumerate() {
+                assert_eq!(entry.seq, after + i as u64 + 1);
+                found.entry(entry.entry_id).or_default().push((which, entry.seq));
+            }
+            after = last.seq;
+        }
+    }
+    for (id, place) in ledger {
+        assert_eq!(found.get(id), Some(&vec![*place]), "a 201 that is not there exactly once");
+    }
+}

@@ -1,0 +1,229 @@
+//! Subscriptions.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::Method;
+use reqwest_websocket::{CloseCode, Message, Upgrade as _, WebSocket};
+use waxwing_wire::LogId;
+use waxwing_wire::api::{EntryBytes, Subscribe, SubscribeLog};
+use waxwing_wire::frame::{InboxSend, Push};
+use waxwing_wire::limits::{MAX_PUSHED_ENTRY, MAX_SUBSCRIBED_LOGS};
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::problem::ProblemCode;
+
+use crate::kit::{Account, Kit, Log, app, code, handshake, random};
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn connect(kit: &Kit) -> WebSocket {
+    kit.http.request(Method::GET, "/v1/subscribe").upgrade().send().await.unwrap().into_websocket().await.unwrap()
+}
+
+async fn connect_as(kit: &Kit, account: &Account) -> WebSocket {
+    let request = kit.http.authed(account, Method::GET, "/v1/subscribe");
+    request.upgrade().send().await.unwrap().into_websocket().await.unwrap()
+}
+
+fn to(log: &Log) -> SubscribeLog {
+    SubscribeLog { log: log.id, read_token: EntryBytes(log.read.to_vec()) }
+}
+
+async fn ask(socket: &mut WebSocket, logs: Vec<SubscribeLog>, inbox: bool) {
+    let text = serde_json::to_string(&Subscribe { logs, inbox }).unwrap();
+    socket.send(Message::Text(text)).await.unwrap();
+}
+
+async fn message(socket: &mut WebSocket) -> Option<Message> {
+    loop {
+        match tokio::time::timeout(SOON, socket.next()).await.expect("nothing came")? {
+            Ok(Message::Ping(_) | Message::Pong(_)) => {}
+            Ok(message) => return Some(message),
+            Err(_) => return None,
+        }
+    }
+}
+
+async fn push(socket: &mut WebSocket) -> Push {
+    match message(socket).await {
+        Some(Message::Binary(bytes)) => Push::decode(&bytes).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn closed_with(socket: &mut WebSocket) -> CloseCode {
+    loop {
+        match message(socket).await {
+            Some(Message::Close { code, .. }) => return code,
+            Some(_) => {}
+            None => panic!("closed without a reason"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stored_entry_is_pushed() {
+    let kit = Kit::new().await;
+    let alice = kit.account("alice").await;
+    let (log, other) = (kit.log(&alice).await, kit.log(&alice).await);
+    let mut sockets = [connect(&kit).await, connect(&kit).await];
+    for socket in &mut sockets {
+        ask(socket, vec![to(&log)], false).await;
+        assert_eq!(push(socket).await, Push::Ready);
+    }
+    kit.http.stored(&other, &app(0, b"not for them")).await;
+    let append = app(0, b"hello");
+    kit.http.stored(&log, &append).await;
+    // The same again stores nothing and tells nothing.
+    kit.http.stored(&log, &append).await;
+    kit.http.stored(&log, &app(0, &vec![0; MAX_PUSHED_ENTRY + 1])).await;
+    let first = kit.http.page(&log, 0).await.entries.remove(0);
+    for socket in &mut sockets {
+        assert_eq!(push(socket).await, Push::Log { log: log.id, head: 1, entry: Some(first.clone()) });
+        assert_eq!(push(socket).await, Push::Log { log: log.id, head: 2, entry: None });
+        // More logs on the same connection.
+        ask(socket, vec![to(&other), to(&log)], false).await;
+        assert_eq!(push(socket).await, Push::Ready);
+    }
+    kit.http.stored(&other, &app(0, b"now for them")).await;
+    for socket in &mut sockets {
+        assert!(matches!(push(socket).await, Push::Log { log, head: 2, entry: Some(_) } if log == other.id));
+    }
+}
+
+#[tokio::test]
+async fn wrong_tokens_are_refused_and_told_nothing() {
+    let kit = Kit::new().await;
+    let alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    let mut socket = connect(&kit).await;
+    let unknown = LogId::from_bytes(random());
+    let wrong = |id: LogId, token: Vec<u8>| SubscribeLog { log: id, read_token: EntryBytes(token) };
+    ask(&mut socket, vec![wrong(log.id, log.write.to_vec()), wrong(unknown, log.read.to_vec())], false).await;
+    assert_eq!(push(&mut socket).await, Push::Refused { log: log.id });
+    assert_eq!(push(&mut socket).await, Push::Refused { log: unknown });
+    assert_eq!(push(&mut socket).await, Push::Ready);
+    kit.http.stored(&log, &app(0, b"secret")).await;
+    ask(&mut socket, vec![], false).await;
+    assert_eq!(push(&mut socket).await, Push::Ready);
+}
+
+#[tokio::test]
+async fn a_rekey_is_the_last_thing_that_an_old_token_hears() {
+    let kit = Kit::new().await;
+    let alice = kit.account("alice").await;
+    let old = kit.log(&alice).await;
+    let new = old.rekeyed();
+    let mut socket = connect(&kit).await;
+    ask(&mut socket, vec![to(&old)], false).await;
+    assert_eq!(push(&mut socket).await, Push::Ready);
+    kit.http.stored(&old, &handshake(0, Some(new.tokens()))).await;
+    kit.http.stored(&new, &app(1, b"not for the old")).await;
+    assert!(matches!(push(&mut socket).await, Push::Log { head: 1, entry: Some(_), .. }));
+    assert_eq!(push(&mut socket).await, Push::Refused { log: old.id });
+    ask(&mut socket, vec![to(&old)], false).await;
+    assert_eq!(push(&mut socket).await, Push::Refused { log: old.id });
+    assert_eq!(push(&mut socket).await, Push::Ready);
+    ask(&mut socket, vec![to(&new)], false).await;
+    assert_eq!(push(&mut socket).await, Push::Ready);
+    kit.http.stored(&new, &app(1, b"three")).await;
+    assert!(matches!(push(&mut socket).await, Push::Log { head: 3, entry: Some(_), .. }));
+}
+
+#[tokio::test]
+async fn an_inbox_for_its_device_alone() {
+    let kit = Kit::new().await;
+    let alice = kit.account("alice").await;
+    let bob = kit.account("bob").await;
+    let mut socket = connect_as(&kit, &alice).await;
+    let mut elsewhere = connect_as(&kit, &bob).await;
+    for socket in [&mut socket, &mut elsewhere] {
+        ask(socket, vec![], true).await;
+        assert_eq!(push(socket).await, Push::Ready);
+    }
+    let send = |to: &Account| {
+        let letter = InboxSend {
+            entry_id: waxwing_wire::EnvelopeId::from_bytes(random()),
+            kind: EnvelopeKind::Welcome,
+            blob: b"hello".to_vec(),
+        };
+        kit.http.authed(&bob, Method::POST, &format!("/v1/inboxes/{}", to.device)).body(letter.encode()).send()
+    };
+    send(&alice).await.unwrap();
+    assert_eq!(push(&mut socket).await, Push::Inbox { head: 1 });
+    send(&bob).await.unwrap();
+    assert_eq!(push(&mut elsewhere).await, Push::Inbox { head: 1 });
+    let mut anonymous = connect(&kit).await;
+    ask(&mut anonymous, vec![], true).await;
+    assert_eq!(closed_with(&mut anonymous).await, CloseCode::Policy);
+}
+
+#[tokio::test]
+async fn what_is_no_subscription() {
+    let kit = Kit::new().await;
+    assert_eq!(code(kit.http.get("/v1/subscribe").await).await, ProblemCode::BadRequest);
+    let stolen = kit.http.request(Method::GET, "/v1/subscribe").header("authorization", "DPoP x.y.z");
+    let answer = stolen.upgrade().send().await.unwrap().into_inner();
+    assert_eq!(code(answer).await, ProblemCode::Unauthorized);
+    for garbage in
+        [Message::Text("{".into()), Message::Text(r#"{"more":1}"#.into()), Message::Binary(vec![1, 2].into())]
+    {
+        let mut socket = connect(&kit).await;
+        socket.send(garbage).await.unwrap();
+        assert_eq!(closed_with(&mut socket).await, CloseCode::Unsupported);
+    }
+    let mut socket = connect(&kit).await;
+    let many = (0..=MAX_SUBSCRIBED_LOGS).map(|_| to(&Log::new())).collect();
+    ask(&mut socket, many, false).await;
+    assert_eq!(closed_with(&mut socket).await, CloseCode::Policy);
+    // Larger than the largest good request: ended.
+    let mut socket = connect(&kit).await;
+    let _ = socket.send(Message::Text("x".repeat(2_000_000))).await;
+    assert!(matches!(message(&mut socket).await, None | Some(Message::Close { .. })));
+}
+
+#[tokio::test]
+async fn the_most_logs_fit_in_one_request() {
+    let kit = Kit::new().await;
+    let mut socket = connect(&kit).await;
+    ask(&mut socket, (0..MAX_SUBSCRIBED_LOGS).map(|_| to(&Log::new())).collect(), false).await;
+    for _ in 0..MAX_SUBSCRIBED_LOGS {
+        assert!(matches!(push(&mut socket).await, Push::Refused { .. }));
+    }
+    assert_eq!(push(&mut socket).await, Push::Ready);
+}
+
+#[tokio::test]
+async fn pings_keep_a_subscription_and_silence_ends_it() {
+    let kit = Kit::with(|config| {
+        config.limits.timeouts.ping = Duration::from_millis(100);
+        config.limits.timeouts.idle = Duration::from_millis(400);
+    })
+    .await;
+    let alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    // One that is read answers pings by itself; one that is not read does not.
+    let mut read = connect(&kit).await;
+    ask(&mut read, vec![to(&log)], false).await;
+    assert_eq!(push(&mut read).await, Push::Ready);
+    let mut unread = connect(&kit).await;
+    let waited = tokio::time::timeout(Duration::from_millis(1500), read.next());
+    let heard = async {
+        let mut read_pings = 0;
+        let mut waited = Box::pin(waited);
+        if let Ok(Some(Ok(Message::Ping(_)))) = waited.as_mut().await {
+            read_pings += 1;
+        }
+        read_pings
+    };
+    assert_eq!(heard.await, 1);
+    let until = tokio::time::Instant::now() + Duration::from_millis(1500);
+    while let Ok(Some(message)) = tokio::time::timeout_at(until, read.next()).await {
+        message.expect("the subscription that answers pings has ended");
+    }
+    // By now the other has been silent for long; what it finds is the end.
+    let ended = async { while let Some(Ok(_)) = unread.next().await {} };
+    tokio::time::timeout(SOON, ended).await.expect("the silent subscription goes on");
+    kit.http.stored(&log, &app(0, b"still there")).await;
+    assert!(matches!(push(&mut read).await, Push::Log { head: 1, .. }));
+}

@@ -1,0 +1,72 @@
+//! Commands and events as one typed list. The test writes it down for the user interface and fails when that is not committed.
+
+use tauri::Wry;
+use tauri_specta::{Builder, collect_commands, collect_events};
+
+use crate::commands::{contacts, conversations, keys, messages, outside, phrase, start};
+use crate::events::{EngineEvent, StateChanged};
+
+/// All that crosses the bridge. In the order of `commands::names::COMMANDS`.
+pub(crate) fn bridge() -> Builder<Wry> {
+    Builder::new()
+        // What is written and what is read have one form here; two types for each would only be harder to use.
+        .disable_serde_phases()
+        .commands(collect_commands![
+            start::app_state,
+            start::retry_start,
+            start::unlock,
+            start::check_relay,
+            start::register,
+            start::connection,
+            start::try_now,
+            start::set_display_name,
+            phrase::phrase_words,
+            phrase::phrase_challenge,
+            phrase::phrase_confirm,
+            conversations::conversations,
+            conversations::set_draft,
+            conversations::mark_read,
+            contacts::add_contact,
+            contacts::note_to_self,
+            contacts::my_invite,
+            contacts::invite_qr,
+            messages::messages,
+            messages::send,
+            messages::retry_message,
+            messages::delete_message,
+            keys::keys,
+            keys::rotate_keys,
+            outside::copy_text,
+            outside::open_link,
+        ])
+        .events(collect_events![EngineEvent, StateChanged])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::{env, fs};
+
+    use specta_typescript::Typescript;
+
+    use super::*;
+
+    const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ui/src/lib/backend/bindings.ts");
+
+    /// `WAXWING_WRITE_BINDINGS=1` writes the file instead.
+    #[test]
+    fn bindings_are_current() {
+        let dir = tempfile::tempdir().unwrap();
+        let fresh = dir.path().join("bindings.ts");
+        bridge().export(Typescript::default(), &fresh).unwrap();
+        let fresh = fs::read_to_string(fresh).unwrap();
+        if env::var_os("WAXWING_WRITE_BINDINGS").is_some() {
+            fs::write(Path::new(COMMITTED), &fresh).unwrap();
+        }
+        let committed = fs::read_to_string(COMMITTED).unwrap();
+        assert!(
+            fresh == committed,
+            "ui/src/lib/backend/bindings.ts is not what the commands say; run this test with WAXWING_WRITE_BINDINGS=1"
+        );
+    }
+}

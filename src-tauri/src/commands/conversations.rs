@@ -1,0 +1,28 @@
+//! The conversation list.
+
+use tauri::State;
+use waxwing_client::ConversationView;
+
+use super::{Answer, view};
+use crate::shell::Shell;
+
+/// All conversations, newest first.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn conversations(shell: State<'_, Shell>) -> Answer<Vec<ConversationView>> {
+    shell.client()?.conversations().await.map_err(view)
+}
+
+/// Keeps what was typed and not yet sent.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn set_draft(shell: State<'_, Shell>, conversation: String, text: String) -> Answer<()> {
+    shell.client()?.set_draft(&conversation, &text).await.map_err(view)
+}
+
+/// Marks everything up to this place as seen.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn mark_read(shell: State<'_, Shell>, conversation: String, order: f64) -> Answer<ConversationView> {
+    shell.client()?.mark_read(&conversation, order).await.map_err(view)
+}

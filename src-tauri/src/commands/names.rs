@@ -1,0 +1,31 @@
+//! The names of all commands. `build.rs` declares these to Tauri; a test holds them equal to what is registered and granted.
+
+/// In the order of the modules.
+pub const COMMANDS: &[&str] = &[
+    "app_state",
+    "retry_start",
+    "unlock",
+    "check_relay",
+    "register",
+    "connection",
+    "try_now",
+    "set_display_name",
+    "phrase_words",
+    "phrase_challenge",
+    "phrase_confirm",
+    "conversations",
+    "set_draft",
+    "mark_read",
+    "add_contact",
+    "note_to_self",
+    "my_invite",
+    "invite_qr",
+    "messages",
+    "send",
+    "retry_message",
+    "delete_message",
+    "keys",
+    "rotate_keys",
+    "copy_text",
+    "open_link",
+];

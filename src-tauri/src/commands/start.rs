@@ -1,0 +1,73 @@
+//! Which state the app is in, the account's making, and the connection.
+
+use tauri::State;
+use waxwing_client::{Connection, ProfileView, Registration, RelayView};
+use zeroize::Zeroizing;
+
+use super::{Answer, view};
+use crate::dto::AppState;
+use crate::shell::Shell;
+
+/// The state the app is in.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn app_state(shell: State<'_, Shell>) -> Answer<AppState> {
+    Ok(shell.state().await)
+}
+
+/// Starts the engine again, after what a problem screen asked for was done.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn retry_start(shell: State<'_, Shell>) -> Answer<AppState> {
+    Ok(shell.start().await)
+}
+
+/// Opens a profile that is sealed under a passphrase.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn unlock(shell: State<'_, Shell>, passphrase: String) -> Answer<AppState> {
+    Ok(shell.unlock(Zeroizing::new(passphrase)).await)
+}
+
+/// Looks whether a relay is at this address.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn check_relay(address: String) -> Answer<RelayView> {
+    waxwing_client::check_relay(&address).await.map_err(view)
+}
+
+/// Makes the account. A passphrase only where there is no keychain and the user chose so.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn register(
+    shell: State<'_, Shell>,
+    username: String,
+    display_name: String,
+    relay: String,
+    passphrase: Option<String>,
+) -> Answer<ProfileView> {
+    let passphrase = passphrase.map(Zeroizing::new);
+    shell.register(Registration { username, display_name, relay, passphrase }).await
+}
+
+/// How the engine stands with the relay.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn connection(shell: State<'_, Shell>) -> Answer<Connection> {
+    Ok(shell.client()?.connection())
+}
+
+/// Tries to reach the relay now.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn try_now(shell: State<'_, Shell>) -> Answer<()> {
+    shell.client()?.try_now();
+    Ok(())
+}
+
+/// Changes the name that others see.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn set_display_name(shell: State<'_, Shell>, name: String) -> Answer<ProfileView> {
+    shell.client()?.set_display_name(&name).await.map_err(view)
+}

@@ -1,0 +1,213 @@
+//! Somebody at a computer of their own: home folder, screen, session bus, unlocked gnome-keyring, and a tauri-driver that opens
+//! the app there. Nothing of the user who runs the tests is read or written.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::group::{self, Group};
+use crate::wait;
+use crate::window::Window;
+use crate::{Fault, Outcome, place};
+
+/// Started inside the session: tells the bus's address, then runs what follows.
+const TELL_BUS: &str = r#"printf %s "$DBUS_SESSION_BUS_ADDRESS" >"$XDG_RUNTIME_DIR/bus-address"; exec "$@""#;
+
+/// Somebody with a computer. The folders live as long as this; what runs is ended with it.
+#[derive(Debug)]
+pub struct Person {
+    folders: Arc<TempDir>,
+    /// Which session of this home it is; two sessions share the files and nothing else.
+    session_dir: PathBuf,
+    port: u16,
+    local_relay: Option<String>,
+    // In the order in which they end.
+    session: Option<Group>,
+    screen: Option<Group>,
+}
+
+impl Person {
+    /// With an empty home. `local_relay` is offered as 'This computer'.
+    pub async fn new(local_relay: Option<&str>) -> Outcome<Self> {
+        let folders = TempDir::with_prefix("waxwing-person.").map_err(Fault::io("a home folder"))?;
+        Self::at(Arc::new(folders), "session", local_relay).await
+    }
+
+    /// The same home, seen from another session (another log-in): a bus, a screen and a driver of its own.
+    pub async fn in_another_session(&self) -> Outcome<Self> {
+        Self::at(Arc::clone(&self.folders), "other-session", self.local_relay.as_deref()).await
+    }
+
+    async fn at(folders: Arc<TempDir>, session: &str, local_relay: Option<&str>) -> Outcome<Self> {
+        let session_dir = folders.path().join(session);
+        for dir in ["home", session, &format!("{session}/run"), "tmp"] {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(folders.path().join(dir)).map_err(Fault::io("a folder"))?;
+        }
+        let local_relay = local_relay.map(str::to_owned);
+        let mut person = Self { folders, session_dir, port: 0, local_relay, session: None, screen: None };
+        person.log_in().await?;
+        Ok(person)
+    }
+
+    /// All that this person's programs write: home, XDG folders, temporary files, logs.
+    #[must_use]
+    pub fn folders(&self) -> &Path {
+        self.folders.path()
+    }
+
+    /// The home folder; the XDG folders are below it, in their usual places.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.folders.path().join("home")
+    }
+
+    /// Where the app keeps its profile if it is told nothing.
+    #[must_use]
+    pub fn profile_dir(&self) -> PathBuf {
+        self.home().join(".local/share/waxwing/profile")
+    }
+
+    /// Opens the app.
+    pub async fn open_app(&self) -> Outcome<Window> {
+        Window::open(&format!("http://127.0.0.1:{}", self.port), &place::binary("waxwing")?).await
+    }
+
+    /// Kills the app as a crash would, and starts session and driver anew: a driver does not get over it.
+    pub async fn kill_app(&mut self, window: Window) -> Outcome<()> {
+        window.forget();
+        let pid = self.app_pid()?;
+        group::kill(pid);
+        wait::until("the app to be gone", async || Ok(self.app_pids()?.is_empty().then_some(()))).await?;
+        self.session = None;
+        self.log_in().await
+    }
+
+    /// The app's process.
+    pub fn app_pid(&self) -> Outcome<u32> {
+        match self.app_pids()?.as_slice() {
+            [pid] => Ok(*pid),
+            other => Err(Fault::Unexpected(format!("{} apps run where one should", other.len()))),
+        }
+    }
+
+    fn app_pids(&self) -> Outcome<Vec<u32>> {
+        group::processes_of(&place::binary("waxwing")?, &format!("XDG_RUNTIME_DIR={}", self.run_dir().display()))
+    }
+
+    /// A command in this person's session, on its bus and its screen.
+    pub fn command(&self, program: &Path) -> Outcome<Command> {
+        let bus = fs::read_to_string(self.run_dir().join("bus-address")).map_err(Fault::io("the bus's address"))?;
+        let mut command = Command::new(program);
+        self.environment(&mut command);
+        command.env("DBUS_SESSION_BUS_ADDRESS", bus);
+        Ok(command)
+    }
+
+    /// The secret that the keychain holds for the profile.
+    pub fn keychain_secret(&self) -> Outcome<String> {
+        let facts = fs::read_to_string(self.profile_dir().join("profile.json")).map_err(Fault::io("profile.json"))?;
+        let facts: serde_json::Value =
+            serde_json::from_str(&facts).map_err(|error| Fault::Unexpected(format!("profile.json: {error}")))?;
+        let id = facts["id"].as_str().ok_or_else(|| Fault::Unexpected("profile.json has no id".into()))?;
+        let output = self
+            .command(&place::tool("secret-tool")?)?
+            .args(["lookup", "service", "app.waxwing.desktop", "username", id])
+            .output()
+            .map_err(Fault::io("secret-tool"))?;
+        if !output.status.success() || output.stdout.is_empty() {
+            return Err(Fault::Unexpected(format!("the keychain has no item for profile {id}")));
+        }
+        String::from_utf8(output.stdout).map_err(|_| Fault::Unexpected("the keychain's item is no text".into()))
+    }
+
+    async fn log_in(&mut self) -> Outcome<()> {
+        if self.screen.is_none() {
+            self.start_screen()?;
+        }
+        let log = self.session_dir.join("log");
+        let log = File::options().create(true).append(true).open(log).map_err(Fault::io("the session's log"))?;
+        let [port, native_port] = free_ports()?;
+        let mut command = Command::new("dbus-run-session");
+        self.environment(&mut command);
+        command
+            .args(["--", "sh", "-c", TELL_BUS, "sh"])
+            .arg(place::root().join("script/with-keyring"))
+            .arg(place::tool("tauri-driver")?)
+            .args(["--port", &port.to_string(), "--native-port", &native_port.to_string()])
+            .stdout(log.try_clone().map_err(Fault::io("the session's log"))?)
+            .stderr(log);
+        let mut session = Group::start(&mut command)?;
+        let status = format!("http://127.0.0.1:{port}/status");
+        wait::until("the driver to answer", async || {
+            if let Some(status) = session.ended()? {
+                return Err(Fault::Unexpected(format!("the session ended with {status}")));
+            }
+            Ok(reqwest::get(&status).await.ok().filter(|answer| answer.status().is_success()))
+        })
+        .await?;
+        self.port = port;
+        self.session = Some(session);
+        Ok(())
+    }
+
+    fn start_screen(&mut self) -> Outcome<()> {
+        let mut command = Command::new(place::tool("Xvfb")?);
+        command
+            .args(["-displayfd", "1", "-screen", "0", "1400x900x24", "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut screen = Group::start(&mut command)?;
+        let mut number = String::new();
+        BufReader::new(screen.stdout()?).read_line(&mut number).map_err(Fault::io("the screen's number"))?;
+        fs::write(self.session_dir.join("display"), format!(":{}", number.trim())).map_err(Fault::io("the display"))?;
+        self.screen = Some(screen);
+        Ok(())
+    }
+
+    fn run_dir(&self) -> PathBuf {
+        self.session_dir.join("run")
+    }
+
+    fn environment(&self, command: &mut Command) {
+        let home = self.home();
+        let display = fs::read_to_string(self.session_dir.join("display")).unwrap_or_default();
+        command
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
+            .env_remove("WAXWING_LOCAL_RELAY")
+            .env("HOME", &home)
+            .env("XDG_DATA_HOME", home.join(".local/share"))
+            .env("XDG_STATE_HOME", home.join(".local/state"))
+            .env("XDG_CONFIG_HOME", home.join(".config"))
+            .env("XDG_CACHE_HOME", home.join(".cache"))
+            .env("XDG_RUNTIME_DIR", self.run_dir())
+            .env("TMPDIR", self.folders.path().join("tmp"))
+            .env("DISPLAY", display)
+            .env("GDK_BACKEND", "x11")
+            // No settings of a desktop, and no accessibility bus: neither is there, and looking for them takes seconds.
+            .env("GSETTINGS_BACKEND", "memory")
+            .env("NO_AT_BRIDGE", "1")
+            .env("WAXWING_LOG", "info");
+        if let Some(relay) = &self.local_relay {
+            command.env("WAXWING_LOCAL_RELAY", relay);
+        }
+    }
+}
+
+/// Two ports that are free now. Both are held until both are known, so they differ.
+fn free_ports() -> Outcome<[u16; 2]> {
+    let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0"));
+    let mut ports = [0; 2];
+    for (port, listener) in ports.iter_mut().zip(held) {
+        let address = listener.and_then(|listener| listener.local_addr()).map_err(Fault::io("a free port"))?;
+        *port = address.port();
+    }
+    Ok(ports)
+}

@@ -1,0 +1,53 @@
+//! A relay as a process of its own, on a loopback port.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::group::Group;
+use crate::place;
+use crate::{Fault, Outcome};
+
+/// A relay that can be stopped and started again with the same data on the same port.
+#[derive(Debug)]
+pub struct RelayProcess {
+    data: TempDir,
+    /// `127.0.0.1:PORT`
+    address: String,
+    running: Option<Group>,
+}
+
+impl RelayProcess {
+    /// Starts a fresh one on a free port.
+    pub fn start() -> Outcome<Self> {
+        let data = TempDir::with_prefix("waxwing-relay.").map_err(Fault::io("the relay's folder"))?;
+        let mut relay = Self { data, address: "127.0.0.1:0".into(), running: None };
+        relay.start_again()?;
+        Ok(relay)
+    }
+
+    /// `127.0.0.1:PORT`
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends it; its data stays.
+    pub fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// Starts it again, where it was.
+    pub fn start_again(&mut self) -> Outcome<()> {
+        let mut command = Command::new(place::binary("waxwing-relay")?);
+        command.args(["serve", "--listen", &self.address, "--data"]).arg(self.data.path()).stdout(Stdio::piped());
+        let mut group = Group::start(&mut command)?;
+        let mut line = String::new();
+        BufReader::new(group.stdout()?).read_line(&mut line).map_err(Fault::io("the relay's first line"))?;
+        let address = line.trim().split_once(" listening on http://").map(|(_, address)| address.trim_end_matches('/'));
+        self.address = address.ok_or_else(|| Fault::Unexpected(format!("the relay said {line:?}")))?.to_owned();
+        self.running = Some(group);
+        Ok(())
+    }
+}

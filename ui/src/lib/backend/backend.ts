@@ -1,0 +1,66 @@
+/**
+ * What the window asks of the engine. Two implementations: `tauri.ts` (the real one) and `fake.ts` (in memory).
+ *
+ * Every call rejects with a `BackendError`; use `errorOf` to read it.
+ */
+import type {
+  AppState,
+  Connection,
+  ConversationView,
+  EngineEvent,
+  ErrorView,
+  InviteView,
+  KeysView,
+  MessagePage,
+  MessageView,
+  PhraseChallenge,
+  PhraseView,
+  ProfileView,
+  QrView,
+  RelayView,
+} from "./types";
+
+export type StopListening = () => void;
+
+export interface Backend {
+  appState(): Promise<AppState>;
+  retryStart(): Promise<AppState>;
+  unlock(passphrase: string): Promise<AppState>;
+  checkRelay(address: string): Promise<RelayView>;
+  register(username: string, displayName: string, relay: string, passphrase: string | null): Promise<ProfileView>;
+  phraseWords(): Promise<PhraseView>;
+  phraseChallenge(): Promise<PhraseChallenge>;
+  phraseConfirm(firstWord: string, secondWord: string): Promise<ProfileView>;
+  conversations(): Promise<ConversationView[]>;
+  messages(conversation: string, before: number | null, limit: number): Promise<MessagePage>;
+  send(conversation: string, id: string, text: string): Promise<MessageView>;
+  retryMessage(id: string): Promise<MessageView>;
+  deleteMessage(id: string): Promise<void>;
+  setDraft(conversation: string, text: string): Promise<void>;
+  markRead(conversation: string, order: number): Promise<ConversationView>;
+  addContact(input: string): Promise<ConversationView>;
+  noteToSelf(): Promise<ConversationView>;
+  myInvite(): Promise<InviteView>;
+  inviteQr(): Promise<QrView>;
+  keys(): Promise<KeysView>;
+  rotateKeys(): Promise<KeysView>;
+  setDisplayName(name: string): Promise<ProfileView>;
+  copyText(text: string): Promise<void>;
+  openLink(url: string): Promise<void>;
+  connection(): Promise<Connection>;
+  tryNow(): Promise<void>;
+  onEvent(listener: (event: EngineEvent) => void): Promise<StopListening>;
+  onStateChanged(listener: (state: AppState) => void): Promise<StopListening>;
+}
+
+export class BackendError extends Error {
+  constructor(readonly view: ErrorView) {
+    super(view.code);
+  }
+}
+
+/** The typed error inside whatever was thrown; a fault of the bridge itself counts as internal. */
+export function errorOf(thrown: unknown): ErrorView {
+  if (thrown instanceof BackendError) return thrown.view;
+  return { code: "internal", detail: thrown instanceof Error ? thrown.message : String(thrown) };
+}

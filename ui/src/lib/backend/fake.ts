@@ -1,0 +1,375 @@
+/**
+ * The backend of `npm run dev` and of the unit tests: everything in memory, with delays and errors like the real one's.
+ *
+ * In the browser the address chooses what it plays, for example `?phase=firstRun`, `?problem=keychainLocked`,
+ * `?connection=offline`, `?empty`.
+ */
+import type { Backend, StopListening } from "./backend";
+import { BackendError } from "./backend";
+import { fakeInvite, fakeKeys, fakeProfile, fakeQr, fakeWords, fakeWorld } from "./fake-data";
+import type {
+  AppState,
+  Connection,
+  ConversationView,
+  EngineEvent,
+  ErrorCode,
+  ErrorView,
+  KeysView,
+  MessagePage,
+  MessageView,
+  ProfileView,
+} from "./types";
+
+export interface Scenario {
+  phase: AppState["type"];
+  problem: ErrorCode;
+  connection: Connection["type"];
+  offlineReason: ErrorCode;
+  localRelay: string | null;
+  keychain: boolean;
+  phraseConfirmed: boolean;
+  empty: boolean;
+  /** How long each answer takes. */
+  latency: number;
+  /** Calls that fail, by name. */
+  failing: Partial<Record<keyof Backend, ErrorCode>>;
+  now: number;
+}
+
+export const plainScenario: Scenario = {
+  phase: "ready",
+  problem: "keychainLocked",
+  connection: "online",
+  offlineReason: "relayDown",
+  localRelay: "127.0.0.1:41873",
+  keychain: true,
+  phraseConfirmed: true,
+  empty: false,
+  latency: 0,
+  failing: {},
+  now: Date.now(),
+};
+
+export function scenarioFrom(query: URLSearchParams): Scenario {
+  const problem = query.get("problem");
+  return {
+    ...plainScenario,
+    phase: problem === null ? ((query.get("phase") ?? "ready") as AppState["type"]) : "problem",
+    problem: (problem ?? "keychainLocked") as ErrorCode,
+    connection: (query.get("connection") ?? "online") as Connection["type"],
+    offlineReason: (query.get("reason") ?? "relayDown") as ErrorCode,
+    localRelay: query.has("noLocalRelay") ? null : plainScenario.localRelay,
+    keychain: !query.has("noKeychain"),
+    phraseConfirmed: !query.has("phraseOpen"),
+    empty: query.has("empty"),
+    latency: Number(query.get("latency") ?? 180),
+    failing: query.has("rotateFails") ? { rotateKeys: "relayDown" } : {},
+    now: Date.now(),
+  };
+}
+
+const version = "0.1.0";
+
+function fault(code: ErrorCode, detail = ""): BackendError {
+  return new BackendError({ code, detail });
+}
+
+export class FakeBackend implements Backend {
+  readonly copied: string[] = [];
+  readonly opened: string[] = [];
+  readonly calls: { name: string; input: unknown[] }[] = [];
+  readonly scenario: Scenario;
+  #profile: ProfileView;
+  #keys: KeysView;
+  #conversations: ConversationView[];
+  #messages: MessageView[];
+  #connection: Connection;
+  #phase: AppState["type"];
+  #order = 1_000_000;
+  readonly #listeners = new Set<(event: EngineEvent) => void>();
+  readonly #stateListeners = new Set<(state: AppState) => void>();
+
+  constructor(scenario: Partial<Scenario> = {}) {
+    this.scenario = { ...plainScenario, ...scenario };
+    const { now, empty, phraseConfirmed } = this.scenario;
+    const world = empty ? { conversations: [], messages: [] } : fakeWorld(now);
+    this.#conversations = world.conversations;
+    this.#messages = world.messages;
+    this.#profile = { ...fakeProfile, phraseConfirmed };
+    this.#keys = { ...fakeKeys(now), phraseConfirmed };
+    this.#phase = this.scenario.phase;
+    this.#connection = this.#connectionOf(this.scenario.connection);
+  }
+
+  /** Plays an event, as the engine would. */
+  emit(event: EngineEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  async #answer<T>(name: keyof Backend, input: unknown[], answer: () => T): Promise<T> {
+    this.calls.push({ name, input });
+    if (this.scenario.latency > 0) await new Promise((done) => setTimeout(done, this.scenario.latency));
+    const code = this.scenario.failing[name];
+    if (code) throw fault(code, `fake fault of ${name}`);
+    return answer();
+  }
+
+  #connectionOf(type: Connection["type"]): Connection {
+    if (type === "connecting") return { type };
+    if (type === "online") return { type, notice: null };
+    const reason: ErrorView = { code: this.scenario.offlineReason, detail: "connection refused (os error 111)" };
+    return { type, reason, retryAt: Date.now() + 20_000 };
+  }
+
+  #state(): AppState {
+    const { localRelay, problem } = this.scenario;
+    switch (this.#phase) {
+      case "starting":
+        return { type: "starting" };
+      case "firstRun":
+        return { type: "firstRun", localRelay, version, build: "demo" };
+      case "locked":
+        return { type: "locked", error: null, version };
+      case "problem":
+        return { type: "problem", error: { code: problem, detail: `fake problem ${problem}` }, version };
+      case "ready":
+        return { type: "ready", profile: this.#profile, connection: this.#connection, version, localRelay };
+    }
+  }
+
+  appState = () => this.#answer("appState", [], () => this.#state());
+
+  retryStart = () =>
+    this.#answer("retryStart", [], () => {
+      this.#phase = "ready";
+      return this.#state();
+    });
+
+  unlock = (passphrase: string) =>
+    this.#answer("unlock", [passphrase], () => {
+      if (passphrase !== "waxwing waxwing") throw fault("wrongPassphrase");
+      this.#phase = "ready";
+      return this.#state();
+    });
+
+  checkRelay = (address: string) =>
+    this.#answer("checkRelay", [address], () => {
+      if (!/^[\w.[\]:-]+$/u.test(address)) throw fault("invalidAddress", address);
+      if (address.startsWith("down")) throw fault("relayDown", "dns error: no such host");
+      return { address, version, loopback: address.startsWith("127.") };
+    });
+
+  register = (username: string, displayName: string, relay: string, passphrase: string | null) =>
+    this.#answer("register", [username, displayName, relay, passphrase], () => {
+      if (username === "taken") throw fault("nameTaken");
+      if (!this.scenario.keychain && passphrase === null) throw fault("keychainAbsent", "org.freedesktop.secrets is absent");
+      if (passphrase !== null && passphrase.length < 8) throw fault("weakPassphrase");
+      this.#profile = {
+        ...fakeProfile,
+        displayName,
+        relay,
+        address: `${username}@${relay}`,
+        phraseConfirmed: false,
+        keystore: passphrase === null ? "keychain" : "passphrase",
+      };
+      this.#conversations = [];
+      this.#messages = [];
+      this.#phase = "ready";
+      for (const listener of this.#stateListeners) listener(this.#state());
+      return this.#profile;
+    });
+
+  phraseWords = () => this.#answer("phraseWords", [], () => ({ words: [...fakeWords] }));
+  phraseChallenge = () => this.#answer("phraseChallenge", [], () => ({ first: 7, second: 19 }));
+
+  phraseConfirm = (firstWord: string, secondWord: string) =>
+    this.#answer("phraseConfirm", [firstWord, secondWord], () => {
+      if (firstWord !== fakeWords[6] || secondWord !== fakeWords[18]) throw fault("wrongWords");
+      this.#profile = { ...this.#profile, phraseConfirmed: true };
+      this.#keys = { ...this.#keys, phraseConfirmed: true };
+      this.emit({ type: "profile", profile: this.#profile });
+      return this.#profile;
+    });
+
+  conversations = () => this.#answer("conversations", [], () => structuredClone(this.#conversations));
+
+  messages = (conversation: string, before: number | null, limit: number) =>
+    this.#answer("messages", [conversation, before, limit], (): MessagePage => {
+      const older = this.#messages
+        .filter((message) => message.conversation === conversation && (before === null || message.order < before))
+        .sort((left, right) => left.order - right.order);
+      return { messages: structuredClone(older.slice(-limit)), more: older.length > limit };
+    });
+
+  send = (conversation: string, id: string, text: string) =>
+    this.#answer("send", [conversation, id, text], () => {
+      if (text.trim() === "") throw fault("empty");
+      const message: MessageView = {
+        id,
+        conversation,
+        order: ++this.#order,
+        sender: this.#profile.accountId,
+        senderName: this.#profile.displayName,
+        mine: true,
+        at: Date.now(),
+        clockOff: false,
+        text,
+        notice: null,
+        state: "sending",
+        error: null,
+      };
+      this.#store(message);
+      if (this.#connection.type === "online") {
+        setTimeout(() => this.#store({ ...message, state: "sent" }, false), this.scenario.latency * 3);
+      }
+      return message;
+    });
+
+  retryMessage = (id: string) =>
+    this.#answer("retryMessage", [id], () => {
+      const message = this.#find(id);
+      const sending: MessageView = { ...message, state: "sending", error: null };
+      this.#store(sending);
+      setTimeout(() => this.#store({ ...message, state: "sent", error: null }, false), this.scenario.latency * 3);
+      return sending;
+    });
+
+  deleteMessage = (id: string) =>
+    this.#answer("deleteMessage", [id], () => {
+      const { conversation } = this.#find(id);
+      this.#messages = this.#messages.filter((message) => message.id !== id);
+      this.emit({ type: "messageDeleted", conversation, id });
+    });
+
+  setDraft = (conversation: string, text: string) =>
+    this.#answer("setDraft", [conversation, text], () => {
+      this.#change(conversation, { draft: text });
+    });
+
+  markRead = (conversation: string, order: number) =>
+    this.#answer("markRead", [conversation, order], () => this.#change(conversation, { unread: 0, readOrder: order }));
+
+  addContact = (input: string) =>
+    this.#answer("addContact", [input], () => {
+      const name = /^([a-z0-9._-]+)@([\w.:-]+)$/u.exec(input.trim());
+      const link = input.startsWith("https://");
+      if (!name && !link) throw fault("invalidLink");
+      if (name?.[1] === "nobody") throw fault("unknownUser");
+      if (input === fakeInvite) throw fault("ownLink");
+      return this.#start({
+        title: name?.[1] ?? "Grete Holm",
+        address: link ? "grete@post.example.org" : input.trim(),
+        kind: "direct",
+        trust: link ? "invite" : "firstUse",
+      });
+    });
+
+  noteToSelf = () =>
+    this.#answer(
+      "noteToSelf",
+      [],
+      () =>
+        this.#conversations.find(({ kind }) => kind === "noteToSelf") ??
+        this.#start({ title: "Note to self", address: null, kind: "noteToSelf", trust: "own" }),
+    );
+
+  myInvite = () => this.#answer("myInvite", [], () => ({ link: fakeInvite, address: this.#profile.address }));
+  inviteQr = () => this.#answer("inviteQr", [], () => ({ size: 49, modules: fakeQr(49) }));
+  keys = () => this.#answer("keys", [], () => structuredClone(this.#keys));
+
+  rotateKeys = () =>
+    this.#answer("rotateKeys", [], () => {
+      const now = Date.now();
+      const next = this.#keys.version + 1;
+      const fingerprint = "5ad3 0c7e b918 f642 83e0 4d7f c25b 916a";
+      const { deviceId } = this.#keys;
+      this.#keys = {
+        ...this.#keys,
+        version: next,
+        fingerprint,
+        since: now,
+        oldVersionsKept: this.#keys.oldVersionsKept + 1,
+        history: [{ seq: next - 1, what: "rotated", deviceId, version: next, at: now, fingerprint }, ...this.#keys.history],
+      };
+      this.emit({ type: "keys", keys: structuredClone(this.#keys) });
+      return structuredClone(this.#keys);
+    });
+
+  setDisplayName = (name: string) =>
+    this.#answer("setDisplayName", [name], () => {
+      if (name.trim() === "") throw fault("invalidDisplayName");
+      this.#profile = { ...this.#profile, displayName: name };
+      this.emit({ type: "profile", profile: this.#profile });
+      return this.#profile;
+    });
+
+  copyText = (text: string) =>
+    this.#answer("copyText", [text], () => {
+      this.copied.push(text);
+    });
+
+  openLink = (url: string) =>
+    this.#answer("openLink", [url], () => {
+      this.opened.push(url);
+    });
+
+  connection = () => this.#answer("connection", [], () => this.#connection);
+
+  tryNow = () =>
+    this.#answer("tryNow", [], () => {
+      this.#connection = { type: "connecting" };
+      this.emit({ type: "connection", connection: this.#connection });
+      setTimeout(() => {
+        this.#connection = { type: "online", notice: null };
+        this.emit({ type: "connection", connection: this.#connection });
+      }, this.scenario.latency * 6);
+    });
+
+  async onEvent(listener: (event: EngineEvent) => void): Promise<StopListening> {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async onStateChanged(listener: (state: AppState) => void): Promise<StopListening> {
+    this.#stateListeners.add(listener);
+    return () => this.#stateListeners.delete(listener);
+  }
+
+  #find(id: string): MessageView {
+    const message = this.#messages.find((candidate) => candidate.id === id);
+    if (!message) throw fault("notFound", id);
+    return message;
+  }
+
+  #store(message: MessageView, newest = true): void {
+    this.#messages = [...this.#messages.filter(({ id }) => id !== message.id), message];
+    this.emit({ type: "message", message, arrived: false });
+    const { text, notice, at, mine, state } = message;
+    this.#change(message.conversation, { last: { text, notice, at, mine, state }, ...(newest ? { activeAt: at } : {}) });
+  }
+
+  #change(id: string, change: Partial<ConversationView>): ConversationView {
+    const conversation = this.#conversations.find((candidate) => candidate.id === id);
+    if (!conversation) throw fault("notFound", id);
+    Object.assign(conversation, change);
+    this.emit({ type: "conversation", conversation: { ...conversation } });
+    return { ...conversation };
+  }
+
+  #start(parts: Pick<ConversationView, "title" | "address" | "kind" | "trust">): ConversationView {
+    const conversation: ConversationView = {
+      ...parts,
+      id: (this.#conversations.length + 100).toString(16).padStart(64, "d"),
+      accountId: parts.kind === "noteToSelf" ? this.#profile.accountId : parts.title.padStart(32, "7"),
+      last: null,
+      unread: 0,
+      readOrder: 0,
+      draft: "",
+      problem: null,
+      activeAt: Date.now(),
+    };
+    this.#conversations.push(conversation);
+    this.emit({ type: "conversation", conversation: { ...conversation } });
+    return { ...conversation };
+  }
+}

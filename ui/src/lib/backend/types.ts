@@ -1,0 +1,38 @@
+/**
+ * The values that cross the bridge, as the window uses them.
+ *
+ * They are the generated bindings with one correction: specta writes every `f64` as `number | null`, because JSON has no
+ * NaN. The engine's times and orders are whole numbers, so here they are plain numbers.
+ */
+import type * as bound from "./bindings";
+
+type Whole<T> = [T] extends [null]
+  ? T
+  : [T] extends [number | null]
+    ? number
+    : T extends readonly (infer Item)[]
+      ? Whole<Item>[]
+      : T extends object
+        ? { [Key in keyof T]: Whole<T[Key]> }
+        : T;
+
+export type AppState = Whole<bound.AppState>;
+export type Connection = Whole<bound.Connection>;
+export type ConversationView = Whole<bound.ConversationView>;
+export type EngineEvent = Whole<bound.Event>;
+export type ErrorCode = bound.ErrorCode;
+export type ErrorView = bound.ErrorView;
+export type InviteView = bound.InviteView;
+export type KeyHistoryItem = Whole<bound.KeyHistoryItem>;
+export type KeysView = Whole<bound.KeysView>;
+export type LastLine = Whole<bound.LastLine>;
+export type MessagePage = Whole<bound.MessagePage>;
+export type MessageState = bound.MessageState;
+export type MessageView = Whole<bound.MessageView>;
+export type Notice = bound.Notice;
+export type PhraseChallenge = bound.PhraseChallenge;
+export type PhraseView = bound.PhraseView;
+export type ProfileView = bound.ProfileView;
+export type QrView = bound.QrView;
+export type RelayView = bound.RelayView;
+export type Trust = bound.Trust;

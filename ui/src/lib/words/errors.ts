@@ -1,0 +1,254 @@
+/**
+ * The words for every error. Rust classifies, this file words; a new code does not compile until it has its sentences.
+ *
+ * `title` heads a full screen or a banner; `sentence` says the cause and what follows from it; `action` says what to do;
+ * `button` names the one button of a full screen, which always means 'look again'.
+ */
+import type { ErrorCode, ErrorView } from "../backend";
+
+export interface ErrorWords {
+  title: string;
+  sentence: string;
+  action: string;
+  button?: string;
+}
+
+export const errorWords: Record<ErrorCode, ErrorWords> = {
+  invalidName: {
+    title: "This name cannot be used",
+    sentence: "A name has 3 to 32 characters: a to z, 0 to 9, and dots, underscores or hyphens between them.",
+    action: "Choose another name.",
+  },
+  nameTaken: {
+    title: "This name is taken",
+    sentence: "Somebody on this relay already has this name.",
+    action: "Choose another name.",
+  },
+  invalidDisplayName: {
+    title: "This display name cannot be used",
+    sentence: "The display name is empty or too long.",
+    action: "Choose a shorter one.",
+  },
+  invalidAddress: {
+    title: "This is not a relay address",
+    sentence: "A relay address looks like relay.example.org, with a port after a colon where it needs one.",
+    action: "Check it for typing mistakes.",
+  },
+  invalidLink: {
+    title: "This is not an invite",
+    sentence: "This is neither an invite link nor an address like ada@relay.example.org.",
+    action: "Copy the whole link again, or ask for a new one.",
+  },
+  linkTooNew: {
+    title: "This link is too new",
+    sentence: "This invite link was made by a newer Waxwing than this one.",
+    action: "Update Waxwing, then paste the link again.",
+  },
+  ownLink: {
+    title: "This is your own invite",
+    sentence: "This link or address is yours. Others use it to reach you.",
+    action: "To write to yourself, use the note to self.",
+  },
+  unknownUser: {
+    title: "Nobody here by that name",
+    sentence: "Your relay knows nobody by this name.",
+    action: "Check the spelling, or ask for an invite link.",
+  },
+  otherRelay: {
+    title: "This person is on another relay",
+    sentence: "People on other relays can be added by invite link only.",
+    action: "Ask for their invite link and paste it here.",
+  },
+  tooLong: {
+    title: "This message is too long",
+    sentence: "A message holds at most 64 KiB of text. Nothing was sent and your text is kept.",
+    action: "Shorten it, or send it in parts.",
+  },
+  empty: {
+    title: "Nothing to send",
+    sentence: "The message is empty.",
+    action: "Write something first.",
+  },
+  relayDown: {
+    title: "The relay is out of reach",
+    sentence: "The relay does not answer. What you write is kept here and goes out by itself.",
+    action: "Check the network, or wait.",
+    button: "Try again",
+  },
+  notARelay: {
+    title: "This is not a Waxwing relay",
+    sentence: "Something answers at this address, and it is not a Waxwing relay.",
+    action: "Check the address with whoever runs the relay.",
+    button: "Try again",
+  },
+  wrongCertificate: {
+    title: "The relay's certificate is not the expected one",
+    sentence: "Somebody may be standing between this computer and the relay. Nothing is sent until this is settled.",
+    action: "Try another network, or ask whoever runs the relay.",
+    button: "Try again",
+  },
+  updateNeeded: {
+    title: "This Waxwing is too old",
+    sentence: "The relay wants a newer Waxwing. You can read here, and what you write waits.",
+    action: "Update Waxwing.",
+    button: "Try again",
+  },
+  relayBusy: {
+    title: "The relay is busy",
+    sentence: "The relay asks for patience: too many requests, or a quota is used up.",
+    action: "Wait a little, then try again.",
+    button: "Try again",
+  },
+  relayFull: {
+    title: "The relay is full",
+    sentence: "The relay has no room to store more. What you write waits here.",
+    action: "Tell whoever runs the relay.",
+    button: "Try again",
+  },
+  refused: {
+    title: "The relay refused this device",
+    sentence: "The relay does not accept this device's keys. Nothing can be sent or received.",
+    action: "Ask whoever runs the relay.",
+    button: "Try again",
+  },
+  relayMisbehaved: {
+    title: "The relay gave a wrong answer",
+    sentence: "The relay answered something it must not. Waxwing ignored it; nothing of yours is lost.",
+    action: "Copy the details and report them.",
+    button: "Try again",
+  },
+  relayWentBack: {
+    title: "The relay lost messages",
+    sentence: "The relay no longer has messages that it had accepted. Sending is stopped here; your history is safe.",
+    action: "Ask whoever runs the relay whether it was restored from a backup.",
+    button: "Try again",
+  },
+  chainBroken: {
+    title: "These keys do not fit together",
+    sentence: "The relay shows keys for this person that do not follow from those you know. Sending is stopped here.",
+    action: "Ask the person for a fresh invite link, in person if you can.",
+    button: "Try again",
+  },
+  clockWrong: {
+    title: "This computer's clock is wrong",
+    sentence: "It differs from the relay's by more than 10 minutes, so your messages carry the wrong time.",
+    action: "Set the date and time.",
+    button: "Try again",
+  },
+  keychainLocked: {
+    title: "The keychain is locked",
+    sentence: "Your keys are in this computer's keychain. Until it is unlocked, Waxwing cannot open your messages.",
+    action: "Unlock the keychain (it may be asking in another window), then try again.",
+    button: "I have unlocked it",
+  },
+  keychainAbsent: {
+    title: "No keychain found",
+    sentence: "Waxwing keeps your keys in this computer's keychain, and no keychain answers.",
+    action: "Start the keychain service (GNOME Keyring or KWallet), then try again.",
+    button: "Try again",
+  },
+  keychainChanged: {
+    title: "The key to your messages is missing",
+    sentence:
+      "The keychain no longer holds this profile's key. Your messages are still on this disk, and stay closed without it.",
+    action: "Restore the keychain, or log in as the user who set up Waxwing. Delete nothing.",
+    button: "Try again",
+  },
+  keychainWrong: {
+    title: "The keychain holds another key",
+    sentence: "The key in the keychain does not open this profile's messages. They are untouched on this disk.",
+    action: "Restore the keychain or the profile from the same backup, so that both belong together.",
+    button: "Try again",
+  },
+  wrongPassphrase: {
+    title: "That is not the passphrase",
+    sentence: "The passphrase does not open this profile. Nothing was changed.",
+    action: "Look at the keyboard layout and Caps Lock, and type it again.",
+    button: "Unlock",
+  },
+  weakPassphrase: {
+    title: "This passphrase is too short",
+    sentence: "A passphrase needs at least 8 characters.",
+    action: "Choose a longer one; four or five random words are good.",
+  },
+  alreadyRunning: {
+    title: "Waxwing is already open",
+    sentence: "Another Waxwing has this profile open. Two at once would damage your messages.",
+    action: "Use the other window, or close it first.",
+    button: "I have closed it",
+  },
+  databaseDamaged: {
+    title: "Your history file is damaged",
+    sentence: "The file with your messages cannot be read as a whole. Waxwing has not changed or deleted it.",
+    action: "Make a copy of the profile folder, check the disk, then try again.",
+    button: "Try again",
+  },
+  databaseTooNew: {
+    title: "Your history is from a newer Waxwing",
+    sentence: "A newer Waxwing has used this profile. This older one does not touch it.",
+    action: "Start the newer Waxwing, or update this one.",
+    button: "Try again",
+  },
+  diskFull: {
+    title: "The disk is full",
+    sentence: "There is no space left to store anything safely, so nothing is sent or received.",
+    action: "Free some space, then try again.",
+    button: "I have freed some space",
+  },
+  profileUnusable: {
+    title: "The profile folder cannot be used",
+    sentence: "Waxwing may not read or write the folder that holds your profile.",
+    action: "Check that the folder exists and is yours, then try again.",
+    button: "Try again",
+  },
+  wrongWords: {
+    title: "These are not the words",
+    sentence: "At least one of the two words is not the one at that place in your phrase.",
+    action: "Look at the numbers and type them again.",
+  },
+  unknownWord: {
+    title: "Not a word of the list",
+    sentence: "One of these is not among the words that recovery phrases are made of.",
+    action: "Check it for typing mistakes.",
+  },
+  notFound: {
+    title: "It is gone",
+    sentence: "This conversation or message is no longer here.",
+    action: "Go back to the list.",
+  },
+  alreadyRegistered: {
+    title: "There is an account here already",
+    sentence: "This profile already has an account.",
+    action: "Restart Waxwing to use it.",
+  },
+  notRegistered: {
+    title: "There is no account here yet",
+    sentence: "This profile has no account yet.",
+    action: "Restart Waxwing to make one.",
+    button: "Start again",
+  },
+  stopped: {
+    title: "Waxwing is closing",
+    sentence: "The program is shutting down. What you wrote is kept.",
+    action: "Start it again.",
+    button: "Start again",
+  },
+  internal: {
+    title: "Something went wrong in Waxwing",
+    sentence: "This is a fault of the program, not yours. Your messages on this disk are not affected.",
+    action: "Try again. If it comes back, copy the details and report them.",
+    button: "Try again",
+  },
+};
+
+/** One line for an error beside the thing it is about. */
+export function errorLine(error: ErrorView): string {
+  const words = errorWords[error.code];
+  return `${words.sentence} ${words.action}`;
+}
+
+/** What a user copies into a report; holds no secret and no message text. */
+export function errorReport(error: ErrorView, version: string): string {
+  const words = errorWords[error.code];
+  return [`Waxwing ${version}`, `${words.title} (${error.code})`, error.detail].filter(Boolean).join("\n");
+}

@@ -1,0 +1,64 @@
+/** Times as people say them. Formats follow the system's language. */
+const minute = 60_000;
+const dayMillis = 24 * 60 * minute;
+
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long" });
+const shortWeekday = new Intl.DateTimeFormat(undefined, { weekday: "short" });
+const dayAndMonth = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const longDay = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const fullDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
+const shortDate = new Intl.DateTimeFormat(undefined, { day: "2-digit", month: "2-digit", year: "numeric" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
+
+/** Names a local day; equal for two times of the same day. */
+export function dayKey(at: number): string {
+  const date = new Date(at);
+  return `${date.getFullYear()}-${date.getMonth() + 1}-${date.getDate()}`;
+}
+
+function startOfDay(at: number): number {
+  const date = new Date(at);
+  return new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
+}
+
+// Rounded, because a day has 23 or 25 hours when the clocks change.
+function daysBetween(earlier: number, later: number): number {
+  return Math.round((startOfDay(later) - startOfDay(earlier)) / dayMillis);
+}
+
+export function timeOfDay(at: number): string {
+  return clock.format(at);
+}
+
+export function exactTime(at: number): string {
+  return exact.format(at);
+}
+
+/** For a day rule in a timeline. */
+export function dayName(at: number, now: number): string {
+  const days = daysBetween(at, now);
+  if (days === 0) return "Today";
+  if (days === 1) return "Yesterday";
+  if (days > 1 && days < 7) return weekday.format(at);
+  return new Date(at).getFullYear() === new Date(now).getFullYear() ? longDay.format(at) : fullDay.format(at);
+}
+
+/** For the conversation list: short, and less exact the older it is. */
+export function shortWhen(at: number, now: number): string {
+  if (now - at >= 0 && now - at < minute) return "now";
+  const days = daysBetween(at, now);
+  if (days <= 0) return timeOfDay(at);
+  if (days === 1) return "Yesterday";
+  if (days < 7) return shortWeekday.format(at);
+  return new Date(at).getFullYear() === new Date(now).getFullYear() ? dayAndMonth.format(at) : shortDate.format(at);
+}
+
+/** How old something is, in the largest sensible unit. */
+export function age(at: number, now: number): string {
+  const days = daysBetween(at, now);
+  if (days <= 0) return "today";
+  if (days === 1) return "since yesterday";
+  if (days < 60) return `for ${days} days`;
+  return `for ${Math.round(days / 30)} months`;
+}

@@ -1,0 +1,105 @@
+import { fireEvent } from "@testing-library/svelte";
+import { describe, expect, it } from "vitest";
+import { parseLook } from "../src/lib/state/preferences.svelte";
+import { avatarColour, initials } from "../src/lib/text/avatar";
+import { qrPath } from "../src/lib/text/qr";
+import { age, dayName, shortWhen } from "../src/lib/words/time";
+import { all, one, play, settled } from "./play";
+
+describe("settings", () => {
+  it("rotate keys, show the outcome and the history, and copy it as text", async () => {
+    const { app, backend } = await play();
+    app.openSettings("keys");
+    await settled();
+    expect(one("keys-version").dataset.version).toBe("3");
+    expect(one("rotate-state").dataset.state).toBe("idle");
+    await fireEvent.click(one("rotate-now"));
+    await settled();
+    expect(one("keys-version").dataset.version).toBe("4");
+    expect(one("rotate-state").dataset.state).toBe("done");
+    expect(all("keys-history-item").map(({ dataset }) => dataset.version)).toEqual(["4", "3", "2", "1"]);
+    await fireEvent.click(one("keys-copy"));
+    await settled();
+    expect(backend.copied[0]?.split("\n")).toHaveLength(6);
+    expect(backend.copied[0]).toContain(one("keys-fingerprint").textContent);
+  });
+
+  it("say why a rotation does not get through", async () => {
+    const { app } = await play({ failing: { rotateKeys: "relayDown" } });
+    app.openSettings("keys");
+    await settled();
+    await fireEvent.click(one("rotate-now"));
+    await settled();
+    expect(one("rotate-state").dataset.state).toBe("problem");
+    expect(one("settings").textContent).toContain("The relay does not answer");
+    expect(one("keys-version").dataset.version).toBe("3");
+  });
+
+  it("change the theme and keep it, and keep nothing else", async () => {
+    const { app } = await play();
+    app.openSettings("appearance");
+    await settled();
+    await fireEvent.click(one("theme-dark"));
+    expect(document.documentElement.dataset.theme).toBe("dark");
+    expect(Object.keys(localStorage)).toEqual(["waxwing.look"]);
+    expect(JSON.parse(localStorage.getItem("waxwing.look") ?? "")).toEqual({
+      theme: "dark",
+      textSize: 100,
+      listWidth: 304,
+      detailsWidth: 296,
+    });
+  });
+
+  it("change the display name", async () => {
+    const { app } = await play();
+    app.openSettings("profile");
+    await settled();
+    await fireEvent.input(one("profile-name"), { target: { value: "Maya L." } });
+    await fireEvent.click(one("profile-save"));
+    await settled();
+    expect(app.profile?.displayName).toBe("Maya L.");
+  });
+});
+
+describe("what was kept of the look", () => {
+  it("is read with care", () => {
+    const usual = { theme: "system", textSize: 100, listWidth: 304, detailsWidth: 296 };
+    expect(parseLook(null)).toEqual(usual);
+    expect(parseLook("not json")).toEqual(usual);
+    expect(parseLook("null")).toEqual(usual);
+    expect(parseLook('{"theme":"pink","textSize":9000,"listWidth":"wide"}')).toEqual(usual);
+    expect(parseLook('{"theme":"light","textSize":150,"listWidth":400}')).toEqual({ ...usual, theme: "light", textSize: 150, listWidth: 400 });
+  });
+});
+
+describe("small drawings", () => {
+  it("initials take the first and last word, in any script", () => {
+    expect(initials("Ada Okafor")).toBe("AO");
+    expect(initials("ada")).toBe("A");
+    expect(initials("Jean-Luc de la Tour")).toBe("JT");
+    expect(initials("李小龍")).toBe("李");
+    expect(initials("🦜 Polly")).toBe("🦜P");
+    expect(initials("\u202e")).toBe("?");
+  });
+
+  it("an account keeps its colour, and accounts spread over all of them", () => {
+    const ids = Array.from({ length: 200 }, (_, index) => index.toString(16).padStart(32, "0"));
+    expect(avatarColour(ids[7] ?? "")).toBe(avatarColour(ids[7] ?? ""));
+    expect(new Set(ids.map(avatarColour))).toEqual(new Set([0, 1, 2, 3, 4, 5, 6, 7]));
+  });
+
+  it("a QR code covers exactly its dark modules", () => {
+    expect(qrPath({ size: 3, modules: "110000101" })).toBe("M0 0h2v1h-2zM0 2h1v1h-1zM2 2h1v1h-1z");
+  });
+
+  it("times are said as people say them", () => {
+    const now = Date.UTC(2026, 10, 20, 12);
+    const hour = 3_600_000;
+    expect(shortWhen(now - 1000, now)).toBe("now");
+    expect(shortWhen(now - 24 * hour, now)).toBe("Yesterday");
+    expect(dayName(now - hour, now)).toBe("Today");
+    expect(dayName(now - 13 * hour, now)).toBe("Yesterday");
+    expect(dayName(now - 400 * 24 * hour, now)).toContain("2025");
+    expect(age(now - 9 * 24 * hour, now)).toBe("for 9 days");
+  });
+});
