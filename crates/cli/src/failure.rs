@@ -80,6 +80,27 @@ impl Failure {
         ErrorView { code, detail: self.to_string() }
     }
 
+    /// Whether the sentence says all that the detail does.
+    fn is_all_said(&self) -> bool {
+        match self {
+            Self::StillSending { .. }
+            | Self::StillRotating(None)
+            | Self::StillSyncing { .. }
+            | Self::NoConversation(_)
+            | Self::PhraseErased
+            | Self::PassphraseNeeded
+            | Self::NoDataFolder => true,
+            Self::Engine(_)
+            | Self::NotSent(_)
+            | Self::StillRotating(Some(_))
+            | Self::NotRegistered(_)
+            | Self::PassphraseFile(_)
+            | Self::Input(_)
+            | Self::Output(_)
+            | Self::Runtime(_) => false,
+        }
+    }
+
     /// Whoever was reading has gone; there is nobody to tell.
     fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -104,7 +125,7 @@ fn sentences(failure: &Failure) -> String {
     let ErrorView { code, detail } = failure.view();
     let words = wording::failure(failure);
     let mut text = format!("error[{}]: {}\n  {}", wording::code(code), words.sentence, words.action);
-    if !detail.is_empty() {
+    if !detail.is_empty() && !failure.is_all_said() {
         text.push_str("\n  Detail: ");
         text.push_str(&detail);
     }

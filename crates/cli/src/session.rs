@@ -1,6 +1,7 @@
 //! Opens the profile that the options name.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use waxwing_client::{Client, Profile, ProfileState};
 use zeroize::Zeroizing;
@@ -8,6 +9,9 @@ use zeroize::Zeroizing;
 use crate::arguments::Options;
 use crate::failure::Failure;
 use crate::passphrase_file;
+
+/// Longest wait for what need not be waited for.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// The profile's folder.
 pub(crate) fn folder(options: &Options) -> Result<PathBuf, Failure> {
@@ -36,4 +40,14 @@ pub(crate) async fn start(options: &Options) -> Result<Client, Failure> {
         ProfileState::Passphrase => Some(passphrase(options)?.ok_or(Failure::PassphraseNeeded)?),
     };
     Ok(Client::start(&profile, passphrase).await?)
+}
+
+/// Gives what a command has set off (an access key, an introduction, news of rotated keys) a chance to reach the relay before
+/// the process ends. It is stored; what does not get through goes out with a later command.
+pub(crate) async fn settle(client: &Client) {
+    match tokio::time::timeout(SETTLING, client.sync()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "settling"),
+        Err(_) => tracing::debug!("settling takes too long"),
+    }
 }

@@ -1,5 +1,7 @@
 //! Chains: what this crate signs, `waxwing-wire` verifies, and what nobody rightly signed it refuses.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use common::rng;

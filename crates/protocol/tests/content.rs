@@ -1,5 +1,7 @@
 //! Inner content and invites: one encoding each, each in its own kind of envelope, limits kept.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use common::rng;

@@ -1,5 +1,7 @@
 //! The envelope: what comes through, and what must not. Tags are those of the failure-mode list.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use common::second::{self, Forge, ForgedWrap, SUITE_X25519};

@@ -1,6 +1,8 @@
 //! The envelope's own vectors: `tests/vectors/envelope.json`, made by a test with `WAXWING_WRITE_VECTORS=1`, committed, made
 //! again byte for byte by every run, and read by two implementations. A `fail_` case must fail, with the error it names.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use common::second::{self, Forge, ForgedWrap, Receiver, Version};

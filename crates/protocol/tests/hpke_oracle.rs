@@ -1,5 +1,7 @@
 //! Differential test: HPKE as the `hpke` crate does it against a short implementation of our own, both ways.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use common::rng;

@@ -1,5 +1,7 @@
 //! Whatever is changed, cut, added or made up fails closed and never panics (P8, P18, A6).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use common::{Person, in_inbox, in_log, inbox_context, log_context, open_as, person, rng, tag_key};

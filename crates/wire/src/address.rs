@@ -207,7 +207,27 @@ mod tests {
             assert_eq!(address.base_url(), url);
             assert_eq!(address.to_string(), text);
         }
-        for bad in ["", ":1", "a:", "a:0", "a:01", "a:+1", "a:65536", "a b", "a/b", "a..b", "-a", "1.2.3", "1.2.3.4.5", "[::1", "[::1]x", "::1", "a@b", "a#12", "http://a"] {
+        for bad in [
+            "",
+            ":1",
+            "a:",
+            "a:0",
+            "a:01",
+            "a:+1",
+            "a:65536",
+            "a b",
+            "a/b",
+            "a..b",
+            "-a",
+            "1.2.3",
+            "1.2.3.4.5",
+            "[::1",
+            "[::1]x",
+            "::1",
+            "a@b",
+            "a#12",
+            "http://a",
+        ] {
             assert!(bad.parse::<RelayAddress>().is_err(), "{bad}");
         }
     }

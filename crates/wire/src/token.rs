@@ -5,7 +5,9 @@
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
-use jsonwebtoken::jwk::{AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, OctetKeyPairParameters, OctetKeyPairType};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, OctetKeyPairParameters, OctetKeyPairType,
+};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -91,10 +93,18 @@ impl Assertion {
 
     /// Checks signature, audience and time (`now`: relay time in seconds; a request from the near future is let pass).
     pub fn verify(token: &str, relay_auth: &[u8; 32], audience: &str, now: u64) -> Result<Self, InvalidToken> {
-        let (_, claims): (_, Self) = decode(token, relay_auth)?;
+        let (header, claims): (_, Self) = decode(token, relay_auth)?;
+        // RFC 8725, section 3.11: the three types of token are told apart by `typ`, whoever signed them.
+        if header.typ.as_deref() != Some("JWT") {
+            return Err(InvalidToken);
+        }
         let life = claims.exp.checked_sub(claims.iat).ok_or(InvalidToken)?;
         let fresh = claims.exp >= now && claims.iat <= now.saturating_add(ASSERTION_SECONDS);
-        if claims.aud == audience && life <= ASSERTION_SECONDS && fresh && sane(&claims.jti) { Ok(claims) } else { Err(InvalidToken) }
+        if claims.aud == audience && life <= ASSERTION_SECONDS && fresh && sane(&claims.jti) {
+            Ok(claims)
+        } else {
+            Err(InvalidToken)
+        }
     }
 }
 
@@ -138,7 +148,13 @@ impl DpopProof {
     /// Checks the proof against the key that it carries, the request and the time; gives the key's thumbprint.
     ///
     /// `ath`: [`AccessToken::ath`] of the token presented, none at the token endpoint. RFC 9449, section 4.3.
-    pub fn verify(token: &str, htm: &str, htu: &str, ath: Option<&str>, now: u64) -> Result<(Self, String), InvalidToken> {
+    pub fn verify(
+        token: &str,
+        htm: &str,
+        htu: &str,
+        ath: Option<&str>,
+        now: u64,
+    ) -> Result<(Self, String), InvalidToken> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken)?;
         let key = public_key(header.jwk.as_ref().ok_or(InvalidToken)?).ok_or(InvalidToken)?;
         let (header, claims): (_, Self) = decode(token, &key)?;
@@ -199,6 +215,10 @@ fn decode<T: DeserializeOwned + Clone>(token: &str, key: &[u8; 32]) -> Result<(H
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
     let data = jsonwebtoken::decode(token, &DecodingKey::from_ed_der(key), &validation).map_err(|_| InvalidToken)?;
+    // RFC 7515, section 4.1.11: an extension that is not understood must not be passed over; none is understood here.
+    if data.header.crit.is_some() {
+        return Err(InvalidToken);
+    }
     Ok((data.header, data.claims))
 }
 

@@ -67,7 +67,9 @@ mod tests {
         for good in ["bob", "a.b", "x_1-2.y", "0ab", &"a".repeat(32)] {
             assert_eq!(good.parse::<Username>().map(|name| name.to_string()), Ok(good.to_owned()));
         }
-        for bad in ["", "ab", "Bob", "bob ", ".bob", "bob.", "b..b", "b.-b", "böb", "bоb", "a@b", "a/b", &"a".repeat(33)] {
+        for bad in
+            ["", "ab", "Bob", "bob ", ".bob", "bob.", "b..b", "b.-b", "böb", "bоb", "a@b", "a/b", &"a".repeat(33)]
+        {
             assert_eq!(bad.parse::<Username>(), Err(InvalidUsername), "{bad}");
         }
     }

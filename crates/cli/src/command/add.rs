@@ -5,7 +5,7 @@ use waxwing_client::Client;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{input, lines};
+use crate::{input, lines, session};
 
 /// The command's arguments.
 #[derive(Debug, Args)]
@@ -23,5 +23,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         "-" => input::all()?,
         text => text.to_owned(),
     };
-    output.view(&client.add_contact(text.trim()).await?, lines::conversation)
+    output.view(&client.add_contact(text.trim()).await?, lines::conversation)?;
+    session::settle(client).await;
+    Ok(())
 }

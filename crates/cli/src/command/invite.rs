@@ -4,6 +4,7 @@ use waxwing_client::Client;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::session;
 use crate::terminal::line;
 
 /// Prints the link, alone on its line, so that it can be piped on.
@@ -14,5 +15,6 @@ pub(crate) async fn run(client: &Client, output: &mut Output) -> Result<(), Fail
         "Hand this link over privately: whoever has it can write to you. People on your relay also find you as {}.",
         line(&invite.address)
     ));
+    session::settle(client).await;
     Ok(())
 }

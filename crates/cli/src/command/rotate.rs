@@ -7,8 +7,8 @@ use tokio::sync::broadcast::error::RecvError;
 use waxwing_client::{Client, Event, KeysView};
 
 use crate::failure::Failure;
-use crate::lines;
 use crate::output::Output;
+use crate::{lines, session};
 
 /// Longest wait until the relay has the new keys.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,12 +22,16 @@ pub(crate) async fn run(client: &Client, output: &mut Output) -> Result<(), Fail
         Err(_) => client.keys().await?,
     };
     output.view(&keys, lines::keys)?;
-    if keys.rotating { Err(Failure::StillRotating(keys.rotation_problem)) } else { Ok(()) }
+    if keys.rotating {
+        return Err(Failure::StillRotating(keys.rotation_problem));
+    }
+    session::settle(client).await;
+    Ok(())
 }
 
-/// Waits until the relay has accepted the rotation.
+/// Waits until the relay has accepted the rotation, or an attempt has failed.
 async fn until_rotated(client: &Client, mut events: Receiver<Event>, mut keys: KeysView) -> Result<KeysView, Failure> {
-    while keys.rotating {
+    while keys.rotating && keys.rotation_problem.is_none() {
         match events.recv().await {
             Ok(Event::Keys { keys: changed }) => keys = changed,
             Ok(Event::Lagged) | Err(RecvError::Lagged(_)) => keys = client.keys().await?,

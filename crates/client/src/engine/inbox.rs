@@ -19,6 +19,9 @@ use crate::views::{ConversationKind, Notice, Trust};
 
 const INBOX: LogId = LogId::from_bytes([0; 16]);
 
+/// Why an introduction waits; it is looked at again with every new connection.
+const OUT_OF_REACH: &str = "its sender's relay is out of reach";
+
 /// What one inbox entry came to.
 enum Verdict {
     Introduced { introduction: Box<Introduction>, chain: Arc<VerifiedChain>, entries: Vec<Vec<u8>>, from: u32 },
@@ -91,7 +94,7 @@ impl Engine {
         let (chain, entries) = match fetched {
             // Another relay out of reach is not this one's fault; the inbox goes on without it.
             Err(error) if error.code() == ErrorCode::RelayDown && !at_home => {
-                return Ok(Verdict::SetAside("its sender's relay is out of reach"));
+                return Ok(Verdict::SetAside(OUT_OF_REACH));
             }
             fetched => fetched?,
         };
@@ -112,6 +115,20 @@ impl Engine {
         }
         let introduction = Box::new(introduction);
         Ok(Verdict::Introduced { introduction, chain: Arc::new(chain), entries, from })
+    }
+
+    /// Looks again at introductions whose sender's relay was out of reach.
+    pub(super) async fn retry_introductions(&self) -> Result<(), Error> {
+        let _one = self.inbox_lock.lock().await;
+        for (n, entry) in self.store.run(|tx| logs::set_aside_for(tx, INBOX, OUT_OF_REACH)).await? {
+            let verdict = self.judge_inbox(&entry).await?;
+            if matches!(verdict, Verdict::SetAside(OUT_OF_REACH)) {
+                continue;
+            }
+            self.store_inbox(entry, verdict).await?;
+            self.store.run(move |tx| logs::remove_set_aside(tx, n)).await?;
+        }
+        Ok(())
     }
 
     async fn store_inbox(&self, entry: InboxEntry, verdict: Verdict) -> Result<(), Error> {

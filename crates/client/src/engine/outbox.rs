@@ -165,16 +165,22 @@ impl Engine {
     async fn attempt(&self, item: &Item) -> Result<Attempt, Error> {
         let conversation = item.conversation;
         let stored = item.sealed.as_ref().map(|sealed| sealed.log);
-        let (log, peer) = self
+        let (log, peer, went_back) = self
             .store
             .run(move |tx| {
                 let log = match stored {
                     Some(log) => logs::load(tx, log)?,
                     None => logs::to_send(tx, &conversation)?,
                 };
-                Ok((log, conversations::load(tx, &conversation)?.account))
+                let found = conversations::load(tx, &conversation)?;
+                let went_back = found.problem().filter(|problem| problem.code == ErrorCode::RelayWentBack);
+                Ok((log, found.account, went_back))
             })
             .await?;
+        if let Some(problem) = went_back {
+            // Whoever reads the log now may read another history than the one this would be appended to.
+            return Ok(Attempt::Wait(Error::new(problem.code, problem.detail)));
+        }
         let Some(log) = log else {
             return Ok(Attempt::Refused(Error::new(ErrorCode::Internal, "the conversation has no log")));
         };

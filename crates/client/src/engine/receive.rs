@@ -51,6 +51,7 @@ impl Engine {
                 let error = Error::new(ErrorCode::RelayWentBack, "the log is not the one that was read before");
                 return self.log_refused(&stored, error).await;
             }
+            self.log_is_readable(&stored).await?;
             let head = page.head;
             let last = stored.cursor + page.entries.len() as u64;
             let moved = !page.entries.is_empty();
@@ -75,6 +76,29 @@ impl Engine {
             }
         }
         self.drain_log(log).await
+    }
+
+    /// The log is as it was left: what was shown of trouble with it is over.
+    async fn log_is_readable(&self, log: &logs::Log) -> Result<(), Error> {
+        let conversation = log.conversation;
+        let trouble = |code| matches!(code, ErrorCode::RelayWentBack);
+        let over = self
+            .store
+            .run(move |tx| {
+                let shown = conversations::load(tx, &conversation)?.problem();
+                match shown {
+                    Some(problem) if trouble(problem.code) => conversations::set_problem(tx, &conversation, None),
+                    _ => Ok(false),
+                }
+            })
+            .await?;
+        if over {
+            let mut changes = Changes::default();
+            changes.conversation(conversation);
+            self.tell(changes).await;
+            self.outbox_wake.notify_one();
+        }
+        Ok(())
     }
 
     /// Shows in the conversation why its log cannot be read.

@@ -89,6 +89,7 @@ impl Engine {
     pub(super) async fn sync_once(self: &Arc<Self>) -> Result<(), Error> {
         self.resume_rotation().await;
         self.drain_inbox().await?;
+        self.retry_introductions().await?;
         self.flush().await?;
         for log in self.store.run(logs::all).await? {
             self.drain_log(log.log).await?;
@@ -122,6 +123,7 @@ impl Engine {
                 frame = subscription.next() => match frame? {
                     Frame::Push(Push::Ready) => {
                         self.drain_inbox().await?;
+                        self.retry_introductions().await?;
                         backoff.reset();
                         self.set_connection(Connection::Online { notice: self.clock_notice() });
                         self.resume_rotation().await;
@@ -189,6 +191,7 @@ impl Engine {
                     Frame::Push(Push::Ready) => {
                         self.drain_logs_of(relay).await?;
                         backoff.reset();
+                        self.outbox_wake.notify_one();
                     }
                     Frame::Push(Push::Log { log, head, entry }) => self.calmly(self.offer(log, head, entry).await)?,
                     // Reading it says why, in the conversation.

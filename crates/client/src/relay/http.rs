@@ -171,10 +171,12 @@ impl RelayApi {
                 Some(chain) if chain.account() != page.account => {
                     return Err(ApiError::Malformed("chain of another account").into());
                 }
-                Some(chain) if done || chain.seq() >= page.head => return Ok((chain, fresh)),
-                ref more => {
-                    debug_assert!(more.is_some(), "an empty chain does not verify");
+                Some(chain) if chain.seq() == page.head => return Ok((chain, fresh)),
+                // A head beyond what it serves, or before what it has served: half a chain is no chain.
+                Some(chain) if done || chain.seq() > page.head => {
+                    return Err(ApiError::Malformed("chain head").into());
                 }
+                _ => {}
             }
         }
     }

@@ -28,6 +28,13 @@ pub(crate) struct Conversation {
     problem: Option<String>,
 }
 
+impl Conversation {
+    /// Why nothing can be sent, if so.
+    pub(crate) fn problem(&self) -> Option<ErrorView> {
+        self.problem.as_deref().map(messages::error_view)
+    }
+}
+
 /// Reads the id that a front end gives.
 pub(crate) fn parse_id(text: &str) -> Result<ConversationId, Error> {
     from_hex(text).ok_or_else(|| Error::new(ErrorCode::NotFound, "no such conversation"))
@@ -127,7 +134,7 @@ pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversati
         unread,
         read_order: conversation.read_ord as f64,
         draft: conversation.draft.clone(),
-        problem: conversation.problem.as_deref().map(messages::error_view),
+        problem: conversation.problem(),
         active_at: conversation.active_ms as f64,
     })
 }

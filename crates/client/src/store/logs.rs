@@ -139,6 +139,31 @@ pub(crate) fn set_aside(
     Ok(())
 }
 
+/// What was set aside for this reason, oldest first, with its row number.
+pub(crate) fn set_aside_for(
+    tx: &Transaction<'_>,
+    log: LogId,
+    reason: &str,
+) -> Result<Vec<(i64, waxwing_wire::frame::InboxEntry)>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM set_aside WHERE log = ?1 AND reason = ?2 ORDER BY n")?;
+    let rows = statement.query_map(params![log.as_bytes(), reason], |row| {
+        let entry = waxwing_wire::frame::InboxEntry {
+            seq: row.get("seq")?,
+            entry_id: EnvelopeId::from_bytes(bytes(row, "entry_id")?),
+            kind: waxwing_wire::log::EnvelopeKind::Welcome,
+            blob: row.get("blob")?,
+        };
+        Ok((row.get("n")?, entry))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// It is of use after all.
+pub(crate) fn remove_set_aside(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {
+    tx.execute("DELETE FROM set_aside WHERE n = ?1", [n])?;
+    Ok(())
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Log> {
     Ok(Log {
         log: LogId::from_bytes(bytes(row, "log")?),

@@ -56,11 +56,11 @@ impl TryRng for Scripted {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        unimplemented!("the vectors script bytes alone")
+        panic!("the vectors script bytes alone")
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        unimplemented!("the vectors script bytes alone")
+        panic!("the vectors script bytes alone")
     }
 
     fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {

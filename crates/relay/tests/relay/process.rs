@@ -161,12 +161,13 @@ async fn load(http: Http, logs: Arc<Vec<Log>>, stop: Arc<AtomicBool>) -> Ledger 
 /// D1: killed anywhere, every 201 is read back exactly once, at its place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d1_kill_9_loses_nothing_that_was_answered() {
-    const KILLS: u64 = 10;
+    // `script/test kills` asks for more.
+    let kills: u64 = std::env::var("WAXWING_KILLS").map_or(10, |kills| kills.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let audience = "127.0.0.1:1";
     let mut ledger = Ledger::new();
     let mut logs: Arc<Vec<Log>> = Arc::default();
-    for round in 0..=KILLS {
+    for round in 0..=kills {
         let (relay, lines) = Running::start(folder.path(), "127.0.0.1:0", &["--audience", audience, "--log", "warn"]);
         let http = Http::new(&url(&lines));
         if round == 0 {
@@ -180,7 +181,7 @@ async fn d1_kill_9_loses_nothing_that_was_answered() {
             }
         }
         check(&http, &logs, &ledger).await;
-        if round == KILLS {
+        if round == kills {
             break;
         }
         let stop = Arc::new(AtomicBool::new(false));
@@ -217,4 +218,26 @@ async fn check(http: &Http, logs: &[Log], ledger: &Ledger) {
     for (id, place) in ledger {
         assert_eq!(found.get(id), Some(&vec![*place]), "a 201 that is not there exactly once");
     }
+}
+
+/// What the relay is built from cannot decrypt messages, and holds one implementation of Ed25519.
+#[test]
+fn the_relay_links_nothing_that_decrypts() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut tree = Command::new(cargo);
+    tree.args(["tree", "--offline", "-p", "waxwing-relay", "-e", "normal", "--prefix", "none"]);
+    let tree = run(tree.current_dir(env!("CARGO_MANIFEST_DIR")));
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let text = String::from_utf8(tree.stdout).unwrap();
+    let mut crates: Vec<_> = text.lines().filter_map(|line| line.split_once(' ')).collect();
+    crates.sort_unstable();
+    crates.dedup();
+    let versions = |name: &str| crates.iter().filter(|(found, _)| *found == name).count();
+    for absent in ["hpke", "openmls", "chacha20poly1305", "waxwing-protocol", "waxwing-client", "ring"] {
+        assert_eq!(versions(absent), 0, "{absent}");
+    }
+    let dalek = crates.iter().map(|(name, version)| (*name, version.trim_end_matches(" (*)")));
+    let dalek: std::collections::HashSet<_> = dalek.filter(|(name, _)| *name == "ed25519-dalek").collect();
+    assert_eq!(dalek.len(), 1, "{dalek:?}");
+    assert_eq!(versions("rusqlite"), 1);
 }

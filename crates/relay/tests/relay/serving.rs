@@ -159,6 +159,7 @@ async fn a_graceful_stop_finishes_what_is_under_way() {
     let mut half = TcpStream::connect(kit.address()).await.unwrap();
     half.write_all(head.as_bytes()).await.unwrap();
     half.write_all(&append[..10]).await.unwrap();
+    let _silent = TcpStream::connect(kit.address()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let begun = Instant::now();
     let address = kit.address();

@@ -228,7 +228,8 @@ fn check_signatures(entry: &ChainEntry, account_key: &[u8; 32]) -> Result<(), Ch
 /// No key serves in two roles (P4).
 fn check_distinct(create: &Create, record: &DeviceRecord) -> Result<(), ChainError> {
     let mut seen = HashSet::new();
-    let keys = [&create.recovery_key, &create.account_key, &record.relay_auth, &record.signing, &record.mls, &record.x25519];
+    let keys =
+        [&create.recovery_key, &create.account_key, &record.relay_auth, &record.signing, &record.mls, &record.x25519];
     if keys.into_iter().all(|key| seen.insert(key)) { Ok(()) } else { Err(ChainError::Rule("one key in two roles")) }
 }
 

@@ -1,0 +1,41 @@
+//! Real app windows on a real relay with real keychains, driven from outside.
+
+mod bad_input;
+mod chat;
+mod offline;
+mod restart;
+mod rotate;
+mod screens;
+mod secrets;
+
+use waxwing_tests::Outcome;
+use waxwing_tests::person::Person;
+use waxwing_tests::relay::RelayProcess;
+use waxwing_tests::window::Window;
+
+/// Two people who have each other's conversation open.
+pub(crate) struct Two {
+    // Windows first: they are closed before what they run on.
+    pub(crate) ada_window: Window,
+    pub(crate) bea_window: Window,
+    pub(crate) ada: Person,
+    pub(crate) bea: Person,
+    pub(crate) relay: RelayProcess,
+}
+
+impl Two {
+    /// Both through the first run; Bea adds Ada by link and writes first, Ada opens what came.
+    pub(crate) async fn meet() -> Outcome<Self> {
+        let relay = RelayProcess::start()?;
+        let (ada, bea) = tokio::try_join!(Person::new(Some(relay.address())), Person::new(Some(relay.address())))?;
+        let (ada_window, bea_window) = tokio::try_join!(ada.open_app(), bea.open_app())?;
+        tokio::try_join!(ada_window.first_run("ada"), bea_window.first_run("bea"))?;
+        let invite = ada_window.account().await?;
+        bea_window.add(&invite.link).await?;
+        bea_window.write("Hello Ada, this is Bea.").await?;
+        bea_window.wait_message("Hello Ada, this is Bea.", "sent").await?;
+        ada_window.open_conversation().await?;
+        ada_window.wait_message("Hello Ada, this is Bea.", "received").await?;
+        Ok(Self { ada_window, bea_window, ada, bea, relay })
+    }
+}
