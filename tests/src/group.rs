@@ -1,4 +1,6 @@
 //! Processes that end together. Each group is started here and ended by its own id; nothing is ever ended by name.
+//!
+//! A group also ends when the test that started it is gone, however that came: it holds the other end of the leader's input.
 
 use std::fs;
 use std::io;
@@ -12,6 +14,20 @@ use crate::{Fault, Outcome};
 
 const GRACE: Duration = Duration::from_secs(8);
 
+/// Runs a command, and ends the whole group once the input is closed.
+const LEADER: &str = r#"exec 3<&0
+(cat <&3 >/dev/null; kill -s TERM -- "-$$") >/dev/null 2>&1 &
+exec 3<&-
+"$@" </dev/null"#;
+
+/// A command that `Group::start` takes; arguments and environment are added as usual.
+#[must_use]
+pub fn command(program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", LEADER, "sh"]).arg(program);
+    command
+}
+
 /// A process and all that it starts, ended when dropped.
 #[derive(Debug)]
 pub struct Group {
@@ -19,10 +35,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts the command as the leader of a group of its own.
+    /// Starts a command (see `command`) in a group of its own.
     pub fn start(command: &mut Command) -> Outcome<Self> {
-        let what = format!("starting {}", command.get_program().to_string_lossy());
-        let leader = command.stdin(Stdio::null()).process_group(0).spawn().map_err(Fault::io(what))?;
+        let leader = command.stdin(Stdio::piped()).process_group(0).spawn().map_err(Fault::io("starting a process"))?;
         Ok(Self { leader })
     }
 
@@ -72,7 +87,7 @@ pub fn kill(pid: u32) {
 
 /// `kill` of the shell: sending a signal from Rust takes an unsafe call.
 fn signal(name: &str, target: &str) {
-    let command = format!("kill -{name} -- {target}");
+    let command = format!("kill -s {name} -- {target}");
     let _ = Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status();
 }
 

@@ -101,10 +101,10 @@ impl Person {
         group::processes_of(&place::binary("waxwing")?, &format!("XDG_RUNTIME_DIR={}", self.run_dir().display()))
     }
 
-    /// A command in this person's session, on its bus and its screen.
+    /// A command in this person's session, on its bus and its screen, for `Group::start`.
     pub fn command(&self, program: &Path) -> Outcome<Command> {
         let bus = fs::read_to_string(self.run_dir().join("bus-address")).map_err(Fault::io("the bus's address"))?;
-        let mut command = Command::new(program);
+        let mut command = group::command(program);
         self.environment(&mut command);
         command.env("DBUS_SESSION_BUS_ADDRESS", bus);
         Ok(command)
@@ -119,6 +119,7 @@ impl Person {
         let output = self
             .command(&place::tool("secret-tool")?)?
             .args(["lookup", "service", "app.waxwing.desktop", "username", id])
+            .stdin(Stdio::null())
             .output()
             .map_err(Fault::io("secret-tool"))?;
         if !output.status.success() || output.stdout.is_empty() {
@@ -134,7 +135,7 @@ impl Person {
         let log = self.session_dir.join("log");
         let log = File::options().create(true).append(true).open(log).map_err(Fault::io("the session's log"))?;
         let [port, native_port] = free_ports()?;
-        let mut command = Command::new("dbus-run-session");
+        let mut command = group::command(&place::tool("dbus-run-session")?);
         self.environment(&mut command);
         command
             .args(["--", "sh", "-c", TELL_BUS, "sh"])
@@ -158,7 +159,7 @@ impl Person {
     }
 
     fn start_screen(&mut self) -> Outcome<()> {
-        let mut command = Command::new(place::tool("Xvfb")?);
+        let mut command = group::command(&place::tool("Xvfb")?);
         command
             .args(["-displayfd", "1", "-screen", "0", "1400x900x24", "-nolisten", "tcp"])
             .stdout(Stdio::piped())

@@ -1,11 +1,11 @@
 //! A relay as a process of its own, on a loopback port.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use crate::group::Group;
+use crate::group::{self, Group};
 use crate::place;
 use crate::{Fault, Outcome};
 
@@ -40,7 +40,7 @@ impl RelayProcess {
 
     /// Starts it again, where it was.
     pub fn start_again(&mut self) -> Outcome<()> {
-        let mut command = Command::new(place::binary("waxwing-relay")?);
+        let mut command = group::command(&place::binary("waxwing-relay")?);
         command.args(["serve", "--listen", &self.address, "--data"]).arg(self.data.path()).stdout(Stdio::piped());
         let mut group = Group::start(&mut command)?;
         let mut line = String::new();

@@ -11,7 +11,7 @@ WHO is name@host[:port], a conversation's id, or `me` for the note to self.
 
 Exit codes: 0 done; 1 not done, with the reason on standard error; 2 a command line that cannot be read.
 
-WAXWING_LOG=debug writes a log to standard error; it holds no keys and no message text.";
+WAXWING_LOG=waxwing=debug writes a log to standard error; it holds no keys and no message text.";
 
 /// Waxwing on a terminal: end-to-end encrypted messages.
 #[derive(Debug, Parser)]

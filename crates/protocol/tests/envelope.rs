@@ -54,6 +54,25 @@ fn an_inbox_envelope_comes_through() {
     }
 }
 
+/// Only a welcome shows anything before its signature is checked: it says where its sender's chain is.
+#[test]
+fn p3_unverified_content_is_a_welcomes_alone() {
+    let (alice, bob) = (person(1), person(2));
+    let tags = tag_key();
+    let to = [bob.recipient()];
+    for (kind, shown) in [(EnvelopeKind::Welcome, &b"hi"[..]), (EnvelopeKind::Notice, b""), (EnvelopeKind::Resync, b"")]
+    {
+        let sealed = envelope::seal(&SealRequest { kind, ..in_inbox(&alice, &to, b"hi") }, &mut rng(9)).unwrap();
+        let context = OpenContext { kind, ..inbox_context() };
+        let opened = envelope::open(&sealed, &[bob.keys.sealing()], bob.account, &context).unwrap();
+        assert_eq!(opened.unverified_content().as_slice(), shown);
+    }
+    let everyone = [alice.recipient(), bob.recipient()];
+    let sealed = envelope::seal(&in_log(&alice, &everyone, &tags, b"hi"), &mut rng(9)).unwrap();
+    let opened = envelope::open(&sealed, &[bob.keys.sealing()], bob.account, &log_context(&tags)).unwrap();
+    assert!(opened.unverified_content().is_empty());
+}
+
 #[test]
 fn older_key_versions_open_what_was_sealed_to_them() {
     let (alice, old, new) = (person(1), person_at(2, 1), person_at(2, 2));

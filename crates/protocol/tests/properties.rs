@@ -44,12 +44,25 @@ fn p8_any_bit_of_a_log_envelope() {
 }
 
 /// X-Wing is slower, and its encapsulated key alone has 8960 bits: one bit of each byte, all of the header.
-#[test]
-fn p8_a_bit_of_each_byte_of_an_inbox_envelope() {
+fn flip_inbox(bytes: impl Fn(usize) -> bool) {
     let (alice, bob) = (person(1), person(2));
     let sealed = envelope::seal(&in_inbox(&alice, &[bob.recipient()], b"content"), &mut rng(1)).unwrap();
-    let bits = |at: usize| if at < Header::LEN { 0..8 } else { at % 8..at % 8 + 1 };
+    let bits = |at: usize| match at {
+        _ if !bytes(at) => 0..0,
+        _ if at < Header::LEN => 0..8,
+        _ => at % 8..at % 8 + 1,
+    };
     flip(&sealed, bits, |envelope| open_as(&bob, &alice, envelope, &inbox_context()).map(|_| ()));
+}
+
+#[test]
+fn p8_a_bit_of_each_byte_of_an_inbox_envelopes_header_and_wrap() {
+    flip_inbox(|at| at < Header::LEN + Suite::XWing.wrap_len());
+}
+
+#[test]
+fn p8_a_bit_of_each_byte_of_an_inbox_envelopes_boxes() {
+    flip_inbox(|at| at >= Header::LEN + Suite::XWing.wrap_len());
 }
 
 #[test]

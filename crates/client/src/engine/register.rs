@@ -55,9 +55,8 @@ impl Client {
         let username: Username =
             username.parse().map_err(|error| Error::new(ErrorCode::InvalidName, format!("{error}")))?;
         let display_name = clean_display_name(if display_name.trim().is_empty() { username.as_str() } else { &display_name })?;
-        let relay = parse_relay(&relay)?;
-        let api = RelayApi::new(relay.clone(), None)?;
-        let origin = api.info().await?.audience;
+        let (relay, api) = meet(parse_relay(&relay)?).await?;
+        let origin = relay.authority();
 
         let pending = match resume(profile, passphrase.clone(), &username, &relay).await? {
             Some(pending) => pending,
@@ -92,6 +91,28 @@ impl Client {
         raise_counter(&keystore, &mut secrets, &store).await?;
         run(profile, keystore, secrets, store).await
     }
+}
+
+/// The relay under the name that it goes by itself. On this computer `localhost` and its addresses are the same; anywhere
+/// else the relay must go by the name that the user gave, or tokens and chains would not be for it.
+async fn meet(address: RelayAddress) -> Result<(RelayAddress, RelayApi), Error> {
+    let api = RelayApi::new(address.clone(), None)?;
+    let audience = api.info().await?.audience;
+    if audience == address.authority() {
+        return Ok((address, api));
+    }
+    let other = || Error::new(ErrorCode::NotARelay, "the relay goes by another name");
+    let named: RelayAddress = audience.parse().map_err(|_| other())?;
+    if !(address.is_loopback() && named.is_loopback()) {
+        return Err(other());
+    }
+    let named = match address.pin() {
+        Some(pin) => named.with_pin(*pin),
+        None => named,
+    };
+    let api = RelayApi::new(named.clone(), None)?;
+    api.info().await?;
+    Ok((named, api))
 }
 
 /// A profile with keys and a database, not yet accepted by a relay.

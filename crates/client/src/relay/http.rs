@@ -287,12 +287,14 @@ impl RelayApi {
     /// `POST /oauth/token`. Relay time must be known first, or a wrong local clock would block: the first answer of any
     /// kind carries it.
     async fn new_token(&self, credentials: &Credentials) -> Result<Token, ApiError> {
-        let info = self.info().await?;
+        self.info().await?;
         let now = self.now_s();
+        // The name that the user gave, not one that the relay claims: an assertion must be of no use at another relay.
+        let audience = self.address.authority();
         let url = format!("{}/oauth/token", self.base);
         let form = TokenRequest {
             grant_type: JWT_BEARER.to_owned(),
-            assertion: credentials.assertion(&info.audience, now)?,
+            assertion: credentials.assertion(&audience, now)?,
         };
         let proof = credentials.proof("POST", &url, None, now)?;
         let request = self.request(Method::POST, "/oauth/token").header("DPoP", proof).form(&form);

@@ -145,12 +145,15 @@ fn unwrap_in_inbox(
 }
 
 impl Opened {
-    /// The content (with its type byte) of a sender who is NOT verified yet.
+    /// The content (with its type byte) of a welcome whose sender is NOT verified yet; empty for every other kind.
     ///
     /// For one use alone: an introduction says which relay has its sender's chain, without which nothing can be verified.
     #[must_use]
     pub fn unverified_content(&self) -> Zeroizing<Vec<u8>> {
-        body::unpad(&self.padded).unwrap_or_default()
+        match self.header.kind {
+            EnvelopeKind::Welcome => body::unpad(&self.padded).unwrap_or_default(),
+            _ => Zeroizing::default(),
+        }
     }
 
     /// Who it says it is from: look up that account's chain to verify with.

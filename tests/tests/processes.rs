@@ -1,0 +1,149 @@
+//! The engine as a process: killed at any moment, and under a clock that is years off.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use waxwing_tests::place;
+use waxwing_tests::relay::RelayProcess;
+
+/// Times that a client is killed.
+const KILLS: u64 = 24;
+
+struct Terminal {
+    dir: TempDir,
+    passphrase: PathBuf,
+    address: String,
+    /// Put before the program: runs it under another clock.
+    wrapper: Vec<String>,
+}
+
+impl Terminal {
+    fn register(relay: &RelayProcess, name: &str, wrapper: &[&str]) -> Self {
+        let dir = TempDir::with_prefix("waxwing-terminal.").unwrap();
+        let passphrase = dir.path().join("passphrase");
+        fs::write(&passphrase, "a passphrase for tests\n").unwrap();
+        fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
+        let address = format!("{name}@{}", relay.address());
+        let wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        let terminal = Self { dir, passphrase, address, wrapper };
+        terminal.run(&["register", name, "--relay", relay.address()]);
+        terminal
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let cli = place::binary("waxwing-cli").unwrap();
+        let mut command = match self.wrapper.split_first() {
+            Some((wrapper, rest)) => {
+                let mut command = Command::new(wrapper);
+                command.args(rest).arg(cli);
+                command
+            }
+            None => Command::new(cli),
+        };
+        command.arg("--profile").arg(self.dir.path().join("profile")).arg("--json");
+        command.arg("--passphrase-file").arg(&self.passphrase).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end; gives the JSON objects that it printed.
+    fn run(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// How often each message id stands in the history, with its state.
+    fn history(&self, who: &str) -> BTreeMap<String, (usize, String)> {
+        let mut seen = BTreeMap::new();
+        for line in self.run(&["read", who, "--limit", "500"]) {
+            if line["notice"].is_null() {
+                let entry = seen.entry(line["id"].as_str().unwrap().to_owned()).or_insert((0, String::new()));
+                entry.0 += 1;
+                entry.1 = line["state"].as_str().unwrap().to_owned();
+            }
+        }
+        seen
+    }
+}
+
+#[test]
+fn d2_a_client_killed_at_any_moment_loses_nothing_and_doubles_nothing() {
+    let relay = RelayProcess::start().unwrap();
+    let (alice, bob) = (Terminal::register(&relay, "alice", &[]), Terminal::register(&relay, "bob", &[]));
+    alice.run(&["add", &bob.address]);
+    bob.run(&["sync"]);
+    // What a process said it has stored must be there in the end, whoever was killed when.
+    let mut ledger = Vec::new();
+    for kill in 0..KILLS {
+        let text = format!("message {kill}");
+        let victim = match kill % 3 {
+            // Killed while it sends, while it receives, while it rotates.
+            0 => alice.command(&["send", &bob.address, &text]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn(),
+            1 => {
+                ledger.extend(alice.run(&["send", "--no-wait", &bob.address, &text]));
+                bob.command(&["sync"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+            }
+            _ => bob.command(&["rotate"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn(),
+        };
+        let mut victim = victim.unwrap();
+        // Spread over the life of such a process: from opening the profile to its end.
+        std::thread::sleep(Duration::from_millis(40 + (kill * 137) % 900));
+        let _ = victim.kill();
+        victim.wait().unwrap();
+        let mut printed = String::new();
+        victim.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        if kill % 3 == 0 {
+            ledger.extend(printed.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()));
+        }
+    }
+    for terminal in [&alice, &bob, &alice, &bob] {
+        terminal.run(&["sync"]);
+    }
+    bob.run(&["send", &alice.address, "and back"]);
+    let (sent, shown) = (alice.history(&bob.address), bob.history(&alice.address));
+    assert!(ledger.len() >= usize::try_from(KILLS / 3).unwrap());
+    for message in &ledger {
+        let id = message["id"].as_str().unwrap();
+        assert_eq!(sent.get(id), Some(&(1, "sent".to_owned())), "{message}");
+        assert_eq!(shown.get(id), Some(&(1, "received".to_owned())), "{message}");
+    }
+    assert!(sent.values().chain(shown.values()).all(|(count, _)| *count == 1), "shown twice");
+    let theirs = |history: &BTreeMap<String, (usize, String)>| history.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(theirs(&sent), theirs(&shown), "each has what the other has");
+}
+
+#[test]
+fn d8_a_clock_that_is_years_off_changes_nothing() {
+    let Ok(faketime) = place::tool("faketime") else {
+        println!("SKIPPED: faketime is not installed; script/bootstrap test installs it");
+        return;
+    };
+    let faketime = faketime.to_string_lossy().into_owned();
+    let relay = RelayProcess::start().unwrap();
+    let alice = Terminal::register(&relay, "alice", &[]);
+    for (name, shift) in [("ahead", "+1200d"), ("behind", "-3000d")] {
+        let wrapper = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", &faketime, "-f", shift];
+        let wrong = Terminal::register(&relay, name, &wrapper);
+        let conversation = alice.run(&["add", &wrong.address]);
+        assert_eq!(conversation.len(), 1);
+        alice.run(&["send", &wrong.address, "what time is it?"]);
+        wrong.run(&["sync"]);
+        wrong.run(&["send", &alice.address, "no idea"]);
+        wrong.run(&["rotate"]);
+        let lines = alice.run(&["read", &wrong.address]);
+        let answer = lines.iter().find(|line| line["text"] == "no idea").unwrap();
+        let question = lines.iter().find(|line| line["text"] == "what time is it?").unwrap();
+        // Times are the relay's, so the conversation reads right for everybody.
+        let apart = answer["at"].as_f64().unwrap() - question["at"].as_f64().unwrap();
+        assert!((-2000.0..120_000.0).contains(&apart), "{apart} ms apart");
+        assert_eq!(answer["clockOff"], false);
+    }
+}
