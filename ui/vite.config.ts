@@ -33,5 +33,7 @@ export default defineConfig({
     setupFiles: ["tests/setup.ts"],
     env: { TZ: "UTC" },
     restoreMocks: true,
+    // The whole window over a long timeline takes seconds where other work keeps the cores busy.
+    testTimeout: 20_000,
   },
 });

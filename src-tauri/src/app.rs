@@ -88,7 +88,8 @@ fn single_instance(profile_dir: &Path) -> Option<TauriPlugin<Wry>> {
 #[cfg(unix)]
 async fn end_on_signal(app: AppHandle) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return;
     };
     tokio::select! {

@@ -53,7 +53,10 @@ impl Bounds {
         monitors.iter().any(|monitor| {
             let scale = monitor.scale_factor();
             let (from, size) = (monitor.position().to_logical::<f64>(scale), monitor.size().to_logical::<f64>(scale));
-            x + self.width > from.x + 40.0 && x < from.x + size.width - 40.0 && y >= from.y && y < from.y + size.height - 40.0
+            x + self.width > from.x + 40.0
+                && x < from.x + size.width - 40.0
+                && y >= from.y
+                && y < from.y + size.height - 40.0
         })
     }
 }
@@ -96,7 +99,8 @@ impl BoundsKeeper {
     /// A place on the screen is not worth a word to the user if it cannot be written.
     pub(crate) fn save(&self) {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = serde_json::to_vec(&last).map_err(std::io::Error::other).and_then(|json| fs::write(&self.file, json));
+        let written =
+            serde_json::to_vec(&last).map_err(std::io::Error::other).and_then(|json| fs::write(&self.file, json));
         if let Err(error) = written {
             tracing::debug!(%error, "the window's place was not kept");
         }

@@ -57,7 +57,9 @@ mod tests {
     #[test]
     fn https_only() {
         assert_eq!(parse("https://example.org/a b?c=d").unwrap().as_str(), "https://example.org/a%20b?c=d");
-        for address in ["http://example.org", "file:///etc/passwd", "javascript:alert(1)", "-h", "", "https:", "mailto:a@b"] {
+        for address in
+            ["http://example.org", "file:///etc/passwd", "javascript:alert(1)", "-h", "", "https:", "mailto:a@b"]
+        {
             assert!(parse(address).is_err(), "{address}");
         }
     }

@@ -20,14 +20,6 @@ const LEADER: &str = r#"exec 3<&0
 exec 3<&-
 "$@" </dev/null"#;
 
-/// A command that `Group::start` takes; arguments and environment are added as usual.
-#[must_use]
-pub fn command(program: &Path) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", LEADER, "sh"]).arg(program);
-    command
-}
-
 /// A process and all that it starts, ended when dropped.
 #[derive(Debug)]
 pub struct Group {
@@ -35,10 +27,19 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts a command (see `command`) in a group of its own.
-    pub fn start(command: &mut Command) -> Outcome<Self> {
-        let leader = command.stdin(Stdio::piped()).process_group(0).spawn().map_err(Fault::io("starting a process"))?;
-        Ok(Self { leader })
+    /// Starts the command in a group of its own; its output goes to `stdout` and `stderr`.
+    pub fn start(command: &Command, stdout: Stdio, stderr: Stdio) -> Outcome<Self> {
+        let mut leader = Command::new("sh");
+        leader.args(["-c", LEADER, "sh"]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => leader.env(name, value),
+                None => leader.env_remove(name),
+            };
+        }
+        leader.stdin(Stdio::piped()).stdout(stdout).stderr(stderr).process_group(0);
+        let what = format!("starting {}", command.get_program().display());
+        Ok(Self { leader: leader.spawn().map_err(Fault::io(what))? })
     }
 
     /// The leader's id, which is the group's.

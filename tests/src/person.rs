@@ -101,10 +101,10 @@ impl Person {
         group::processes_of(&place::binary("waxwing")?, &format!("XDG_RUNTIME_DIR={}", self.run_dir().display()))
     }
 
-    /// A command in this person's session, on its bus and its screen, for `Group::start`.
+    /// A command in this person's session, on its bus and its screen.
     pub fn command(&self, program: &Path) -> Outcome<Command> {
         let bus = fs::read_to_string(self.run_dir().join("bus-address")).map_err(Fault::io("the bus's address"))?;
-        let mut command = group::command(program);
+        let mut command = Command::new(program);
         self.environment(&mut command);
         command.env("DBUS_SESSION_BUS_ADDRESS", bus);
         Ok(command)
@@ -135,16 +135,15 @@ impl Person {
         let log = self.session_dir.join("log");
         let log = File::options().create(true).append(true).open(log).map_err(Fault::io("the session's log"))?;
         let [port, native_port] = free_ports()?;
-        let mut command = group::command(&place::tool("dbus-run-session")?);
+        let mut command = Command::new(place::tool("dbus-run-session")?);
         self.environment(&mut command);
         command
             .args(["--", "sh", "-c", TELL_BUS, "sh"])
             .arg(place::root().join("script/with-keyring"))
             .arg(place::tool("tauri-driver")?)
-            .args(["--port", &port.to_string(), "--native-port", &native_port.to_string()])
-            .stdout(log.try_clone().map_err(Fault::io("the session's log"))?)
-            .stderr(log);
-        let mut session = Group::start(&mut command)?;
+            .args(["--port", &port.to_string(), "--native-port", &native_port.to_string()]);
+        let same_log = log.try_clone().map_err(Fault::io("the session's log"))?;
+        let mut session = Group::start(&command, log.into(), same_log.into())?;
         let status = format!("http://127.0.0.1:{port}/status");
         wait::until("the driver to answer", async || {
             if let Some(status) = session.ended()? {
@@ -159,12 +158,9 @@ impl Person {
     }
 
     fn start_screen(&mut self) -> Outcome<()> {
-        let mut command = group::command(&place::tool("Xvfb")?);
-        command
-            .args(["-displayfd", "1", "-screen", "0", "1400x900x24", "-nolisten", "tcp"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut screen = Group::start(&mut command)?;
+        let mut command = Command::new(place::tool("Xvfb")?);
+        command.args(["-displayfd", "1", "-screen", "0", "1400x900x24", "-nolisten", "tcp"]);
+        let mut screen = Group::start(&command, Stdio::piped(), Stdio::null())?;
         let mut number = String::new();
         BufReader::new(screen.stdout()?).read_line(&mut number).map_err(Fault::io("the screen's number"))?;
         fs::write(self.session_dir.join("display"), format!(":{}", number.trim())).map_err(Fault::io("the display"))?;

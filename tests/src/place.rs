@@ -25,7 +25,8 @@ pub fn binary(name: &str) -> Outcome<PathBuf> {
 /// A tool of this machine; cargo's own folder counts, where script/bootstrap puts tauri-driver.
 pub fn tool(name: &str) -> Outcome<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let cargo =
+        env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     env::split_paths(&path)
         .chain(cargo.map(|dir| dir.join("bin")))
         .map(|dir| dir.join(name))

@@ -1,11 +1,11 @@
 //! A relay as a process of its own, on a loopback port.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::group::{self, Group};
+use crate::group::Group;
 use crate::place;
 use crate::{Fault, Outcome};
 
@@ -40,9 +40,9 @@ impl RelayProcess {
 
     /// Starts it again, where it was.
     pub fn start_again(&mut self) -> Outcome<()> {
-        let mut command = group::command(&place::binary("waxwing-relay")?);
-        command.args(["serve", "--listen", &self.address, "--data"]).arg(self.data.path()).stdout(Stdio::piped());
-        let mut group = Group::start(&mut command)?;
+        let mut command = Command::new(place::binary("waxwing-relay")?);
+        command.args(["serve", "--listen", &self.address, "--data"]).arg(self.data.path());
+        let mut group = Group::start(&command, Stdio::piped(), Stdio::inherit())?;
         let mut line = String::new();
         BufReader::new(group.stdout()?).read_line(&mut line).map_err(Fault::io("the relay's first line"))?;
         let address = line.trim().split_once(" listening on http://").map(|(_, address)| address.trim_end_matches('/'));

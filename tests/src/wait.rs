@@ -23,6 +23,9 @@ pub async fn within<T>(
     let start = Instant::now();
     loop {
         if let Some(answer) = look().await? {
+            if start.elapsed().as_secs() > 3 {
+                eprintln!("SLOW {:?} {what}", start.elapsed());
+            }
             return Ok(answer);
         }
         if start.elapsed() > patience {

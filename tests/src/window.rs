@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use thirtyfour::error::WebDriverErrorInner;
 use thirtyfour::{By, Capabilities, WebDriver, WebElement};
 
 use crate::{Fault, Outcome, place, wait};
@@ -71,9 +72,12 @@ impl Window {
         wait::until(&what, async || Ok(self.all(css).await?.is_empty().then_some(()))).await
     }
 
-    /// All that match now.
+    /// All that match now. What vanishes while it is looked for was not there.
     pub async fn all(&self, css: &str) -> Outcome<Vec<WebElement>> {
-        self.driver.find_all(By::Css(css)).await.map_err(Fault::driver(css))
+        match self.driver.find_all(By::Css(css)).await {
+            Err(error) if matches!(*error, WebDriverErrorInner::StaleElementReference(_)) => Ok(Vec::new()),
+            found => found.map_err(Fault::driver(css)),
+        }
     }
 
     /// Waits for it and clicks it, as soon as it can be.

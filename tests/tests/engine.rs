@@ -103,7 +103,12 @@ impl Person {
     }
 
     async fn texts(&self, conversation: &str) -> Vec<String> {
-        self.history(conversation).await.into_iter().filter(|line| line.notice.is_none()).map(|line| line.text).collect()
+        self.history(conversation)
+            .await
+            .into_iter()
+            .filter(|line| line.notice.is_none())
+            .map(|line| line.text)
+            .collect()
     }
 
     async fn history(&self, conversation: &str) -> Vec<MessageView> {
@@ -248,7 +253,14 @@ async fn d4_what_is_sent_offline_arrives_once() {
     for text in ["one", "two", "three"] {
         alice.send(&conversation, text).await;
     }
-    assert!(alice.history(&conversation).await.iter().filter(|line| line.notice.is_none()).all(|line| line.state == MessageState::Sending));
+    assert!(
+        alice
+            .history(&conversation)
+            .await
+            .iter()
+            .filter(|line| line.notice.is_none())
+            .all(|line| line.state == MessageState::Sending)
+    );
     // It also survives the end of the program meanwhile.
     let alice = alice.restart().await;
     world.start_relay().await;
@@ -278,7 +290,11 @@ async fn rotation_replaces_every_key_and_the_chat_goes_on() {
     alice.send(&conversation, "to the new keys").await;
     bob.until_texts(&conversation, &["old keys", "in flight", "new keys", "to the new keys"]).await;
     let notices = |lines: Vec<MessageView>| {
-        lines.into_iter().filter_map(|line| line.notice).filter(|notice| matches!(notice, Notice::KeysRotated { .. })).collect::<Vec<_>>()
+        lines
+            .into_iter()
+            .filter_map(|line| line.notice)
+            .filter(|notice| matches!(notice, Notice::KeysRotated { .. }))
+            .collect::<Vec<_>>()
     };
     let seen = notices(alice.history(&conversation).await);
     assert_eq!(seen, [Notice::KeysRotated { name: "bob".to_owned(), version: 2, mine: false }]);
@@ -288,10 +304,11 @@ async fn rotation_replaces_every_key_and_the_chat_goes_on() {
     assert_eq!(bob.client.keys().await.unwrap().version, 2);
     bob.client.rotate_keys().await.unwrap();
     bob.send(&conversation, "third").await;
-    alice.until("the third version", async |client| {
-        client.messages(&conversation, None, 50).await.ok()?.messages.into_iter().find(|line| line.text == "third")
-    })
-    .await;
+    alice
+        .until("the third version", async |client| {
+            client.messages(&conversation, None, 50).await.ok()?.messages.into_iter().find(|line| line.text == "third")
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,7 +323,8 @@ async fn a_rotation_without_a_relay_goes_on_when_it_is_back() {
     assert!(bob.client.keys().await.unwrap().rotating);
     world.start_relay().await;
     bob.client.try_now();
-    bob.until("version 2", async |client| client.keys().await.ok().filter(|keys| keys.version == 2 && !keys.rotating)).await;
+    bob.until("version 2", async |client| client.keys().await.ok().filter(|keys| keys.version == 2 && !keys.rotating))
+        .await;
     alice.client.try_now();
     bob.send(&conversation, "rotated").await;
     alice.until_texts(&conversation, &["rotated"]).await;
@@ -324,7 +342,8 @@ async fn the_recovery_phrase_is_kept_until_it_is_confirmed() {
     assert!(word(first) == word(second) || wrong.unwrap_err().code() == ErrorCode::WrongWords);
     let alice = alice.restart().await;
     assert_eq!(alice.client.phrase_words().await.unwrap(), words);
-    let profile = alice.client.phrase_confirm(&format!(" {}", word(first).to_uppercase()), &word(second)).await.unwrap();
+    let profile =
+        alice.client.phrase_confirm(&format!(" {}", word(first).to_uppercase()), &word(second)).await.unwrap();
     assert!(profile.phrase_confirmed);
     assert_eq!(alice.client.phrase_words().await.unwrap_err().code(), ErrorCode::NotFound);
 }
@@ -335,7 +354,8 @@ async fn a_self_signed_relay_is_pinned_and_another_is_refused() {
     let (alice, bob, conversation) = acquainted(&world).await;
     alice.send(&conversation, "over TLS").await;
     bob.until_texts(&conversation, &["over TLS"]).await;
-    let code = |result: Result<_, waxwing_client::Error>| result.map(|_: waxwing_client::RelayView| ()).unwrap_err().code();
+    let code =
+        |result: Result<_, waxwing_client::Error>| result.map(|_: waxwing_client::RelayView| ()).unwrap_err().code();
     assert_eq!(code(check_relay(&format!("{}#{}", world.listen, "00".repeat(32))).await), ErrorCode::WrongCertificate);
 }
 
@@ -360,11 +380,15 @@ async fn bad_input_is_a_typed_error_and_changes_nothing() {
     assert_eq!(alice.client.add_contact(&link[..link.len() - 3]).await.unwrap_err().code(), ErrorCode::InvalidLink);
     assert_eq!(alice.client.conversations().await.unwrap().len(), count);
 
-    let send = async |id: &str, text: &str| alice.client.send(&conversation, id, text).await.map(|_| ()).unwrap_err().code();
+    let send =
+        async |id: &str, text: &str| alice.client.send(&conversation, id, text).await.map(|_| ()).unwrap_err().code();
     assert_eq!(send(&new_message_id(), " \n").await, ErrorCode::Empty);
     assert_eq!(send(&new_message_id(), &"x".repeat(64 * 1024 + 1)).await, ErrorCode::TooLong);
     assert_eq!(send("nonsense", "x").await, ErrorCode::NotFound);
-    assert_eq!(alice.client.send(&"00".repeat(32), &new_message_id(), "x").await.unwrap_err().code(), ErrorCode::NotFound);
+    assert_eq!(
+        alice.client.send(&"00".repeat(32), &new_message_id(), "x").await.unwrap_err().code(),
+        ErrorCode::NotFound
+    );
     alice.send(&conversation, &"é".repeat(32 * 1024)).await;
     bob.until_texts(&conversation, &[&"é".repeat(32 * 1024)]).await;
 

@@ -41,6 +41,14 @@ describe("composer", () => {
     expect(composer.error).toBeNull();
   });
 
+  it("stores a draft that is too long to send: nothing typed is lost", async () => {
+    const { composer, setDraft } = composerWith(async () => null);
+    const text = "x".repeat(maxTextBytes + 1);
+    composer.type(text);
+    await composer.save();
+    expect(setDraft.mock.calls).toEqual([["id", text]]);
+  });
+
   it("gives the text back when it was not taken, before what was typed meanwhile", async () => {
     let refuse: (error: ErrorView) => void = () => {};
     const { composer } = composerWith(() => new Promise((resolve) => (refuse = resolve)));

@@ -79,7 +79,7 @@ describe("first run", () => {
   });
 
   it("offers a passphrase where there is no keychain, and only if the user wants it", async () => {
-    const { backend } = await named({ keychain: false });
+    const { backend } = await named({ keychainFault: "keychainAbsent" });
     await press("onboarding-create");
     expect(one("onboarding-error").dataset.code).toBe("keychainAbsent");
     await press("onboarding-use-passphrase");
@@ -89,5 +89,27 @@ describe("first run", () => {
     await press("onboarding-create");
     expect(step()).toBe("phrase");
     expect(backend.calls.filter(({ name }) => name === "register").map(({ input }) => input[3])).toEqual([null, "rowan berry jelly"]);
+  });
+
+  it("offers both ways on where the keychain is locked: again, or a passphrase", async () => {
+    const { backend } = await named({ keychainFault: "keychainLocked" });
+    await press("onboarding-create");
+    expect(one("onboarding-error").dataset.code).toBe("keychainLocked");
+    await press("onboarding-use-passphrase");
+    expect(step()).toBe("passphrase");
+    expect(one("onboarding").textContent).not.toContain("no keychain");
+    await press("onboarding-back");
+    await press("onboarding-create");
+    backend.scenario.keychainFault = null;
+    await press("onboarding-try-again");
+    expect(step()).toBe("phrase");
+    expect(backend.calls.filter(({ name }) => name === "register").map(({ input }) => input[3])).toEqual([null, null, null]);
+  });
+
+  it("promises no recovery that is not there", async () => {
+    await named({});
+    await press("onboarding-create");
+    expect(one("onboarding").textContent).toContain("not available in this version yet");
+    expect(one("onboarding").textContent).not.toContain("another computer");
   });
 });

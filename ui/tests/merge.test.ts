@@ -1,6 +1,6 @@
 // @vitest-environment node
 import { describe, expect, it } from "vitest";
-import { matches, newestOrder, pendingOrder, sortedConversations, withMessage, withoutMessage, withPage } from "../src/lib/state/merge";
+import { firstUnplaced, matches, newestOrder, pendingOrder, sortedConversations, withMessage, withoutMessage, withPage } from "../src/lib/state/merge";
 import { conversation, ids, message } from "./make";
 
 describe("messages", () => {
@@ -27,6 +27,10 @@ describe("messages", () => {
     expect(ids(list)).toEqual(["arrived", "pending"]);
     expect(newestOrder(list)).toBe(900);
     expect(newestOrder([message("pending", pendingOrder)])).toBe(0);
+  });
+
+  it("counts no own message as the newest place that the log has not placed", () => {
+    expect(newestOrder([message("a", 5), message("failed", firstUnplaced + 1, { mine: true, state: "failed" })])).toBe(5);
   });
 
   it("removes by id", () => {

@@ -50,6 +50,25 @@ describe("settings", () => {
     });
   });
 
+  it("say what the relay knows as the threat model does", async () => {
+    const { app } = await play();
+    app.openSettings("about");
+    await settled();
+    const text = one("settings").textContent.replace(/\s+/gu, " ");
+    for (const words of [
+      "which inbox is yours",
+      "which conversations one connection follows",
+      "for how many devices",
+      "Who begins a conversation",
+      "Refuse, delay or delete",
+      "another account under a name",
+      "Forward secrecy",
+      "public log of keys",
+    ]) {
+      expect(text).toContain(words);
+    }
+  });
+
   it("change the display name", async () => {
     const { app } = await play();
     app.openSettings("profile");

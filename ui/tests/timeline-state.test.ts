@@ -2,18 +2,25 @@
 import { describe, expect, it } from "vitest";
 import type { Backend, MessagePage, MessageView } from "../src/lib/backend";
 import { Timeline } from "../src/lib/state/timeline.svelte";
+import { firstUnplaced } from "../src/lib/state/merge";
 import { conversationId, ids, message } from "./make";
 
 /** A store whose pages arrive when the test lets them. */
-function slowStore(): { timeline: Timeline; deliver: (page: MessagePage) => Promise<void> } {
+function slowStore() {
   let deliver: ((page: MessagePage) => void) | undefined;
+  const asked: (number | null)[] = [];
   const backend = {
-    messages: () => new Promise<MessagePage>((resolve) => (deliver = resolve)),
+    messages: (_: string, before: number | null) => {
+      asked.push(before);
+      return new Promise<MessagePage>((resolve) => (deliver = resolve));
+    },
   } as unknown as Backend;
   const timeline = new Timeline(backend, conversationId);
   return {
     timeline,
-    deliver: async (page) => {
+    /** Before which orders pages were asked for. */
+    asked,
+    deliver: async (page: MessagePage) => {
       deliver?.(page);
       await new Promise((done) => setTimeout(done));
     },
@@ -79,5 +86,29 @@ describe("timeline", () => {
     await deliver({ messages: [message("c", 300)], more: true });
     timeline.apply(message("ancient", 2));
     expect(ids(timeline.messages)).toEqual(["c"]);
+  });
+
+  it("takes what arrives or is placed although nothing placed is shown, and leaves no gap before it", async () => {
+    const { timeline, deliver, asked } = slowStore();
+    const waiting = (id: string, n: number) => message(id, firstUnplaced + n, { mine: true, state: "sending" });
+    void timeline.load(0);
+    await deliver({ messages: [waiting("x", 7), waiting("y", 8)], more: true });
+    timeline.apply(message("arrived", 100));
+    timeline.apply(message("x", 101, { mine: true, state: "sent" }));
+    expect(ids(timeline.messages)).toEqual(["arrived", "x", "y"]);
+    const older = timeline.loadOlder();
+    await deliver({ messages: [message("old", 99), message("arrived", 100), waiting("w", 6)], more: false });
+    await older;
+    expect(asked).toEqual([null, firstUnplaced + 7]);
+    expect(ids(timeline.messages)).toEqual(["old", "arrived", "x", "w", "y"]);
+  });
+
+  it("follows a message that it shows, wherever its place is now", async () => {
+    const { timeline, deliver } = slowStore();
+    void timeline.load(0);
+    await deliver({ messages: [message("a", 50), message("b", 60)], more: true });
+    timeline.apply(message("b", 40, { text: "changed" }));
+    expect(ids(timeline.messages)).toEqual(["b", "a"]);
+    expect(timeline.messages[0]?.text).toBe("changed");
   });
 });

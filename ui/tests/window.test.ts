@@ -1,5 +1,9 @@
 import { fireEvent } from "@testing-library/svelte";
 import { describe, expect, it } from "vitest";
+import { FakeBackend } from "../src/lib/backend/fake";
+import type { AppState } from "../src/lib/backend";
+import { AppModel } from "../src/lib/state/app.svelte";
+import { firstUnplaced } from "../src/lib/state/merge";
 import { all, one, play, settled } from "./play";
 import { message } from "./make";
 
@@ -7,6 +11,23 @@ describe("the window", () => {
   it("shows each phase", async () => {
     await play({ phase: "starting" });
     expect(one("app").dataset.state).toBe("starting");
+  });
+
+  it("does not go back to starting when that answer comes after the event that it is over", async () => {
+    const backend = new FakeBackend({ phase: "ready" });
+    const ready = await backend.appState();
+    let tell: (state: AppState) => void = () => {};
+    backend.onStateChanged = async (listener) => {
+      tell = listener;
+      return () => {};
+    };
+    backend.appState = async () => {
+      tell(ready);
+      return { type: "starting" };
+    };
+    const app = new AppModel(backend);
+    await app.start();
+    expect(app.state.type).toBe("ready");
   });
 
   it("shows a problem with its cause, one action, and text to copy", async () => {
@@ -76,6 +97,24 @@ describe("the window", () => {
     await new Promise((done) => setTimeout(done, 50));
     expect(backend.calls.some(({ name }) => name === "markRead")).toBe(true);
     expect(ada?.dataset.unread).toBe("0");
+  });
+
+  it("marks what arrived as read although an own message without a place is the newest row", async () => {
+    const { app, backend } = await play();
+    const jonas = app.conversations.find(({ title }) => title === "Jonas Brandt");
+    if (!jonas) throw new Error("no Jonas");
+    app.openConversation(jonas.id);
+    await new Promise((done) => setTimeout(done, 50));
+    expect(app.timeline?.messages.at(-1)?.order).toBeGreaterThan(firstUnplaced);
+    // As the engine may tell it: the count first, the message after it.
+    const order = jonas.readOrder + 1;
+    backend.emit({ type: "conversation", conversation: { ...jonas, unread: 1 } });
+    await settled();
+    expect(backend.calls.filter(({ name }) => name === "markRead")).toEqual([]);
+    backend.emit({ type: "message", message: message("8".repeat(32), order, { conversation: jonas.id }), arrived: true });
+    await new Promise((done) => setTimeout(done, 50));
+    expect(backend.calls.filter(({ name }) => name === "markRead").map(({ input }) => input)).toEqual([[jonas.id, order]]);
+    expect(app.open?.unread).toBe(0);
   });
 
   it("says calmly that it is offline, and tries at once when asked", async () => {

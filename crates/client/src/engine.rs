@@ -16,7 +16,7 @@ mod register;
 mod sealing;
 mod sync;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{Notify, broadcast, watch};
@@ -72,6 +72,9 @@ pub(crate) struct Engine {
     events: broadcast::Sender<Event>,
     connection: watch::Sender<Connection>,
     outbox_wake: Notify,
+    introductions_wake: Notify,
+    /// Conversations whose queue is being sent.
+    sending: Mutex<HashSet<conversations::ConversationId>>,
     /// Counts up whenever a log is added or becomes readable.
     logs_changed: watch::Sender<u64>,
     /// Counts up whenever a waiting connection is to try again at once.

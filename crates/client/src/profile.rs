@@ -61,7 +61,7 @@ impl Profile {
     /// Opens the folder (made if absent, readable by its owner alone) and locks it.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         create_private(dir)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK))?;
+        let lock = create_private_file(&dir.join(LOCK))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -116,6 +116,15 @@ fn create_private(dir: &Path) -> Result<(), Error> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     Ok(builder.create(dir)?)
+}
+
+/// Opens a file that only its owner may read, made if absent.
+pub(crate) fn create_private_file(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    Ok(options.open(path)?)
 }
 
 fn read_or_make(dir: &Path) -> Result<Facts, Error> {

@@ -34,6 +34,8 @@ impl Store {
         if path.exists() {
             return Err(Error::new(ErrorCode::ProfileUnusable, "database: it exists already"));
         }
+        // SQLite gives its WAL the database's own permissions.
+        crate::profile::create_private_file(&path)?;
         Self::connect(&path, key, OpenFlags::SQLITE_OPEN_CREATE)
     }
 
@@ -46,9 +48,30 @@ impl Store {
         Self::connect(&path, key, OpenFlags::empty())
     }
 
+    /// Whether there is a database, readable or not.
+    pub(crate) fn exists(dir: &Path) -> bool {
+        dir.join(FILE).exists()
+    }
+
+    /// Renames the database, so that a new one can be made and nothing is lost.
+    pub(crate) fn move_aside(dir: &Path) -> Result<(), Error> {
+        let aside = format!("aside-{}", crate::relay::local_ms());
+        for name in Self::files() {
+            match std::fs::rename(dir.join(&name), dir.join(format!("{name}.{aside}"))) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn files() -> [String; 3] {
+        [FILE.to_owned(), format!("{FILE}-wal"), format!("{FILE}-shm")]
+    }
+
     /// Removes an unregistered profile's database.
     pub(crate) fn discard(dir: &Path) -> Result<(), Error> {
-        for name in [FILE.to_owned(), format!("{FILE}-wal"), format!("{FILE}-shm")] {
+        for name in Self::files() {
             match std::fs::remove_file(dir.join(name)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
                 _ => {}
@@ -63,7 +86,10 @@ impl Store {
         connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
         let mut hex = Zeroizing::new(to_hex(key));
         let mut pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", hex.as_str()));
-        connection.execute_batch(&pragma)?;
+        // The error would print the statement, and with it the key.
+        connection
+            .execute_batch(&pragma)
+            .map_err(|_| Error::new(ErrorCode::Internal, "database: the key was not taken"))?;
         pragma.zeroize();
         hex.zeroize();
         let cipher: Option<String> = connection.query_row("PRAGMA cipher_version", [], |row| row.get(0)).ok();

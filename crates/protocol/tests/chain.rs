@@ -143,6 +143,22 @@ fn p1_p5_order_and_account() {
     assert!(matches!(error(&entries[1..]), ChainError::Rule(_)));
     let again = |entries: &[Vec<u8>]| [entries, &[entries[0].clone()]].concat();
     assert_eq!(error(&again(&entries[..1])), ChainError::Order);
+    // A branch: rightly signed for this place, on another entry before it.
+    let other =
+        create(alice.account, "waxwing.example", None, &alice.account_key, &alice.recovery_key, &alice.keys(1), 1);
+    let branch = VerifiedChain::verify(&[other.as_bytes()]).unwrap();
+    let on_branch = rotate_device_keys(&branch, &alice.account_key, &alice.keys(2), 2000);
+    branch.clone().extend(on_branch.as_bytes()).unwrap();
+    assert_eq!(error(&[entries[0].clone(), on_branch.as_bytes().to_vec()]), ChainError::Order);
+    // The right predecessor, and a number that is not the next.
+    let chain = VerifiedChain::verify(&entries[..1]).unwrap();
+    let good = rotation(&chain, &alice.account_key, alice.keys(2).record(), &alice.keys(2));
+    let mut unsigned = ChainEntry::decode(&good).unwrap().unsigned;
+    for seq in [0, 2, u32::MAX] {
+        unsigned.seq = seq;
+        let entry = sign_rotation(unsigned.clone(), &alice.account_key, &alice.keys(2));
+        assert_eq!(error(&[entries[0].clone(), entry]), ChainError::Order, "{seq}");
+    }
     // Another account's entry, even a good one.
     let bob = owner(2);
     assert_eq!(error(&[entries[0].clone(), bob.chain(2)[1].clone()]), ChainError::Account);
@@ -178,6 +194,10 @@ fn rotation(chain: &VerifiedChain, account_key: &AccountKey, record: &DeviceReco
         statement: Statement::RotateDeviceKeys(Box::new(record.clone())),
         at_ms: 5,
     };
+    sign_rotation(unsigned, account_key, keys)
+}
+
+fn sign_rotation(unsigned: UnsignedEntry, account_key: &AccountKey, keys: &DeviceKeys) -> Vec<u8> {
     let account = SigningKey::from_bytes(account_key.seed());
     let signers = [
         ("chain account", &account),

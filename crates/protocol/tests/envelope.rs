@@ -414,6 +414,10 @@ fn p18_counts_and_places() {
         let error = open_as(&bob, &alice, &inbox.build(&mut rng(1)), &inbox_context()).unwrap_err();
         assert_eq!(error, OpenError::WrapCount);
     }
+    // The whole is at most 512 KiB, however well it is made.
+    let long = Forge { padded: second::pad(&vec![7; 512 * 1024]), ..forge(&alice, &[&bob]) };
+    let error = open_as(&bob, &alice, &long.build(&mut rng(1)), &log_context(&tags)).unwrap_err();
+    assert_eq!(error, OpenError::Malformed(DecodeError::TooLong("envelope")));
     // A log envelope without any wrap is for nobody.
     let nobody = Forge { wraps: Vec::new(), ..forge(&alice, &[]) };
     let error = open_as(&bob, &alice, &nobody.build(&mut rng(1)), &log_context(&tags)).unwrap_err();

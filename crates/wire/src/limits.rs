@@ -13,7 +13,7 @@ pub const MAX_CHAIN_ENTRY: usize = 8 * 1024;
 /// Most devices of one account.
 pub const MAX_DEVICES: usize = 16;
 /// Most entries of a chain.
-pub const MAX_CHAIN: usize = 100_000;
+pub const MAX_CHAIN: usize = 4096;
 /// Most chain entries in one answer.
 pub const MAX_CHAIN_PAGE: usize = 256;
 /// Most entries in one page of a log or inbox.

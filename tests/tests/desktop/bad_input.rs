@@ -1,5 +1,6 @@
 //! What goes wrong is said in one sentence, and nothing typed is lost.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -48,7 +49,8 @@ async fn the_first_run_says_what_is_wrong() -> Outcome<()> {
     let address = stranger.local_addr().map_err(Fault::io("a stranger"))?.to_string();
     let answering = tokio::spawn(async move {
         while let Ok((mut stream, _)) = stranger.accept().await {
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
+            let answer =
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello";
             let _ = stream.write_all(answer).await;
         }
     });
@@ -111,7 +113,7 @@ async fn a_second_start_of_a_profile_is_turned_away() -> Outcome<()> {
     window.first_run("ada").await?;
 
     // In the same session: it shows the first one's window, and ends.
-    let mut second = Group::start(&mut ada.command(&place::binary("waxwing")?)?)?;
+    let mut second = Group::start(&ada.command(&place::binary("waxwing")?)?, Stdio::null(), Stdio::inherit())?;
     let patience = Duration::from_secs(30);
     let status = wait::within(patience, "the second one to end", async || second.ended()).await?;
     assert!(status.success(), "{status}");

@@ -1,9 +1,9 @@
 //! Every screen, light and dark, as a picture to look at; and axe finds nothing serious on them.
 
+use waxwing_tests::Outcome;
 use waxwing_tests::person::Person;
 use waxwing_tests::relay::RelayProcess;
 use waxwing_tests::window::{Window, testid};
-use waxwing_tests::Outcome;
 
 use crate::Two;
 

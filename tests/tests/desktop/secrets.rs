@@ -22,7 +22,8 @@ fn keys_of(secret: &str) -> Outcome<Vec<Vec<u8>>> {
     let record: Value = ciborium::from_reader(cbor.as_slice()).map_err(|_| wrong("no CBOR"))?;
     let fields = record.into_map().map_err(|_| wrong("no map"))?;
     let strings = fields.into_iter().filter_map(|(_, value)| value.into_bytes().ok());
-    let keys: Vec<Vec<u8>> = strings.flat_map(|bytes| bytes.chunks(32).map(<[u8]>::to_vec).collect::<Vec<_>>()).collect();
+    let keys: Vec<Vec<u8>> =
+        strings.flat_map(|bytes| bytes.chunks(32).map(<[u8]>::to_vec).collect::<Vec<_>>()).collect();
     // Database key, account seed, five device seeds.
     if keys.len() == 7 && keys.iter().all(|key| key.len() == 32) { Ok(keys) } else { Err(wrong("not seven keys")) }
 }

@@ -26,6 +26,7 @@ export const testids = {
   onboardingPassphrase: "onboarding-passphrase",
   onboardingPassphraseAgain: "onboarding-passphrase-again",
   onboardingUsePassphrase: "onboarding-use-passphrase",
+  onboardingTryAgain: "onboarding-try-again",
   onboardingError: "onboarding-error",
   phraseWords: "phrase-words",
   phraseCopy: "phrase-copy",

@@ -45,8 +45,39 @@ impl Engine {
         if fresh.is_empty() {
             return Ok(known);
         }
+        self.store_fresh(&contact, before, chain, fresh).await
+    }
+
+    /// Takes entries that somebody sent of their own chain. They prove themselves: the account key has signed them. What
+    /// does not follow from what is known is left alone.
+    pub(super) async fn learn_entries(
+        &self,
+        account: AccountId,
+        from_seq: u32,
+        entries: &[Vec<u8>],
+    ) -> Result<Arc<VerifiedChain>, Error> {
+        let known = self.chain(account).await?;
+        let mut chain = VerifiedChain::clone(&known);
+        let skip = usize::try_from((known.seq() + 1).saturating_sub(from_seq)).unwrap_or(usize::MAX);
+        let fresh: Vec<Vec<u8>> =
+            entries.iter().skip(skip).take_while(|entry| chain.extend(entry).is_ok()).cloned().collect();
+        let contact = self.store.run(move |tx| contacts::load(tx, account)).await?;
+        match contact {
+            Some(contact) if !fresh.is_empty() => self.store_fresh(&contact, known.seq(), chain, fresh).await,
+            _ => Ok(known),
+        }
+    }
+
+    /// Stores new entries of a contact's chain; each device with new keys makes one quiet line.
+    async fn store_fresh(
+        &self,
+        contact: &contacts::Contact,
+        before: u32,
+        chain: VerifiedChain,
+        fresh: Vec<Vec<u8>>,
+    ) -> Result<Arc<VerifiedChain>, Error> {
         let chain = Arc::new(chain);
-        let (me, now) = (self.account, self.now_ms());
+        let (me, now, account, name) = (self.account, self.now_ms(), contact.account, contact.display_name.clone());
         let news = Arc::clone(&chain);
         let changes = self
             .store
@@ -54,12 +85,11 @@ impl Engine {
                 let mut changes = Changes::default();
                 keys::add_chain_entries(tx, account, before + 1, &fresh)?;
                 let conversation = conversation_id(me, account);
-                for version in news.devices().iter().flat_map(|device| device.versions()).filter(|version| version.seq > before) {
-                    let notice = Notice::KeysRotated {
-                        name: contact.display_name.clone(),
-                        version: version.record.key_version,
-                        mine: false,
-                    };
+                for version in
+                    news.devices().iter().map(|device| device.current()).filter(|version| version.seq > before)
+                {
+                    let notice =
+                        Notice::KeysRotated { name: name.clone(), version: version.record.key_version, mine: false };
                     let id = messages::local_id();
                     let line = messages::NewMessage {
                         id,

@@ -108,10 +108,8 @@ impl Client {
                 Ok(message.conversation)
             })
             .await?;
-        engine.emit(Event::MessageDeleted {
-            conversation: waxwing_wire::ids::to_hex(&conversation),
-            id: id.to_string(),
-        });
+        engine
+            .emit(Event::MessageDeleted { conversation: waxwing_wire::ids::to_hex(&conversation), id: id.to_string() });
         let mut changes = Changes::default();
         changes.conversation(conversation);
         engine.tell(changes).await;
@@ -132,9 +130,7 @@ impl Client {
             .0
             .store
             .run(move |tx| {
-                if let Some(ord) = messages::placed_ord(order) {
-                    conversations::mark_read(tx, &id, ord)?;
-                }
+                conversations::mark_read(tx, &id, messages::placed_ord(tx, &id, order)?)?;
                 conversations::view(tx, &account::require(tx)?, &conversations::load(tx, &id)?)
             })
             .await?;

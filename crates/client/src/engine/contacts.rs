@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxwing_protocol::content::{Content, Introduction};
 use waxwing_protocol::envelope::Recipient;
-use waxwing_protocol::{AccessKey, ChannelSecret, Invite, InviteError, conversation_id};
+use waxwing_protocol::{AccessKey, ChannelSecret, DeviceKeys, Invite, InviteError, conversation_id};
 use waxwing_wire::{AccountAddress, AccountId, LogId, RelayAddress, Username, VerifiedChain};
 
 use super::emit::Changes;
@@ -33,7 +33,9 @@ impl Client {
         let input = input.trim();
         let found = match Invite::parse(input) {
             Ok(invite) => engine.find_by_invite(&invite).await?,
-            Err(InviteError::TooNew) => return Err(Error::new(ErrorCode::LinkTooNew, "the link is of a newer version")),
+            Err(InviteError::TooNew) => {
+                return Err(Error::new(ErrorCode::LinkTooNew, "the link is of a newer version"));
+            }
             Err(error) => match input.parse::<AccountAddress>() {
                 Ok(address) => engine.find_by_address(&address).await?,
                 Err(_) => return Err(Error::new(ErrorCode::InvalidLink, error.to_string())),
@@ -92,7 +94,8 @@ impl Engine {
         let pinned = chain.account() == id
             && *chain.account_key() == invite.account_key
             && chain.hash_at(invite.chain_seq) == Some(invite.chain_head)
-            && chain.name() == Some(&invite.name);
+            && chain.name() == Some(&invite.name)
+            && chain.log_origin() == invite.relay.authority();
         if !pinned {
             return Err(Error::new(ErrorCode::ChainBroken, "the relay's chain is not the one that the link pins"));
         }
@@ -141,43 +144,15 @@ impl Engine {
                 contacts::upsert(tx, &contact)?;
                 changes.conversation(id);
                 if !conversations::insert(tx, &id, ConversationKind::Direct, contact.account, true, now)? {
+                    // Asked for again, perhaps with a better link: an introduction that got nowhere gets another try.
+                    for log in logs::unanswered(tx)?.into_iter().filter(|log| log.conversation == id) {
+                        introduce(tx, &log, &own, &keys_now, now)?;
+                    }
                     return Ok(changes);
                 }
-                let log = own_log(id, home.clone());
-                let access_key = AccessKey::generate(&mut random::rng());
-                account::add_access_key(tx, &access_key)?;
-                let introduction = Content::Introduction(Introduction {
-                    conversation: id,
-                    relay: home.clone(),
-                    log: log.log,
-                    channel_secret: log.secret.clone(),
-                    account: me.account,
-                    home,
-                    name: me.username.clone(),
-                    display_name: me.display_name.clone(),
-                    access_key,
-                    account_key: *own.account_key(),
-                    chain_seq: own.seq(),
-                    chain_head: own.head(),
-                    created_ms: now,
-                })
-                .encode();
-                for device in news.devices() {
-                    let recipient = Recipient { account: contact.account, record: &device.current().record };
-                    let (entry_id, blob) = Self::seal_for_inbox(&keys_now, me.account, &recipient, &introduction, now)?;
-                    outbox::push_introduction(
-                        tx,
-                        &outbox::Introduction {
-                            entry_id,
-                            account: contact.account,
-                            device: recipient.record.device,
-                            relay: contact.relay.clone(),
-                            log: log.log,
-                            blob,
-                        },
-                    )?;
-                }
+                let log = own_log(id, home);
                 logs::insert(tx, &log)?;
+                introduce(tx, &log, &own, &keys_now, now)?;
                 let started = Notice::Started { name: me.display_name.clone(), mine: true };
                 let line = started_line(&id, me.account, true, now, &started);
                 messages::insert(tx, &line)?;
@@ -190,6 +165,56 @@ impl Engine {
         self.outbox_wake.notify_one();
         Ok(())
     }
+}
+
+/// Seals the introduction to an own log for each device of the other side, in place of what waits for it already.
+pub(super) fn introduce(
+    tx: &rusqlite::Transaction<'_>,
+    log: &logs::Log,
+    own: &VerifiedChain,
+    keys_now: &DeviceKeys,
+    now: u64,
+) -> Result<(), Error> {
+    let conversation = conversations::load(tx, &log.conversation)?;
+    if conversation.kind != ConversationKind::Direct {
+        return Ok(());
+    }
+    let (me, peer) = (account::require(tx)?, conversation.account);
+    let contact = contacts::load(tx, peer)?.ok_or_else(|| super::not_found("no such contact"))?;
+    let chain = keys::chain(tx, peer)?.ok_or_else(|| super::not_found("no chain for this contact"))?;
+    let access_key = AccessKey::generate(&mut random::rng());
+    account::add_access_key(tx, &access_key)?;
+    let content = Content::Introduction(Introduction {
+        conversation: log.conversation,
+        relay: log.relay.clone(),
+        log: log.log,
+        channel_secret: log.secret.clone(),
+        account: me.account,
+        home: me.relay.clone(),
+        name: me.username.clone(),
+        display_name: me.display_name.clone(),
+        access_key,
+        account_key: *own.account_key(),
+        chain_seq: own.seq(),
+        chain_head: own.head(),
+        created_ms: now,
+    })
+    .encode();
+    outbox::remove_introductions(tx, log.log)?;
+    for device in chain.devices() {
+        let recipient = Recipient { account: peer, record: &device.current().record };
+        let (entry_id, blob) = Engine::seal_for_inbox(keys_now, me.account, &recipient, &content, now)?;
+        let introduction = outbox::Introduction {
+            entry_id,
+            account: peer,
+            device: recipient.record.device,
+            relay: contact.relay.clone(),
+            log: log.log,
+            blob,
+        };
+        outbox::push_introduction(tx, &introduction)?;
+    }
+    Ok(())
 }
 
 /// The quiet line at the start of a conversation.

@@ -9,13 +9,14 @@ use waxwing_protocol::content::Content;
 use waxwing_protocol::{DeviceKeys, DeviceSeeds, fingerprint_text, statement};
 use waxwing_wire::{VerifiedChain, hash, label};
 
+use super::contacts::introduce;
 use super::emit::Changes;
 use super::{Client, Engine};
 use crate::error::{Error, ErrorCode, ErrorView};
 use crate::event::Event;
 use crate::random;
 use crate::store::keys::Rotation;
-use crate::store::{account, conversations, keys, messages, outbox};
+use crate::store::{account, conversations, keys, logs, messages, outbox};
 use crate::views::{ConversationKind, KeyEvent, KeyHistoryItem, KeysView, MessageState, Notice};
 
 /// Rotation (30 days) + retention at the relay (30 days) + 7 days: no message for an older key can still come.
@@ -82,16 +83,25 @@ impl Engine {
     async fn advance_rotation(&self) -> Result<(), Error> {
         let Some(rotation) = self.store.run(keys::rotation).await? else { return Ok(()) };
         if self.secrets.lock().await.key_version < rotation.key_version {
-            let accepted = self.home.append_chain(self.account, &rotation.entry).await;
-            if let Err(error) = accepted {
-                if error.problem() == Some(waxwing_wire::problem::ProblemCode::ChainConflict) {
-                    return Err(Error::new(ErrorCode::ChainBroken, "the relay has another entry in the own chain"));
-                }
-                return Err(error.into());
+            if !self.relay_has(&rotation).await? {
+                self.home.append_chain(self.account, &rotation.entry).await?;
             }
             self.store_new_seeds(&rotation).await?;
         }
         self.finish_rotation(rotation).await
+    }
+
+    /// Whether the relay took the entry already and its answer was lost. Asked unnamed: from the moment that it has the entry,
+    /// the relay accepts the new relay-auth key alone, which is not in force here yet.
+    async fn relay_has(&self, rotation: &Rotation) -> Result<bool, Error> {
+        let known = self.chain(self.account).await?;
+        let home = self.home.address().clone();
+        let (_, fresh) = self.fetch_chain(&home, &self.account.to_string(), Some(&known)).await?;
+        match fresh.as_slice() {
+            [] => Ok(false),
+            [entry] if *entry == rotation.entry => Ok(true),
+            _ => Err(Error::new(ErrorCode::ChainBroken, "the relay has another entry in the own chain")),
+        }
     }
 
     /// At the start: a rotation whose seeds the keystore holds already is complete but for the database.
@@ -103,6 +113,15 @@ impl Engine {
             }
             _ => Ok(()),
         }
+    }
+
+    /// With relay time known: sealing keys that no message can be for any more are erased, from the WAL too.
+    pub(super) async fn erase_expired_keys(&self) -> Result<(), Error> {
+        let before = self.now_ms().saturating_sub(OLD_KEYS_LIVE_MS);
+        if self.store.run(move |tx| keys::erase_old_sealing_keys(tx, before)).await? > 0 {
+            self.store.checkpoint().await?;
+        }
+        Ok(())
     }
 
     async fn store_new_seeds(&self, rotation: &Rotation) -> Result<(), Error> {
@@ -126,6 +145,7 @@ impl Engine {
         }
         let new = Arc::new(DeviceKeys::new(self.device, rotation.key_version, rotation.seeds)?);
         let guard = self.keys_guard.write().await;
+        let sealing = Arc::clone(&new);
         let (me, now, seq, version) = (self.account, self.now_ms(), chain.seq(), rotation.key_version);
         let entry = rotation.entry;
         let changes = self
@@ -135,12 +155,19 @@ impl Engine {
                 let name = account::require(tx)?.display_name;
                 keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
                 keys::end_rotation(tx)?;
-                keys::erase_old_sealing_keys(tx, now.saturating_sub(OLD_KEYS_LIVE_MS))?;
+                // Only now are the old keys out of use: a rotation may have waited for weeks.
+                keys::retire(tx, version.saturating_sub(1), now)?;
+                // Whoever has not answered may still have to read the introduction: it is made again with keys in force.
+                let own = keys::chain(tx, me)?.ok_or_else(|| super::not_found("no own chain"))?;
+                for log in logs::unanswered(tx)? {
+                    introduce(tx, &log, &own, &sealing, now)?;
+                }
                 // What waits sealed by the old key is sealed again: after the news below, the old key speaks no more.
                 outbox::unseal(tx, None)?;
                 let content = Content::KeysRotated { from_seq: seq, entries: vec![entry] }.encode();
                 for conversation in conversations::all(tx)? {
-                    if conversation.kind == ConversationKind::Direct {
+                    // Nothing is told to people one has not answered.
+                    if conversation.kind == ConversationKind::Direct && conversation.profile_sent {
                         outbox::push(tx, &conversation.id, None, &content)?;
                     }
                     let notice = Notice::KeysRotated { name: name.clone(), version, mine: true };

@@ -1,10 +1,10 @@
 //! The way out: access keys, new logs, introductions, then each conversation's queue in order. Conversations do not wait
 //! for each other. What is sent is retried byte for byte until the relay has answered.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use waxwing_wire::frame::{Append, CreateLog, InboxSend};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
@@ -37,28 +37,36 @@ enum Attempt {
 
 impl Engine {
     /// One pass over everything that waits. The first error met is given back; the rest was tried all the same.
+    ///
+    /// Passes may overlap: what one of them is sending, another leaves to it. So a relay that does not answer holds up
+    /// nothing but what is for it.
     pub(super) async fn flush(self: &Arc<Self>) -> Result<(), Error> {
-        let _one = self.flushing.lock().await;
-        let mut first = Ok(());
-        let mut note = |result: Result<(), Error>| {
-            if first.is_ok() {
-                first = result;
-            }
-        };
-        note(self.flush_access_keys().await);
-        note(self.flush_new_logs().await);
-        note(self.flush_introductions().await);
-        let queues = self.store.run(outbox::heads).await?;
-        let mut sends = stream::iter(queues)
-            .map(|head| {
-                let engine = Arc::clone(self);
-                async move { engine.flush_conversation(head.conversation).await }
-            })
-            .buffer_unordered(ABREAST);
-        while let Some(result) = sends.next().await {
-            note(result);
+        let mut outcome = Ok(());
+        if let Ok(_one) = self.flushing.try_lock() {
+            outcome = outcome.and(self.flush_access_keys().await);
+            outcome = outcome.and(self.flush_new_logs().await);
         }
-        first
+        // Dropped with this pass, so a cancelled pass leaves nothing running.
+        let (mut sends, abreast) = (JoinSet::new(), Arc::new(Semaphore::new(ABREAST)));
+        for introduction in self.store.run(outbox::introductions).await? {
+            let (engine, abreast) = (Arc::clone(self), Arc::clone(&abreast));
+            sends.spawn(async move {
+                let _place = abreast.acquire().await;
+                engine.send_introduction(introduction).await
+            });
+        }
+        for head in self.store.run(outbox::heads).await? {
+            let (engine, abreast) = (Arc::clone(self), Arc::clone(&abreast));
+            sends.spawn(async move {
+                let _place = abreast.acquire().await;
+                engine.flush_conversation(head.conversation).await
+            });
+        }
+        while let Some(result) = sends.join_next().await {
+            let ended = |_| Error::new(ErrorCode::Internal, "a sending task ended early");
+            outcome = outcome.and(result.map_err(ended).and_then(|result| result));
+        }
+        outcome
     }
 
     /// Whether something still waits.
@@ -77,23 +85,17 @@ impl Engine {
 
     async fn flush_new_logs(&self) -> Result<(), Error> {
         let new: Vec<_> = self.store.run(logs::all).await?.into_iter().filter(|log| log.mine && !log.created).collect();
+        let mut outcome = Ok(());
         for log in new {
-            self.home.create_log(&CreateLog { log: log.log, tokens: log.secret.log_tokens() }).await?;
+            let tokens = log.secret.log_tokens();
+            if let Err(error) = self.home.create_log(&CreateLog { log: log.log, tokens }).await {
+                outcome = outcome.and(Err(error.into()));
+                continue;
+            }
             self.store.run(move |tx| logs::set_created(tx, log.log)).await?;
             self.logs_changed.send_modify(|count| *count += 1);
         }
-        Ok(())
-    }
-
-    async fn flush_introductions(&self) -> Result<(), Error> {
-        let mut first = Ok(());
-        for introduction in self.store.run(outbox::introductions).await? {
-            // A relay out of reach keeps only its own introductions waiting.
-            if let Err(error) = self.send_introduction(introduction).await {
-                first = first.and(Err(error));
-            }
-        }
-        first
+        outcome
     }
 
     async fn send_introduction(&self, introduction: Introduction) -> Result<(), Error> {
@@ -101,11 +103,7 @@ impl Engine {
         let (log, contact) =
             self.store.run(move |tx| Ok((logs::load(tx, introduction.log)?, contacts::load(tx, peer)?))).await?;
         let Some(log) = log.filter(|log| log.created) else { return Ok(()) };
-        let entry = InboxSend {
-            entry_id: introduction.entry_id,
-            kind: EnvelopeKind::Welcome,
-            blob: introduction.blob,
-        };
+        let entry = InboxSend { entry_id: introduction.entry_id, kind: EnvelopeKind::Welcome, blob: introduction.blob };
         let access_key = contact.and_then(|contact| contact.access_key);
         let mut outcome = Err(ApiError::Malformed("no path"));
         if let Some(key) = &access_key {
@@ -118,30 +116,51 @@ impl Engine {
             outcome = self.home.inbox_send(introduction.device, None, &entry).await;
         }
         let conversation = log.conversation;
-        match outcome {
-            Ok(_) => {
-                self.store.run(move |tx| outbox::remove_introduction(tx, introduction.entry_id)).await
-            }
-            Err(error) if waits(&error) => Err(error.into()),
-            Err(error) => {
-                let error = Error::from(error);
-                let view = error.view();
-                let mut changes = Changes::default();
-                changes.conversation(conversation);
-                self.store
-                    .run(move |tx| {
-                        outbox::remove_introduction(tx, introduction.entry_id)?;
-                        conversations::set_problem(tx, &conversation, Some(&view))
-                    })
-                    .await?;
-                self.tell(changes).await;
-                Err(error)
+        let error = match outcome {
+            Ok(_) => None,
+            Err(error) if waits(&error) => return Err(error.into()),
+            Err(error) => Some(Error::from(error)),
+        };
+        // One that is refused is kept and tried again (the other side may free space, a better link may be pasted); until
+        // it has arrived, the conversation says that nobody can have read anything.
+        let view = error.as_ref().map(Error::view);
+        let news = self
+            .store
+            .run(move |tx| {
+                if view.is_none() {
+                    outbox::remove_introduction(tx, introduction.entry_id)?;
+                }
+                let over = view.is_none() && !outbox::introducing(tx, &conversation)?;
+                if over || view.is_some() {
+                    conversations::set_problem(tx, &conversation, view.as_ref())
+                } else {
+                    Ok(false)
+                }
+            })
+            .await?;
+        if news {
+            let mut changes = Changes::default();
+            changes.conversation(conversation);
+            self.tell(changes).await;
+        }
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Sends a conversation's queue, oldest first, until it is empty or has to wait. Another pass's queue is left to it.
+    async fn flush_conversation(&self, conversation: ConversationId) -> Result<(), Error> {
+        loop {
+            let Some(mine) = Sending::begin(self, conversation) else { return Ok(()) };
+            self.send_queue(conversation).await?;
+            drop(mine);
+            // What came in while the empty queue was let go found it taken.
+            let queues = self.store.run(outbox::heads).await?;
+            if queues.iter().all(|item| item.conversation != conversation) {
+                return Ok(());
             }
         }
     }
 
-    /// Sends a conversation's queue, oldest first, until it is empty or has to wait.
-    async fn flush_conversation(&self, conversation: ConversationId) -> Result<(), Error> {
+    async fn send_queue(&self, conversation: ConversationId) -> Result<(), Error> {
         let mut reseals = 0;
         loop {
             let queues = self.store.run(outbox::heads).await?;
@@ -165,7 +184,7 @@ impl Engine {
     async fn attempt(&self, item: &Item) -> Result<Attempt, Error> {
         let conversation = item.conversation;
         let stored = item.sealed.as_ref().map(|sealed| sealed.log);
-        let (log, peer, went_back) = self
+        let (log, peer, stopped) = self
             .store
             .run(move |tx| {
                 let log = match stored {
@@ -173,12 +192,13 @@ impl Engine {
                     None => logs::to_send(tx, &conversation)?,
                 };
                 let found = conversations::load(tx, &conversation)?;
-                let went_back = found.problem().filter(|problem| problem.code == ErrorCode::RelayWentBack);
-                Ok((log, found.account, went_back))
+                let stops = |code| matches!(code, ErrorCode::RelayWentBack | ErrorCode::ChainBroken);
+                let stopped = found.problem().filter(|problem| stops(problem.code));
+                Ok((log, found.account, stopped))
             })
             .await?;
-        if let Some(problem) = went_back {
-            // Whoever reads the log now may read another history than the one this would be appended to.
+        if let Some(problem) = stopped {
+            // The log is another than the one that was read, or somebody's keys are in doubt: nothing is sent into that.
             return Ok(Attempt::Wait(Error::new(problem.code, problem.detail)));
         }
         let Some(log) = log else {
@@ -196,7 +216,12 @@ impl Engine {
                 if !self.store.run(move |tx| outbox::exists(tx, n)).await? {
                     return Ok(Attempt::Accepted);
                 }
-                self.seal_for_log(item.n, log, peer, &item.content).await?
+                match self.seal_for_log(item.n, log, peer, &item.content).await {
+                    Ok(sealed) => sealed,
+                    // Somebody's keys cannot be sealed to: said of this message, and no later one waits for it.
+                    Err(error) if error.code() == ErrorCode::Internal => return Ok(Attempt::Refused(error)),
+                    Err(error) => return Err(error),
+                }
             }
         };
         let append = Append {
@@ -227,7 +252,7 @@ impl Engine {
             .run(move |tx| {
                 let mut changes = Changes::default();
                 outbox::remove(tx, n)?;
-                if conversations::set_problem(tx, &conversation, None)? {
+                if !outbox::introducing(tx, &conversation)? && conversations::set_problem(tx, &conversation, None)? {
                     changes.conversation(conversation);
                 }
                 if let Some(id) = message {
@@ -264,6 +289,26 @@ impl Engine {
         tracing::warn!(%error, "an envelope was refused");
         self.tell(changes).await;
         Ok(())
+    }
+}
+
+/// A conversation whose queue this pass is sending; given free when dropped, also where the pass is cancelled.
+struct Sending<'a> {
+    engine: &'a Engine,
+    conversation: ConversationId,
+}
+
+impl<'a> Sending<'a> {
+    fn begin(engine: &'a Engine, conversation: ConversationId) -> Option<Self> {
+        let free = engine.sending.lock().unwrap_or_else(PoisonError::into_inner).insert(conversation);
+        // Made only if it was free: dropping one gives the conversation free.
+        free.then(|| Self { engine, conversation })
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.engine.sending.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.conversation);
     }
 }
 

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use waxwing_protocol::content::Content;
-use waxwing_protocol::envelope::{self, OpenContext};
+use waxwing_protocol::envelope::{self, OpenContext, Opened};
 use waxwing_wire::frame::LogEntry;
 use waxwing_wire::log::{EnvelopeKind, running_hash};
-use waxwing_wire::{AccountId, DeviceId, LogId, VerifiedChain};
+use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress, VerifiedChain};
 
 use super::Engine;
 use super::emit::Changes;
+use super::register::turns_or_controls;
 use super::sealing::OpeningKeys;
 use crate::error::{Error, ErrorCode};
 use crate::store::{contacts, conversations, logs, messages, outbox};
@@ -19,6 +20,16 @@ use crate::views::MessageState;
 
 /// A sender's clock further ahead than this is shown.
 const CLOCK_AHEAD_MS: u64 = 10 * 60 * 1000;
+
+/// The end of the year 9999: what a sender claims beyond it is shown as that.
+const LATEST_MS: u64 = 253_402_300_799_000;
+
+/// A peer's name as it may be shown: nothing in it controls or turns what stands around it. The user name where nothing is left.
+pub(super) fn peer_display_name(name: &str, username: &str) -> String {
+    let name: String = name.chars().filter(|letter| !turns_or_controls(*letter)).collect();
+    let name = name.trim();
+    if name.is_empty() { username.to_owned() } else { name.to_owned() }
+}
 
 /// One entry, judged.
 struct Judged {
@@ -63,12 +74,19 @@ impl Engine {
     }
 
     /// Takes the entry that a push frame carried if it is the next one; else reads the log.
-    pub(super) async fn offer(&self, log: LogId, head: u64, entry: Option<LogEntry>) -> Result<(), Error> {
+    /// What `relay` says of another relay's log counts for nothing.
+    pub(super) async fn offer(
+        &self,
+        relay: &RelayAddress,
+        log: LogId,
+        head: u64,
+        entry: Option<LogEntry>,
+    ) -> Result<(), Error> {
         {
             let lock = self.log_lock(log);
             let _one = lock.lock().await;
             let Some(stored) = self.store.run(move |tx| logs::load(tx, log)).await? else { return Ok(()) };
-            if stored.cursor >= head {
+            if stored.cursor >= head || stored.relay != *relay {
                 return Ok(());
             }
             if let Some(entry) = entry.filter(|entry| entry.seq == stored.cursor + 1 && entry.seq == head) {
@@ -81,7 +99,7 @@ impl Engine {
     /// The log is as it was left: what was shown of trouble with it is over.
     async fn log_is_readable(&self, log: &logs::Log) -> Result<(), Error> {
         let conversation = log.conversation;
-        let trouble = |code| matches!(code, ErrorCode::RelayWentBack);
+        let trouble = |code| matches!(code, ErrorCode::RelayWentBack | ErrorCode::RelayMisbehaved);
         let over = self
             .store
             .run(move |tx| {
@@ -103,7 +121,10 @@ impl Engine {
 
     /// Shows in the conversation why its log cannot be read.
     async fn log_refused(&self, log: &logs::Log, error: Error) -> Result<(), Error> {
-        if matches!(error.code(), ErrorCode::Refused | ErrorCode::RelayWentBack) {
+        if matches!(
+            error.code(),
+            ErrorCode::Refused | ErrorCode::RelayWentBack | ErrorCode::RelayMisbehaved | ErrorCode::ChainBroken
+        ) {
             let (conversation, view) = (log.conversation, error.view());
             let news = self.store.run(move |tx| conversations::set_problem(tx, &conversation, Some(&view))).await?;
             if news {
@@ -185,7 +206,7 @@ impl Judge<'_> {
         if claimed.account != self.engine.account && claimed.account != self.peer {
             return Ok(Verdict::SetAside("its sender is not in the conversation"));
         }
-        let Some(chain) = self.chain_with(claimed.account, claimed.device, claimed.key_version).await? else {
+        let Some(chain) = self.chain_with(&opened, entry.kind).await? else {
             return Ok(Verdict::SetAside("its sender's keys are not in the chain"));
         };
         let record = chain.device(claimed.device).and_then(|device| device.version(claimed.key_version));
@@ -204,23 +225,41 @@ impl Judge<'_> {
         }
     }
 
-    /// The account's chain, asked for anew where it does not have this key version yet.
-    async fn chain_with(
-        &mut self,
-        account: AccountId,
-        device: DeviceId,
-        version: u32,
-    ) -> Result<Option<Arc<VerifiedChain>>, Error> {
-        let has = |chain: &VerifiedChain| chain.device(device).is_some_and(|device| device.version(version).is_some());
-        let chain = self.engine.chain(account).await?;
+    /// The claimed sender's chain. Where it does not have the claimed key version yet: first the chain entries that the
+    /// envelope itself may carry (they prove themselves), then the account's relay.
+    async fn chain_with(&mut self, opened: &Opened, kind: EnvelopeKind) -> Result<Option<Arc<VerifiedChain>>, Error> {
+        let claimed = *opened.claimed();
+        let has = |chain: &VerifiedChain| {
+            chain.device(claimed.device).is_some_and(|device| device.version(claimed.key_version).is_some())
+        };
+        let chain = self.engine.chain(claimed.account).await?;
         if has(&chain) {
             return Ok(Some(chain));
         }
-        if self.refreshed || account == self.engine.account {
+        if claimed.account == self.engine.account {
             return Ok(None);
         }
-        let chain = self.engine.refresh_chain(account).await?;
+        if let Ok(Content::KeysRotated { from_seq, entries }) = Content::decode(kind, &opened.unverified_content()) {
+            let chain = self.engine.learn_entries(claimed.account, from_seq, &entries).await?;
+            if has(&chain) {
+                return Ok(Some(chain));
+            }
+        }
+        if self.refreshed {
+            return Ok(None);
+        }
         self.refreshed = true;
+        let chain = match self.engine.refresh_chain(claimed.account).await {
+            Ok(chain) => chain,
+            Err(error) if error.code() == ErrorCode::ChainBroken => {
+                return self.engine.log_refused(self.log, error).await.map(|()| None);
+            }
+            // The sender's relay is another one's trouble: this log waits, and no other does.
+            Err(error) => {
+                let detail = format!("a sender's chain cannot be had: {error}");
+                return Err(Error::new(ErrorCode::RelayBusy, detail));
+            }
+        };
         Ok(has(&chain).then_some(chain))
     }
 }
@@ -246,15 +285,15 @@ fn store_entry(
     };
     let sender = &message.sender;
     // Once a device has spoken with new keys in this log, its old ones are worth nothing here.
-    let known = logs::sender_version(tx, log.log, sender.device)?;
+    let known = logs::sender_version(tx, log.log, sender)?;
     if sender.key_version < known {
         return aside("it is signed with keys that were replaced before it");
     }
-    if !logs::first_sight(tx, sender.device, message.envelope_id, message.opened_with)? {
+    if !logs::first_sight(tx, sender, message.envelope_id, message.opened_with)? {
         return aside("a replay");
     }
     if sender.key_version > known {
-        logs::set_sender_version(tx, log.log, sender.device, sender.key_version)?;
+        logs::set_sender_version(tx, log.log, sender)?;
     }
     if sender.account != me && !log.peer_seen {
         logs::set_peer_seen(tx, log.log)?;
@@ -262,7 +301,11 @@ fn store_entry(
     match content {
         Content::Text { message_id, text } => {
             let mine = sender.account == me;
-            if mine && sender.device == device && messages::load(tx, me, message_id)?.is_some_and(|known| !known.placed) {
+            if messages::is_taken(tx, &log.conversation, message_id, sender.account)? {
+                return aside("its message id is another sender's");
+            }
+            if mine && sender.device == device && messages::load(tx, me, message_id)?.is_some_and(|known| !known.placed)
+            {
                 messages::set_state(tx, me, message_id, MessageState::Sent, None)?;
                 messages::place(tx, me, message_id)?;
                 outbox::remove_message(tx, message_id)?;
@@ -273,7 +316,7 @@ fn store_entry(
                     conversation: &log.conversation,
                     sender: sender.account,
                     mine,
-                    at_ms: message.sent_ms,
+                    at_ms: message.sent_ms.min(LATEST_MS),
                     clock_off: message.sent_ms > now.saturating_add(CLOCK_AHEAD_MS),
                     text: &text,
                     notice: None,
@@ -290,7 +333,12 @@ fn store_entry(
         // The chain was fetched and verified when the new key version signed this; it made the quiet line.
         Content::KeysRotated { .. } => {}
         Content::Profile { display_name } => {
-            if sender.account != me && contacts::set_display_name(tx, sender.account, &display_name)? {
+            if sender.account == me {
+                return Ok(());
+            }
+            let Some(contact) = contacts::load(tx, sender.account)? else { return Ok(()) };
+            let name = peer_display_name(&display_name, contact.name.as_str());
+            if contacts::set_display_name(tx, sender.account, &name)? {
                 changes.conversation(log.conversation);
             }
         }

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use waxwing_protocol::{AccessKey, AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase, statement};
 use waxwing_wire::ids::to_hex;
 use waxwing_wire::limits::MAX_DISPLAY_NAME;
+use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, DeviceId, RelayAddress, Username, hash, label};
 use zeroize::Zeroizing;
 
@@ -54,7 +55,8 @@ impl Client {
         let Registration { username, display_name, relay, passphrase } = registration;
         let username: Username =
             username.parse().map_err(|error| Error::new(ErrorCode::InvalidName, format!("{error}")))?;
-        let display_name = clean_display_name(if display_name.trim().is_empty() { username.as_str() } else { &display_name })?;
+        let display_name =
+            clean_display_name(if display_name.trim().is_empty() { username.as_str() } else { &display_name })?;
         let (relay, api) = meet(parse_relay(&relay)?).await?;
         let origin = relay.authority();
 
@@ -64,7 +66,15 @@ impl Client {
         };
         let entry = pending.store.run(|tx| Ok(account::load(tx)?.map(|(account, _)| account.create_entry))).await?;
         let entry = entry.ok_or_else(|| Error::new(ErrorCode::Internal, "registration: no entry"))?;
-        api.create_account(&entry).await?;
+        if let Err(error) = api.create_account(&entry).await {
+            // Refused for good: the relay answers the same bytes it has accepted with yes. Anything else may have arrived.
+            if error.problem() == Some(ProblemCode::NameTaken) {
+                drop(pending);
+                Store::discard(profile.dir())?;
+                profile.change(|facts| facts.key_check = None)?;
+            }
+            return Err(error.into());
+        }
 
         let name = display_name.clone();
         pending
@@ -122,8 +132,10 @@ struct Pending {
     store: Store,
 }
 
-/// What an interrupted registration for the same name and relay left behind. Anything else is discarded: no relay has
-/// accepted it under another name that the user still wants.
+/// What an interrupted registration for the same name and relay left behind.
+///
+/// One for another name or relay is discarded, as the user no longer wants it; one that cannot be opened because its
+/// secrets are gone for good is moved aside. Any other trouble is told and changes nothing: a relay may have accepted it.
 async fn resume(
     profile: &Profile,
     passphrase: Option<Zeroizing<String>>,
@@ -132,8 +144,11 @@ async fn resume(
 ) -> Result<Option<Pending>, Error> {
     let facts = profile.facts();
     let left = async {
-        if facts.key_check.is_none() || facts.passphrase != passphrase.is_some() {
+        if facts.key_check.is_none() || !Store::exists(profile.dir()) {
             return Ok::<_, Error>(None);
+        }
+        if facts.passphrase != passphrase.is_some() {
+            return Err(Error::new(ErrorCode::KeychainChanged, "the registration began with another keystore"));
         }
         let (keystore, secrets) = Keystore::open(profile, passphrase).await?;
         let store = open_store(profile, &secrets).await?;
@@ -147,11 +162,21 @@ async fn resume(
     };
     match left.await {
         Ok(Some(pending)) => Ok(Some(pending)),
-        Err(error) if matches!(error.code(), ErrorCode::KeychainLocked | ErrorCode::KeychainAbsent) => Err(error),
-        Ok(None) | Err(_) => {
+        Ok(None) => {
             Store::discard(profile.dir())?;
             Ok(None)
         }
+        Err(error)
+            if matches!(
+                error.code(),
+                ErrorCode::KeychainChanged | ErrorCode::KeychainWrong | ErrorCode::DatabaseDamaged
+            ) =>
+        {
+            tracing::warn!(%error, "an interrupted registration is moved aside");
+            Store::move_aside(profile.dir())?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -266,6 +291,8 @@ async fn run(profile: &Profile, keystore: Keystore, secrets: Secrets, store: Sto
         events: broadcast::Sender::new(EVENTS),
         connection: watch::Sender::new(Connection::Connecting),
         outbox_wake: tokio::sync::Notify::new(),
+        introductions_wake: tokio::sync::Notify::new(),
+        sending: Mutex::default(),
         logs_changed: watch::Sender::new(0),
         try_now: watch::Sender::new(0),
         stop: CancellationToken::new(),
@@ -291,13 +318,18 @@ fn two_places() -> (u32, u32) {
     (first.min(second) + 1, first.max(second) + 1)
 }
 
-/// Trimmed, not empty, not too long, without control characters.
+/// Trimmed, not empty, not too long, without control characters or marks that turn the direction of what follows.
 pub(super) fn clean_display_name(name: &str) -> Result<String, Error> {
     let name = name.trim();
-    if name.is_empty() || name.len() > MAX_DISPLAY_NAME || name.chars().any(char::is_control) {
+    if name.is_empty() || name.len() > MAX_DISPLAY_NAME || name.chars().any(turns_or_controls) {
         return Err(Error::new(ErrorCode::InvalidDisplayName, "the display name is empty or too long"));
     }
     Ok(name.to_owned())
+}
+
+/// Control characters, and the bidirectional marks of UAX #9 that could make a name read as another.
+pub(super) fn turns_or_controls(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn parse_relay(text: &str) -> Result<RelayAddress, Error> {

@@ -16,7 +16,13 @@ use crate::store::{keys, logs};
 impl Engine {
     /// Seals `content` for everybody in the conversation of `log`, and stores the envelope with the outbox item `n`.
     /// A rotation waits meanwhile.
-    pub(super) async fn seal_for_log(&self, n: i64, log: logs::Log, peer: AccountId, content: &[u8]) -> Result<Sealed, Error> {
+    pub(super) async fn seal_for_log(
+        &self,
+        n: i64,
+        log: logs::Log,
+        peer: AccountId,
+        content: &[u8],
+    ) -> Result<Sealed, Error> {
         let _guard = self.keys_guard.read().await;
         let chains = self.member_chains(peer).await?;
         let log_id = log.log;
@@ -43,9 +49,7 @@ impl Engine {
         )
         .map_err(|error| Error::new(ErrorCode::Internal, format!("sealing: {error}")))?;
         let sealed = Sealed { log: log_id, entry_id, after: log.last_handshake, blob: blob.clone() };
-        self.store
-            .run(move |tx| crate::store::outbox::set_sealed(tx, n, &sealed).map(|()| sealed))
-            .await
+        self.store.run(move |tx| crate::store::outbox::set_sealed(tx, n, &sealed).map(|()| sealed)).await
     }
 
     /// The chains of everybody in a conversation with `peer` (oneself, for a note to self).

@@ -23,6 +23,8 @@ use crate::views::Connection;
 const POLL: Duration = Duration::from_secs(60);
 /// How often a suspended computer is looked for.
 const WATCH: Duration = Duration::from_secs(5);
+/// How often introductions from relays out of reach are looked at again.
+const INTRODUCTIONS: Duration = Duration::from_secs(120);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -71,6 +73,7 @@ impl Engine {
         self.spawn(Self::run_inbox);
         self.spawn(Self::run_outbox);
         self.spawn(Self::run_logs);
+        self.spawn(Self::run_introductions);
     }
 
     fn spawn<F, R>(self: &Arc<Self>, task: F)
@@ -88,13 +91,24 @@ impl Engine {
     /// Everything once: for terminals.
     pub(super) async fn sync_once(self: &Arc<Self>) -> Result<(), Error> {
         self.resume_rotation().await;
-        self.drain_inbox().await?;
-        self.retry_introductions().await?;
-        self.flush().await?;
+        // One thing's trouble keeps nothing else from being tried; the first is told in the end.
+        let mut outcome = self.drain_inbox().await;
+        outcome = outcome.and(self.retry_introductions().await);
+        outcome = outcome.and(self.flush().await);
         for log in self.store.run(logs::all).await? {
-            self.drain_log(log.log).await?;
+            outcome = outcome.and(self.drain_log(log.log).await);
         }
-        Ok(())
+        outcome
+    }
+
+    /// Looks again at introductions that wait for another relay; on its own, since such a relay may never answer.
+    async fn run_introductions(self: Arc<Self>) {
+        loop {
+            let _ = tokio::time::timeout(INTRODUCTIONS, self.introductions_wake.notified()).await;
+            if let Err(error) = self.retry_introductions().await {
+                tracing::debug!(%error, "looking at introductions again");
+            }
+        }
     }
 
     async fn run_inbox(self: Arc<Self>) {
@@ -114,6 +128,8 @@ impl Engine {
 
     /// Follows the own inbox until the connection breaks. `Ok` asks for a new session at once.
     async fn inbox_session(self: &Arc<Self>, backoff: &mut Backoff) -> Result<(), Error> {
+        // First: a rotation whose answer was lost leaves no key that the relay would accept.
+        self.resume_rotation().await;
         let mut subscription = self.home.subscribe(true).await?;
         subscription.ask(&Subscribe { logs: Vec::new(), inbox: true }).await?;
         let (mut poll, mut watch) = (tokio::time::interval(POLL), tokio::time::interval(WATCH));
@@ -123,16 +139,18 @@ impl Engine {
                 frame = subscription.next() => match frame? {
                     Frame::Push(Push::Ready) => {
                         self.drain_inbox().await?;
-                        self.retry_introductions().await?;
+                        self.erase_expired_keys().await?;
                         backoff.reset();
                         self.set_connection(Connection::Online { notice: self.clock_notice() });
-                        self.resume_rotation().await;
                         self.outbox_wake.notify_one();
                     }
                     Frame::Push(_) => self.drain_inbox().await?,
                     Frame::Alive => {}
                 },
-                _ = poll.tick() => self.drain_inbox().await?,
+                _ = poll.tick() => {
+                    self.resume_rotation().await;
+                    self.drain_inbox().await?;
+                }
                 _ = watch.tick() => {
                     if suspension.happened() {
                         return Ok(());
@@ -193,7 +211,7 @@ impl Engine {
                         backoff.reset();
                         self.outbox_wake.notify_one();
                     }
-                    Frame::Push(Push::Log { log, head, entry }) => self.calmly(self.offer(log, head, entry).await)?,
+                    Frame::Push(Push::Log { log, head, entry }) => self.calmly(self.offer(relay, log, head, entry).await)?,
                     // Reading it says why, in the conversation.
                     Frame::Push(Push::Refused { log }) => self.calmly(self.drain_log(log).await)?,
                     Frame::Push(Push::Inbox { .. }) | Frame::Alive => {}
@@ -256,9 +274,23 @@ impl Engine {
     async fn run_outbox(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
-            match self.flush().await {
-                Ok(()) => backoff.reset(),
-                Err(error) => tracing::debug!(%error, "sending"),
+            // A pass of its own, which a relay that does not answer may hold up; the next wake starts another beside it.
+            let engine = Arc::clone(&self);
+            let mut pass = Box::pin(async move { engine.flush().await });
+            let finished = tokio::select! {
+                result = &mut pass => Some(result),
+                () = self.outbox_wake.notified() => None,
+            };
+            match finished {
+                Some(Ok(())) => backoff.reset(),
+                Some(Err(error)) => tracing::debug!(%error, "sending"),
+                None => {
+                    let stop = self.stop.clone();
+                    self.tasks.spawn(async move {
+                        stop.run_until_cancelled(pass).await;
+                    });
+                    continue;
+                }
             }
             if self.outbox_waits().await {
                 let wait = backoff.next();

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::ChaCha20Poly1305;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use zeroize::Zeroizing;
 
 use super::record::Secrets;
@@ -55,9 +55,8 @@ impl SealingKey {
         let text = secrets.to_text()?;
         let nonce = random::bytes::<12>();
         let cipher = ChaCha20Poly1305::new_from_slice(self.key.as_slice()).map_err(|_| fault())?;
-        let sealed = cipher
-            .encrypt(&nonce.into(), Payload { msg: text.as_bytes(), aad: &self.aad() })
-            .map_err(|_| fault())?;
+        let sealed =
+            cipher.encrypt(&nonce.into(), Payload { msg: text.as_bytes(), aad: &self.aad() }).map_err(|_| fault())?;
         write_durably(dir, FILE, &[self.aad().as_slice(), &nonce, &sealed].concat())
     }
 }

@@ -50,7 +50,8 @@ impl Credentials {
 
     /// After a rotation: the next token is asked for with the new key.
     pub(crate) async fn rotated(&self, keys: &DeviceKeys) {
-        *self.relay_auth.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(keys.relay_auth().clone());
+        *self.relay_auth.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Arc::new(keys.relay_auth().clone());
         self.forget().await;
     }
 

@@ -119,7 +119,9 @@ impl RelayApi {
     /// `GET /v1/relay`: whether this is a relay, and which.
     pub(crate) async fn info(&self) -> Result<RelayInfo, ApiError> {
         let info: RelayInfo = match self.json(self.request(Method::GET, "/v1/relay")).await {
-            Err(ApiError::Problem(_) | ApiError::Malformed(_)) => return Err(ApiError::NotARelay("no relay information")),
+            Err(ApiError::Problem(_) | ApiError::Malformed(_)) => {
+                return Err(ApiError::NotARelay("no relay information"));
+            }
             other => other?,
         };
         if info.service != SERVICE {
@@ -254,7 +256,12 @@ impl RelayApi {
     }
 
     /// Token and proof headers for one request. The proof's URL is the one asked for, without query.
-    pub(super) async fn authorize(&self, request: RequestBuilder, method: &Method, path: &str) -> Result<RequestBuilder, ApiError> {
+    pub(super) async fn authorize(
+        &self,
+        request: RequestBuilder,
+        method: &Method,
+        path: &str,
+    ) -> Result<RequestBuilder, ApiError> {
         let credentials = self.credentials()?;
         let token = credentials.token(self.now_s(), || self.new_token(credentials)).await?;
         let url = format!("{}{}", self.base, path.split('?').next().unwrap_or(path));
@@ -264,16 +271,19 @@ impl RelayApi {
     }
 
     /// An authenticated request; a refused token is replaced once (the relay restarted, or the clock was unknown).
-    async fn authenticated(&self, method: Method, path: &str, media: &str, body: Vec<u8>) -> Result<Response, ApiError> {
+    async fn authenticated(
+        &self,
+        method: Method,
+        path: &str,
+        media: &str,
+        body: Vec<u8>,
+    ) -> Result<Response, ApiError> {
         let mut again = true;
         loop {
             let request = self.request(method.clone(), path);
             let request = self.authorize(request, &method, path).await?;
-            let request = if body.is_empty() {
-                request
-            } else {
-                request.header(header::CONTENT_TYPE, media).body(body.clone())
-            };
+            let request =
+                if body.is_empty() { request } else { request.header(header::CONTENT_TYPE, media).body(body.clone()) };
             match self.send(request).await {
                 Err(error) if again && error.problem() == Some(ProblemCode::Unauthorized) => {
                     again = false;
@@ -292,10 +302,8 @@ impl RelayApi {
         // The name that the user gave, not one that the relay claims: an assertion must be of no use at another relay.
         let audience = self.address.authority();
         let url = format!("{}/oauth/token", self.base);
-        let form = TokenRequest {
-            grant_type: JWT_BEARER.to_owned(),
-            assertion: credentials.assertion(&audience, now)?,
-        };
+        let form =
+            TokenRequest { grant_type: JWT_BEARER.to_owned(), assertion: credentials.assertion(&audience, now)? };
         let proof = credentials.proof("POST", &url, None, now)?;
         let request = self.request(Method::POST, "/oauth/token").header("DPoP", proof).form(&form);
         let answer: TokenResponse = self.json(request).await?;
@@ -332,7 +340,11 @@ impl RelayApi {
         let body = read_body(response).await?;
         let problem: Problem = serde_json::from_slice(&body).map_err(|_| ApiError::Malformed("problem"))?;
         // Only known fields are kept; the title is the relay's text and ends up in reports, so it is cut.
-        Err(ApiError::Problem(Problem { title: problem.title.chars().take(200).collect(), status: status.as_u16(), ..problem }))
+        Err(ApiError::Problem(Problem {
+            title: problem.title.chars().take(200).collect(),
+            status: status.as_u16(),
+            ..problem
+        }))
     }
 
     /// `Date` has whole seconds; half a second is the best guess.

@@ -111,7 +111,7 @@ pub(crate) fn inbox_cursor(tx: &Transaction<'_>) -> Result<u64, Error> {
 }
 
 pub(crate) fn set_inbox_cursor(tx: &Transaction<'_>, seq: u64) -> Result<(), Error> {
-    tx.execute("UPDATE account SET inbox_cursor = max(inbox_cursor, ?1)", [seq])?;
+    tx.execute("UPDATE account SET inbox_cursor = ?1", [seq])?;
     Ok(())
 }
 

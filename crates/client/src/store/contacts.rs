@@ -21,11 +21,11 @@ pub(crate) struct Contact {
     pub(crate) access_key: Option<AccessKey>,
 }
 
-/// Adds a contact, or what is newly known of one: trust only grows, an access key is not forgotten.
+/// Adds a contact, or what is newly known of one: trust only grows, an access key is not forgotten, the relay never changes.
 pub(crate) fn upsert(tx: &Transaction<'_>, contact: &Contact) -> Result<(), Error> {
     tx.execute(
         "INSERT INTO contacts (account, name, relay, display_name, trust, access_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (account) DO UPDATE SET relay = excluded.relay,
+         ON CONFLICT (account) DO UPDATE SET
              display_name = CASE WHEN excluded.display_name = excluded.name THEN display_name ELSE excluded.display_name END,
              trust = max(trust, excluded.trust), access_key = coalesce(excluded.access_key, access_key)",
         params![

@@ -92,12 +92,14 @@ pub(crate) fn set_profile_sent(tx: &Transaction<'_>, id: &ConversationId) -> Res
 }
 
 /// Why nothing can be sent, or that it can again. True if that is news.
-pub(crate) fn set_problem(tx: &Transaction<'_>, id: &ConversationId, problem: Option<&ErrorView>) -> Result<bool, Error> {
+pub(crate) fn set_problem(
+    tx: &Transaction<'_>,
+    id: &ConversationId,
+    problem: Option<&ErrorView>,
+) -> Result<bool, Error> {
     let problem = problem.map(super::messages::error_text);
-    let changed = tx.execute(
-        "UPDATE conversations SET problem = ?2 WHERE id = ?1 AND problem IS NOT ?2",
-        params![id, problem],
-    )?;
+    let changed =
+        tx.execute("UPDATE conversations SET problem = ?2 WHERE id = ?1 AND problem IS NOT ?2", params![id, problem])?;
     Ok(changed == 1)
 }
 

@@ -42,13 +42,24 @@ pub(crate) fn old_sealing_keys(tx: &Transaction<'_>) -> Result<Vec<SealingKeys>,
     Ok(keys)
 }
 
-/// Erases sealing keys that were retired before `before_ms`, and the replay records of what they opened.
+/// A version went out of use now.
+pub(crate) fn retire(tx: &Transaction<'_>, key_version: u32, now_ms: u64) -> Result<(), Error> {
+    tx.execute("UPDATE old_sealing_keys SET retired_ms = ?2 WHERE key_version = ?1", params![key_version, now_ms])?;
+    Ok(())
+}
+
+/// Erases sealing keys that were retired before `before_ms`, and the replay records of what they opened. The newest two
+/// stay whatever their times say: one wrong clock must not cost a message.
 pub(crate) fn erase_old_sealing_keys(tx: &Transaction<'_>, before_ms: u64) -> Result<usize, Error> {
+    let newest: Option<u32> = tx.query_row("SELECT max(key_version) FROM old_sealing_keys", [], |row| row.get(0))?;
+    let keep = newest.unwrap_or(0).saturating_sub(1);
     tx.execute(
-        "DELETE FROM seen WHERE opened_with IN (SELECT key_version FROM old_sealing_keys WHERE retired_ms < ?1)",
-        [before_ms],
+        "DELETE FROM seen WHERE opened_with IN
+             (SELECT key_version FROM old_sealing_keys WHERE retired_ms < ?1 AND key_version < ?2)",
+        params![before_ms, keep],
     )?;
-    Ok(tx.execute("DELETE FROM old_sealing_keys WHERE retired_ms < ?1", [before_ms])?)
+    Ok(tx
+        .execute("DELETE FROM old_sealing_keys WHERE retired_ms < ?1 AND key_version < ?2", params![before_ms, keep])?)
 }
 
 /// A rotation under way.

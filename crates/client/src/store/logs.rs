@@ -2,7 +2,8 @@
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use waxwing_protocol::ChannelSecret;
-use waxwing_wire::{DeviceId, EnvelopeId, LogId, RelayAddress};
+use waxwing_protocol::envelope::MessageSender;
+use waxwing_wire::{EnvelopeId, LogId, RelayAddress};
 
 use super::account::text;
 use super::bytes;
@@ -56,6 +57,20 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many logs of this conversation others have made.
+pub(crate) fn foreign(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<usize, Error> {
+    Ok(tx.query_row("SELECT count(*) FROM logs WHERE conversation = ?1 AND mine = 0", [conversation], |row| {
+        row.get(0)
+    })?)
+}
+
+/// Own logs that the other side has not shown to know.
+pub(crate) fn unanswered(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM logs WHERE mine = 1 AND peer_seen = 0 ORDER BY log")?;
+    let rows = statement.query_map([], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Where to send: the lowest log id among those that the other side has shown to know; before that the own one.
 pub(crate) fn to_send(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<Log>, Error> {
     let mut statement =
@@ -95,32 +110,37 @@ pub(crate) fn next_counter(tx: &Transaction<'_>, log: LogId) -> Result<u64, Erro
 }
 
 /// The newest key version that `device` has signed with in this log; 0 if none.
-pub(crate) fn sender_version(tx: &Transaction<'_>, log: LogId, device: DeviceId) -> Result<u32, Error> {
+pub(crate) fn sender_version(tx: &Transaction<'_>, log: LogId, sender: &MessageSender) -> Result<u32, Error> {
     let version = tx
-        .prepare_cached("SELECT key_version FROM log_senders WHERE log = ?1 AND device = ?2")?
-        .query_row(params![log.as_bytes(), device.as_bytes()], |row| row.get(0))
+        .prepare_cached("SELECT key_version FROM log_senders WHERE log = ?1 AND account = ?2 AND device = ?3")?
+        .query_row(params![log.as_bytes(), sender.account.as_bytes(), sender.device.as_bytes()], |row| row.get(0))
         .optional()?;
     Ok(version.unwrap_or(0))
 }
 
-pub(crate) fn set_sender_version(tx: &Transaction<'_>, log: LogId, device: DeviceId, version: u32) -> Result<(), Error> {
-    tx.prepare_cached("INSERT OR REPLACE INTO log_senders (log, device, key_version) VALUES (?1, ?2, ?3)")?
-        .execute(params![log.as_bytes(), device.as_bytes(), version])?;
+pub(crate) fn set_sender_version(tx: &Transaction<'_>, log: LogId, sender: &MessageSender) -> Result<(), Error> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO log_senders (log, account, device, key_version) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![log.as_bytes(), sender.account.as_bytes(), sender.device.as_bytes(), sender.key_version])?;
     Ok(())
 }
 
 /// Notes an envelope whose signature was verified; false if it was seen before (a replay).
 pub(crate) fn first_sight(
     tx: &Transaction<'_>,
-    device: DeviceId,
+    sender: &MessageSender,
     envelope: EnvelopeId,
     opened_with: u32,
 ) -> Result<bool, Error> {
     let added = tx
-        .prepare_cached("INSERT OR IGNORE INTO seen (device, envelope, opened_with) VALUES (?1, ?2, ?3)")?
-        .execute(params![device.as_bytes(), envelope.as_bytes(), opened_with])?;
+        .prepare_cached("INSERT OR IGNORE INTO seen (account, device, envelope, opened_with) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![sender.account.as_bytes(), sender.device.as_bytes(), envelope.as_bytes(), opened_with])?;
     Ok(added == 1)
 }
+
+/// Most bytes kept of what could not be used; beyond that only the fact is.
+const MAX_ASIDE: u64 = 64 * 1024 * 1024;
 
 /// Keeps what could not be used.
 pub(crate) fn set_aside(
@@ -132,6 +152,8 @@ pub(crate) fn set_aside(
     blob: &[u8],
     now_ms: u64,
 ) -> Result<(), Error> {
+    let kept: u64 = tx.query_row("SELECT coalesce(sum(length(blob)), 0) FROM set_aside", [], |row| row.get(0))?;
+    let blob = if kept + blob.len() as u64 > MAX_ASIDE { &[] } else { blob };
     tx.execute(
         "INSERT INTO set_aside (log, seq, entry_id, reason, blob, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![log.as_bytes(), seq, entry_id.as_bytes(), reason, blob, now_ms],

@@ -91,6 +91,18 @@ pub(crate) fn find(tx: &Transaction<'_>, id: MessageId) -> Result<Message, Error
     found.ok_or_else(|| Error::new(ErrorCode::NotFound, "no such message"))
 }
 
+/// Whether another sender's line in this conversation has this id: ids name lines for front ends.
+pub(crate) fn is_taken(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    id: MessageId,
+    sender: AccountId,
+) -> Result<bool, Error> {
+    Ok(tx
+        .prepare_cached("SELECT 1 FROM messages WHERE conversation = ?1 AND id = ?2 AND sender <> ?3")?
+        .exists(params![conversation, id.as_bytes(), sender.as_bytes()])?)
+}
+
 /// The newest line, as a list shows it.
 pub(crate) fn newest(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<Message>, Error> {
     let mut statement =
@@ -185,9 +197,19 @@ pub(crate) fn view(tx: &Transaction<'_>, me: &Account, message: &Message) -> Res
     })
 }
 
-/// A view's order as stored; none for a line that has no place yet.
-pub(crate) fn placed_ord(order: f64) -> Option<i64> {
-    (order.is_finite() && (0.0..UNPLACED).contains(&order)).then_some(order as i64)
+/// A view's order as a place: a line that has none yet stands behind everything placed so far.
+pub(crate) fn placed_ord(tx: &Transaction<'_>, conversation: &ConversationId, order: f64) -> Result<i64, Error> {
+    if (0.0..UNPLACED).contains(&order) {
+        return Ok(order as i64);
+    }
+    if order.is_nan() || order < 0.0 {
+        return Ok(0);
+    }
+    let newest: Option<i64> =
+        tx.query_row("SELECT max(ord) FROM messages WHERE conversation = ?1 AND placed = 1", [conversation], |row| {
+            row.get(0)
+        })?;
+    Ok(newest.unwrap_or(0))
 }
 
 /// How an error is stored with a message or conversation.

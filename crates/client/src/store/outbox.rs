@@ -123,6 +123,19 @@ pub(crate) fn introductions(tx: &Transaction<'_>) -> Result<Vec<Introduction>, E
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Forgets introductions to a log that have not been sent: newer ones take their place.
+pub(crate) fn remove_introductions(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.execute("DELETE FROM introductions WHERE log = ?1", [log.as_bytes()])?;
+    Ok(())
+}
+
+/// Whether an introduction to this conversation has not arrived yet.
+pub(crate) fn introducing(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<bool, Error> {
+    Ok(tx
+        .prepare_cached("SELECT 1 FROM introductions WHERE log IN (SELECT log FROM logs WHERE conversation = ?1)")?
+        .exists([conversation])?)
+}
+
 pub(crate) fn remove_introduction(tx: &Transaction<'_>, entry_id: EnvelopeId) -> Result<(), Error> {
     tx.execute("DELETE FROM introductions WHERE entry_id = ?1", [entry_id.as_bytes()])?;
     Ok(())

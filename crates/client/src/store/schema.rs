@@ -96,17 +96,19 @@ CREATE TABLE logs (
 -- The newest key version that each device has signed with, for each log: it never falls back.
 CREATE TABLE log_senders (
     log BLOB NOT NULL,
+    account BLOB NOT NULL,
     device BLOB NOT NULL,
     key_version INTEGER NOT NULL,
-    PRIMARY KEY (log, device)
+    PRIMARY KEY (log, account, device)
 ) STRICT, WITHOUT ROWID;
 
 -- Replay check: kept until the key version that opened the envelope is erased.
 CREATE TABLE seen (
+    account BLOB NOT NULL,
     device BLOB NOT NULL,
     envelope BLOB NOT NULL,
     opened_with INTEGER NOT NULL,
-    PRIMARY KEY (device, envelope)
+    PRIMARY KEY (account, device, envelope)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE messages (

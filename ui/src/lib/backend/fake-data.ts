@@ -5,6 +5,9 @@ const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
 
+/** The orders of messages that the log has not placed yet begin here. */
+export const unplaced = 2 ** 40;
+
 export const fakeProfile: ProfileView = {
   accountId: "5f0c1d2e3b4a59687786958473625140",
   deviceId: "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
@@ -154,7 +157,7 @@ export function fakeWorld(now: number): FakeWorld {
       return {
         id: (place * 1000 + index).toString(16).padStart(32, "0"),
         conversation: id,
-        order,
+        order: line.state === "failed" || line.state === "sending" ? unplaced + order : order,
         sender: mine ? fakeProfile.accountId : person.accountId,
         senderName: mine ? fakeProfile.displayName : person.title,
         mine,

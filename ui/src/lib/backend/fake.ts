@@ -2,11 +2,11 @@
  * The backend of `npm run dev` and of the unit tests: everything in memory, with delays and errors like the real one's.
  *
  * In the browser the address chooses what it plays, for example `?phase=firstRun`, `?problem=keychainLocked`,
- * `?connection=offline`, `?empty`.
+ * `?connection=offline`, `?keychain=keychainAbsent`, `?empty`.
  */
 import type { Backend, StopListening } from "./backend";
 import { BackendError } from "./backend";
-import { fakeInvite, fakeKeys, fakeProfile, fakeQr, fakeWords, fakeWorld } from "./fake-data";
+import { fakeInvite, fakeKeys, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
 import type {
   AppState,
   Connection,
@@ -26,7 +26,8 @@ export interface Scenario {
   connection: Connection["type"];
   offlineReason: ErrorCode;
   localRelay: string | null;
-  keychain: boolean;
+  /** Why the keychain cannot be used, if so. */
+  keychainFault: ErrorCode | null;
   phraseConfirmed: boolean;
   empty: boolean;
   /** How long each answer takes. */
@@ -42,7 +43,7 @@ export const plainScenario: Scenario = {
   connection: "online",
   offlineReason: "relayDown",
   localRelay: "127.0.0.1:41873",
-  keychain: true,
+  keychainFault: null,
   phraseConfirmed: true,
   empty: false,
   latency: 0,
@@ -59,7 +60,7 @@ export function scenarioFrom(query: URLSearchParams): Scenario {
     connection: (query.get("connection") ?? "online") as Connection["type"],
     offlineReason: (query.get("reason") ?? "relayDown") as ErrorCode,
     localRelay: query.has("noLocalRelay") ? null : plainScenario.localRelay,
-    keychain: !query.has("noKeychain"),
+    keychainFault: query.get("keychain") as ErrorCode | null,
     phraseConfirmed: !query.has("phraseOpen"),
     empty: query.has("empty"),
     latency: Number(query.get("latency") ?? 180),
@@ -162,7 +163,7 @@ export class FakeBackend implements Backend {
   register = (username: string, displayName: string, relay: string, passphrase: string | null) =>
     this.#answer("register", [username, displayName, relay, passphrase], () => {
       if (username === "taken") throw fault("nameTaken");
-      if (!this.scenario.keychain && passphrase === null) throw fault("keychainAbsent", "org.freedesktop.secrets is absent");
+      if (this.scenario.keychainFault && passphrase === null) throw fault(this.scenario.keychainFault, "fake keychain");
       if (passphrase !== null && passphrase.length < 8) throw fault("weakPassphrase");
       this.#profile = {
         ...fakeProfile,
@@ -207,7 +208,7 @@ export class FakeBackend implements Backend {
       const message: MessageView = {
         id,
         conversation,
-        order: ++this.#order,
+        order: unplaced + ++this.#order,
         sender: this.#profile.accountId,
         senderName: this.#profile.displayName,
         mine: true,
@@ -220,7 +221,7 @@ export class FakeBackend implements Backend {
       };
       this.#store(message);
       if (this.#connection.type === "online") {
-        setTimeout(() => this.#store({ ...message, state: "sent" }, false), this.scenario.latency * 3);
+        setTimeout(() => this.#placed(message), this.scenario.latency * 3);
       }
       return message;
     });
@@ -230,7 +231,7 @@ export class FakeBackend implements Backend {
       const message = this.#find(id);
       const sending: MessageView = { ...message, state: "sending", error: null };
       this.#store(sending);
-      setTimeout(() => this.#store({ ...message, state: "sent", error: null }, false), this.scenario.latency * 3);
+      setTimeout(() => this.#placed(sending), this.scenario.latency * 3);
       return sending;
     });
 
@@ -247,7 +248,9 @@ export class FakeBackend implements Backend {
     });
 
   markRead = (conversation: string, order: number) =>
-    this.#answer("markRead", [conversation, order], () => this.#change(conversation, { unread: 0, readOrder: order }));
+    this.#answer("markRead", [conversation, order], () =>
+      this.#change(conversation, order < unplaced ? { unread: 0, readOrder: order } : {}),
+    );
 
   addContact = (input: string) =>
     this.#answer("addContact", [input], () => {
@@ -339,6 +342,11 @@ export class FakeBackend implements Backend {
     const message = this.#messages.find((candidate) => candidate.id === id);
     if (!message) throw fault("notFound", id);
     return message;
+  }
+
+  /** The log took it and gave it its place. */
+  #placed(message: MessageView): void {
+    this.#store({ ...message, state: "sent", order: ++this.#order }, false);
   }
 
   #store(message: MessageView, newest = true): void {

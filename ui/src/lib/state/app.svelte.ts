@@ -64,7 +64,9 @@ export class AppModel {
     await this.backend.onEvent((event) => this.apply(event));
     await this.backend.onStateChanged((state) => this.enter(state));
     try {
-      this.enter(await this.backend.appState());
+      const state = await this.backend.appState();
+      // An event may have told what came of the start already; then this answer is old news.
+      if (state.type !== "starting" || this.state.type === "starting") this.enter(state);
     } catch (thrown) {
       this.enter({ type: "problem", error: errorOf(thrown), version: "" });
     }

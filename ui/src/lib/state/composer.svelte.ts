@@ -33,11 +33,11 @@ export class Composer {
     this.#timer = setTimeout(() => void this.save(), savePause);
   }
 
-  /** Stores the draft now: on leaving the field, the conversation or the window. */
+  /** Stores the draft now, however long: on leaving the field, the conversation or the window. */
   async save(): Promise<void> {
     clearTimeout(this.#timer);
     // While a message is on its way its text is the draft: if the program ends now, nothing is lost.
-    if (this.#onItsWay > 0 || this.text === this.#saved || isTooLong(this.text)) return;
+    if (this.#onItsWay > 0 || this.text === this.#saved) return;
     const text = this.text;
     try {
       await this.backend.setDraft(this.conversation, text);

@@ -8,6 +8,13 @@ export function isPending(message: MessageView): boolean {
   return message.order === pendingOrder;
 }
 
+/** Orders from here on are of own messages that the log has not placed yet; the engine shows them after all others. */
+export const firstUnplaced = 2 ** 40;
+
+export function isPlaced(message: MessageView): boolean {
+  return message.order < firstUnplaced;
+}
+
 function byOrder(left: MessageView, right: MessageView): number {
   return left.order - right.order || left.at - right.at;
 }
@@ -39,9 +46,9 @@ export function withPage(
   return [...fresh, ...messages].sort(byOrder);
 }
 
-/** The newest place that the engine gave; own messages on their way do not count. */
+/** The newest place that the log gave; own messages on their way, or failed on it, do not count. */
 export function newestOrder(messages: readonly MessageView[]): number {
-  return messages.findLast((message) => !isPending(message))?.order ?? 0;
+  return messages.findLast(isPlaced)?.order ?? 0;
 }
 
 /** Newest first, and steady for equal times. */

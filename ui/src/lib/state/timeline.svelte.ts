@@ -2,7 +2,7 @@
 import { tick } from "svelte";
 import type { Backend, ErrorView, MessageView } from "../backend";
 import { errorOf } from "../backend";
-import { isPending, pendingOrder, withMessage, withoutMessage, withPage } from "./merge";
+import { isPending, isPlaced, pendingOrder, withMessage, withoutMessage, withPage } from "./merge";
 
 const pageSize = 60;
 const longestFirstPage = 400;
@@ -19,6 +19,8 @@ export class Timeline {
   unreadAfter = $state<number | null>(null);
 
   #loading = false;
+  /** Where the next older page ends. Events put single messages before the loaded part; pages alone leave no gap. */
+  #reached: number | null = null;
   readonly #changedMeanwhile = new Set<string>();
 
   constructor(
@@ -32,9 +34,8 @@ export class Timeline {
   }
 
   async loadOlder(): Promise<void> {
-    const oldest = this.messages.find((message) => !isPending(message));
-    if (!this.more || !oldest) return;
-    await this.#read(oldest.order, pageSize);
+    if (!this.more || this.#reached === null) return;
+    await this.#read(this.#reached, pageSize);
   }
 
   async #read(before: number | null, limit: number): Promise<void> {
@@ -46,6 +47,7 @@ export class Timeline {
       this.prepending = before !== null;
       this.messages = withPage(this.messages, page.messages, this.#changedMeanwhile);
       this.more = page.more;
+      this.#reached = page.messages[0]?.order ?? this.#reached;
       this.problem = null;
       this.loaded = true;
       await tick();
@@ -60,9 +62,10 @@ export class Timeline {
   /** A message is new or changed. */
   apply(message: MessageView): void {
     this.#changedMeanwhile.add(message.id);
-    const oldest = this.messages[0];
-    // Older than everything shown, with a gap between: it comes with its page.
-    if (this.more && oldest && message.order < oldest.order) return;
+    const known = this.messages.some(({ id }) => id === message.id);
+    const oldest = this.messages.find(isPlaced);
+    // Unknown and older than everything placed that is shown, with a gap between: it comes with its page.
+    if (this.more && !known && oldest && message.order < oldest.order) return;
     this.messages = withMessage(this.messages, message);
   }
 

@@ -71,8 +71,8 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   },
   relayDown: {
     title: "The relay is out of reach",
-    sentence: "The relay does not answer. What you write is kept here and goes out by itself.",
-    action: "Check the network, or wait.",
+    sentence: "The relay does not answer.",
+    action: "Check the network, or try again later.",
     button: "Try again",
   },
   notARelay: {
@@ -125,19 +125,19 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   },
   chainBroken: {
     title: "These keys do not fit together",
-    sentence: "The relay shows keys for this person that do not follow from those you know. Sending is stopped here.",
+    sentence: "The relay shows keys that do not fit those you know or the link names. Waxwing does not use them.",
     action: "Ask the person for a fresh invite link, in person if you can.",
     button: "Try again",
   },
   clockWrong: {
     title: "This computer's clock is wrong",
-    sentence: "It differs from the relay's by more than 10 minutes, so your messages carry the wrong time.",
+    sentence: "It differs from the relay's by more than 10 minutes. Your messages carry the relay's time meanwhile.",
     action: "Set the date and time.",
     button: "Try again",
   },
   keychainLocked: {
     title: "The keychain is locked",
-    sentence: "Your keys are in this computer's keychain. Until it is unlocked, Waxwing cannot open your messages.",
+    sentence: "Waxwing keeps your keys in this computer's keychain, and it is locked.",
     action: "Unlock the keychain (it may be asking in another window), then try again.",
     button: "I have unlocked it",
   },

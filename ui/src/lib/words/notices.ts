@@ -29,7 +29,7 @@ export function lastLineText(last: LastLine): string {
 export const trustWords: Record<Trust, { short: string; long: string }> = {
   firstUse: {
     short: "Not verified",
-    long: "Found by name at the relay. Waxwing trusts the keys it saw first and would notice a change, but nobody has compared them. An invite link, handed over by the person, settles it.",
+    long: "Found by name at the relay, or wrote to you first. Waxwing trusts the keys it saw first and refuses others that do not follow from them, but nobody has compared them. An invite link, handed over by the person, settles it.",
   },
   invite: {
     short: "From an invite link",
