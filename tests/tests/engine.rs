@@ -1,5 +1,7 @@
 //! The engine against a real relay, without windows: two people on one machine.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests too
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -93,9 +95,9 @@ impl Person {
                 if let Some(value) = found(&self.client).await {
                     return value;
                 }
-                match tokio::time::timeout(Duration::from_secs(1), events.recv()).await {
-                    Ok(Err(RecvError::Closed)) => panic!("the engine ended while waiting for {what}"),
-                    Ok(_) | Err(_) => {}
+                let event = tokio::time::timeout(Duration::from_secs(1), events.recv()).await;
+                if let Ok(Err(RecvError::Closed)) = event {
+                    panic!("the engine ended while waiting for {what}");
                 }
             }
         };

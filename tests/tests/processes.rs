@@ -1,5 +1,7 @@
 //! The engine as a process: killed at any moment, and under a clock that is years off.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests too
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;

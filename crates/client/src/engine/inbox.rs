@@ -108,7 +108,7 @@ impl Engine {
     }
 
     async fn check_introduction(&self, opened: Opened, introduction: Introduction) -> Result<Verdict, Error> {
-        let claimed = opened.claimed().clone();
+        let claimed = *opened.claimed();
         let sender = introduction.account;
         if claimed.account != sender || sender == self.account {
             return Ok(Verdict::SetAside("it names another sender"));

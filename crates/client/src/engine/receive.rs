@@ -38,7 +38,7 @@ struct Judged {
 }
 
 enum Verdict {
-    Message(Box<envelope::Message>, Content),
+    Message(Box<envelope::Message>, Box<Content>),
     /// Kept with the reason; not shown.
     SetAside(&'static str),
 }
@@ -202,7 +202,7 @@ impl Judge<'_> {
         let Ok(opened) = envelope::open(&entry.blob, &self.keys.list(), self.engine.account, &context) else {
             return Ok(Verdict::SetAside("it does not open"));
         };
-        let claimed = opened.claimed().clone();
+        let claimed = *opened.claimed();
         if claimed.account != self.engine.account && claimed.account != self.peer {
             return Ok(Verdict::SetAside("its sender is not in the conversation"));
         }
@@ -220,7 +220,7 @@ impl Judge<'_> {
             return Ok(Verdict::SetAside("it was sealed for another place in the log"));
         }
         match Content::decode(entry.kind, &message.content) {
-            Ok(content) => Ok(Verdict::Message(Box::new(message), content)),
+            Ok(content) => Ok(Verdict::Message(Box::new(message), Box::new(content))),
             Err(_) => Ok(Verdict::SetAside("its content cannot be read")),
         }
     }
@@ -298,7 +298,7 @@ fn store_entry(
     if sender.account != me && !log.peer_seen {
         logs::set_peer_seen(tx, log.log)?;
     }
-    match content {
+    match *content {
         Content::Text { message_id, text } => {
             let mine = sender.account == me;
             if messages::is_taken(tx, &log.conversation, message_id, sender.account)? {

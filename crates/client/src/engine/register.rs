@@ -234,7 +234,7 @@ async fn begin(
     store
         .run(move |tx| {
             account::insert(tx, &new, &phrase.entropy())?;
-            keys::add_chain_entries(tx, new.account, 0, &[new.create_entry.clone()])
+            keys::add_chain_entries(tx, new.account, 0, std::slice::from_ref(&new.create_entry))
         })
         .await?;
     Ok(Pending { keystore, secrets, store })
