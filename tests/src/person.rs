@@ -76,7 +76,8 @@ impl Person {
 
     /// Opens the app.
     pub async fn open_app(&self) -> Outcome<Window> {
-        Window::open(&format!("http://127.0.0.1:{}", self.port), &place::binary("waxwing")?).await
+        let screen = fs::read_to_string(self.session_dir.join("display")).map_err(Fault::io("the display"))?;
+        Window::open(&format!("http://127.0.0.1:{}", self.port), &place::binary("waxwing")?, screen).await
     }
 
     /// Kills the app as a crash would, and starts session and driver anew: a driver does not get over it.

@@ -1,7 +1,9 @@
 //! One app window, driven from outside. Things are found by `data-testid` (see `ui/src/lib/testids.ts`) and waited for by what
 //! they say of themselves (`data-state` and its like).
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -20,6 +22,8 @@ pub const ESCAPE: &str = "\u{E00C}";
 #[derive(Debug)]
 pub struct Window {
     driver: WebDriver,
+    /// The screen it is on, as `DISPLAY` says it.
+    screen: String,
 }
 
 /// `[data-testid="name"]`
@@ -29,7 +33,7 @@ pub fn testid(name: &str) -> String {
 }
 
 impl Window {
-    pub(crate) async fn open(driver: &str, app: &Path) -> Outcome<Self> {
+    pub(crate) async fn open(driver: &str, app: &Path, screen: String) -> Outcome<Self> {
         let mut capabilities = Capabilities::new();
         capabilities
             .set("tauri:options", json!({ "application": app, "args": [] }))
@@ -39,7 +43,7 @@ impl Window {
             .connect()
             .await
             .map_err(Fault::driver("opening the app"))?;
-        Ok(Self { driver })
+        Ok(Self { driver, screen })
     }
 
     /// Closes the window as its user does; the app ends.
@@ -178,17 +182,43 @@ impl Window {
         self.eval_async::<bool>(&script).await.map(drop)
     }
 
-    /// A picture of what is shown now.
-    pub async fn picture(&self, name: &str) -> Outcome<std::path::PathBuf> {
+    /// A picture of what is shown now, once two in a row are the same.
+    pub async fn picture(&self, name: &str) -> Outcome<PathBuf> {
         let file = place::artifacts()?.join(format!("{name}.png"));
-        self.driver.screenshot(&file).await.map_err(Fault::driver("a picture"))?;
+        // A blinking caret never stands still.
+        self.eval::<Value>("document.documentElement.style.caretColor = 'transparent'").await?;
+        let mut before = Vec::new();
+        wait::until("the window to stand still", async || {
+            self.take(&file).await?;
+            let now = fs::read(&file).map_err(Fault::io("a picture"))?;
+            let still = now == before;
+            before = now;
+            Ok(still.then_some(()))
+        })
+        .await?;
+        self.eval::<Value>("document.documentElement.style.caretColor = ''").await?;
         Ok(file)
+    }
+
+    /// Off the screen, as its user sees it. The driver's own pictures wait for the next time that something is drawn, and on a
+    /// page without a caret that time does not come.
+    async fn take(&self, file: &Path) -> Outcome<()> {
+        let rect = self.driver.get_window_rect().await.map_err(Fault::driver("the window's place"))?;
+        let crop = format!("{}x{}+{}+{}", rect.width, rect.height, rect.x, rect.y);
+        let status = Command::new(place::tool("import")?)
+            .env("DISPLAY", &self.screen)
+            .args(["-silent", "-window", "root", "-crop", &crop, "+repage", "-define", "png:exclude-chunks=date,time"])
+            .arg(file)
+            .stdin(Stdio::null())
+            .status()
+            .map_err(Fault::io("import"))?;
+        if status.success() { Ok(()) } else { Err(Fault::Unexpected(format!("import ended with {status}"))) }
     }
 
     /// Serious faults that axe finds in what is shown, as 'rule: element'.
     pub async fn axe(&self) -> Outcome<Vec<String>> {
         let file = place::root().join("ui/node_modules/axe-core/axe.min.js");
-        let axe = std::fs::read_to_string(file).map_err(Fault::io("axe-core, which ui's packages bring"))?;
+        let axe = fs::read_to_string(file).map_err(Fault::io("axe-core, which ui's packages bring"))?;
         self.driver.execute(axe, Vec::<Value>::new()).await.map_err(Fault::driver("loading axe"))?;
         self.eval_async(
             "const done = arguments[arguments.length - 1];
