@@ -17,6 +17,7 @@ async fn two_people_chat_both_ways() -> Outcome<()> {
         to.wait_message(text, "received").await?;
     }
     two.ada_window.pictures("conversation").await?;
+    two.bea_window.pictures("conversation-other-side").await?;
     two.ada_window.close().await?;
     two.bea_window.close().await
 }

@@ -145,15 +145,13 @@ fn unwrap_in_inbox(
 }
 
 impl Opened {
-    /// The content (with its type byte) of a welcome whose sender is NOT verified yet; empty for every other kind.
+    /// The content (with its type byte) of a sender who is NOT verified yet.
     ///
-    /// For one use alone: an introduction says which relay has its sender's chain, without which nothing can be verified.
+    /// For two uses alone, without which nothing could be verified: an introduction says which relay has its sender's chain;
+    /// chain entries sent in-band prove themselves, by the account key's signatures.
     #[must_use]
     pub fn unverified_content(&self) -> Zeroizing<Vec<u8>> {
-        match self.header.kind {
-            EnvelopeKind::Welcome => body::unpad(&self.padded).unwrap_or_default(),
-            _ => Zeroizing::default(),
-        }
+        body::unpad(&self.padded).unwrap_or_default()
     }
 
     /// Who it says it is from: look up that account's chain to verify with.
