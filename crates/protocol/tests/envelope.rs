@@ -54,9 +54,10 @@ fn an_inbox_envelope_comes_through() {
     }
 }
 
-/// Only a welcome shows anything before its signature is checked: it says where its sender's chain is.
+/// Before the signature is checked, a welcome shows where its sender's chain is, and app content the chain entries in it,
+/// which prove themselves. Nothing else shows anything.
 #[test]
-fn p3_unverified_content_is_a_welcomes_alone() {
+fn p3_unverified_content_is_a_welcomes_or_apps_alone() {
     let (alice, bob) = (person(1), person(2));
     let tags = tag_key();
     let to = [bob.recipient()];
@@ -70,7 +71,7 @@ fn p3_unverified_content_is_a_welcomes_alone() {
     let everyone = [alice.recipient(), bob.recipient()];
     let sealed = envelope::seal(&in_log(&alice, &everyone, &tags, b"hi"), &mut rng(9)).unwrap();
     let opened = envelope::open(&sealed, &[bob.keys.sealing()], bob.account, &log_context(&tags)).unwrap();
-    assert!(opened.unverified_content().is_empty());
+    assert_eq!(opened.unverified_content().as_slice(), b"hi");
 }
 
 #[test]

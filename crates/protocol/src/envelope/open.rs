@@ -145,13 +145,16 @@ fn unwrap_in_inbox(
 }
 
 impl Opened {
-    /// The content (with its type byte) of a sender who is NOT verified yet.
+    /// The content (with its type byte) of a welcome or app envelope whose sender is NOT verified yet; else empty.
     ///
     /// For two uses alone, without which nothing could be verified: an introduction says which relay has its sender's chain;
     /// chain entries sent in-band prove themselves, by the account key's signatures.
     #[must_use]
     pub fn unverified_content(&self) -> Zeroizing<Vec<u8>> {
-        body::unpad(&self.padded).unwrap_or_default()
+        match self.header.kind {
+            EnvelopeKind::Welcome | EnvelopeKind::App => body::unpad(&self.padded).unwrap_or_default(),
+            _ => Zeroizing::default(),
+        }
     }
 
     /// Who it says it is from: look up that account's chain to verify with.
