@@ -69,7 +69,13 @@ impl Shell {
     pub(crate) async fn start(&self) -> AppState {
         let _one = self.changing.lock().await;
         if !matches!(self.phase(), Phase::Ready(_)) {
+            let absent = matches!(self.phase(), Phase::Problem(error) if error.code == ErrorCode::KeychainAbsent);
             self.enter(Phase::Starting);
+            if absent {
+                // The keychain's library looks for a keychain once in the life of a process.
+                self.app.request_restart();
+                return AppState::Starting;
+            }
             let next = self.open(None).await;
             self.enter(next);
         }
@@ -104,10 +110,14 @@ impl Shell {
 
     /// Ends the engine. Called once, when the program ends.
     pub(crate) async fn stop(&self) {
-        let Ok(client) = self.client() else { return };
-        if tokio::time::timeout(STOP_WITHIN, client.stop()).await.is_err() {
+        if let Ok(client) = self.client()
+            && tokio::time::timeout(STOP_WITHIN, client.stop()).await.is_err()
+        {
             tracing::warn!("the engine did not end in time");
         }
+        // Unlocks the profile now: where the program starts again, the next process is there before this one is gone.
+        self.enter(Phase::Starting);
+        *self.profile.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     async fn open(&self, passphrase: Option<Zeroizing<String>>) -> Phase {

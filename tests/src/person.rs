@@ -1,10 +1,11 @@
 //! Somebody at a computer of their own: home folder, screen, session bus, unlocked gnome-keyring, and a tauri-driver that opens
 //! the app there. Nothing of the user who runs the tests is read or written.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader};
+use std::iter;
 use std::net::TcpListener;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -19,6 +20,18 @@ use crate::{Fault, Outcome, place};
 /// Started inside the session: tells the bus's address, then runs what follows.
 const TELL_BUS: &str = r#"printf %s "$DBUS_SESSION_BUS_ADDRESS" >"$XDG_RUNTIME_DIR/bus-address"; exec "$@""#;
 
+/// The desktop's opener of this person: notes what it is asked to open, one line each.
+const OPENER: &str = "#!/bin/sh\nprintf '%s\\n' \"$*\" >>\"$XDG_RUNTIME_DIR/opened\"\n";
+
+/// Which keychain a session has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keychain {
+    /// gnome-keyring, unlocked.
+    Unlocked,
+    /// None, and nothing on the bus that could be started as one.
+    Absent,
+}
+
 /// Somebody with a computer. The folders live as long as this; what runs is ended with it.
 #[derive(Debug)]
 pub struct Person {
@@ -26,6 +39,7 @@ pub struct Person {
     /// Which session of this home it is; two sessions share the files and nothing else.
     session_dir: PathBuf,
     port: u16,
+    keychain: Keychain,
     local_relay: Option<String>,
     // In the order in which they end.
     session: Option<Group>,
@@ -36,22 +50,38 @@ impl Person {
     /// With an empty home. `local_relay` is offered as 'This computer'.
     pub async fn new(local_relay: Option<&str>) -> Outcome<Self> {
         let folders = TempDir::with_prefix("waxwing-person.").map_err(Fault::io("a home folder"))?;
-        Self::at(Arc::new(folders), "session", local_relay).await
+        Self::at(Arc::new(folders), "session", Keychain::Unlocked, local_relay).await
+    }
+
+    /// With an empty home, on a computer without a keychain.
+    pub async fn without_keychain(local_relay: Option<&str>) -> Outcome<Self> {
+        let folders = TempDir::with_prefix("waxwing-person.").map_err(Fault::io("a home folder"))?;
+        Self::at(Arc::new(folders), "session", Keychain::Absent, local_relay).await
     }
 
     /// The same home, seen from another session (another log-in): a bus, a screen and a driver of its own.
     pub async fn in_another_session(&self) -> Outcome<Self> {
-        Self::at(Arc::clone(&self.folders), "other-session", self.local_relay.as_deref()).await
+        Self::at(Arc::clone(&self.folders), "other-session", self.keychain, self.local_relay.as_deref()).await
     }
 
-    async fn at(folders: Arc<TempDir>, session: &str, local_relay: Option<&str>) -> Outcome<Self> {
+    /// Logs out and in again, with this keychain.
+    pub async fn log_in_again(&mut self, keychain: Keychain) -> Outcome<()> {
+        self.session = None;
+        self.keychain = keychain;
+        self.log_in().await
+    }
+
+    async fn at(folders: Arc<TempDir>, session: &str, keychain: Keychain, local_relay: Option<&str>) -> Outcome<Self> {
         let session_dir = folders.path().join(session);
-        for dir in ["home", session, &format!("{session}/run"), "tmp"] {
+        for dir in ["home", "bin", session, &format!("{session}/run"), "tmp"] {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(folders.path().join(dir)).map_err(Fault::io("a folder"))?;
         }
+        let opener = folders.path().join("bin/xdg-open");
+        fs::write(&opener, OPENER).map_err(Fault::io("the opener"))?;
+        fs::set_permissions(&opener, Permissions::from_mode(0o700)).map_err(Fault::io("the opener"))?;
         let local_relay = local_relay.map(str::to_owned);
-        let mut person = Self { folders, session_dir, port: 0, local_relay, session: None, screen: None };
+        let mut person = Self { folders, session_dir, port: 0, keychain, local_relay, session: None, screen: None };
         person.log_in().await?;
         Ok(person)
     }
@@ -111,6 +141,13 @@ impl Person {
         Ok(command)
     }
 
+    /// What the app asked the desktop to open, one line each.
+    #[must_use]
+    pub fn opened(&self) -> Vec<String> {
+        let lines = fs::read_to_string(self.run_dir().join("opened")).unwrap_or_default();
+        lines.lines().map(str::to_owned).collect()
+    }
+
     /// The secret that the keychain holds for the profile.
     pub fn keychain_secret(&self) -> Outcome<String> {
         let facts = fs::read_to_string(self.profile_dir().join("profile.json")).map_err(Fault::io("profile.json"))?;
@@ -138,11 +175,19 @@ impl Person {
         let [port, native_port] = free_ports()?;
         let mut command = Command::new(place::tool("dbus-run-session")?);
         self.environment(&mut command);
-        command
-            .args(["--", "sh", "-c", TELL_BUS, "sh"])
-            .arg(place::root().join("script/with-keyring"))
-            .arg(place::tool("tauri-driver")?)
-            .args(["--port", &port.to_string(), "--native-port", &native_port.to_string()]);
+        command.args(["--", "sh", "-c", TELL_BUS, "sh"]);
+        if self.keychain == Keychain::Unlocked {
+            command.arg(place::root().join("script/with-keyring"));
+        } else {
+            // Where the bus looks for services that it could start.
+            command.env("XDG_DATA_DIRS", self.session_dir.join("no-services"));
+        }
+        command.arg(place::tool("tauri-driver")?).args([
+            "--port",
+            &port.to_string(),
+            "--native-port",
+            &native_port.to_string(),
+        ]);
         let same_log = log.try_clone().map_err(Fault::io("the session's log"))?;
         let mut session = Group::start(&command, log.into(), same_log.into())?;
         let status = format!("http://127.0.0.1:{port}/status");
@@ -175,11 +220,14 @@ impl Person {
 
     fn environment(&self, command: &mut Command) {
         let home = self.home();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = iter::once(self.folders.path().join("bin")).chain(std::env::split_paths(&path));
         let display = fs::read_to_string(self.session_dir.join("display")).unwrap_or_default();
         command
             .env_remove("WAYLAND_DISPLAY")
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
             .env_remove("WAXWING_LOCAL_RELAY")
+            .env("PATH", std::env::join_paths(path).unwrap_or_default())
             .env("HOME", &home)
             .env("XDG_DATA_HOME", home.join(".local/share"))
             .env("XDG_STATE_HOME", home.join(".local/state"))

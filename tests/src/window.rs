@@ -51,8 +51,8 @@ impl Window {
         self.driver.quit().await.map_err(Fault::driver("closing the app"))
     }
 
-    /// For an app that is killed: nothing is told to the driver.
-    pub(crate) fn forget(self) {
+    /// For an app that the driver has lost: nothing is told to it.
+    pub fn forget(self) {
         // It fails only for a window that is closed already, and then there is nothing to forget.
         let _ = self.driver.leak();
     }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chat;
+mod keychain;
 mod offline;
 mod restart;
 mod rotate;

@@ -1,9 +1,9 @@
 //! Every screen, light and dark, as a picture to look at; and axe finds nothing serious on them.
 
-use waxwing_tests::Outcome;
 use waxwing_tests::person::Person;
 use waxwing_tests::relay::RelayProcess;
 use waxwing_tests::window::{Window, testid};
+use waxwing_tests::{Outcome, wait};
 
 use crate::Two;
 
@@ -76,6 +76,8 @@ async fn the_screens_of_every_day() -> Outcome<()> {
     window.click(&testid("new-conversation")).await?;
     window.wait(&testid("invite-qr")).await?;
     look(window, "new-conversation", &mut faults).await?;
+    window.click(&testid("invite-copy")).await?;
+    window.wait(r#"[data-testid="invite-copy"][data-state="copied"]"#).await?;
     window.close_dialog(&testid("new-dialog")).await?;
 
     for section in ["profile", "keys", "appearance", "network", "about"] {
@@ -88,6 +90,11 @@ async fn the_screens_of_every_day() -> Outcome<()> {
     window.wait(&testid("link-dialog")).await?;
     look(window, "link", &mut faults).await?;
     window.click(&testid("link-cancel")).await?;
+    window.wait_gone(&testid("link-dialog")).await?;
+    window.click(&testid("message-link")).await?;
+    window.click(&testid("link-open")).await?;
+    wait::until("the link to be opened outside", async || Ok((!two.ada.opened().is_empty()).then_some(()))).await?;
+    assert_eq!(two.ada.opened(), ["https://example.org/waxwings"], "and not when it was cancelled");
 
     window.resize(400, 720).await?;
     window.wait(&testid("back")).await?;
