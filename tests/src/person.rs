@@ -20,6 +20,15 @@ use crate::{Fault, Outcome, place};
 /// Started inside the session: tells the bus's address, then runs what follows.
 const TELL_BUS: &str = r#"printf %s "$DBUS_SESSION_BUS_ADDRESS" >"$XDG_RUNTIME_DIR/bus-address"; exec "$@""#;
 
+/// A session bus that starts nothing by itself; the usual one would start a keychain for whoever asks.
+const BUS_WITHOUT_SERVICES: &str = r#"<busconfig>
+  <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
+</busconfig>
+"#;
+
 /// The desktop's opener of this person: notes what it is asked to open, one line each.
 const OPENER: &str = "#!/bin/sh\nprintf '%s\\n' \"$*\" >>\"$XDG_RUNTIME_DIR/opened\"\n";
 
@@ -175,12 +184,14 @@ impl Person {
         let [port, native_port] = free_ports()?;
         let mut command = Command::new(place::tool("dbus-run-session")?);
         self.environment(&mut command);
+        if self.keychain == Keychain::Absent {
+            let config = self.session_dir.join("bus.conf");
+            fs::write(&config, BUS_WITHOUT_SERVICES).map_err(Fault::io("the bus's configuration"))?;
+            command.arg("--config-file").arg(config);
+        }
         command.args(["--", "sh", "-c", TELL_BUS, "sh"]);
         if self.keychain == Keychain::Unlocked {
             command.arg(place::root().join("script/with-keyring"));
-        } else {
-            // Where the bus looks for services that it could start.
-            command.env("XDG_DATA_DIRS", self.session_dir.join("no-services"));
         }
         command.arg(place::tool("tauri-driver")?).args([
             "--port",

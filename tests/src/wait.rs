@@ -23,9 +23,6 @@ pub async fn within<T>(
     let start = Instant::now();
     loop {
         if let Some(answer) = look().await? {
-            if start.elapsed().as_secs() > 3 {
-                eprintln!("SLOW {:?} {what}", start.elapsed());
-            }
             return Ok(answer);
         }
         if start.elapsed() > patience {

@@ -59,7 +59,7 @@ async fn a_keychain_that_is_gone_is_a_screen_and_it_may_come_back() -> Outcome<(
     window.pictures("problem-keychain-absent").await?;
     // Looking again takes a new process; the driver does not follow it there.
     let pid = ada.app_pid()?;
-    window.click(&testid("problem-action")).await?;
+    let _lost = window.click(&testid("problem-action")).await;
     wait::until("another process", async || Ok(ada.app_pid().ok().filter(|now| *now != pid))).await?;
 
     window.forget();
