@@ -3,7 +3,7 @@
 use tauri::Wry;
 use tauri_specta::{Builder, collect_commands, collect_events};
 
-use crate::commands::{contacts, conversations, keys, messages, outside, phrase, start};
+use crate::commands::{contacts, conversations, groups, keys, messages, outside, phrase, start};
 use crate::events::{EngineEvent, StateChanged};
 
 /// All that crosses the bridge. In the order of `commands::names::COMMANDS`.
@@ -26,10 +26,21 @@ pub(crate) fn bridge() -> Builder<Wry> {
             conversations::conversations,
             conversations::set_draft,
             conversations::mark_read,
+            conversations::accept_request,
+            conversations::set_blocked,
+            conversations::delete_conversation,
+            contacts::contacts,
             contacts::add_contact,
             contacts::note_to_self,
             contacts::my_invite,
             contacts::invite_qr,
+            groups::create_group,
+            groups::group,
+            groups::add_members,
+            groups::remove_member,
+            groups::set_role,
+            groups::rename_group,
+            groups::leave_group,
             messages::messages,
             messages::send,
             messages::retry_message,

@@ -67,6 +67,13 @@ impl Window {
         self.wait(r#"[data-testid="timeline"][data-state="loaded"]"#).await.map(drop)
     }
 
+    /// Accepts the request that is open.
+    pub async fn accept(&self) -> Outcome<()> {
+        self.wait(&testid("request-card")).await?;
+        self.click(&testid("request-accept")).await?;
+        self.wait(&testid("composer")).await.map(drop)
+    }
+
     /// Types a message and sends it with Enter; waits until it stands in the timeline.
     pub async fn write(&self, text: &str) -> Outcome<()> {
         self.type_into(&testid("composer"), text).await?;

@@ -2,80 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests too
 
+mod world;
+
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::broadcast::error::RecvError;
 use waxwing_client::{
     Client, Connection, ErrorCode, Event, KeyEvent, MessageState, MessageView, Notice, Profile, ProfileState,
     Registration, Trust, check_relay, new_message_id,
 };
-use waxwing_relay::{Config, Relay, Tls};
-
-const PASSPHRASE: &str = "a passphrase for tests";
-const PATIENCE: Duration = Duration::from_secs(30);
-
-struct World {
-    dir: TempDir,
-    relay: Option<Relay>,
-    listen: SocketAddr,
-    tls: Tls,
-}
-
-impl World {
-    async fn new() -> Self {
-        Self::with_tls(Tls::Off).await
-    }
-
-    async fn with_tls(tls: Tls) -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut world =
-            Self { dir: tempfile::tempdir().unwrap(), relay: None, listen: ([127, 0, 0, 1], 0).into(), tls };
-        world.start_relay().await;
-        world
-    }
-
-    async fn start_relay(&mut self) {
-        let mut config = Config::new(self.listen, self.dir.path().join("relay"));
-        config.tls = self.tls.clone();
-        let relay = waxwing_relay::start(config).await.unwrap();
-        self.listen = relay.local_addr();
-        self.relay = Some(relay);
-    }
-
-    async fn stop_relay(&mut self) {
-        if let Some(relay) = self.relay.take() {
-            relay.stop().await;
-        }
-    }
-
-    fn address(&self) -> String {
-        match self.relay.as_ref().and_then(Relay::pin) {
-            Some(pin) => format!("{}#{}", self.listen, hex::encode(pin)),
-            None => self.listen.to_string(),
-        }
-    }
-
-    async fn register(&self, name: &str) -> Person {
-        let profile = Profile::open(&self.dir.path().join(name)).unwrap();
-        let client = Client::register(&profile, self.registration(name)).await.unwrap();
-        Person { client, profile }
-    }
-
-    fn registration(&self, name: &str) -> Registration {
-        Registration {
-            username: name.to_owned(),
-            display_name: format!("{name} the Bird"),
-            relay: self.address(),
-            passphrase: Some(PASSPHRASE.to_owned().into()),
-        }
-    }
-}
+use waxwing_relay::{Config, Tls};
+use world::{PASSPHRASE, World, acquainted};
 
 /// Stands before a relay under the relay's name, and can swallow the answer to one request.
 struct Proxy {
@@ -126,96 +65,6 @@ impl Proxy {
         });
         armed
     }
-}
-
-struct Person {
-    client: Client,
-    profile: Profile,
-}
-
-impl Person {
-    async fn send(&self, conversation: &str, text: &str) -> String {
-        let id = new_message_id();
-        let stored = self.client.send(conversation, &id, text).await.unwrap();
-        assert_eq!(stored.id, id);
-        id
-    }
-
-    /// Waits until `found` gives something; every event is a reason to look again.
-    async fn until<T>(&self, what: &str, mut found: impl AsyncFnMut(&Client) -> Option<T>) -> T {
-        let mut events = self.client.events();
-        let looking = async {
-            loop {
-                if let Some(value) = found(&self.client).await {
-                    return value;
-                }
-                let event = tokio::time::timeout(Duration::from_secs(1), events.recv()).await;
-                if let Ok(Err(RecvError::Closed)) = event {
-                    panic!("the engine ended while waiting for {what}");
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
-    }
-
-    async fn texts(&self, conversation: &str) -> Vec<String> {
-        self.history(conversation)
-            .await
-            .into_iter()
-            .filter(|line| line.notice.is_none())
-            .map(|line| line.text)
-            .collect()
-    }
-
-    async fn history(&self, conversation: &str) -> Vec<MessageView> {
-        self.client.messages(conversation, None, 500).await.unwrap().messages
-    }
-
-    async fn until_texts(&self, conversation: &str, texts: &[&str]) {
-        self.until(&format!("the texts {texts:?}"), async |client| {
-            let page = client.messages(conversation, None, 500).await.ok()?;
-            let lines: Vec<_> = page.messages.iter().filter(|line| line.notice.is_none()).collect();
-            let settled = lines.iter().all(|line| matches!(line.state, MessageState::Sent | MessageState::Received));
-            (settled && lines.iter().map(|line| line.text.as_str()).eq(texts.iter().copied())).then_some(())
-        })
-        .await;
-    }
-
-    async fn until_online(&self) {
-        self.until("the relay", async |client| matches!(client.connection(), Connection::Online { .. }).then_some(()))
-            .await;
-    }
-
-    async fn restart(self) -> Self {
-        self.client.stop().await;
-        let dir = self.profile.dir().to_owned();
-        drop(self);
-        start(&dir).await
-    }
-}
-
-async fn start(dir: &Path) -> Person {
-    // The lock goes with the last of the engine's tasks.
-    let profile = loop {
-        match Profile::open(dir) {
-            Ok(profile) => break profile,
-            Err(error) if error.code() == ErrorCode::AlreadyRunning => tokio::task::yield_now().await,
-            Err(error) => panic!("{error}"),
-        }
-    };
-    assert_eq!(profile.state(), ProfileState::Passphrase);
-    let client = Client::start(&profile, Some(PASSPHRASE.to_owned().into())).await.unwrap();
-    Person { client, profile }
-}
-
-/// Two people who know each other; gives the conversation's id, which is the same for both.
-async fn acquainted(world: &World) -> (Person, Person, String) {
-    let (alice, bob) = tokio::join!(world.register("alice"), world.register("bob"));
-    let link = bob.client.invite().await.unwrap().link;
-    let conversation = alice.client.add_contact(&link).await.unwrap();
-    assert_eq!(conversation.trust, Trust::Invite);
-    bob.until("the introduction", async |client| client.conversation(&conversation.id).await.ok()).await;
-    (alice, bob, conversation.id)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -353,7 +202,7 @@ async fn rotation_replaces_every_key_and_the_chat_goes_on() {
             .collect::<Vec<_>>()
     };
     let seen = notices(alice.history(&conversation).await);
-    assert_eq!(seen, [Notice::KeysRotated { name: "bob".to_owned(), version: 2, mine: false }]);
+    assert_eq!(seen, [Notice::KeysRotated { name: "bob the Bird".to_owned(), version: 2, mine: false }]);
     assert_eq!(notices(bob.history(&conversation).await).len(), 1);
     // And again, across a restart.
     let bob = bob.restart().await;

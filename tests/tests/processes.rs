@@ -81,7 +81,7 @@ fn d2_a_client_killed_at_any_moment_loses_nothing_and_doubles_nothing() {
     let relay = RelayProcess::start().unwrap();
     let (alice, bob) = (Terminal::register(&relay, "alice", &[]), Terminal::register(&relay, "bob", &[]));
     alice.run(&["add", &bob.address]);
-    bob.run(&["sync"]);
+    bob.run(&["accept", &alice.address]);
     // What a process said it has stored must be there in the end, whoever was killed when.
     let mut ledger = Vec::new();
     for kill in 0..KILLS {
@@ -137,7 +137,7 @@ fn d8_a_clock_that_is_years_off_changes_nothing() {
         let conversation = alice.run(&["add", &wrong.address]);
         assert_eq!(conversation.len(), 1);
         alice.run(&["send", &wrong.address, "what time is it?"]);
-        wrong.run(&["sync"]);
+        wrong.run(&["accept", &alice.address]);
         wrong.run(&["send", &alice.address, "no idea"]);
         wrong.run(&["rotate"]);
         let lines = alice.run(&["read", &wrong.address]);

@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { Backend, ErrorView } from "../src/lib/backend";
 import { Composer } from "../src/lib/state/composer.svelte";
 import { byteLength, isTooLong, maxTextBytes, newMessageId } from "../src/lib/text/bytes";
-import { all, one, play, settled } from "./play";
+import { all, one, play, rowOf, settled } from "./play";
 
 function composerWith(send: (text: string) => Promise<ErrorView | null>) {
   const setDraft = vi.fn(async () => {});
@@ -90,7 +90,7 @@ describe("composer", () => {
 describe("the field", () => {
   async function openAda() {
     const played = await play({ phraseConfirmed: true });
-    await fireEvent.click(all("conversation")[1] as HTMLElement);
+    await fireEvent.click(rowOf("Ada Okafor"));
     await settled();
     return { ...played, field: one("composer") as HTMLTextAreaElement };
   }
@@ -132,11 +132,11 @@ describe("the field", () => {
   it("keeps each conversation's own text", async () => {
     const { field } = await openAda();
     await fireEvent.input(field, { target: { value: "for Ada" } });
-    await fireEvent.click(all("conversation")[0] as HTMLElement);
+    await fireEvent.click(rowOf("Jonas Brandt"));
     await settled();
     expect((one("composer") as HTMLTextAreaElement).value).toBe("About the boat: ");
-    expect(all("conversation")[1]?.textContent).toContain("for Ada");
-    await fireEvent.click(all("conversation")[1] as HTMLElement);
+    expect(rowOf("Ada Okafor").textContent).toContain("for Ada");
+    await fireEvent.click(rowOf("Ada Okafor"));
     await settled();
     expect((one("composer") as HTMLTextAreaElement).value).toBe("for Ada");
   });

@@ -1,4 +1,4 @@
-import type { ConversationView, MessageView } from "../src/lib/backend";
+import type { ConversationView, GroupView, MemberView, MessageView } from "../src/lib/backend";
 
 /** Views for tests: plausible, and changed only in what a test is about. */
 export const conversationId = "c".repeat(64);
@@ -30,6 +30,9 @@ export function conversation(id: string, change: Partial<ConversationView> = {})
     address: "ada@relay.example.org",
     accountId: "a".repeat(32),
     trust: "firstUse",
+    standing: "member",
+    people: 2,
+    blocked: false,
     last: null,
     unread: 0,
     readOrder: 0,
@@ -38,6 +41,23 @@ export function conversation(id: string, change: Partial<ConversationView> = {})
     activeAt: noon,
     ...change,
   };
+}
+
+export function member(name: string, change: Partial<MemberView> = {}): MemberView {
+  return {
+    accountId: name.toLowerCase().padStart(32, "0"),
+    name,
+    address: `${name.toLowerCase()}@relay.example.org`,
+    role: "member",
+    me: false,
+    trust: "invite",
+    devices: 1,
+    ...change,
+  };
+}
+
+export function group(change: Partial<GroupView> = {}): GroupView {
+  return { conversation: conversationId, name: "Birds", admin: true, members: [member("Maya", { me: true, role: "admin" })], pending: 0, ...change };
 }
 
 export function ids(messages: readonly { id: string }[]): string[] {

@@ -1,6 +1,6 @@
 // @vitest-environment node
 import { describe, expect, it } from "vitest";
-import { firstUnplaced, matches, newestOrder, pendingOrder, sortedConversations, withMessage, withoutMessage, withPage } from "../src/lib/state/merge";
+import { firstUnplaced, matches, newestOrder, pendingOrder, sectionsOf, sortedConversations, withMessage, withoutMessage, withPage } from "../src/lib/state/merge";
 import { conversation, ids, message } from "./make";
 
 describe("messages", () => {
@@ -50,6 +50,18 @@ describe("conversations", () => {
   it("come newest first, and steadily when equal", () => {
     const list = [conversation("b", { activeAt: 1 }), conversation("c", { activeAt: 2 }), conversation("a", { activeAt: 1 })];
     expect(ids(sortedConversations(list))).toEqual(["c", "a", "b"]);
+  });
+
+  it("stand apart while they wait for a decision, and when somebody is blocked", () => {
+    const list = [
+      conversation("request", { standing: "request" }),
+      conversation("usual"),
+      conversation("blocked-request", { standing: "request", blocked: true }),
+      conversation("left", { kind: "group", standing: "left" }),
+      conversation("blocked", { blocked: true }),
+    ];
+    const { requests, usual, blocked } = sectionsOf(list);
+    expect([ids(requests), ids(usual), ids(blocked)]).toEqual([["request"], ["usual", "left"], ["blocked-request", "blocked"]]);
   });
 
   it("are found by every word of a search, in name, address or newest line", () => {

@@ -16,6 +16,9 @@ export async function play(scenario: Partial<Scenario> = {}): Promise<{ app: App
 /** Lets answers of the fake backend and the redrawing after them pass. */
 export async function settled(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((done) => setTimeout(done));
+  // Dialogs go with the next frame.
+  await new Promise((done) => requestAnimationFrame(done));
+  await new Promise((done) => setTimeout(done));
 }
 
 export function all(testid: string): HTMLElement[] {
@@ -25,5 +28,12 @@ export function all(testid: string): HTMLElement[] {
 export function one(testid: string): HTMLElement {
   const [found, second] = all(testid);
   if (!found || second) throw new Error(`expected one ${testid}, found ${all(testid).length}`);
+  return found;
+}
+
+/** The list's row of the conversation with this title. */
+export function rowOf(title: string): HTMLElement {
+  const found = all("conversation").find((row) => row.querySelector(".title")?.textContent === title);
+  if (!found) throw new Error(`no conversation ${title}`);
   return found;
 }

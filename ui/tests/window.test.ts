@@ -4,7 +4,7 @@ import { FakeBackend } from "../src/lib/backend/fake";
 import type { AppState } from "../src/lib/backend";
 import { AppModel } from "../src/lib/state/app.svelte";
 import { firstUnplaced } from "../src/lib/state/merge";
-import { all, one, play, settled } from "./play";
+import { all, one, play, rowOf, settled } from "./play";
 import { message } from "./make";
 
 describe("the window", () => {
@@ -139,7 +139,7 @@ describe("the window", () => {
 
   it("offers Retry, Copy and Delete for a message that failed", async () => {
     const { backend } = await play();
-    await fireEvent.click(all("conversation")[0] as HTMLElement);
+    await fireEvent.click(rowOf("Jonas Brandt"));
     await settled();
     const failed = all("message").find(({ dataset }) => dataset.state === "failed");
     expect(failed?.textContent).toContain("Not sent.");
@@ -157,7 +157,7 @@ describe("the window", () => {
     await fireEvent.keyDown(window, { key: "ArrowDown", altKey: true, isComposing: true });
     expect(app.openId).toBe(app.conversations[0]?.id);
     await fireEvent.keyDown(window, { key: "3", code: "Digit3", ctrlKey: true });
-    expect(app.openId).toBe(app.conversations[2]?.id);
+    expect(app.openId).toBe(app.sections.usual[2]?.id);
     await fireEvent.keyDown(window, { key: "n", ctrlKey: true });
     await settled();
     expect(one("new-input")).toBeTruthy();
@@ -167,7 +167,7 @@ describe("the window", () => {
 
   it("moves through the timeline one message an arrow press", async () => {
     await play();
-    await fireEvent.click(all("conversation")[0] as HTMLElement);
+    await fireEvent.click(rowOf("Jonas Brandt"));
     await settled();
     const rows = all("message");
     rows.at(-1)?.focus();

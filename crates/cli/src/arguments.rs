@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::command;
 
 const AFTER: &str = "\
-WHO is name@host[:port], a conversation's id, or `me` for the note to self.
+WHO is name@host[:port], a group's name, or `me` for the note to self. GROUP is a group, PERSON a contact or somebody in a group.
+The name before the @ will do where nobody else has it, and so will an id, or its first 8 digits or more.
 
 Exit codes: 0 done; 1 not done, with the reason on standard error; 2 a command line that cannot be read.
 
@@ -63,6 +64,18 @@ pub(crate) enum Command {
     Read(command::read::Arguments),
     /// Print messages as they arrive, beginning with those that no `read` or `listen` has shown yet
     Listen(command::listen::Arguments),
+    /// Fetch what is waiting, and list who asks to be accepted
+    Requests(command::requests::Arguments),
+    /// Accept a request: from then on you take part, and the others see your name
+    Accept(command::accept::Arguments),
+    /// Block somebody: nothing of theirs is taken in, and they are not told
+    Block(command::block::Arguments),
+    /// Let somebody write again
+    Unblock(command::block::Arguments),
+    /// Delete a conversation's history on this computer
+    Delete(command::delete::Arguments),
+    /// Make and change groups
+    Group(command::group::Arguments),
     /// Rotate this device's keys now
     Rotate,
     /// Fetch what is waiting and send what is waiting
@@ -74,6 +87,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::change::Waiting;
 
     fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
         Arguments::try_parse_from(std::iter::once("waxwing-cli").chain(words.iter().copied()))
@@ -103,17 +117,57 @@ mod tests {
             panic!("not a send");
         };
         assert_eq!(
-            (send.who.as_str(), send.text, send.no_wait),
+            (send.who.as_str(), send.text, send.waiting.no_wait),
             ("bob@host:1", vec!["two".into(), "words".into()], true)
         );
         let Command::Send(send) = parse(&["send", "me", "-", "--timeout", "5"]).unwrap().command else {
             panic!("not a send");
         };
-        assert_eq!((send.text, send.timeout, send.no_wait), (vec!["-".into()], 5, false));
+        assert_eq!((send.text, send.waiting), (vec!["-".into()], Waiting { timeout: 5, no_wait: false }));
         let Command::Send(send) = parse(&["send", "me", "--", "--no-wait"]).unwrap().command else {
             panic!("not a send");
         };
-        assert_eq!((send.text, send.timeout, send.no_wait), (vec!["--no-wait".into()], 30, false));
+        assert_eq!((send.text, send.waiting), (vec!["--no-wait".into()], Waiting { timeout: 30, no_wait: false }));
+    }
+
+    fn group(words: &[&str]) -> command::group::Command {
+        let Command::Group(group) = parse(&[&["group"], words].concat()).unwrap().command else {
+            panic!("not a group");
+        };
+        group.command
+    }
+
+    #[test]
+    fn groups() {
+        use command::group::Command;
+
+        let waiting = Waiting { timeout: 30, no_wait: false };
+        assert!(matches!(group(&["create", "Book club"]), Command::Create(create)
+            if (create.name.as_str(), create.people.len(), create.waiting) == ("Book club", 0, waiting)));
+        assert!(matches!(group(&["create", "Book club", "bob@h", "cy", "--no-wait"]), Command::Create(create)
+            if create.people == ["bob@h", "cy"] && create.waiting.no_wait));
+        assert!(matches!(group(&["add", "Book club", "bob", "cy", "--timeout", "5"]), Command::Add(add)
+            if add.group == "Book club" && add.people == ["bob", "cy"] && add.waiting.timeout == 5));
+        assert!(matches!(group(&["remove", "club", "bob"]), Command::Remove(remove)
+            if (remove.group.as_str(), remove.person.as_str()) == ("club", "bob")));
+        assert!(matches!(group(&["role", "club", "bob", "admin"]), Command::Role(role)
+            if waxwing_client::Role::from(role.role) == waxwing_client::Role::Admin));
+        assert!(matches!(group(&["role", "club", "me", "member"]), Command::Role(role)
+            if waxwing_client::Role::from(role.role) == waxwing_client::Role::Member));
+        assert!(matches!(group(&["rename", "club", "Film club"]), Command::Rename(rename)
+            if (rename.group.as_str(), rename.name.as_str()) == ("club", "Film club")));
+        assert!(matches!(group(&["leave", "club"]), Command::Leave(leave) if leave.group == "club"));
+        assert!(matches!(group(&["list"]), Command::List(list) if list.group.is_none()));
+        assert!(matches!(group(&["list", "club"]), Command::List(list) if list.group.as_deref() == Some("club")));
+    }
+
+    #[test]
+    fn requests() {
+        assert!(matches!(parse(&["requests"]).unwrap().command, Command::Requests(requests) if !requests.offline));
+        assert!(matches!(parse(&["accept", "bob"]).unwrap().command, Command::Accept(accept) if accept.who == "bob"));
+        assert!(matches!(parse(&["block", "bob"]).unwrap().command, Command::Block(block) if block.who == "bob"));
+        assert!(matches!(parse(&["unblock", "bob"]).unwrap().command, Command::Unblock(block) if block.who == "bob"));
+        assert!(matches!(parse(&["delete", "me"]).unwrap().command, Command::Delete(delete) if delete.who == "me"));
     }
 
     #[test]
@@ -148,6 +202,24 @@ mod tests {
             &["read", "--limit", "-1"],
             &["listen", "--for", "ever"],
             &["whoami", "extra"],
+            &["group"],
+            &["group", "sing"],
+            &["group", "create"],
+            &["group", "add", "club"],
+            &["group", "add", "--no-wait", "--timeout", "5", "club", "bob"],
+            &["group", "remove", "club"],
+            &["group", "remove", "club", "bob", "cy"],
+            &["group", "role", "club", "bob"],
+            &["group", "role", "club", "bob", "owner"],
+            &["group", "rename", "club"],
+            &["group", "leave"],
+            &["group", "list", "club", "pub"],
+            &["requests", "bob"],
+            &["accept"],
+            &["block"],
+            &["unblock", "--timeout", "soon", "bob"],
+            &["delete"],
+            &["delete", "bob", "cy"],
         ] {
             assert_eq!(parse(words).unwrap_err().exit_code(), 2, "{words:?}");
         }

@@ -1,12 +1,17 @@
 //! The commands, one file each.
 
+pub(crate) mod accept;
 pub(crate) mod add;
+pub(crate) mod block;
+pub(crate) mod delete;
+pub(crate) mod group;
 pub(crate) mod invite;
 pub(crate) mod list;
 pub(crate) mod listen;
 pub(crate) mod phrase;
 pub(crate) mod read;
 pub(crate) mod register;
+pub(crate) mod requests;
 pub(crate) mod rotate;
 pub(crate) mod send;
 pub(crate) mod sync;
@@ -15,6 +20,7 @@ pub(crate) mod whoami;
 use waxwing_client::Client;
 
 use crate::arguments::{Arguments, Command};
+use crate::command::block::Wish;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session;
@@ -43,6 +49,12 @@ async fn with_account(command: Command, client: &Client, output: &mut Output) ->
         Command::Send(arguments) => send::run(&arguments, client, output).await,
         Command::Read(arguments) => read::run(&arguments, client, output).await,
         Command::Listen(arguments) => listen::run(&arguments, client, output).await,
+        Command::Requests(arguments) => requests::run(&arguments, client, output).await,
+        Command::Accept(arguments) => accept::run(&arguments, client, output).await,
+        Command::Block(arguments) => block::run(&arguments, Wish::Block, client, output).await,
+        Command::Unblock(arguments) => block::run(&arguments, Wish::Unblock, client, output).await,
+        Command::Delete(arguments) => delete::run(&arguments, client, output).await,
+        Command::Group(arguments) => group::run(&arguments, client, output).await,
         Command::Rotate => rotate::run(client, output).await,
         Command::Sync => sync::run(client, output).await,
     }

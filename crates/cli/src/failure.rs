@@ -36,6 +36,44 @@ pub(crate) enum Failure {
     /// There is no conversation with this person.
     #[error("no conversation with {0}")]
     NoConversation(String),
+    /// There is no group called so.
+    #[error("no group {0}")]
+    NoGroup(String),
+    /// There is no contact called so.
+    #[error("no contact {0}")]
+    NoContact(String),
+    /// Nobody in the group is called so.
+    #[error("nobody in the group is {0}")]
+    NoMember(String),
+    /// Several are called so.
+    #[error("{word} may mean {}", those.join(" or "))]
+    Ambiguous {
+        /// What was written.
+        word: String,
+        /// What it may mean.
+        those: Vec<String>,
+    },
+    /// The conversation is no request (any more).
+    #[error("no request from {0}")]
+    NoRequest(String),
+    /// One has not accepted their request.
+    #[error("the request of {0} is not accepted")]
+    NotAccepted(String),
+    /// They are blocked.
+    #[error("{0} is blocked")]
+    Blocked(String),
+    /// It is not a conversation with one other person.
+    #[error("{0} is not one other person")]
+    NotOnePerson(String),
+    /// One would remove oneself.
+    #[error("one does not remove oneself")]
+    RemovesOneself,
+    /// The change was refused and is dropped.
+    #[error("the change was refused: {}", .0.detail)]
+    NotChanged(ErrorView),
+    /// The change is not at the relay yet; it is in the outbox.
+    #[error("not at the relay yet{}", .0.as_ref().map(|why| format!(": {}", why.detail)).unwrap_or_default())]
+    StillChanging(Option<ErrorView>),
     /// Nobody has registered here.
     #[error("no account in {0}")]
     NotRegistered(PathBuf),
@@ -67,9 +105,25 @@ impl Failure {
     pub(crate) fn view(&self) -> ErrorView {
         let code = match self {
             Self::Engine(error) => return error.view(),
-            Self::NotSent(view) | Self::StillRotating(Some(view)) => return view.clone(),
-            Self::StillSending { .. } | Self::StillRotating(None) | Self::StillSyncing { .. } => ErrorCode::RelayDown,
-            Self::NoConversation(_) | Self::PhraseErased => ErrorCode::NotFound,
+            Self::NotSent(view)
+            | Self::NotChanged(view)
+            | Self::StillRotating(Some(view))
+            | Self::StillChanging(Some(view)) => return view.clone(),
+            Self::StillSending { .. }
+            | Self::StillRotating(None)
+            | Self::StillChanging(None)
+            | Self::StillSyncing { .. } => ErrorCode::RelayDown,
+            Self::NoConversation(_)
+            | Self::NoGroup(_)
+            | Self::NoContact(_)
+            | Self::NoMember(_)
+            | Self::Ambiguous { .. }
+            | Self::NoRequest(_)
+            | Self::NotOnePerson(_)
+            | Self::PhraseErased => ErrorCode::NotFound,
+            Self::NotAccepted(_) => ErrorCode::NotMember,
+            Self::Blocked(_) => ErrorCode::Blocked,
+            Self::RemovesOneself => ErrorCode::OwnLink,
             Self::NotRegistered(_) => ErrorCode::NotRegistered,
             Self::PassphraseNeeded | Self::PassphraseFile(_) => ErrorCode::WrongPassphrase,
             Self::NoDataFolder => ErrorCode::ProfileUnusable,
@@ -85,14 +139,26 @@ impl Failure {
         match self {
             Self::StillSending { .. }
             | Self::StillRotating(None)
+            | Self::StillChanging(None)
             | Self::StillSyncing { .. }
             | Self::NoConversation(_)
+            | Self::NoGroup(_)
+            | Self::NoContact(_)
+            | Self::NoMember(_)
+            | Self::Ambiguous { .. }
+            | Self::NoRequest(_)
+            | Self::NotAccepted(_)
+            | Self::Blocked(_)
+            | Self::NotOnePerson(_)
+            | Self::RemovesOneself
             | Self::PhraseErased
             | Self::PassphraseNeeded
             | Self::NoDataFolder => true,
             Self::Engine(_)
             | Self::NotSent(_)
+            | Self::NotChanged(_)
             | Self::StillRotating(Some(_))
+            | Self::StillChanging(Some(_))
             | Self::NotRegistered(_)
             | Self::PassphraseFile(_)
             | Self::Input(_)

@@ -3,13 +3,17 @@
 //! People are named by their address, which is unique and checked, and not by the name they give themselves.
 
 use waxwing_client::{
-    Connection, ConversationKind, ConversationView, ErrorView, KeysView, KeystoreKind, MessageState, MessageView,
-    Notice, ProfileView, Trust,
+    Connection, ConversationKind, ConversationView, ErrorCode, ErrorView, GroupView, KeysView, KeystoreKind,
+    MemberView, MessageState, MessageView, ProfileView, Role, Standing, Trust,
 };
 
 use crate::clock::utc;
-use crate::terminal::{block, line};
-use crate::wording;
+use crate::room::Room;
+use crate::terminal::{block, line, quoted};
+use crate::{notice, wording};
+
+/// Digits of an id that are shown for it.
+const SHORT_ID: usize = 8;
 
 /// What to write for WHO to mean this conversation.
 pub(crate) fn who(conversation: &ConversationView) -> String {
@@ -17,17 +21,37 @@ pub(crate) fn who(conversation: &ConversationView) -> String {
         (ConversationKind::NoteToSelf, _) => "me".to_owned(),
         (ConversationKind::Direct, Some(address)) => line(address),
         (ConversationKind::Direct, None) => line(&conversation.id),
+        (ConversationKind::Group, _) => line(short_id(&conversation.id)),
     }
 }
 
+/// The same; for a group with its name, which alone says nothing for sure.
+pub(crate) fn named(conversation: &ConversationView) -> String {
+    match conversation.kind {
+        ConversationKind::Group => format!("{} {}", who(conversation), quoted(&conversation.title)),
+        ConversationKind::Direct | ConversationKind::NoteToSelf => who(conversation),
+    }
+}
+
+/// The first digits of an id.
+pub(crate) fn short_id(id: &str) -> &str {
+    id.get(..SHORT_ID).unwrap_or(id)
+}
+
 /// One line of a timeline; more where the text has more.
-pub(crate) fn message(conversation: &ConversationView, message: &MessageView) -> String {
-    let (at, who) = (utc(message.at), who(conversation));
+pub(crate) fn message(room: &Room, message: &MessageView) -> String {
+    let (at, mut who) = (utc(message.at), named(&room.conversation));
     let clock = if message.clock_off { " (by a clock that is off)" } else { "" };
     if let Some(notice) = &message.notice {
-        return format!("{at}{clock}  -- {who}  {}", self::notice(notice));
+        let request = if room.conversation.standing == Standing::Request { "  (a request)" } else { "" };
+        return format!("{at}{clock}  -- {who}  {}{request}", notice::words(notice));
     }
     let arrow = if message.mine { "->" } else { "<-" };
+    if room.conversation.kind == ConversationKind::Group && !message.mine {
+        // Whoever is not in it any more is known by name only.
+        let speaker = room.speaker(&message.sender).map_or_else(|| quoted(&message.sender_name), line);
+        who.push_str(&format!("  {speaker}"));
+    }
     let state = match (message.state, &message.error) {
         (MessageState::Sent | MessageState::Received, _) => String::new(),
         (MessageState::Sending, None) => "\n    (waits here until the relay has it)".to_owned(),
@@ -38,37 +62,88 @@ pub(crate) fn message(conversation: &ConversationView, message: &MessageView) ->
     format!("{at}{clock}  {arrow} {who}  {}{state}", block(&message.text))
 }
 
-fn notice(notice: &Notice) -> String {
-    match notice {
-        Notice::KeysRotated { version, mine: true, .. } => format!("You rotated your keys (version {version})."),
-        Notice::KeysRotated { name, version, mine: false } => {
-            format!("{} rotated their keys (version {version}).", line(name))
-        }
-        Notice::Started { mine: true, .. } => "You started this conversation.".to_owned(),
-        Notice::Started { name, mine: false } => format!("{} started this conversation.", line(name)),
-    }
-}
-
 /// One line of the conversation list.
 pub(crate) fn conversation(conversation: &ConversationView) -> String {
     let mut text = format!("{}  {}", who(conversation), line(&conversation.title));
-    match conversation.trust {
-        Trust::FirstUse => text.push_str("  (found by name, not verified)"),
-        Trust::Invite => text.push_str("  (by invite link)"),
-        Trust::Own => {}
+    match (conversation.kind, conversation.trust) {
+        (ConversationKind::Group, trust) => {
+            let verified = if trust == Trust::FirstUse { ", not all verified" } else { "" };
+            text.push_str(&format!("  (group, {}{verified})", count(conversation.people, "person", "people")));
+        }
+        (_, Trust::FirstUse) => text.push_str("  (found by name, not verified)"),
+        (_, Trust::Invite) => text.push_str("  (by invite link)"),
+        (_, Trust::Own) => {}
+    }
+    match conversation.standing {
+        Standing::Member => {}
+        Standing::Request => text.push_str("  (a request; not accepted)"),
+        Standing::Left => text.push_str("  (you left)"),
+        Standing::Removed => text.push_str("  (you were removed)"),
+    }
+    if conversation.blocked {
+        text.push_str("  (blocked)");
     }
     if conversation.unread > 0 {
         text.push_str(&format!("  {} unread", conversation.unread));
     }
     if let Some(last) = &conversation.last {
         let mine = if last.mine && last.notice.is_none() { "You: " } else { "" };
-        let said = last.notice.as_ref().map_or_else(|| line(&last.text), notice);
+        let said = last.notice.as_ref().map_or_else(|| line(&last.text), notice::words);
         text.push_str(&format!("\n    {}  {mine}{said}", utc(last.at)));
     }
     if let Some(problem) = &conversation.problem {
-        text.push_str(&format!("\n    Nothing can be sent here: {}", reason(problem)));
+        text.push_str(&format!("\n    {}: {}", troubled(problem), reason(problem)));
     }
     text
+}
+
+/// What a problem keeps from happening.
+fn troubled(problem: &ErrorView) -> &'static str {
+    match problem.code {
+        ErrorCode::NotAdmin | ErrorCode::GroupFull | ErrorCode::NoKeyPackage => "A change was not made",
+        _ => "Nothing can be sent here",
+    }
+}
+
+/// Who is in a group, a line for each.
+pub(crate) fn group(group: &GroupView) -> String {
+    let people = count(u32::try_from(group.members.len()).unwrap_or(u32::MAX), "person", "people");
+    let mut text = format!("{}  {}  ({people})", line(short_id(&group.conversation)), line(&group.name));
+    for one in &group.members {
+        text.push_str(&format!("\n    {}", member(one)));
+    }
+    if group.pending > 0 {
+        let changes = count(group.pending, "change waits", "changes wait");
+        text.push_str(&format!("\n    {changes} here for the relay."));
+    }
+    text
+}
+
+/// What to write for PERSON to mean somebody in a group.
+pub(crate) fn member_who(member: &MemberView) -> String {
+    line(if member.address.is_empty() { &member.account_id } else { &member.address })
+}
+
+fn member(member: &MemberView) -> String {
+    let role = match member.role {
+        Role::Admin => "admin",
+        Role::Member => "member",
+    };
+    let mut text = format!("{}  {}  {role}", member_who(member), line(&member.name));
+    match member.trust {
+        _ if member.me => text.push_str("  (you)"),
+        Trust::FirstUse => text.push_str("  (not verified)"),
+        Trust::Invite => text.push_str("  (by invite link)"),
+        Trust::Own => {}
+    }
+    if member.devices == 0 {
+        text.push_str("  (with no device in it)");
+    }
+    text
+}
+
+fn count(number: u32, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// The own account.
@@ -117,26 +192,47 @@ fn reason(error: &ErrorView) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use waxwing_client::ErrorCode;
+pub(crate) mod tests {
+    use waxwing_client::Notice;
 
     use super::*;
+    use crate::room::tests::room;
 
-    fn bob() -> ConversationView {
+    /// The conversation with whoever has this address; its id is made of `digits`.
+    pub(crate) fn direct(address: &str, digits: &str) -> ConversationView {
         ConversationView {
-            id: "0a".repeat(32),
+            id: digits.repeat(32),
             kind: ConversationKind::Direct,
-            title: "Bob\u{1b}[31m".to_owned(),
-            address: Some("bob@relay:1".to_owned()),
-            account_id: "0b".repeat(16),
+            title: "Bob Bobson".to_owned(),
+            address: Some(address.to_owned()),
+            account_id: digits.repeat(16),
             trust: Trust::FirstUse,
+            standing: Standing::Member,
+            people: 2,
+            blocked: false,
             last: None,
-            unread: 2,
+            unread: 0,
             read_order: 0.0,
             draft: String::new(),
             problem: None,
             active_at: 0.0,
         }
+    }
+
+    /// A group of three.
+    pub(crate) fn book_club() -> ConversationView {
+        ConversationView {
+            kind: ConversationKind::Group,
+            title: "Book club".to_owned(),
+            address: None,
+            trust: Trust::Invite,
+            people: 3,
+            ..direct("", "4f")
+        }
+    }
+
+    fn bob() -> ConversationView {
+        ConversationView { title: "Bob\u{1b}[31m".to_owned(), unread: 2, ..direct("bob@relay:1", "0a") }
     }
 
     fn hello() -> MessageView {
@@ -156,19 +252,45 @@ mod tests {
         }
     }
 
+    fn shown(conversation: ConversationView, message: &MessageView) -> String {
+        super::message(&room(conversation, &[]), message)
+    }
+
     #[test]
     fn timelines() {
-        assert_eq!(message(&bob(), &hello()), "1970-01-01 00:00Z  <- bob@relay:1  hello\n    | <U+009B>2J");
+        assert_eq!(shown(bob(), &hello()), "1970-01-01 00:00Z  <- bob@relay:1  hello\n    | <U+009B>2J");
         let error = Some(ErrorView { code: ErrorCode::TooLong, detail: String::new() });
         let failed = MessageView { mine: true, text: "hi".to_owned(), state: MessageState::Failed, error, ..hello() };
-        let text = message(&bob(), &failed);
+        let text = shown(bob(), &failed);
         assert!(text.starts_with("1970-01-01 00:00Z  -> bob@relay:1  hi\n    (not sent: "), "{text}");
         let notice = Some(Notice::KeysRotated { name: "B\u{202e}ob".to_owned(), version: 2, mine: false });
         let rotated = MessageView { text: String::new(), notice, clock_off: true, ..hello() };
         assert_eq!(
-            message(&bob(), &rotated),
+            shown(bob(), &rotated),
             "1970-01-01 00:00Z (by a clock that is off)  -- bob@relay:1  B<U+202E>ob rotated their keys (version 2)."
         );
+    }
+
+    #[test]
+    fn timelines_of_groups_say_who_speaks() {
+        let hello = MessageView { text: "hello".to_owned(), ..hello() };
+        let people = [(hello.sender.as_str(), "bob@relay:1")];
+        let there = "1970-01-01 00:00Z  <- 4f4f4f4f \"Book club\"";
+        assert_eq!(message(&room(book_club(), &people), &hello), format!("{there}  bob@relay:1  hello"));
+        // Whoever has gone, and calls themselves like a line of somebody else's.
+        let gone = MessageView { sender_name: "Bob\"  ada@relay:1  no".to_owned(), ..hello.clone() };
+        assert_eq!(shown(book_club(), &gone), format!("{there}  \"Bob'  ada@relay:1  no\"  hello"));
+        let mine = MessageView { mine: true, state: MessageState::Sent, ..hello };
+        assert_eq!(shown(book_club(), &mine), "1970-01-01 00:00Z  -> 4f4f4f4f \"Book club\"  hello");
+    }
+
+    #[test]
+    fn requests_are_marked() {
+        let started = Some(Notice::Started { name: "Bob".to_owned(), mine: false });
+        let started = MessageView { text: String::new(), notice: started, ..hello() };
+        let request = ConversationView { standing: Standing::Request, ..bob() };
+        let text = shown(request, &started);
+        assert_eq!(text, "1970-01-01 00:00Z  -- bob@relay:1  Bob started this conversation.  (a request)");
     }
 
     #[test]
@@ -179,9 +301,61 @@ mod tests {
             address: None,
             title: "Note to self".to_owned(),
             trust: Trust::Own,
-            unread: 0,
-            ..bob()
+            ..direct("", "0a")
         };
         assert_eq!(conversation(&own), "me  Note to self");
+        assert_eq!(conversation(&book_club()), "4f4f4f4f  Book club  (group, 3 people)");
+    }
+
+    #[test]
+    fn standings() {
+        let alone = ConversationView { people: 1, standing: Standing::Left, ..book_club() };
+        assert_eq!(conversation(&alone), "4f4f4f4f  Book club  (group, 1 person)  (you left)");
+        let removed = ConversationView { standing: Standing::Removed, trust: Trust::FirstUse, ..book_club() };
+        let text = "4f4f4f4f  Book club  (group, 3 people, not all verified)  (you were removed)";
+        assert_eq!(conversation(&removed), text);
+        let request = ConversationView { standing: Standing::Request, blocked: true, ..direct("bob@relay:1", "0a") };
+        let text = "bob@relay:1  Bob Bobson  (found by name, not verified)  (a request; not accepted)  (blocked)";
+        assert_eq!(conversation(&request), text);
+    }
+
+    #[test]
+    fn problems() {
+        for (code, begins) in [
+            (ErrorCode::RelayWentBack, "Nothing can be sent here: "),
+            (ErrorCode::GroupFull, "A change was not made: "),
+        ] {
+            let problem = Some(ErrorView { code, detail: String::new() });
+            let text = conversation(&ConversationView { problem, ..book_club() });
+            assert!(text.lines().nth(1).unwrap().trim().starts_with(begins), "{text}");
+        }
+    }
+
+    #[test]
+    fn groups() {
+        let member = |address: &str, role, me, trust, devices| MemberView {
+            account_id: "0d".repeat(16),
+            name: "Ada\u{7}".to_owned(),
+            address: address.to_owned(),
+            role,
+            me,
+            trust,
+            devices,
+        };
+        let members = vec![
+            member("ada@relay:1", Role::Admin, true, Trust::Own, 1),
+            member("bob@relay:1", Role::Member, false, Trust::FirstUse, 1),
+            member("", Role::Member, false, Trust::Invite, 0),
+        ];
+        let name = "Book club".to_owned();
+        let text = group(&GroupView { conversation: "4f".repeat(32), name, admin: true, members, pending: 1 });
+        assert_eq!(
+            text,
+            "4f4f4f4f  Book club  (3 people)\n    \
+             ada@relay:1  Ada␇  admin  (you)\n    \
+             bob@relay:1  Ada␇  member  (not verified)\n    \
+             0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d  Ada␇  member  (by invite link)  (with no device in it)\n    \
+             1 change waits here for the relay."
+        );
     }
 }

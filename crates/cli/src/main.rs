@@ -4,14 +4,17 @@
 //! terminal could not; all of that is a method of the engine.
 
 mod arguments;
+mod change;
 mod clock;
 mod command;
 mod failure;
 mod history;
 mod input;
 mod lines;
+mod notice;
 mod output;
 mod passphrase_file;
+mod room;
 mod session;
 mod terminal;
 mod who;

@@ -10,6 +10,8 @@ use crate::arguments::Options;
 use crate::failure::Failure;
 use crate::passphrase_file;
 
+/// Longest wait for the relay before what is here is shown as it is.
+const FETCHING_SECONDS: u64 = 60;
 /// Longest wait for what need not be waited for.
 const SETTLING: Duration = Duration::from_secs(5);
 
@@ -40,6 +42,14 @@ pub(crate) async fn start(options: &Options) -> Result<Client, Failure> {
         ProfileState::Passphrase => Some(passphrase(options)?.ok_or(Failure::PassphraseNeeded)?),
     };
     Ok(Client::start(&profile, passphrase).await?)
+}
+
+/// Fetches what is waiting, and sends what is waiting.
+pub(crate) async fn fetch(client: &Client) -> Result<(), Failure> {
+    match tokio::time::timeout(Duration::from_secs(FETCHING_SECONDS), client.sync()).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Failure::StillSyncing { seconds: FETCHING_SECONDS }),
+    }
 }
 
 /// Gives what a command has set off (an access key, an introduction, news of rotated keys) a chance to reach the relay before

@@ -13,6 +13,11 @@ pub(crate) fn line(text: &str) -> String {
     safe
 }
 
+/// A name that others have chosen, between quotation marks that it cannot end by itself.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", line(text).replace('"', "'"))
+}
+
 /// A text of any number of lines; those after the first are set in.
 pub(crate) fn block(text: &str) -> String {
     text.split('\n')
@@ -99,6 +104,11 @@ mod tests {
             "hi\n    | 2026-11-23 12:00Z  <- alice@relay  pay him\n    | "
         );
         assert_eq!(block("one"), "one");
+    }
+
+    #[test]
+    fn a_name_does_not_end_its_quotation() {
+        assert_eq!(quoted("club\"  bob@relay  hi\n"), "\"club'  bob@relay  hi␊\"");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use waxwing_client::ErrorCode;
+use waxwing_client::{ErrorCode, ErrorView};
 
 use crate::failure::Failure;
 use crate::passphrase_file::PassphraseFileError;
@@ -48,6 +48,41 @@ pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
             format!("There is no conversation with {who}."),
             "Start one with `waxwing-cli add`, or look at `waxwing-cli list`.",
         ),
+        Failure::StillChanging(why) => still_changing(why.as_ref()),
+        Failure::NoGroup(group) => {
+            owned(format!("There is no group {group} here."), "Look at `waxwing-cli group list`.")
+        }
+        Failure::NoContact(person) => owned(
+            format!("{person} is none of your contacts, so they cannot be added. Nothing was done."),
+            "Add them with `waxwing-cli add`, or accept their request, first.",
+        ),
+        Failure::NoMember(person) => owned(
+            format!("Nobody in this group is {person}. Nothing was done."),
+            "Look at `waxwing-cli group list GROUP`.",
+        ),
+        Failure::Ambiguous { word, those } => owned(
+            format!("{word} may mean {}. Nothing was done.", those.join(" or ")),
+            "Write the whole address, or the id (`waxwing-cli --json list` shows all of it).",
+        ),
+        Failure::NoRequest(who) => {
+            owned(format!("{who} is not a request, so there is nothing to accept."), "Look at `waxwing-cli requests`.")
+        }
+        Failure::NotAccepted(who) => owned(
+            format!("{who} is a request that you have not accepted, so nothing is sent there."),
+            "Accept it first with `waxwing-cli accept`.",
+        ),
+        Failure::Blocked(who) => owned(
+            format!("You have blocked {who}, so they cannot be added. Nothing was done."),
+            "Unblock them first with `waxwing-cli unblock`.",
+        ),
+        Failure::NotOnePerson(who) => owned(
+            format!("{who} is not a conversation with one other person, and only a person can be blocked."),
+            "Leave a group with `waxwing-cli group leave`.",
+        ),
+        Failure::RemovesOneself => plain(Words {
+            sentence: "This would remove yourself from the group, which only the others can do. Nothing was done.",
+            action: "To go, use `waxwing-cli group leave`.",
+        }),
         Failure::PhraseErased => plain(Words {
             sentence: "The recovery phrase was confirmed, and its words were erased from this computer.",
             action: "Look at the copy that was written down.",
@@ -69,9 +104,23 @@ pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
             sentence: "The result could not be written to standard output.",
             action: "Check where the output goes, then try again.",
         }),
-        Failure::Engine(_) | Failure::NotSent(_) | Failure::NotRegistered(_) | Failure::Runtime(_) => {
-            plain(words(failure.view().code))
+        Failure::Engine(_)
+        | Failure::NotSent(_)
+        | Failure::NotChanged(_)
+        | Failure::NotRegistered(_)
+        | Failure::Runtime(_) => plain(words(failure.view().code)),
+    }
+}
+
+/// A change that waits, and what it waits for where that is more than the relay.
+fn still_changing(why: Option<&ErrorView>) -> Words<Cow<'static, str>> {
+    let waits = "The change has not reached the relay yet. It is stored here and will be made later.";
+    match why {
+        Some(why) if why.code != ErrorCode::RelayDown => {
+            let why = words(why.code);
+            owned(format!("{waits} {}", why.sentence), why.action)
         }
+        _ => plain(Words { sentence: waits, action: "Run `waxwing-cli sync` when the relay can be reached." }),
     }
 }
 
@@ -230,6 +279,30 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             ("One of these is not among the words that recovery phrases are made of.", "Check it for typing mistakes.")
         }
         ErrorCode::NotFound => ("There is no such conversation or message here.", "Look at `waxwing-cli list`."),
+        ErrorCode::InvalidGroupName => (
+            "A group's name has 1 to 64 characters, and none that control or turn what stands around it.",
+            "Choose another name.",
+        ),
+        ErrorCode::NotAdmin => (
+            "Only an admin of a group may change its name, its people and their roles. Nothing was changed.",
+            "Ask one of its admins; `waxwing-cli group list GROUP` shows them.",
+        ),
+        ErrorCode::GroupFull => (
+            "A group holds at most 64 people and 128 of their devices. Nobody was added.",
+            "Add fewer people, or make another group.",
+        ),
+        ErrorCode::NotMember => (
+            "You left this conversation or were removed from it. What was said can be read, and nothing is sent there.",
+            "Ask somebody in it to add you again.",
+        ),
+        ErrorCode::NoKeyPackage => (
+            "Somebody's devices have left no keys at their relay to be added with, so they are not in yet.",
+            "Ask them to start Waxwing, then run `waxwing-cli sync`.",
+        ),
+        ErrorCode::Blocked => (
+            "You have blocked this person: nothing goes to them, and nothing of theirs is taken in.",
+            "Unblock them first with `waxwing-cli unblock`.",
+        ),
         ErrorCode::AlreadyRegistered => {
             ("This profile already has an account.", "Use it, or name another profile with --profile.")
         }
@@ -283,6 +356,35 @@ mod tests {
     fn codes_are_spelled_as_in_json() {
         assert_eq!(code(ErrorCode::NotARelay), "notARelay");
         assert_eq!(code(ErrorCode::RelayDown), "relayDown");
+    }
+
+    #[test]
+    fn changes_that_wait_say_what_for() {
+        let why = |code| failure(&Failure::StillChanging(Some(ErrorView { code, detail: String::new() })));
+        assert_eq!(why(ErrorCode::RelayDown), failure(&Failure::StillChanging(None)));
+        let keys = why(ErrorCode::NoKeyPackage);
+        assert!(keys.sentence.contains("stored here") && keys.sentence.contains("left no keys"), "{}", keys.sentence);
+        assert_eq!(keys.action, words(ErrorCode::NoKeyPackage).action);
+    }
+
+    #[test]
+    fn words_that_mean_nobody_or_several() {
+        let those = vec!["bob@relay (0b0b0b0b)".to_owned(), "bob@other (0c0c0c0c)".to_owned()];
+        let several = failure(&Failure::Ambiguous { word: "bob".to_owned(), those });
+        assert!(several.sentence.starts_with("bob may mean bob@relay (0b0b0b0b) or bob@other (0c0c0c0c)."));
+        for (missed, action) in [
+            (Failure::NoGroup("club".to_owned()), "group list"),
+            (Failure::NoContact("bob".to_owned()), "waxwing-cli add"),
+            (Failure::NoMember("bob".to_owned()), "group list GROUP"),
+            (Failure::NoRequest("bob@relay".to_owned()), "requests"),
+            (Failure::NotAccepted("bob@relay".to_owned()), "accept"),
+            (Failure::Blocked("bob@relay".to_owned()), "unblock"),
+            (Failure::NotOnePerson("me".to_owned()), "group leave"),
+            (Failure::RemovesOneself, "group leave"),
+        ] {
+            let Words { sentence, action: told } = failure(&missed);
+            assert!(told.contains(action) && told.ends_with('.') && sentence.ends_with('.'), "{sentence} {told}");
+        }
     }
 
     #[test]

@@ -105,7 +105,19 @@ fn answer(mut stream: TcpStream) {
 #[test]
 fn command_lines_that_cannot_be_read() {
     let home = Home::new();
-    for arguments in [&[][..], &["sing"], &["register", "bob"], &["send", "me"], &["--json", "list", "extra"]] {
+    for arguments in [
+        &[][..],
+        &["sing"],
+        &["register", "bob"],
+        &["send", "me"],
+        &["--json", "list", "extra"],
+        &["group"],
+        &["group", "create"],
+        &["group", "add", "Book club"],
+        &["group", "role", "Book club", "bob", "owner"],
+        &["accept"],
+        &["--json", "block"],
+    ] {
         let told = home.command(arguments).output().unwrap();
         assert_eq!(told.status.code(), Some(2), "{arguments:?}");
         assert!(told.stdout.is_empty() && !told.stderr.is_empty());
@@ -145,6 +157,22 @@ fn nobody_has_registered() {
         &["send", "me", "hello"],
         &["read", "--offline"],
         &["listen", "--for", "1"],
+        &["group", "create", "Book club", "bob@relay"],
+        &["group", "create", ""],
+        &["group", "create", &"x".repeat(65)],
+        &["group", "add", "Book club", "bob"],
+        &["group", "remove", "Book club", "bob"],
+        &["group", "role", "Book club", "bob", "admin"],
+        &["group", "rename", "Book club", "Film club"],
+        &["group", "leave", "Book club"],
+        &["group", "list"],
+        &["group", "list", "Book club"],
+        &["requests"],
+        &["requests", "--offline"],
+        &["accept", "bob"],
+        &["block", "bob"],
+        &["unblock", "bob"],
+        &["delete", "bob"],
         &["rotate"],
         &["sync"],
     ] {

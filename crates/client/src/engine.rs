@@ -4,15 +4,24 @@
 //! except a log's own.
 
 mod chains;
+mod changes;
 mod compose;
 mod contacts;
+mod context;
+mod conversations;
 mod emit;
+mod entries;
+mod groups;
+mod handshake;
 mod inbox;
+mod join;
 mod keys;
 mod outbox;
+mod packages;
 mod phrase;
 mod receive;
 mod register;
+mod resync;
 mod sealing;
 mod sync;
 
@@ -23,16 +32,18 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waxwing_protocol::{AccountKey, DeviceKeys};
-use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress, VerifiedChain};
+use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress};
 
 pub use register::{Registration, check_relay};
 
 use crate::error::{Error, ErrorCode, ErrorView};
 use crate::event::Event;
 use crate::keystore::{Keystore, Secrets};
+use crate::mls::Crypto;
 use crate::profile::Profile;
 use crate::relay::{Credentials, RelayApi};
-use crate::store::{Store, account, conversations, messages};
+use crate::store::conversations::{self as stored, Conversation};
+use crate::store::{Store, account, messages, people};
 use crate::views::{Connection, ConversationView, MessagePage, ProfileView};
 
 /// Events that a slow reader may lag behind before it is told to load everything again.
@@ -64,7 +75,12 @@ pub(crate) struct Engine {
     credentials: Arc<Credentials>,
     /// Relays spoken to unnamed, the own one among them: on connections of their own.
     relays: Mutex<HashMap<RelayAddress, Arc<RelayApi>>>,
-    chains: Mutex<HashMap<AccountId, Arc<VerifiedChain>>>,
+    chains: context::Chains,
+    /// The cryptography of MLS.
+    crypto: Arc<Crypto>,
+    packages_lock: tokio::sync::Mutex<()>,
+    /// Logs that were read to their head since the start: nothing is sealed for any other.
+    replayed: Mutex<HashSet<LogId>>,
     log_locks: Mutex<HashMap<LogId, Arc<tokio::sync::Mutex<()>>>>,
     /// One pass of the outbox at a time.
     flushing: tokio::sync::Mutex<()>,
@@ -73,8 +89,10 @@ pub(crate) struct Engine {
     connection: watch::Sender<Connection>,
     outbox_wake: Notify,
     introductions_wake: Notify,
+    /// Told whenever a pass of the outbox lets go of a conversation's queue.
+    queue_freed: Notify,
     /// Conversations whose queue is being sent.
-    sending: Mutex<HashSet<conversations::ConversationId>>,
+    sending: Mutex<HashSet<stored::ConversationId>>,
     /// Counts up whenever a log is added or becomes readable.
     logs_changed: watch::Sender<u64>,
     /// Counts up whenever a waiting connection is to try again at once.
@@ -108,27 +126,24 @@ impl Client {
             .store
             .run(|tx| {
                 let me = account::require(tx)?;
-                conversations::all(tx)?.iter().map(|one| conversations::view(tx, &me, one)).collect()
+                stored::shown(tx)?.iter().map(|one| stored::view(tx, &me, one)).collect()
             })
             .await
     }
 
     /// One conversation.
     pub async fn conversation(&self, id: &str) -> Result<ConversationView, Error> {
-        let id = conversations::parse_id(id)?;
-        self.0
-            .store
-            .run(move |tx| conversations::view(tx, &account::require(tx)?, &conversations::load(tx, &id)?))
-            .await
+        let id = stored::parse_id(id)?;
+        self.0.store.run(move |tx| stored::view(tx, &account::require(tx)?, &stored::load(tx, &id)?)).await
     }
 
     /// Up to `limit` (at most 500) lines of a timeline before the order `before`, or the newest.
     pub async fn messages(&self, conversation: &str, before: Option<f64>, limit: u32) -> Result<MessagePage, Error> {
-        let id = conversations::parse_id(conversation)?;
+        let id = stored::parse_id(conversation)?;
         self.0
             .store
             .run(move |tx| {
-                conversations::load(tx, &id)?;
+                stored::load(tx, &id)?;
                 messages::page(tx, &account::require(tx)?, &id, before, limit)
             })
             .await
@@ -185,4 +200,9 @@ impl Engine {
 
 fn not_found(what: &str) -> Error {
     Error::new(ErrorCode::NotFound, what)
+}
+
+/// The accounts in a conversation.
+fn people_in(tx: &rusqlite::Transaction<'_>, conversation: &Conversation) -> Result<Vec<AccountId>, Error> {
+    Ok(people::of(tx, &conversation.id)?.into_iter().map(|person| person.account).collect())
 }

@@ -81,6 +81,18 @@ pub enum ErrorCode {
     UnknownWord,
     /// There is no such conversation or message.
     NotFound,
+    /// The group's name is empty or too long.
+    InvalidGroupName,
+    /// Only an admin of the group may do this.
+    NotAdmin,
+    /// The group has as many people or devices as it may have.
+    GroupFull,
+    /// One has left this conversation, or was removed from it.
+    NotMember,
+    /// The other person's devices have no keys ready to be added with.
+    NoKeyPackage,
+    /// The other person is blocked here.
+    Blocked,
     /// An account exists in this profile already.
     AlreadyRegistered,
     /// There is no account in this profile yet.
@@ -125,6 +137,15 @@ impl Error {
     #[must_use]
     pub fn view(&self) -> ErrorView {
         ErrorView { code: self.code, detail: self.detail.clone() }
+    }
+}
+
+impl From<crate::mls::storage::StorageError> for Error {
+    fn from(error: crate::mls::storage::StorageError) -> Self {
+        match error {
+            crate::mls::storage::StorageError::Database(error) => error.into(),
+            other => Self::new(ErrorCode::Internal, other.to_string()),
+        }
     }
 }
 

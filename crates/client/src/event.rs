@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use crate::views::{Connection, ConversationView, KeysView, MessageView, ProfileView};
+use crate::views::{Connection, ConversationView, GroupView, KeysView, MessageView, ProfileView};
 
 /// Something changed. Each carries the complete new view; a front end replaces by id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
@@ -27,6 +27,16 @@ pub enum Event {
     Conversation {
         /// The conversation as it is now.
         conversation: ConversationView,
+    },
+    /// A conversation was deleted here.
+    ConversationDeleted {
+        /// Its id.
+        conversation: String,
+    },
+    /// Who is in a group changed, or what is known of them.
+    Group {
+        /// The group as it is now.
+        group: GroupView,
     },
     /// The own profile changed.
     Profile {

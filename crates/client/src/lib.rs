@@ -7,6 +7,7 @@ mod engine;
 mod error;
 mod event;
 mod keystore;
+mod mls;
 mod profile;
 mod random;
 mod relay;
@@ -18,8 +19,9 @@ pub use error::{Error, ErrorCode, ErrorView};
 pub use event::Event;
 pub use profile::{Profile, ProfileState, profile_id};
 pub use views::{
-    Connection, ConversationKind, ConversationView, InviteView, KeyEvent, KeyHistoryItem, KeysView, KeystoreKind,
-    LastLine, MessagePage, MessageState, MessageView, Notice, ProfileView, RelayView, Trust,
+    Connection, ContactView, ConversationKind, ConversationView, GroupView, InviteView, KeyEvent, KeyHistoryItem,
+    KeysView, KeystoreKind, LastLine, MemberView, MessagePage, MessageState, MessageView, Notice, ProfileView,
+    RelayView, Role, Standing, Trust,
 };
 
 /// A fresh message id (32 hexadecimal digits), for front ends that make none themselves.

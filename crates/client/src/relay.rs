@@ -4,6 +4,7 @@
 
 mod auth;
 mod http;
+mod key_packages;
 mod subscribe;
 mod tls;
 

@@ -6,10 +6,12 @@
 pub(crate) mod account;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
+pub(crate) mod deliveries;
 pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod messages;
 pub(crate) mod outbox;
+pub(crate) mod people;
 mod schema;
 
 use std::path::{Path, PathBuf};

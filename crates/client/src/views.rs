@@ -54,12 +54,18 @@ pub struct ConversationView {
     pub kind: ConversationKind,
     /// What to call it.
     pub title: String,
-    /// The other person's `name@host[:port]`; none for a note to self.
+    /// The other person's `name@host[:port]`; none for a note to self and a group.
     pub address: Option<String>,
-    /// The other person's account id; decides the avatar's colour. The own id for a note to self.
+    /// Decides the avatar's colour: the other person's account id, the own id for a note to self, the conversation's id for a group.
     pub account_id: String,
-    /// How the other person's keys were found.
+    /// How the other person's keys were found; for a group, how the first contact's were that is least known.
     pub trust: Trust,
+    /// How one stands in it.
+    pub standing: Standing,
+    /// How many people are in it, oneself among them.
+    pub people: u32,
+    /// Whether the other person (of a conversation with one other) is blocked: nothing of theirs is taken in.
+    pub blocked: bool,
     /// The newest message, if there is one.
     pub last: Option<LastLine>,
     /// Messages received and not yet seen.
@@ -80,8 +86,84 @@ pub struct ConversationView {
 pub enum ConversationKind {
     /// One other person.
     Direct,
+    /// Any number of people, under a name.
+    Group,
     /// The user alone.
     NoteToSelf,
+}
+
+/// How one stands in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Standing {
+    /// One takes part: reads and writes.
+    Member,
+    /// Somebody unknown has written, or put one into a group: nothing is sent back before one accepts.
+    Request,
+    /// One has left. What was said stays readable.
+    Left,
+    /// Somebody else has removed one. What was said stays readable.
+    Removed,
+}
+
+/// What somebody may do in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    /// Adds and removes people, changes name and roles.
+    Admin,
+    /// Reads and writes.
+    Member,
+}
+
+/// Who is in a conversation, for its details.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupView {
+    /// The conversation's id.
+    pub conversation: String,
+    /// Its name.
+    pub name: String,
+    /// Whether one may add and remove people and change name and roles.
+    pub admin: bool,
+    /// Everybody in it: oneself first, then by name.
+    pub members: Vec<MemberView>,
+    /// Changes made here that have not reached the relay yet.
+    pub pending: u32,
+}
+
+/// Somebody in a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberView {
+    /// Account id.
+    pub account_id: String,
+    /// The name others see.
+    pub name: String,
+    /// `name@host[:port]`.
+    pub address: String,
+    /// What they may do.
+    pub role: Role,
+    /// Whether it is oneself.
+    pub me: bool,
+    /// How their keys were found.
+    pub trust: Trust,
+    /// Their devices in the group.
+    pub devices: u32,
+}
+
+/// Somebody one talks with, for picking people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ContactView {
+    /// Account id.
+    pub account_id: String,
+    /// The name others see.
+    pub name: String,
+    /// `name@host[:port]`.
+    pub address: String,
+    /// How their keys were found.
+    pub trust: Trust,
 }
 
 /// How the other person's keys were found.
@@ -175,6 +257,71 @@ pub enum Notice {
         name: String,
         /// Whether by oneself.
         mine: bool,
+    },
+    /// Somebody's message could not be read on this device.
+    Unreadable {
+        /// Whose, as shown.
+        name: String,
+    },
+    /// This device had lost its place in the conversation and was brought in again; what was said meanwhile is missing here.
+    Repaired,
+    /// The conversation was started anew by this person, because the one before could not go on.
+    Restarted {
+        /// By whom, as shown.
+        name: String,
+        /// Whether by oneself.
+        mine: bool,
+    },
+    /// People were added to a group.
+    Added {
+        /// By whom, as shown.
+        by: String,
+        /// Whether by oneself.
+        mine: bool,
+        /// Who, as shown.
+        names: Vec<String>,
+        /// Whether oneself is among them.
+        me: bool,
+    },
+    /// Somebody was removed from a group.
+    Removed {
+        /// By whom, as shown.
+        by: String,
+        /// Whether by oneself.
+        mine: bool,
+        /// Who, as shown.
+        name: String,
+        /// Whether that is oneself.
+        me: bool,
+    },
+    /// Somebody left a group.
+    Left {
+        /// Who, as shown.
+        name: String,
+        /// Whether oneself.
+        mine: bool,
+    },
+    /// A group got another name.
+    Renamed {
+        /// By whom, as shown.
+        by: String,
+        /// Whether by oneself.
+        mine: bool,
+        /// The new name.
+        title: String,
+    },
+    /// Somebody's role in a group was changed.
+    RoleChanged {
+        /// By whom, as shown.
+        by: String,
+        /// Whether by oneself.
+        mine: bool,
+        /// Whose, as shown.
+        name: String,
+        /// Whether that is oneself.
+        me: bool,
+        /// The new role.
+        role: Role,
     },
 }
 

@@ -10,7 +10,7 @@ use crate::secret::{generate, secret};
 use crate::tag_key::TagKey;
 
 secret!(
-    /// 32 bytes known to the members of a log. Random for now; from the MLS exporter later.
+    /// 32 bytes known to the members of a log, from the MLS exporter of the epoch that set it.
     ///
     /// Everything is `HKDF-Expand(CS, label(..), 32)`: CS is uniform, so it is its own PRK (RFC 5869, section 3.3).
     ChannelSecret,

@@ -1,53 +1,44 @@
-//! Inner content: what people and devices say, typed (docs/protocol.md "Content").
+//! Inner content of an envelope, typed (docs/protocol.md "Content").
 //!
 //! Canonical: one encoding of each value, in the codec of `waxwing-wire`; strict: nothing left over. Its first byte is its
-//! type, and each type travels in one kind of envelope alone.
+//! type, and each type travels in certain kinds of envelopes alone. Not here: what is said inside MLS ([`crate::AppMessage`]).
 
-mod introduction;
+mod resync;
+mod welcome;
 
 use std::fmt;
 
-use waxwing_wire::limits::{MAX_CHAIN_ENTRY, MAX_DISPLAY_NAME, MAX_TEXT};
+use waxwing_wire::limits::MAX_ENVELOPE;
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{DecodeError, MessageId, Reader, Writer};
+use waxwing_wire::{DecodeError, LogId, Reader, Writer};
 use zeroize::Zeroizing;
 
-pub use introduction::Introduction;
-pub(crate) use introduction::MAX_RELAY;
+pub use resync::ResyncRequest;
+pub(crate) use welcome::MAX_RELAY;
+pub use welcome::Welcome;
 
-const TEXT: u8 = 1;
-const INTRODUCTION: u8 = 2;
-const KEYS_ROTATED: u8 = 3;
-const PROFILE: u8 = 4;
-
-/// Most chain entries in one [`Content::KeysRotated`].
-pub const MAX_ENTRIES: usize = 32;
+const MLS: u8 = 1;
+const WELCOME: u8 = 2;
+const REMOVED: u8 = 3;
+const RESYNC: u8 = 4;
 
 /// What an envelope carries.
 #[allow(clippy::large_enum_variant, reason = "one at a time, and soon taken apart")]
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
-    /// A text message. In kind `App`.
-    Text {
-        /// Shown once per sender, however many envelopes it took.
-        message_id: MessageId,
-        /// 1 to [`MAX_TEXT`] bytes of UTF-8.
-        text: String,
+    /// An `MLSMessage` (RFC 9420, section 6). In the kinds `App` (an application message) and `Handshake` (a commit).
+    Mls(Vec<u8>),
+    /// Brings a device into a group. In kind `Welcome`.
+    Welcome(Welcome),
+    /// The device has been removed from a group. In kind `Notice`.
+    Removed {
+        /// The group's log.
+        log: LogId,
+        /// Place of the commit that removed it.
+        seq: u64,
     },
-    /// First contact. In kind `Welcome`.
-    Introduction(Introduction),
-    /// The sender's chain has grown. In kind `App`.
-    KeysRotated {
-        /// The sender's chain entries from `from_seq` on, 1 to [`MAX_ENTRIES`], as they stand in the chain. Not checked here.
-        entries: Vec<Vec<u8>>,
-        /// Place of the first one.
-        from_seq: u32,
-    },
-    /// The sender's display name. In kind `App`.
-    Profile {
-        /// 0 to [`MAX_DISPLAY_NAME`] bytes of UTF-8; empty: none set.
-        display_name: String,
-    },
+    /// A device that lost its place in a group asks to be added again. In kind `Resync`.
+    Resync(ResyncRequest),
 }
 
 /// Why bytes are no content.
@@ -65,36 +56,20 @@ pub enum ContentError {
 }
 
 impl Content {
-    /// The kind of envelope that it travels in.
-    #[must_use]
-    pub fn kind(&self) -> EnvelopeKind {
-        match self {
-            Self::Introduction(_) => EnvelopeKind::Welcome,
-            Self::Text { .. } | Self::KeysRotated { .. } | Self::Profile { .. } => EnvelopeKind::App,
-        }
-    }
-
-    /// `type 1 | fields`: `1 | message_id 16 | text var`, `2 | introduction`, `3 | from_seq u32 | count u32 | entries var`,
-    /// `4 | display_name var`; `var` = `len u32 | bytes`.
-    ///
-    /// Limits are the caller's to keep: what breaks one is refused by [`Content::decode`].
+    /// `type 1 | fields`: `1 | MLSMessage var`, `2 | welcome`, `3 | log 16 | seq u64`, `4 | resync request`;
+    /// `var` = `len u32 | bytes`.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut writer = Writer::with_capacity(self.capacity());
         match self {
-            Self::Text { message_id, text } => {
-                writer.u8(TEXT).bytes(message_id.as_bytes()).var(text.as_bytes());
+            Self::Mls(message) => {
+                writer.u8(MLS).var(message);
             }
-            Self::Introduction(introduction) => introduction.write(writer.u8(INTRODUCTION)),
-            Self::KeysRotated { entries, from_seq } => {
-                writer.u8(KEYS_ROTATED).u32(*from_seq).u32(u32::try_from(entries.len()).unwrap_or(u32::MAX));
-                for entry in entries {
-                    writer.var(entry);
-                }
+            Self::Welcome(welcome) => welcome.write(writer.u8(WELCOME)),
+            Self::Removed { log, seq } => {
+                writer.u8(REMOVED).bytes(log.as_bytes()).u64(*seq);
             }
-            Self::Profile { display_name } => {
-                writer.u8(PROFILE).var(display_name.as_bytes());
-            }
+            Self::Resync(request) => request.write(writer.u8(RESYNC)),
         }
         Zeroizing::new(writer.finish())
     }
@@ -102,10 +77,10 @@ impl Content {
     /// At least the encoded length, so that encoding leaves no half-written copies behind.
     fn capacity(&self) -> usize {
         32 + match self {
-            Self::Text { text, .. } => text.len(),
-            Self::Introduction(introduction) => introduction.capacity(),
-            Self::KeysRotated { entries, .. } => entries.iter().map(|entry| 4 + entry.len()).sum(),
-            Self::Profile { display_name } => display_name.len(),
+            Self::Mls(message) => message.len(),
+            Self::Welcome(welcome) => welcome.capacity(),
+            Self::Removed { .. } => 0,
+            Self::Resync(request) => request.capacity(),
         }
     }
 
@@ -113,31 +88,15 @@ impl Content {
     pub fn decode(kind: EnvelopeKind, bytes: &[u8]) -> Result<Self, ContentError> {
         let mut reader = Reader::new(bytes);
         let content = match (reader.u8("type")?, kind) {
-            (TEXT, EnvelopeKind::App) => {
-                let message_id = MessageId::from_bytes(reader.array("message id")?);
-                let text = reader.text(MAX_TEXT, "text")?.to_owned();
-                if text.is_empty() {
-                    return Err(DecodeError::Invalid("text").into());
-                }
-                Self::Text { message_id, text }
+            (MLS, EnvelopeKind::App | EnvelopeKind::Handshake) => {
+                Self::Mls(reader.var(MAX_ENVELOPE, "MLS message")?.to_vec())
             }
-            (INTRODUCTION, EnvelopeKind::Welcome) => Self::Introduction(Introduction::read(&mut reader)?),
-            (KEYS_ROTATED, EnvelopeKind::App) => {
-                let from_seq = reader.u32("first seq")?;
-                let count = reader.u32("number of entries")? as usize;
-                if !(1..=MAX_ENTRIES).contains(&count) {
-                    return Err(DecodeError::Invalid("number of entries").into());
-                }
-                let mut entries = Vec::with_capacity(count);
-                for _ in 0..count {
-                    entries.push(reader.var(MAX_CHAIN_ENTRY, "chain entry")?.to_vec());
-                }
-                Self::KeysRotated { entries, from_seq }
+            (WELCOME, EnvelopeKind::Welcome) => Self::Welcome(Welcome::read(&mut reader)?),
+            (REMOVED, EnvelopeKind::Notice) => {
+                Self::Removed { log: LogId::from_bytes(reader.array("log id")?), seq: reader.u64("seq")? }
             }
-            (PROFILE, EnvelopeKind::App) => {
-                Self::Profile { display_name: reader.text(MAX_DISPLAY_NAME, "display name")?.to_owned() }
-            }
-            (TEXT | INTRODUCTION | KEYS_ROTATED | PROFILE, _) => return Err(ContentError::WrongKind),
+            (RESYNC, EnvelopeKind::Resync) => Self::Resync(ResyncRequest::read(&mut reader)?),
+            (MLS | WELCOME | REMOVED | RESYNC, _) => return Err(ContentError::WrongKind),
             (unknown, _) => return Err(ContentError::UnknownType(unknown)),
         };
         reader.finish("content")?;
@@ -148,10 +107,10 @@ impl Content {
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Text { .. } => "Text(***)",
-            Self::Introduction(_) => "Introduction(***)",
-            Self::KeysRotated { .. } => "KeysRotated(***)",
-            Self::Profile { .. } => "Profile(***)",
+            Self::Mls(_) => "Mls(***)",
+            Self::Welcome(_) => "Welcome(***)",
+            Self::Removed { .. } => "Removed(***)",
+            Self::Resync(_) => "Resync(***)",
         })
     }
 }

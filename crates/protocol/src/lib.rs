@@ -1,12 +1,14 @@
 //! The cryptography of Waxwing, sans I/O: time and randomness are arguments.
 //!
 //! One spec word = one file = one type; docs/protocol.md is the specification, docs/crypto.md names the primitives.
-//! Not here: networks, disks, clocks, keychains (`waxwing-client`); what a relay checks (`waxwing-wire`); MLS.
+//! Not here: networks, disks, clocks, keychains (`waxwing-client`); what a relay checks (`waxwing-wire`); MLS,
+//! but for the primitives that it asks for ([`MlsCrypto`]).
 
 #![forbid(unsafe_code)]
 
 mod access_key;
 mod account_key;
+mod app_message;
 mod channel_secret;
 pub mod content;
 mod conversation;
@@ -14,8 +16,11 @@ pub mod device_keys;
 mod device_seeds;
 pub mod envelope;
 mod fingerprint;
+pub mod group;
 mod invite;
 mod kdf;
+mod leaf_identity;
+mod mls_crypto;
 mod recovery_key;
 mod recovery_phrase;
 mod sealing_keys;
@@ -25,17 +30,20 @@ mod tag_key;
 
 pub use access_key::AccessKey;
 pub use account_key::AccountKey;
+pub use app_message::AppMessage;
 pub use channel_secret::ChannelSecret;
-pub use content::{Content, ContentError, Introduction};
+pub use content::{Content, ContentError, ResyncRequest, Welcome};
 pub use conversation::conversation_id;
 pub use device_keys::{DeviceKeys, KeyError};
 pub use device_seeds::DeviceSeeds;
 pub use envelope::{
-    Claimed, Header, Message, MessageSender, OpenContext, OpenError, Opened, Recipient, SealError, SealRequest, Sender,
-    Suite,
+    Claimed, Epoch, Header, Message, MessageSender, OpenContext, OpenError, Opened, Recipient, SealError, SealRequest,
+    Sender, Suite,
 };
 pub use fingerprint::fingerprint_text;
 pub use invite::{Invite, InviteError};
+pub use leaf_identity::LeafIdentity;
+pub use mls_crypto::{MlsCrypto, RandomnessError};
 pub use recovery_key::RecoveryKey;
 pub use recovery_phrase::{PhraseError, RecoveryPhrase};
 pub use sealing_keys::SealingKeys;

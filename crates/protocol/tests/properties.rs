@@ -8,7 +8,10 @@ use common::{Person, in_inbox, in_log, inbox_context, log_context, open_as, pers
 use proptest::collection::vec;
 use proptest::prelude::*;
 use waxwing_protocol::envelope::{self, Header};
-use waxwing_protocol::{Content, Invite, OpenError, Recipient, SealRequest, SealingKeys, Suite};
+use waxwing_protocol::group::{CommitData, Roster};
+use waxwing_protocol::{
+    AppMessage, Content, Epoch, Invite, LeafIdentity, OpenError, Recipient, SealRequest, SealingKeys, Suite,
+};
 use waxwing_wire::ChainEntry;
 use waxwing_wire::log::EnvelopeKind;
 
@@ -91,15 +94,21 @@ proptest! {
         content in vec(any::<u8>(), 0..3000),
         devices in 1_usize..6,
         xwing: bool,
+        number: u64,
+        authenticator: [u8; 32],
         seed: u8,
     ) {
         let people: Vec<_> = (1..=devices as u8).map(person).collect();
         let suite = if xwing { Suite::XWing } else { Suite::X25519 };
-        let sealed = log_envelope(&people, suite, &content, seed);
+        let epoch = Epoch { number, authenticator };
+        let to: Vec<Recipient<'_>> = people.iter().map(Person::recipient).collect();
         let tags = tag_key();
+        let request = SealRequest { suite, epoch, ..in_log(&people[0], &to, &tags, &content) };
+        let sealed = envelope::seal(&request, &mut rng(seed)).unwrap();
         for me in &people {
             let message = open_as(me, &people[0], &sealed, &log_context(&tags)).unwrap();
             prop_assert_eq!(message.content.as_slice(), content.as_slice());
+            prop_assert_eq!(message.epoch, epoch);
         }
     }
 
@@ -143,9 +152,17 @@ proptest! {
         let _ = ChainEntry::decode(&bytes);
         let _ = SealingKeys::from_bytes(&bytes);
         let _ = Invite::parse(&String::from_utf8_lossy(&bytes));
-        // Past the type byte, the magic and the base64.
-        for content_type in 0..6 {
-            let _ = Content::decode(kind, &[&[content_type], bytes.as_slice()].concat());
+        let _ = AppMessage::decode(&bytes);
+        let _ = Roster::decode(&bytes);
+        let _ = CommitData::decode(&bytes);
+        let _ = LeafIdentity::decode(&bytes);
+        // Past the type or version byte, the magic and the base64.
+        for first in 0..6 {
+            let bytes = [&[first], bytes.as_slice()].concat();
+            let _ = Content::decode(kind, &bytes);
+            let _ = AppMessage::decode(&bytes);
+            let _ = Roster::decode(&bytes);
+            let _ = CommitData::decode(&bytes);
         }
         let _ = Invite::parse(&format!("waxwing:{}", waxwing_wire::api::base64url::encode(&bytes)));
     }

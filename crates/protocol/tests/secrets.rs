@@ -8,9 +8,10 @@ use std::fmt::Debug;
 
 use common::{in_inbox, in_log, inbox_context, log_context, open_as, person, rng, tag_key};
 use waxwing_protocol::envelope;
+use waxwing_protocol::group::LeaveProof;
 use waxwing_protocol::{
-    AccessKey, AccountKey, ChannelSecret, Content, DeviceKeys, DeviceSeeds, Introduction, Invite, RecoveryPhrase,
-    SealingKeys, TagKey,
+    AccessKey, AccountKey, AppMessage, ChannelSecret, Content, DeviceKeys, DeviceSeeds, Invite, RecoveryPhrase,
+    SealingKeys, TagKey, Welcome,
 };
 use waxwing_wire::{AccountId, DeviceId, LogId, MessageId};
 
@@ -53,16 +54,26 @@ fn p12_debug_prints_no_key_bytes() {
 
 #[test]
 fn p12_debug_prints_no_content() {
-    let introduction = introduction();
-    let secret = *introduction.channel_secret.as_bytes();
-    assert_eq!(printed(&introduction, &secret), "Introduction(***)");
-    assert_eq!(printed(&Content::Introduction(introduction), &secret), "Introduction(***)");
-    let text = Content::Text { message_id: MessageId::from_bytes([1; 16]), text: "meet me at noon".to_owned() };
-    assert_eq!(format!("{text:?}"), "Text(***)");
-    let profile = Content::Profile { display_name: "Alice Liddell".to_owned() };
-    assert_eq!(format!("{profile:?}"), "Profile(***)");
-    let rotated = Content::KeysRotated { entries: vec![b"entry".to_vec()], from_seq: 1 };
-    assert_eq!(format!("{rotated:?}"), "KeysRotated(***)");
+    let welcome = welcome();
+    for secret in [welcome.channel_secret.as_bytes().as_slice(), welcome.access_key.as_bytes(), &welcome.mls] {
+        assert_eq!(printed(&welcome, secret), "Welcome(***)");
+        assert_eq!(printed(&Content::Welcome(welcome.clone()), secret), "Welcome(***)");
+    }
+    assert!(!format!("{welcome:?}").contains("Alice"));
+    let mls: Vec<u8> = (0x40..0x80).collect();
+    assert_eq!(printed(&Content::Mls(mls.clone()), &mls), "Mls(***)");
+    let removed = Content::Removed { log: LogId::from_bytes([0xd1; 16]), seq: 7 };
+    assert_eq!(printed(&removed, &[0xd1; 16]), "Removed(***)");
+
+    let message_id = MessageId::from_bytes([1; 16]);
+    let text = AppMessage::Text { message_id, text: "meet me at noon".to_owned() };
+    assert_eq!(printed(&text, b"meet me at noon"), "Text(***)");
+    let access_key = welcome.access_key.clone();
+    let profile = AppMessage::Profile { display_name: "Alice Liddell".to_owned(), access_key };
+    assert_eq!(printed(&profile, welcome.access_key.as_bytes()), "Profile(***)");
+    printed(&profile, b"Alice Liddell");
+    let proof = LeaveProof::sign(person(1).keys.mls(), welcome.log, welcome.account, person(1).keys.device(), [2; 16]);
+    assert_eq!(format!("{:?}", AppMessage::Leave(proof)), "Leave");
 
     let (alice, bob) = (person(1), person(2));
     let tags = tag_key();
@@ -70,7 +81,7 @@ fn p12_debug_prints_no_content() {
     let sealed = envelope::seal(&in_log(&alice, &to, &tags, b"meet me at noon"), &mut rng(1)).unwrap();
     let opened = envelope::open(&sealed, &[bob.keys.sealing()], bob.account, &log_context(&tags)).unwrap();
     printed(&opened, b"meet me at noon");
-    printed(&opened.verify(alice.keys.record()).unwrap(), b"meet me at noon");
+    printed(&opened.verify_leaf(&alice.leaf()).unwrap(), b"meet me at noon");
     printed(&alice.sender(), &*alice.keys.seeds().to_bytes());
     printed(&log_context(&tags), tags.as_bytes());
     let inbox = envelope::seal(&in_inbox(&alice, &to[1..].try_into().unwrap(), b"noon"), &mut rng(1)).unwrap();
@@ -150,20 +161,23 @@ fn p19_tokens_are_stable_and_apart() {
     assert_eq!(AccessKey::from_bytes(&[1; 16]).hash(), waxwing_wire::hash(&[&waxwing_wire::label("token"), &[1; 16]]));
 }
 
-fn introduction() -> Introduction {
-    Introduction {
+fn welcome() -> Welcome {
+    Welcome {
         conversation: [1; 32],
         relay: "waxwing.example".parse().unwrap(),
         log: LogId::from_bytes([2; 16]),
         channel_secret: ChannelSecret::from_bytes(&std::array::from_fn(|n| n as u8 + 0x60)),
+        slot: 3,
+        running: [9; 32],
+        nonce: [8; 16],
         account: AccountId::from_bytes([4; 16]),
         home: "waxwing.example".parse().unwrap(),
         name: "alice".parse().unwrap(),
         display_name: "Alice".to_owned(),
-        access_key: AccessKey::from_bytes(&[5; 16]),
+        access_key: AccessKey::from_bytes(&std::array::from_fn(|n| n as u8 + 0xc0)),
         account_key: [6; 32],
         chain_seq: 0,
         chain_head: [7; 32],
-        created_ms: 8,
+        mls: (0xa0..0xc0).collect(),
     }
 }

@@ -2,8 +2,11 @@
 
 pub(crate) mod access_keys;
 pub(crate) mod ack_inbox;
+mod admission;
 pub(crate) mod append_chain;
 pub(crate) mod append_log;
+pub(crate) mod claim_key_packages;
+pub(crate) mod count_key_packages;
 pub(crate) mod create_log;
 pub(crate) mod healthz;
 pub(crate) mod invite_page;
@@ -16,6 +19,7 @@ pub(crate) mod relay_info;
 pub(crate) mod send_inbox;
 pub(crate) mod subscribe;
 pub(crate) mod token;
+pub(crate) mod upload_key_packages;
 
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};

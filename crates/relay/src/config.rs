@@ -53,8 +53,12 @@ pub struct Limits {
     pub token: Rate,
     /// Look-ups of chains, per address.
     pub lookup: Rate,
-    /// Inbox sends without an access key, per address.
+    /// Inbox sends and claims of key packages without an access key, per address.
     pub stranger: Rate,
+    /// Claims of key packages, per address.
+    pub claim: Rate,
+    /// Uploads of key packages, per account.
+    pub key_packages: Rate,
     /// Authenticated requests, per account.
     pub account: Rate,
     /// New chain entries, per account.
@@ -74,6 +78,8 @@ impl Default for Limits {
             token: Rate { per_minute: 600, burst: 600 },
             lookup: Rate { per_minute: 1200, burst: 1200 },
             stranger: Rate { per_minute: 120, burst: 240 },
+            claim: Rate { per_minute: 600, burst: 600 },
+            key_packages: Rate { per_minute: 10, burst: 60 },
             account: Rate { per_minute: 6000, burst: 2000 },
             chain: Rate { per_minute: 10, burst: 60 },
             connections: 20_000,

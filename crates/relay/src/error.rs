@@ -90,7 +90,7 @@ fn wording(code: ProblemCode) -> (StatusCode, &'static str) {
         ProblemCode::Conflict => (StatusCode::CONFLICT, "Not after the last handshake"),
         ProblemCode::IdReused => (StatusCode::UNPROCESSABLE_ENTITY, "The entry id was used with other bytes"),
         ProblemCode::Gone => (StatusCode::GONE, "Older entries are gone"),
-        ProblemCode::InboxRefused => (StatusCode::FORBIDDEN, "No such inbox, or the sender is not admitted"),
+        ProblemCode::InboxRefused => (StatusCode::FORBIDDEN, "No such inbox or account, or the sender is not admitted"),
         ProblemCode::QuotaExceeded => (StatusCode::FORBIDDEN, "A quota is used up"),
         ProblemCode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
         ProblemCode::InsufficientStorage => (StatusCode::INSUFFICIENT_STORAGE, "The relay is out of space"),

@@ -2,7 +2,7 @@
 //!
 //! # The API
 //!
-//! One file per command in [`mod@command`]: parse, apply, reply. Bodies that carry envelopes are binary
+//! One file per command in [`mod@command`]: parse, apply, reply. Bodies that carry envelopes or key packages are binary
 //! ([`waxwing_wire::frame`]), the rest is JSON ([`waxwing_wire::api`]); whatever is no success is a
 //! [`waxwing_wire::problem::Problem`]. Every answer names the API version (`waxwing-api`) and forbids caching.
 //!
@@ -17,6 +17,9 @@
 //! | `POST /v1/accounts/{id}/chain` | a device of the account | `SubmitEntry` → 201 `EntryAccepted`; `chain_conflict`, `invalid_entry` |
 //! | `POST /oauth/token` | a device, by assertion and DPoP | form → [`TokenResponse`](waxwing_wire::api::TokenResponse); `unauthorized` |
 //! | `PUT`, `DELETE /v1/access-keys` | a device of the account | [`AccessKeys`](waxwing_wire::api::AccessKeys) → 204; `quota_exceeded` |
+//! | `POST /v1/key-packages` | a device, limited | [`UploadKeyPackages`](waxwing_wire::frame::UploadKeyPackages) → 201 [`KeyPackageCount`](waxwing_wire::api::KeyPackageCount); `quota_exceeded` |
+//! | `GET /v1/key-packages` | that device | → `KeyPackageCount` |
+//! | `POST /v1/key-packages/claim` | access key, or any device; limited | [`ClaimKeyPackages`](waxwing_wire::frame::ClaimKeyPackages) → [`ClaimedKeyPackages`](waxwing_wire::frame::ClaimedKeyPackages); `inbox_refused` |
 //! | `POST /v1/logs` | any device | [`CreateLog`](waxwing_wire::frame::CreateLog) → 201; `log_refused` |
 //! | `POST /v1/logs/{id}/entries` | write token | [`Append`](waxwing_wire::frame::Append) → 201 [`Stored`](waxwing_wire::api::Stored); `id_reused`, `rekeyed`, `conflict`, `quota_exceeded`, `log_refused` |
 //! | `GET /v1/logs/{id}/entries?after=n` | read token | → [`LogPage`](waxwing_wire::frame::LogPage); `gone`, `log_refused` |
@@ -26,7 +29,7 @@
 //! | `GET /v1/subscribe` | anyone; a device for its inbox | WebSocket: [`Subscribe`](waxwing_wire::api::Subscribe) in, [`Push`](waxwing_wire::frame::Push) out |
 //!
 //! Devices authenticate with `Authorization: DPoP TOKEN` and `DPoP: PROOF` (RFC 9449), logs with
-//! `Authorization: Bearer` and the base64url of their token, inbox senders with `waxwing-access-key`.
+//! `Authorization: Bearer` and the base64url of their token, inbox senders and claimers with `waxwing-access-key`.
 //!
 //! # The parts
 //!
@@ -42,6 +45,7 @@ pub mod hub;
 mod keys;
 pub mod limits;
 mod private_file;
+mod pseudonym;
 mod relay;
 mod replay;
 mod request;

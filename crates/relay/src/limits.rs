@@ -34,6 +34,8 @@ pub(crate) struct Limiters {
     pub(crate) token: Limiter<Neighbourhood>,
     pub(crate) lookup: Limiter<Neighbourhood>,
     pub(crate) stranger: Limiter<Neighbourhood>,
+    pub(crate) claim: Limiter<Neighbourhood>,
+    pub(crate) key_packages: Limiter<AccountId>,
     pub(crate) account: Limiter<AccountId>,
     pub(crate) chain: Limiter<AccountId>,
 }
@@ -45,6 +47,8 @@ impl Limiters {
             token: Limiter::new(limits.token),
             lookup: Limiter::new(limits.lookup),
             stranger: Limiter::new(limits.stranger),
+            claim: Limiter::new(limits.claim),
+            key_packages: Limiter::new(limits.key_packages),
             account: Limiter::new(limits.account),
             chain: Limiter::new(limits.chain),
         }
@@ -52,11 +56,12 @@ impl Limiters {
 
     /// Forgets whoever has their full allowance back. Called now and then.
     pub(crate) fn sweep(&self) {
-        for limiter in [&self.registration, &self.token, &self.lookup, &self.stranger] {
+        for limiter in [&self.registration, &self.token, &self.lookup, &self.stranger, &self.claim] {
             limiter.sweep();
         }
-        self.account.sweep();
-        self.chain.sweep();
+        for limiter in [&self.account, &self.chain, &self.key_packages] {
+            limiter.sweep();
+        }
     }
 }
 

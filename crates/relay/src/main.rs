@@ -59,9 +59,15 @@ struct Serve {
     /// Look-ups of accounts per minute and address.
     #[arg(long, value_name = "PER_MINUTE[/BURST]")]
     rate_lookup: Option<Rate>,
-    /// Inbox sends without an access key per minute and address.
+    /// Inbox sends and claims of key packages without an access key per minute and address.
     #[arg(long, value_name = "PER_MINUTE[/BURST]")]
     rate_stranger: Option<Rate>,
+    /// Claims of key packages per minute and address.
+    #[arg(long, value_name = "PER_MINUTE[/BURST]")]
+    rate_claim: Option<Rate>,
+    /// Uploads of key packages per minute and account.
+    #[arg(long, value_name = "PER_MINUTE[/BURST]")]
+    rate_key_packages: Option<Rate>,
     /// Authenticated requests per minute and account.
     #[arg(long, value_name = "PER_MINUTE[/BURST]")]
     rate_account: Option<Rate>,
@@ -104,6 +110,8 @@ impl Serve {
             (&mut limits.token, self.rate_token),
             (&mut limits.lookup, self.rate_lookup),
             (&mut limits.stranger, self.rate_stranger),
+            (&mut limits.claim, self.rate_claim),
+            (&mut limits.key_packages, self.rate_key_packages),
             (&mut limits.account, self.rate_account),
             (&mut limits.chain, self.rate_chain),
         ] {

@@ -16,6 +16,7 @@ use crate::hub::Hub;
 use crate::keys::{KeyError, TokenKey};
 use crate::limits::Limiters;
 use crate::private_file;
+use crate::pseudonym::Pseudonyms;
 use crate::replay::ReplayWindow;
 use crate::serve;
 use crate::state::App;
@@ -116,6 +117,7 @@ fn open(
         limiters: Limiters::new(limits),
         assertions: ReplayWindow::new(REPLAY_CAPACITY),
         proofs: ReplayWindow::new(REPLAY_CAPACITY),
+        pseudonyms: Pseudonyms::default(),
         timeouts: limits.timeouts,
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),

@@ -31,6 +31,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/accounts", post(command::register::run))
         .route("/v1/accounts/{account}/chain", get(command::read_chain::run).post(command::append_chain::run))
         .route("/v1/access-keys", put(command::access_keys::admit).delete(command::access_keys::dismiss))
+        .route("/v1/key-packages", get(command::count_key_packages::run).post(command::upload_key_packages::run))
+        .route("/v1/key-packages/claim", post(command::claim_key_packages::run))
         .route("/v1/logs", post(command::create_log::run))
         .route("/v1/logs/{log}/entries", get(command::read_log::run).post(command::append_log::run))
         .route("/v1/inboxes/{device}", get(command::read_inbox::run).post(command::send_inbox::run))

@@ -12,6 +12,7 @@ use crate::config::Timeouts;
 use crate::hub::Hub;
 use crate::keys::TokenKey;
 use crate::limits::Limiters;
+use crate::pseudonym::Pseudonyms;
 use crate::replay::ReplayWindow;
 use crate::storage::Storage;
 
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) assertions: ReplayWindow,
     /// DPoP proofs shown.
     pub(crate) proofs: ReplayWindow,
+    /// What claimers of key packages are called today.
+    pub(crate) pseudonyms: Pseudonyms,
     /// Times.
     pub(crate) timeouts: Timeouts,
     /// Cancelled at a graceful stop.

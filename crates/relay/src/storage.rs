@@ -7,8 +7,9 @@
 mod sqlite;
 
 use futures_util::future::BoxFuture;
+use waxwing_wire::api::KeyPackageCount;
 use waxwing_wire::chain::ChainEntry;
-use waxwing_wire::frame::{Append, CreateLog, InboxPage, InboxSend, LogPage};
+use waxwing_wire::frame::{Append, ClaimedKeyPackages, CreateLog, InboxPage, InboxSend, LogPage, UploadKeyPackages};
 use waxwing_wire::{AccountId, DeviceId, DeviceRecord, LogId, Username};
 
 pub use sqlite::{OpenError, SqliteStorage, sqlite_version};
@@ -185,6 +186,46 @@ pub enum Delivered {
     QuotaExceeded,
 }
 
+/// What became of an upload of key packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uploaded {
+    /// Stored, now or before; what is there now.
+    Stored(KeyPackageCount),
+    /// That were too many. Nothing was stored or removed.
+    QuotaExceeded,
+    /// No such device.
+    UnknownDevice,
+}
+
+/// Who claims key packages: who may, and out of which allowances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimer {
+    /// With an access key, known by its hash.
+    AccessKey([u8; 32]),
+    /// With an account on this relay, known by its pseudonym of the day.
+    Stranger([u8; 32]),
+}
+
+/// A claim of one key package of each device of an account.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// Whose packages.
+    pub account: AccountId,
+    /// Hash of the claim's random id and its claimer: what "the same claim" means.
+    pub id: [u8; 32],
+    /// Who claims.
+    pub claimer: Claimer,
+}
+
+/// What became of a [`Claim`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// No such account, or not admitted.
+    Refused,
+    /// Handed out, now or before.
+    Packages(ClaimedKeyPackages),
+}
+
 /// Counters, for tests and operators.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StorageStats {
@@ -200,7 +241,7 @@ pub struct StorageStats {
 pub trait Storage: Send + Sync + 'static {
     /// Stores a chain's first entry.
     fn register(&self, account: NewAccount) -> Answer<'_, Registered>;
-    /// Stores a chain's next entry if it follows the head.
+    /// Stores a chain's next entry if it follows the head. The key packages of the device whose keys it replaces go with those.
     fn extend_chain(&self, next: NextEntry) -> Answer<'_, Chained>;
     /// Reads at most `limit` entries of a chain.
     fn chain(&self, account: AccountRef, from: u32, limit: usize) -> Answer<'_, Option<StoredChain>>;
@@ -210,6 +251,12 @@ pub trait Storage: Send + Sync + 'static {
     fn admit(&self, account: AccountId, hashes: Vec<[u8; 32]>) -> Answer<'_, bool>;
     /// Admits them no more.
     fn dismiss(&self, account: AccountId, hashes: Vec<[u8; 32]>) -> Answer<'_, ()>;
+    /// Stores key packages of a device.
+    fn upload_key_packages(&self, device: DeviceId, upload: UploadKeyPackages) -> Answer<'_, Uploaded>;
+    /// How many key packages of a device are left; none if there is no such device.
+    fn count_key_packages(&self, device: DeviceId) -> Answer<'_, Option<KeyPackageCount>>;
+    /// Hands out key packages of an account's devices.
+    fn claim_key_packages(&self, claim: Claim) -> Answer<'_, Claimed>;
     /// Makes a log; false if its id is taken with other tokens.
     fn create_log(&self, log: CreateLog) -> Answer<'_, bool>;
     /// Appends to a log, under the log's lock.

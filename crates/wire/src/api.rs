@@ -1,4 +1,4 @@
-//! JSON bodies of the HTTP API. Whatever carries envelopes is binary: [`crate::frame`].
+//! JSON bodies of the HTTP API. Whatever carries envelopes or key packages is binary: [`crate::frame`].
 
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +126,15 @@ impl std::fmt::Debug for TokenResponse {
 pub struct AccessKeys {
     /// The hashes.
     pub hashes: Vec<EntryBytes>,
+}
+
+/// Answer to `GET` and `POST /v1/key-packages`: what is there to be claimed of the own device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPackageCount {
+    /// One-time packages that are left.
+    pub count: u32,
+    /// Whether there is a last resort.
+    pub last_resort: bool,
 }
 
 /// Answer to an append or an inbox send that was stored.

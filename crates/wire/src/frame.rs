@@ -1,4 +1,4 @@
-//! Binary bodies of the HTTP API and frames of the subscription: whatever carries envelopes.
+//! Binary bodies of the HTTP API and frames of the subscription: whatever carries envelopes or key packages.
 //!
 //! `Content-Type: application/octet-stream`. JSON bodies are in [`crate::api`].
 
@@ -6,6 +6,10 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::ids::{EnvelopeId, LogId};
 use crate::limits::{MAX_ENVELOPE, MAX_PAGE_ENTRIES};
 use crate::log::EnvelopeKind;
+
+mod key_packages;
+
+pub use key_packages::{ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, UploadKeyPackages};
 
 /// `POST /v1/logs`: a new log and the hashes of its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,7 +216,7 @@ impl LogPage {
         let (oldest, head) = (reader.u64("oldest")?, reader.u64("head")?);
         let running = reader.array("running hash")?;
         let last_handshake = reader.u64("last handshake")?;
-        let entries = read_list(&mut reader, LogEntry::read)?;
+        let entries = read_list(&mut reader, MAX_PAGE_ENTRIES, "entries", LogEntry::read)?;
         reader.finish("log page")?;
         Ok(Self { oldest, head, running, last_handshake, entries })
     }
@@ -255,7 +259,7 @@ impl InboxPage {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let head = reader.u64("head")?;
-        let entries = read_list(&mut reader, |reader| {
+        let entries = read_list(&mut reader, MAX_PAGE_ENTRIES, "entries", |reader| {
             let LogEntry { seq, entry_id, kind, blob } = LogEntry::read(reader)?;
             Ok(InboxEntry { seq, entry_id, kind, blob })
         })?;
@@ -319,11 +323,13 @@ fn count(len: usize) -> u32 {
 
 fn read_list<T>(
     reader: &mut Reader<'_>,
+    max: usize,
+    field: &'static str,
     read: impl Fn(&mut Reader<'_>) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {
     let count = reader.u32("count")? as usize;
-    if count > MAX_PAGE_ENTRIES {
-        return Err(DecodeError::TooLong("entries"));
+    if count > max {
+        return Err(DecodeError::TooLong(field));
     }
     (0..count).map(|_| read(reader)).collect()
 }

@@ -26,7 +26,17 @@ pub const MAX_PUSHED_ENTRY: usize = 64 * 1024;
 pub const MAX_SUBSCRIBED_LOGS: usize = 4096;
 /// Most access keys of one account.
 pub const MAX_ACCESS_KEYS: usize = 4096;
+/// Most one-time key packages that wait for one device, and most in one upload; a last resort stands beside them.
+pub const KEY_PACKAGES: usize = 100;
 /// Life of an access token, in seconds.
 pub const TOKEN_SECONDS: u64 = 600;
 /// Longest life of a token request's assertion and age of a DPoP proof, in seconds of relay time.
 pub const ASSERTION_SECONDS: u64 = 60;
+/// Longest name of a group, in UTF-8 bytes.
+pub const MAX_GROUP_NAME: usize = 256;
+/// Most people in a group.
+pub const MAX_GROUP_PEOPLE: usize = 64;
+/// Most devices in a group.
+pub const MAX_GROUP_DEVICES: usize = 128;
+/// Largest MLS key package, in bytes.
+pub const MAX_KEY_PACKAGE: usize = 4096;

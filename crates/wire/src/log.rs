@@ -12,7 +12,7 @@ pub enum EnvelopeKind {
     App = 1,
     /// A handshake in a log (MLS commits).
     Handshake = 2,
-    /// First contact in an inbox: introduces a conversation.
+    /// Brings a device into a group, in an inbox.
     Welcome = 3,
     /// A notice in an inbox (stale key, removed).
     Notice = 4,

@@ -32,7 +32,7 @@ pub enum ProblemCode {
     IdReused,
     /// Entries before `oldest` are gone.
     Gone,
-    /// No such inbox, or the sender is not admitted (both answer alike).
+    /// No such inbox or account, or the sender is not admitted (all answer alike).
     InboxRefused,
     /// A quota of the log or inbox is used up.
     QuotaExceeded,

@@ -4,10 +4,13 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use waxwing_wire::frame::{Append, CreateLog, InboxEntry, InboxPage, InboxSend, LogEntry, LogPage, LogTokens, Push};
-use waxwing_wire::limits::{MAX_ENVELOPE, MAX_PAGE_ENTRIES};
+use waxwing_wire::frame::{
+    Append, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CreateLog, InboxEntry, InboxPage, InboxSend,
+    LogEntry, LogPage, LogTokens, Push, UploadKeyPackages,
+};
+use waxwing_wire::limits::{KEY_PACKAGES, MAX_DEVICES, MAX_ENVELOPE, MAX_KEY_PACKAGE, MAX_PAGE_ENTRIES};
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{DecodeError, EnvelopeId, LogId};
+use waxwing_wire::{AccountId, DecodeError, DeviceId, EnvelopeId, LogId};
 
 fn id() -> impl Strategy<Value = EnvelopeId> {
     any::<[u8; 16]>().prop_map(EnvelopeId::from_bytes)
@@ -88,6 +91,24 @@ fn push() -> impl Strategy<Value = Push> {
     ]
 }
 
+fn upload() -> impl Strategy<Value = UploadKeyPackages> {
+    (any::<bool>(), prop::option::of(blob()), vec(blob(), 0..5))
+        .prop_map(|(replace, last_resort, packages)| UploadKeyPackages { replace, last_resort, packages })
+}
+
+fn claim() -> impl Strategy<Value = ClaimKeyPackages> {
+    any::<([u8; 16], [u8; 16])>()
+        .prop_map(|(account, claim)| ClaimKeyPackages { account: AccountId::from_bytes(account), claim })
+}
+
+fn claimed() -> impl Strategy<Value = ClaimedKeyPackages> {
+    prop::collection::btree_map(any::<[u8; 16]>(), (any::<bool>(), blob()), 0..5).prop_map(|devices| {
+        let device =
+            |(id, (last_resort, package))| ClaimedKeyPackage { device: DeviceId::from_bytes(id), last_resort, package };
+        ClaimedKeyPackages { devices: devices.into_iter().map(device).collect() }
+    })
+}
+
 /// Comes back, and neither a shorter nor a longer text does.
 fn check<T: PartialEq + std::fmt::Debug>(
     value: &T,
@@ -130,8 +151,16 @@ proptest! {
     }
 
     #[test]
+    fn key_package_frames_come_back(upload in upload(), claim in claim(), claimed in claimed()) {
+        check(&upload, &upload.encode(), UploadKeyPackages::decode)?;
+        check(&claim, &claim.encode(), ClaimKeyPackages::decode)?;
+        check(&claimed, &claimed.encode(), ClaimedKeyPackages::decode)?;
+    }
+
+    #[test]
     fn p18_changed_frames_are_refused_or_another_value(
-        append in append(), page in log_page(), push in push(), at: prop::sample::Index, bit in 0..8_u32,
+        append in append(), page in log_page(), push in push(), upload in upload(), claimed in claimed(),
+        at: prop::sample::Index, bit in 0..8_u32,
     ) {
         let changed = |bytes: Vec<u8>| {
             let mut bytes = bytes;
@@ -142,6 +171,8 @@ proptest! {
         canonical(&changed(append.encode()), Append::decode, Append::encode);
         canonical(&changed(page.encode()), LogPage::decode, LogPage::encode);
         canonical(&changed(push.encode()), Push::decode, Push::encode);
+        canonical(&changed(upload.encode()), UploadKeyPackages::decode, UploadKeyPackages::encode);
+        canonical(&changed(claimed.encode()), ClaimedKeyPackages::decode, ClaimedKeyPackages::encode);
     }
 
     #[test]
@@ -151,6 +182,9 @@ proptest! {
         canonical(&bytes, LogPage::decode, LogPage::encode);
         canonical(&bytes, InboxSend::decode, InboxSend::encode);
         canonical(&bytes, InboxPage::decode, InboxPage::encode);
+        canonical(&bytes, UploadKeyPackages::decode, UploadKeyPackages::encode);
+        canonical(&bytes, ClaimKeyPackages::decode, ClaimKeyPackages::encode);
+        canonical(&bytes, ClaimedKeyPackages::decode, ClaimedKeyPackages::encode);
         for first in 0..6 {
             canonical(&[&[first], bytes.as_slice()].concat(), Push::decode, Push::encode);
         }
@@ -184,4 +218,52 @@ fn limits() {
     let page = |len| InboxPage { head: 1, entries: vec![entry.clone(); len] }.encode();
     assert!(InboxPage::decode(&page(MAX_PAGE_ENTRIES)).is_ok());
     assert_eq!(InboxPage::decode(&page(MAX_PAGE_ENTRIES + 1)), Err(DecodeError::TooLong("entries")));
+}
+
+#[test]
+fn limits_of_key_packages() {
+    let upload = |count, len, last_resort: Option<usize>| {
+        let last_resort = last_resort.map(|len| vec![0; len]);
+        UploadKeyPackages::decode(
+            &UploadKeyPackages { replace: false, last_resort, packages: vec![vec![0; len]; count] }.encode(),
+        )
+    };
+    assert!(upload(KEY_PACKAGES, MAX_KEY_PACKAGE, Some(MAX_KEY_PACKAGE)).is_ok());
+    assert_eq!(upload(KEY_PACKAGES + 1, 1, None), Err(DecodeError::TooLong("key packages")));
+    assert_eq!(upload(1, MAX_KEY_PACKAGE + 1, None), Err(DecodeError::TooLong("key package")));
+    assert_eq!(upload(0, 0, Some(MAX_KEY_PACKAGE + 1)), Err(DecodeError::TooLong("key package")));
+    let claimed = |count: usize, len| {
+        let device = |i| ClaimedKeyPackage {
+            device: DeviceId::from_bytes([u8::try_from(i).unwrap(); 16]),
+            last_resort: false,
+            package: vec![0; len],
+        };
+        ClaimedKeyPackages { devices: (0..count).map(device).collect() }
+    };
+    let decode = |claimed: ClaimedKeyPackages| ClaimedKeyPackages::decode(&claimed.encode());
+    assert!(decode(claimed(MAX_DEVICES, MAX_KEY_PACKAGE)).is_ok());
+    assert_eq!(decode(claimed(MAX_DEVICES + 1, 1)), Err(DecodeError::TooLong("devices")));
+    assert_eq!(decode(claimed(1, MAX_KEY_PACKAGE + 1)), Err(DecodeError::TooLong("key package")));
+    // A device is there once.
+    let mut twice = claimed(2, 1);
+    twice.devices[1].device = twice.devices[0].device;
+    assert_eq!(decode(twice), Err(DecodeError::Invalid("device id")));
+}
+
+/// P18: a flag is 0 or 1.
+#[test]
+fn p18_key_packages_have_one_encoding() {
+    let upload = UploadKeyPackages { replace: true, last_resort: Some(vec![7]), packages: vec![vec![8], vec![9]] };
+    let bytes = upload.encode();
+    assert_eq!(bytes, [1, 1, 0, 0, 0, 1, 7, 0, 0, 0, 2, 0, 0, 0, 1, 8, 0, 0, 0, 1, 9]);
+    for (at, field) in [(0, "replace"), (1, "has last resort")] {
+        let mut bad = bytes.clone();
+        bad[at] = 2;
+        assert_eq!(UploadKeyPackages::decode(&bad), Err(DecodeError::Invalid(field)));
+    }
+    let device = ClaimedKeyPackage { device: DeviceId::from_bytes([1; 16]), last_resort: true, package: vec![7] };
+    let mut bytes = ClaimedKeyPackages { devices: vec![device] }.encode();
+    assert_eq!(bytes, [&[0, 0, 0, 1][..], &[1; 16], &[1, 0, 0, 0, 1, 7]].concat());
+    bytes[20] = 2;
+    assert_eq!(ClaimedKeyPackages::decode(&bytes), Err(DecodeError::Invalid("last resort")));
 }

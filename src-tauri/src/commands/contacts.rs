@@ -2,11 +2,18 @@
 
 use qrcode::{Color, QrCode};
 use tauri::State;
-use waxwing_client::{ConversationView, InviteView};
+use waxwing_client::{ContactView, ConversationView, InviteView};
 
 use super::{Answer, internal, view};
 use crate::dto::QrView;
 use crate::shell::Shell;
+
+/// Everybody one talks with, for picking people.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn contacts(shell: State<'_, Shell>) -> Answer<Vec<ContactView>> {
+    shell.client()?.contacts().await.map_err(view)
+}
 
 /// Opens the conversation with whom an invite link or `name@host[:port]` names.
 #[tauri::command]

@@ -1,4 +1,4 @@
-//! The conversation list.
+//! The conversation list: reading it, taking requests, blocking and deleting.
 
 use tauri::State;
 use waxwing_client::ConversationView;
@@ -25,4 +25,29 @@ pub(crate) async fn set_draft(shell: State<'_, Shell>, conversation: String, tex
 #[specta::specta]
 pub(crate) async fn mark_read(shell: State<'_, Shell>, conversation: String, order: f64) -> Answer<ConversationView> {
     shell.client()?.mark_read(&conversation, order).await.map_err(view)
+}
+
+/// Accepts a request: one takes part from now on.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn accept_request(shell: State<'_, Shell>, conversation: String) -> Answer<ConversationView> {
+    shell.client()?.accept_request(&conversation).await.map_err(view)
+}
+
+/// Blocks the other person of a conversation, or takes them in again.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn set_blocked(
+    shell: State<'_, Shell>,
+    conversation: String,
+    blocked: bool,
+) -> Answer<ConversationView> {
+    shell.client()?.set_blocked(&conversation, blocked).await.map_err(view)
+}
+
+/// Deletes a conversation and its messages here.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn delete_conversation(shell: State<'_, Shell>, conversation: String) -> Answer<()> {
+    shell.client()?.delete_conversation(&conversation).await.map_err(view)
 }

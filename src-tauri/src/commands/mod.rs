@@ -3,6 +3,7 @@
 
 pub(crate) mod contacts;
 pub(crate) mod conversations;
+pub(crate) mod groups;
 pub(crate) mod keys;
 pub(crate) mod messages;
 #[cfg(test)]

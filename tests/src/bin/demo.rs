@@ -124,6 +124,9 @@ fn demo(json: Option<&Path>) -> Result<u8> {
     let conversation: Conversation = alice.ask(&["add", &invite.link])?;
     alice.tell(&format!("opens Bob's invite link: a conversation with {}", conversation.title));
 
+    let accepted: Conversation = bob.ask(&["accept", &alice.address])?;
+    bob.tell(&format!("accepts the request of {}", accepted.title));
+
     stage.chapter("Both are here");
     let listener = bob.listen()?;
     sent.push(alice.send(&bob, "Hello Bob! Is this thing on?")?);

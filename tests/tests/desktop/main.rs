@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chat;
+mod groups;
 mod keychain;
 mod offline;
 mod restart;
@@ -12,7 +13,7 @@ mod secrets;
 use waxwing_tests::Outcome;
 use waxwing_tests::person::Person;
 use waxwing_tests::relay::RelayProcess;
-use waxwing_tests::window::Window;
+use waxwing_tests::window::{Window, testid};
 
 /// Two people who have each other's conversation open.
 pub(crate) struct Two {
@@ -25,8 +26,17 @@ pub(crate) struct Two {
 }
 
 impl Two {
-    /// Both through the first run; Bea adds Ada by link and writes first, Ada opens what came.
+    /// Both through the first run; Bea adds Ada by link and writes first, Ada opens what came and accepts.
     pub(crate) async fn meet() -> Outcome<Self> {
+        let two = Self::greet().await?;
+        two.ada_window.open_conversation().await?;
+        two.ada_window.accept().await?;
+        two.ada_window.wait_message("Hello Ada, this is Bea.", "received").await?;
+        Ok(two)
+    }
+
+    /// Both through the first run; Bea adds Ada by link and writes first.
+    pub(crate) async fn greet() -> Outcome<Self> {
         let relay = RelayProcess::start()?;
         let (ada, bea) = tokio::try_join!(Person::new(Some(relay.address())), Person::new(Some(relay.address())))?;
         let (ada_window, bea_window) = tokio::try_join!(ada.open_app(), bea.open_app())?;
@@ -35,8 +45,7 @@ impl Two {
         bea_window.add(&invite.link).await?;
         bea_window.write("Hello Ada, this is Bea.").await?;
         bea_window.wait_message("Hello Ada, this is Bea.", "sent").await?;
-        ada_window.open_conversation().await?;
-        ada_window.wait_message("Hello Ada, this is Bea.", "received").await?;
+        ada_window.wait(&testid("conversation")).await?;
         Ok(Self { ada_window, bea_window, ada, bea, relay })
     }
 }

@@ -4,8 +4,20 @@
  * app             starting | first-run | locked | problem | ready
  * onboarding      data-step: name | relay | passphrase | phrase | confirm
  * message         data-id, data-mine, data-state: sending | sent | failed | received
- * conversation    data-id, data-unread, data-open
- * notice          data-kind: keysRotated | started
+ * conversation    data-id, data-unread, data-open, data-kind: direct | group | noteToSelf,
+ *                 data-state: member | request | left | removed | blocked
+ * section         data-kind: requests | blocked, data-count, data-state: open | closed
+ * person-option   data-id, data-state: free | picked | barred
+ * person-chip     data-id
+ * group-create, people-add   data-state: idle | running
+ * request-card    data-kind: direct | group
+ * closed          data-kind: blocked | left | removed
+ * members         data-count, data-state: loading | loaded
+ * member          data-id, data-role: admin | member, data-me
+ * group-pending   data-count; there only while changes are on their way
+ * confirm         data-kind: block | delete | leave | remove, data-state: idle | running
+ * notice          data-kind: keysRotated | started | unreadable | repaired | restarted | added | removed | left | renamed |
+ *                 roleChanged
  * banner          data-kind: offline | clock | relay | phrase | trouble | conversation
  * rotate-state    data-state: idle | running | done | problem
  * keys-version    data-version
@@ -44,9 +56,22 @@ export const testids = {
   emptyNote: "empty-note",
   conversationList: "conversation-list",
   conversation: "conversation",
+  section: "section",
+  sectionToggle: "section-toggle",
   search: "search",
   newConversation: "new-conversation",
   newDialog: "new-dialog",
+  newKind: (kind: string) => `new-${kind}`,
+  groupName: "group-name",
+  groupCreate: "group-create",
+  groupError: "group-error",
+  peopleSearch: "people-search",
+  personOption: "person-option",
+  personChip: "person-chip",
+  peopleEmpty: "people-empty",
+  peopleDialog: "people-dialog",
+  peopleAdd: "people-add",
+  peopleError: "people-error",
   newInput: "new-input",
   newAdd: "new-add",
   newNote: "new-note",
@@ -66,10 +91,42 @@ export const testids = {
   composer: "composer",
   composerError: "composer-error",
   send: "send",
+  requestCard: "request-card",
+  requestAccept: "request-accept",
+  requestBlock: "request-block",
+  requestLeave: "request-leave",
+  requestDelete: "request-delete",
+  requestError: "request-error",
+  closed: "closed",
+  closedUnblock: "closed-unblock",
+  closedDelete: "closed-delete",
   back: "back",
   openDetails: "open-details",
   closeDetails: "close-details",
   details: "details",
+  detailsError: "details-error",
+  detailsBlock: "details-block",
+  detailsUnblock: "details-unblock",
+  detailsLeave: "details-leave",
+  detailsDelete: "details-delete",
+  members: "members",
+  member: "member",
+  memberMenu: "member-menu",
+  memberWrite: "member-write",
+  memberPromote: "member-promote",
+  memberDemote: "member-demote",
+  memberRemove: "member-remove",
+  addPeople: "add-people",
+  renameGroup: "rename-group",
+  renameField: "rename-field",
+  renameSave: "rename-save",
+  renameCancel: "rename-cancel",
+  renameError: "rename-error",
+  groupPending: "group-pending",
+  confirm: "confirm",
+  confirmYes: "confirm-yes",
+  confirmNo: "confirm-no",
+  confirmError: "confirm-error",
   banner: "banner",
   bannerAction: "banner-action",
   openSettings: "open-settings",

@@ -12,6 +12,7 @@ use waxwing_client::{Client, Connection, ConversationView, Event};
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::room::Room;
 use crate::{history, lines};
 
 /// The command's arguments.
@@ -37,12 +38,21 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         };
         match event {
             Ok(Event::Message { message, .. }) if history::is_news(&message) => {
-                show(client, &client.conversation(&message.conversation).await?, output).await?;
+                show(client, client.conversation(&message.conversation).await?, output).await?;
             }
             Ok(Event::Connection { connection }) => tell(&connection, output),
             Ok(Event::Lagged) | Err(RecvError::Lagged(_)) => show_all(client, output).await?,
             Err(RecvError::Closed) => return Ok(()),
-            Ok(_) => {}
+            // Who comes and goes is a notice among the messages; a conversation that is deleted has nothing more to show.
+            Ok(
+                Event::Message { .. }
+                | Event::MessageDeleted { .. }
+                | Event::Conversation { .. }
+                | Event::ConversationDeleted { .. }
+                | Event::Group { .. }
+                | Event::Profile { .. }
+                | Event::Keys { .. },
+            ) => {}
         }
     }
 }
@@ -55,19 +65,20 @@ fn tell(connection: &Connection, output: &Output) {
 
 async fn show_all(client: &Client, output: &mut Output) -> Result<(), Failure> {
     // The list has the newest conversation first.
-    for conversation in client.conversations().await?.iter().rev() {
+    for conversation in client.conversations().await?.into_iter().rev() {
         show(client, conversation, output).await?;
     }
     Ok(())
 }
 
 /// Prints what was not shown yet, then remembers that it was.
-async fn show(client: &Client, conversation: &ConversationView, output: &mut Output) -> Result<(), Failure> {
-    let unseen = history::unseen(client, conversation).await?;
+async fn show(client: &Client, conversation: ConversationView, output: &mut Output) -> Result<(), Failure> {
+    let unseen = history::unseen(client, &conversation).await?;
+    let room = Room::of(client, conversation).await?;
     for message in &unseen {
-        output.view(message, |message| lines::message(conversation, message))?;
+        output.view(message, |message| lines::message(&room, message))?;
     }
-    history::mark_seen(client, conversation, &unseen).await
+    history::mark_seen(client, &room.conversation, &unseen).await
 }
 
 async fn time(seconds: Option<u64>) {

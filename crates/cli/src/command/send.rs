@@ -11,23 +11,20 @@ use waxwing_client::{
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{history, input, lines, who};
+use crate::{change, history, input, lines, who};
 
 /// The command's arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// name@host[:port], a conversation's id, or `me`
+    /// name@host[:port], a group's name, a conversation's id, or `me`
     #[arg(value_name = "WHO")]
     pub(crate) who: String,
     /// The text; `-` alone reads it from standard input
     #[arg(value_name = "TEXT", required = true)]
     pub(crate) text: Vec<String>,
-    /// How long to wait until the relay has it, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub(crate) timeout: u64,
-    /// Store the message and do not wait: it goes out whenever a later command is connected
-    #[arg(long, conflicts_with = "timeout")]
-    pub(crate) no_wait: bool,
+    /// Whether to wait.
+    #[command(flatten)]
+    pub(crate) waiting: change::Waiting,
 }
 
 /// Stores the message, waits until the relay has it, and prints it as it is then.
@@ -37,12 +34,13 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         words => words.join(" "),
     };
     let conversation = who::find(client, &arguments.who).await?;
+    who::accepted(&conversation)?;
     let events = client.events();
     let message = client.send(&conversation.id, &new_message_id(), &text).await?;
-    if arguments.no_wait {
+    if arguments.waiting.no_wait {
         return output.view(&message, |message| outcome(&conversation, message));
     }
-    let patience = Duration::from_secs(arguments.timeout);
+    let patience = Duration::from_secs(arguments.waiting.timeout);
     let message = match tokio::time::timeout(patience, until_settled(client, events, message.clone())).await {
         Ok(settled) => settled?,
         Err(_) => history::reload(client, &message).await?.unwrap_or(message),
@@ -50,7 +48,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
     output.view(&message, |message| outcome(&conversation, message))?;
     match message.state {
         MessageState::Sent | MessageState::Received => Ok(()),
-        MessageState::Sending => Err(Failure::StillSending { seconds: arguments.timeout }),
+        MessageState::Sending => Err(Failure::StillSending { seconds: arguments.waiting.timeout }),
         MessageState::Failed => Err(Failure::NotSent(message.error.unwrap_or_else(no_reason))),
     }
 }
@@ -75,7 +73,7 @@ async fn until_settled(
 }
 
 fn outcome(conversation: &ConversationView, message: &MessageView) -> String {
-    let who = lines::who(conversation);
+    let who = lines::named(conversation);
     match message.state {
         MessageState::Sent | MessageState::Received => format!("Sent to {who}."),
         MessageState::Sending => format!("Stored here for {who}; the relay does not have it yet."),

@@ -1,18 +1,22 @@
 //! What the user does in a conversation: send, retry, delete, drafts, read marks, the own name.
 
-use waxwing_protocol::content::Content;
+use waxwing_protocol::AppMessage;
 use waxwing_wire::limits::MAX_TEXT;
-use zeroize::Zeroizing;
 
+use super::conversations::introduce_oneself;
 use super::emit::Changes;
 use super::register::clean_display_name;
 use super::{Client, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
-use crate::store::account::Account;
-use crate::store::conversations::ConversationId;
-use crate::store::{account, conversations, messages, outbox};
-use crate::views::{ConversationKind, ConversationView, MessageState, MessageView, ProfileView};
+use crate::mls::GroupChange;
+use crate::store::conversations::Conversation;
+use crate::store::{account, contacts, conversations, logs, messages, outbox};
+use crate::views::{ConversationKind, ConversationView, MessageState, MessageView, ProfileView, Standing};
+
+/// The own leaf is replaced before the next words after a week, or this many envelopes.
+const UPDATE_AFTER_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+const UPDATE_AFTER: u64 = 500;
 
 impl Client {
     /// Stores a message and its way out in one transaction; it is sent as soon as the relay is in reach.
@@ -33,6 +37,7 @@ impl Client {
             .run(move |tx| {
                 let me = account::require(tx)?;
                 let found = conversations::load(tx, &conversation)?;
+                may_write(tx, &found)?;
                 let line = messages::NewMessage {
                     id,
                     conversation: &conversation,
@@ -47,8 +52,9 @@ impl Client {
                 };
                 let stored = messages::insert(tx, &line)?;
                 if stored {
+                    update_first(tx, &found, now)?;
                     introduce_oneself(tx, &me, &found)?;
-                    outbox::push(tx, &conversation, Some(id), &Content::Text { message_id: id, text }.encode())?;
+                    outbox::push(tx, &conversation, Some(id), &AppMessage::Text { message_id: id, text }.encode())?;
                     conversations::set_draft(tx, &conversation, "")?;
                     conversations::touch(tx, &conversation, now)?;
                 }
@@ -77,9 +83,10 @@ impl Client {
                     return Err(not_found("no such message of one's own"));
                 }
                 if message.state == MessageState::Failed {
+                    may_write(tx, &conversations::load(tx, &message.conversation)?)?;
                     messages::set_state(tx, message.sender, id, MessageState::Sending, None)?;
                     conversations::set_problem(tx, &message.conversation, None)?;
-                    let content = Content::Text { message_id: id, text: message.text }.encode();
+                    let content = AppMessage::Text { message_id: id, text: message.text }.encode();
                     outbox::push(tx, &message.conversation, Some(id), &content)?;
                 }
                 Ok(message.conversation)
@@ -146,10 +153,11 @@ impl Client {
             .store
             .run(move |tx| {
                 account::set_display_name(tx, &name)?;
-                let content = Content::Profile { display_name: name }.encode();
-                for conversation in conversations::all(tx)? {
-                    if conversation.kind == ConversationKind::Direct && conversation.profile_sent {
-                        outbox::push(tx, &conversation.id, None, &content)?;
+                let me = account::require(tx)?;
+                for mut conversation in conversations::all(tx)? {
+                    if conversation.standing == Standing::Member && conversation.profile_sent {
+                        conversation.profile_sent = false;
+                        introduce_oneself(tx, &me, &conversation)?;
                     }
                 }
                 Ok(())
@@ -160,17 +168,33 @@ impl Client {
     }
 }
 
-/// Before the first words to somebody who wrote first: one's name. Nothing is told to people one has not answered.
-fn introduce_oneself(
-    tx: &rusqlite::Transaction<'_>,
-    me: &Account,
-    conversation: &conversations::Conversation,
-) -> Result<(), Error> {
-    if conversation.profile_sent || conversation.kind != ConversationKind::Direct {
+/// Nothing is written where one does not take part.
+fn may_write(tx: &rusqlite::Transaction<'_>, conversation: &Conversation) -> Result<(), Error> {
+    if conversation.standing != Standing::Member {
+        return Err(Error::new(ErrorCode::NotMember, "one does not take part in this conversation"));
+    }
+    let direct = conversation.kind == ConversationKind::Direct;
+    if direct && contacts::load(tx, conversation.account)?.is_some_and(|contact| contact.blocked) {
+        return Err(Error::new(ErrorCode::Blocked, "the other person is blocked"));
+    }
+    Ok(())
+}
+
+/// The own leaf stops being the one of a key package before the first words, and is replaced now and then afterwards.
+fn update_first(tx: &rusqlite::Transaction<'_>, conversation: &Conversation, now: u64) -> Result<(), Error> {
+    let Some(log) = logs::to_send(tx, &conversation.id)? else { return Ok(()) };
+    let change = if log.update_due {
+        GroupChange::JoinUpdate
+    } else if logs::is_stale(tx, log.log, now.saturating_sub(UPDATE_AFTER_MS), UPDATE_AFTER)? {
+        GroupChange::Update
+    } else {
+        return Ok(());
+    };
+    let queued = outbox::changes(tx, &conversation.id)?
+        .iter()
+        .any(|item| item.not_before_ms == 0 && GroupChange::decode(&item.content).as_ref() == Ok(&change));
+    if queued {
         return Ok(());
     }
-    let content: Zeroizing<Vec<u8>> = Content::Profile { display_name: me.display_name.clone() }.encode();
-    outbox::push(tx, &conversation.id, None, &content)?;
-    let id: ConversationId = conversation.id;
-    conversations::set_profile_sent(tx, &id)
+    outbox::push_change(tx, &conversation.id, log.log, &change.encode()?, 0)
 }

@@ -1,20 +1,19 @@
-//! Starting conversations: by invite link, by address, with oneself; and the own invite.
+//! Starting conversations: by invite link, by address; and the own invite.
 
 use std::sync::Arc;
 
-use waxwing_protocol::content::{Content, Introduction};
-use waxwing_protocol::envelope::Recipient;
-use waxwing_protocol::{AccessKey, ChannelSecret, DeviceKeys, Invite, InviteError, conversation_id};
-use waxwing_wire::{AccountAddress, AccountId, LogId, RelayAddress, Username, VerifiedChain};
+use waxwing_protocol::{AccessKey, Invite, InviteError, conversation_id};
+use waxwing_wire::{AccountAddress, AccountId, RelayAddress, Username, VerifiedChain};
 
+use super::conversations::{ensure_group, introduce_oneself, started_line};
 use super::emit::Changes;
 use super::{Client, Engine};
 use crate::error::{Error, ErrorCode};
-use crate::random;
+use crate::mls::GroupChange;
 use crate::store::contacts::Contact;
-use crate::store::conversations::ConversationId;
+use crate::store::conversations::{ConversationId, NewConversation};
 use crate::store::{account, contacts, conversations, keys, logs, messages, outbox};
-use crate::views::{ConversationKind, ConversationView, InviteView, MessageState, Notice, Trust};
+use crate::views::{ConversationKind, ConversationView, InviteView, Notice, Standing, Trust};
 
 /// Somebody whose chain was fetched and checked against what the user was given.
 struct Found {
@@ -43,27 +42,6 @@ impl Client {
         };
         let id = conversation_id(engine.account, found.contact.account);
         engine.start_conversation(id, found).await?;
-        self.conversation(&waxwing_wire::ids::to_hex(&id)).await
-    }
-
-    /// The conversation with oneself.
-    pub async fn note_to_self(&self) -> Result<ConversationView, Error> {
-        let engine = &self.0;
-        let id = conversation_id(engine.account, engine.account);
-        let (me, now, relay) = (engine.account, engine.now_ms(), engine.home.address().clone());
-        let changes = engine
-            .store
-            .run(move |tx| {
-                let mut changes = Changes::default();
-                if conversations::insert(tx, &id, ConversationKind::NoteToSelf, me, true, now)? {
-                    logs::insert(tx, &own_log(id, relay))?;
-                    changes.conversation(id);
-                }
-                Ok(changes)
-            })
-            .await?;
-        engine.tell(changes).await;
-        engine.outbox_wake.notify_one();
         self.conversation(&waxwing_wire::ids::to_hex(&id)).await
     }
 
@@ -121,12 +99,12 @@ impl Engine {
         if account == self.account { Err(Error::new(ErrorCode::OwnLink, "that is oneself")) } else { Ok(()) }
     }
 
-    /// Stores contact, conversation, log, and the introductions to each of the contact's devices; one transaction.
+    /// Stores contact, conversation and group, and that the other person is to be added; one transaction.
     async fn start_conversation(&self, id: ConversationId, found: Found) -> Result<(), Error> {
         let _guard = self.keys_guard.read().await;
         let Found { contact, chain, entries } = found;
-        let own = self.chain(self.account).await?;
-        let (keys_now, now, home) = (self.keys(), self.now_ms(), self.home.address().clone());
+        self.chain(self.account).await?;
+        let (context, home) = (self.context(), self.home.address().clone());
         let chain = Arc::new(chain);
         let news = Arc::clone(&chain);
         let changes = self
@@ -143,99 +121,46 @@ impl Engine {
                 keys::add_chain_entries(tx, contact.account, 0, &entries)?;
                 contacts::upsert(tx, &contact)?;
                 changes.conversation(id);
-                if !conversations::insert(tx, &id, ConversationKind::Direct, contact.account, true, now)? {
-                    // Asked for again, perhaps with a better link: an introduction that got nowhere gets another try.
-                    for log in logs::unanswered(tx)?.into_iter().filter(|log| log.conversation == id) {
-                        introduce(tx, &log, &own, &keys_now, now)?;
-                    }
+                let new = NewConversation {
+                    id: &id,
+                    kind: ConversationKind::Direct,
+                    account: contact.account,
+                    standing: Standing::Member,
+                    title: "",
+                    // It goes with the Welcome.
+                    profile_sent: true,
+                };
+                if conversations::insert(tx, &new, context.now)? {
+                    ensure_group(tx, &context, &conversations::load(tx, &id)?, home)?;
+                    let started = Notice::Started { name: me.display_name.clone(), mine: true };
+                    let line = started_line(&id, me.account, true, context.now, &started);
+                    messages::insert(tx, &line)?;
+                    changes.message(me.account, line.id, false);
                     return Ok(changes);
                 }
-                let log = own_log(id, home);
-                logs::insert(tx, &log)?;
-                introduce(tx, &log, &own, &keys_now, now)?;
-                let started = Notice::Started { name: me.display_name.clone(), mine: true };
-                let line = started_line(&id, me.account, true, now, &started);
-                messages::insert(tx, &line)?;
-                changes.message(me.account, line.id, false);
+                // Asked for again, perhaps with a better link; where they had written first, that is an acceptance.
+                conversations::touch(tx, &id, context.now)?;
+                let conversation = conversations::load(tx, &id)?;
+                if conversation.standing == Standing::Request {
+                    conversations::set_standing(tx, &id, Standing::Member)?;
+                    introduce_oneself(tx, &me, &conversation)?;
+                }
+                if conversation.problem().is_some_and(|problem| problem.code != ErrorCode::ChainBroken) {
+                    conversations::set_problem(tx, &id, None)?;
+                }
+                let waits = !outbox::changes(tx, &id)?.is_empty();
+                for log in logs::of(tx, &id)?.iter().filter(|log| log.active && log.mine && !log.peer_seen && !waits) {
+                    // Does nothing where they are in it already.
+                    let change = GroupChange::Add(vec![contact.account]).encode()?;
+                    outbox::push_change(tx, &id, log.log, &change, 0)?;
+                }
                 Ok(changes)
             })
             .await?;
-        self.cache_chain(chain);
+        self.chains.keep(chain);
         self.tell(changes).await;
         self.outbox_wake.notify_one();
         Ok(())
-    }
-}
-
-/// Seals the introduction to an own log for each device of the other side, in place of what waits for it already.
-pub(super) fn introduce(
-    tx: &rusqlite::Transaction<'_>,
-    log: &logs::Log,
-    own: &VerifiedChain,
-    keys_now: &DeviceKeys,
-    now: u64,
-) -> Result<(), Error> {
-    let conversation = conversations::load(tx, &log.conversation)?;
-    if conversation.kind != ConversationKind::Direct {
-        return Ok(());
-    }
-    let (me, peer) = (account::require(tx)?, conversation.account);
-    let contact = contacts::load(tx, peer)?.ok_or_else(|| super::not_found("no such contact"))?;
-    let chain = keys::chain(tx, peer)?.ok_or_else(|| super::not_found("no chain for this contact"))?;
-    let access_key = AccessKey::generate(&mut random::rng());
-    account::add_access_key(tx, &access_key)?;
-    let content = Content::Introduction(Introduction {
-        conversation: log.conversation,
-        relay: log.relay.clone(),
-        log: log.log,
-        channel_secret: log.secret.clone(),
-        account: me.account,
-        home: me.relay.clone(),
-        name: me.username.clone(),
-        display_name: me.display_name.clone(),
-        access_key,
-        account_key: *own.account_key(),
-        chain_seq: own.seq(),
-        chain_head: own.head(),
-        created_ms: now,
-    })
-    .encode();
-    outbox::remove_introductions(tx, log.log)?;
-    for device in chain.devices() {
-        let recipient = Recipient { account: peer, record: &device.current().record };
-        let (entry_id, blob) = Engine::seal_for_inbox(keys_now, me.account, &recipient, &content, now)?;
-        let introduction = outbox::Introduction {
-            entry_id,
-            account: peer,
-            device: recipient.record.device,
-            relay: contact.relay.clone(),
-            log: log.log,
-            blob,
-        };
-        outbox::push_introduction(tx, &introduction)?;
-    }
-    Ok(())
-}
-
-/// The quiet line at the start of a conversation.
-pub(super) fn started_line<'a>(
-    conversation: &'a ConversationId,
-    sender: AccountId,
-    mine: bool,
-    now: u64,
-    notice: &'a Notice,
-) -> messages::NewMessage<'a> {
-    messages::NewMessage {
-        id: messages::local_id(),
-        conversation,
-        sender,
-        mine,
-        at_ms: now,
-        clock_off: false,
-        text: "",
-        notice: Some(notice),
-        state: if mine { MessageState::Sent } else { MessageState::Received },
-        placed: true,
     }
 }
 
@@ -248,22 +173,7 @@ fn found(
     access_key: Option<AccessKey>,
 ) -> Found {
     let display_name = name.to_string();
-    let contact = Contact { account: chain.account(), name, relay, display_name, trust, access_key };
+    let contact =
+        Contact { account: chain.account(), name, relay, display_name, trust, access_key, known: true, blocked: false };
     Found { contact, chain, entries }
-}
-
-/// A new log for a conversation, on the own relay, with a fresh channel secret.
-fn own_log(conversation: ConversationId, relay: RelayAddress) -> logs::Log {
-    logs::Log {
-        log: LogId::from_bytes(random::bytes()),
-        conversation,
-        relay,
-        secret: ChannelSecret::generate(&mut random::rng()),
-        mine: true,
-        created: false,
-        peer_seen: false,
-        cursor: 0,
-        running: [0; 32],
-        last_handshake: 0,
-    }
 }

@@ -15,6 +15,7 @@ use crate::views::{Connection, KeystoreKind, MessageView, ProfileView};
 pub(super) struct Changes {
     pub(super) messages: Vec<(AccountId, MessageId, bool)>,
     pub(super) conversations: Vec<ConversationId>,
+    pub(super) groups: Vec<ConversationId>,
 }
 
 impl Changes {
@@ -25,6 +26,13 @@ impl Changes {
     pub(super) fn conversation(&mut self, id: ConversationId) {
         if !self.conversations.contains(&id) {
             self.conversations.push(id);
+        }
+    }
+
+    /// Who is in a conversation, or what is known of them.
+    pub(super) fn group(&mut self, id: ConversationId) {
+        if !self.groups.contains(&id) {
+            self.groups.push(id);
         }
     }
 }
@@ -48,8 +56,15 @@ impl Engine {
                     }
                 }
                 for id in changes.conversations {
-                    let conversation = conversations::view(tx, &me, &conversations::load(tx, &id)?)?;
-                    events.push(Event::Conversation { conversation });
+                    let conversation = conversations::load(tx, &id)?;
+                    if !conversation.hidden {
+                        let conversation = conversations::view(tx, &me, &conversation)?;
+                        events.push(Event::Conversation { conversation });
+                    }
+                }
+                for id in changes.groups {
+                    let conversation = conversations::load(tx, &id)?;
+                    events.push(Event::Group { group: super::groups::view(tx, &me, &conversation)? });
                 }
                 Ok(events)
             })

@@ -1,41 +1,35 @@
-//! The own inbox: first contacts. Each entry is stored with the cursor in one transaction, then acknowledged.
+//! The own inbox: Welcomes and notices. Each entry is stored with the cursor in one transaction, then acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use waxwing_protocol::content::{Content, Introduction};
-use waxwing_protocol::conversation_id;
+use waxwing_protocol::content::{Content, ResyncRequest, Welcome};
 use waxwing_protocol::envelope::{self, Message, OpenContext, Opened};
 use waxwing_wire::frame::InboxEntry;
-use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{LogId, VerifiedChain};
 
 use super::Engine;
-use super::contacts::started_line;
 use super::emit::Changes;
-use super::receive::peer_display_name;
+use super::join::{self, Welcomed};
+use super::resync;
 use crate::error::{Error, ErrorCode};
-use crate::store::contacts::Contact;
-use crate::store::{account, contacts, conversations, keys, logs, messages};
-use crate::views::{ConversationKind, Notice, Trust};
+use crate::store::{account, contacts, keys, logs};
 
 const INBOX: LogId = LogId::from_bytes([0; 16]);
 
-/// Why an introduction waits; it is looked at again with every new connection.
+/// Why a Welcome waits; it is looked at again with every new connection.
 const OUT_OF_REACH: &str = "its sender's relay is out of reach";
 
-/// Longest wait for another relay's answer to one introduction.
+/// Longest wait for another relay's answer to one Welcome.
 const ABROAD: Duration = Duration::from_secs(20);
 
 /// What one inbox entry came to.
 enum Verdict {
-    Introduced {
-        introduction: Box<Introduction>,
-        message: Box<Message>,
-        chain: Arc<VerifiedChain>,
-        entries: Vec<Vec<u8>>,
-        from: u32,
-    },
+    Welcomed(Box<Welcomed>),
+    /// A notice that a log has news.
+    Look(LogId, Box<Message>),
+    /// Somebody in a group asks to be let back in.
+    Resync(Box<(ResyncRequest, Message)>),
     SetAside(&'static str),
 }
 
@@ -74,9 +68,6 @@ impl Engine {
     ///
     /// `abroad`: whether another relay may be asked; the inbox itself never waits for one.
     async fn judge_inbox(&self, entry: &InboxEntry, abroad: bool) -> Result<Verdict, Error> {
-        if entry.kind != EnvelopeKind::Welcome {
-            return Ok(Verdict::SetAside("a kind that this version does not know"));
-        }
         let keys = self.opening_keys().await?;
         let context =
             OpenContext { envelope_id: entry.entry_id, kind: entry.kind, log: INBOX, tag_key: None, erased: &[] };
@@ -84,22 +75,34 @@ impl Engine {
             return Ok(Verdict::SetAside("it does not open"));
         };
         // Only to learn which relay has the sender's chain; used for nothing else before the signature is checked.
-        let Ok(Content::Introduction(introduction)) = Content::decode(entry.kind, &opened.unverified_content()) else {
-            return Ok(Verdict::SetAside("its content cannot be read"));
-        };
-        let at_home = introduction.home.authority() == self.home.address().authority();
+        match Content::decode(entry.kind, &opened.unverified_content()) {
+            Ok(Content::Welcome(welcome)) => self.judge_welcome(opened, welcome, abroad).await,
+            Ok(Content::Removed { log, .. }) => match self.known_sender(opened).await? {
+                Some(message) => Ok(Verdict::Look(log, Box::new(message))),
+                None => Ok(Verdict::SetAside("a notice of somebody unknown, or without keys in force")),
+            },
+            Ok(Content::Resync(request)) => match self.known_sender(opened).await? {
+                Some(message) => Ok(Verdict::Resync(Box::new((request, message)))),
+                None => Ok(Verdict::SetAside("a request of somebody unknown, or without keys in force")),
+            },
+            _ => Ok(Verdict::SetAside("its content cannot be read")),
+        }
+    }
+
+    async fn judge_welcome(&self, opened: Opened, welcome: Welcome, abroad: bool) -> Result<Verdict, Error> {
+        let at_home = welcome.home.authority() == self.home.address().authority();
         if !at_home && !abroad {
             self.introductions_wake.notify_one();
             return Ok(Verdict::SetAside(OUT_OF_REACH));
         }
-        match self.check_introduction(opened, introduction).await {
+        match self.check_welcome(opened, welcome).await {
             Err(error) if matches!(error.code(), ErrorCode::ChainBroken | ErrorCode::UnknownUser) => {
-                tracing::info!(%error, "an introduction was refused");
+                tracing::info!(%error, "a Welcome was refused");
                 Ok(Verdict::SetAside("its sender's chain does not match"))
             }
             // Trouble with another relay, or an answer that makes no sense: it waits here, and the inbox goes on without it.
             Err(error) if !at_home || error.code() == ErrorCode::RelayMisbehaved => {
-                tracing::info!(%error, "an introduction waits");
+                tracing::info!(%error, "a Welcome waits");
                 Ok(Verdict::SetAside(OUT_OF_REACH))
             }
             // Trouble with the own relay or this computer is an error: the entry stays in the inbox.
@@ -107,49 +110,54 @@ impl Engine {
         }
     }
 
-    async fn check_introduction(&self, opened: Opened, introduction: Introduction) -> Result<Verdict, Error> {
+    async fn check_welcome(&self, opened: Opened, welcome: Welcome) -> Result<Verdict, Error> {
         let claimed = *opened.claimed();
-        let sender = introduction.account;
+        let sender = welcome.account;
         if claimed.account != sender || sender == self.account {
             return Ok(Verdict::SetAside("it names another sender"));
         }
-        if introduction.conversation != conversation_id(self.account, sender) {
-            return Ok(Verdict::SetAside("it names another conversation"));
-        }
         let (known, contact) =
             self.store.run(move |tx| Ok((keys::chain(tx, sender)?, contacts::load(tx, sender)?))).await?;
+        if contact.as_ref().is_some_and(|contact| contact.blocked) {
+            return Ok(Verdict::SetAside("its sender is blocked"));
+        }
         // Somebody who is known already is asked for where they are known to be.
-        let relay = contact.map_or_else(|| introduction.home.clone(), |contact| contact.relay);
+        let relay = contact.map_or_else(|| welcome.home.clone(), |contact| contact.relay);
         // A stranger does not make this computer speak to itself.
-        if !self.home.address().is_loopback() && (relay.is_loopback() || introduction.relay.is_loopback()) {
+        if !self.home.address().is_loopback() && (relay.is_loopback() || welcome.relay.is_loopback()) {
             return Ok(Verdict::SetAside("it names this computer as a relay"));
         }
         let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
         let (chain, entries) = self.fetch_chain(&relay, &sender.to_string(), known.as_ref()).await?;
-        let matches = *chain.account_key() == introduction.account_key
-            && chain.hash_at(introduction.chain_seq) == Some(introduction.chain_head)
-            && chain.name() == Some(&introduction.name)
+        let matches = *chain.account_key() == welcome.account_key
+            && chain.hash_at(welcome.chain_seq) == Some(welcome.chain_head)
+            && chain.name() == Some(&welcome.name)
             && chain.log_origin() == relay.authority();
         if !matches {
             return Ok(Verdict::SetAside("the chain is not the one it names"));
         }
-        // The version in force, or the one before: an introduction can have waited through one rotation.
-        let device = chain.device(claimed.device);
-        let record = device.and_then(|device| {
-            device.versions().rev().take(2).find(|one| one.record.key_version == claimed.key_version)
-        });
-        let Some(record) = record else {
-            return Ok(Verdict::SetAside("its sender's keys are not in force"));
+        let Some(message) = verify_in_force(opened, &chain) else {
+            return Ok(Verdict::SetAside("it is not signed with keys in force"));
         };
-        let Ok(message) = opened.verify(&record.record) else {
-            return Ok(Verdict::SetAside("its signature does not hold"));
-        };
-        let (introduction, message) = (Box::new(introduction), Box::new(message));
-        Ok(Verdict::Introduced { introduction, message, chain: Arc::new(chain), entries, from })
+        let chain = Arc::new(chain);
+        Ok(Verdict::Welcomed(Box::new(Welcomed { welcome, message, chain, entries, from })))
     }
 
-    /// Looks again at introductions whose sender's relay was out of reach.
-    pub(super) async fn retry_introductions(&self) -> Result<(), Error> {
+    /// Checks an envelope of somebody whose chain is known: by keys in force, as their relay has them now where it can be asked.
+    async fn known_sender(&self, opened: Opened) -> Result<Option<Message>, Error> {
+        let sender = opened.claimed().account;
+        if self.store.run(move |tx| keys::chain(tx, sender)).await?.is_none() {
+            return Ok(None);
+        }
+        let chain = match tokio::time::timeout(ABROAD, self.refresh_chain(sender)).await {
+            Ok(Ok(chain)) => chain,
+            _ => self.chain(sender).await?,
+        };
+        Ok(verify_in_force(opened, &chain))
+    }
+
+    /// Looks again at Welcomes whose sender's relay was out of reach.
+    pub(super) async fn retry_welcomes(&self) -> Result<(), Error> {
         for (n, entry) in self.store.run(|tx| logs::set_aside_for(tx, INBOX, OUT_OF_REACH)).await? {
             let looked_at = tokio::time::timeout(ABROAD, self.judge_inbox(&entry, true)).await;
             let verdict = match looked_at {
@@ -164,25 +172,49 @@ impl Engine {
 
     /// `cursor`: where the inbox stands now, for an entry that comes from there.
     async fn store_inbox(&self, entry: InboxEntry, verdict: Verdict, cursor: Option<u64>) -> Result<(), Error> {
-        let now = self.now_ms();
-        let (chain, introduced) = match &verdict {
-            Verdict::Introduced { chain, .. } => (Some(Arc::clone(chain)), true),
-            Verdict::SetAside(_) => (None, false),
+        let context = self.context();
+        let asked = matches!(verdict, Verdict::Resync(_));
+        let (chain, look) = match &verdict {
+            Verdict::Welcomed(welcomed) => (Some(Arc::clone(&welcomed.chain)), None),
+            Verdict::Look(log, _) => (None, Some(*log)),
+            Verdict::Resync(_) | Verdict::SetAside(_) => (None, None),
         };
+        let welcomed = chain.is_some();
         let changes = self
             .store
             .run(move |tx| {
                 let mut changes = Changes::default();
+                let aside = |reason: &'static str| {
+                    tracing::info!(reason, "an inbox entry was set aside");
+                    logs::set_aside(tx, INBOX, entry.seq, entry.entry_id, reason, &entry.blob, context.now)
+                };
                 match verdict {
-                    Verdict::SetAside(reason) => {
-                        tracing::info!(reason, "an inbox entry was set aside");
-                        logs::set_aside(tx, INBOX, entry.seq, entry.entry_id, reason, &entry.blob, now)?;
+                    Verdict::SetAside(reason) => aside(reason)?,
+                    Verdict::Resync(resync) => {
+                        let (request, message) = *resync;
+                        let sender = (message.sender.account, message.sender.device);
+                        if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)?
+                            && let Some(reason) = resync::asked(tx, &context, sender, request)?
+                        {
+                            aside(reason)?;
+                        }
                     }
-                    Verdict::Introduced { introduction, message, entries, from, .. } => {
-                        let opened_with = message.opened_with;
-                        if logs::first_sight(tx, &message.sender, message.envelope_id, opened_with)? {
-                            keys::add_chain_entries(tx, introduction.account, from, &entries)?;
-                            store_introduction(tx, *introduction, now, &mut changes)?;
+                    Verdict::Look(_, message) => {
+                        logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)?;
+                    }
+                    Verdict::Welcomed(welcomed) => {
+                        let message = &welcomed.message;
+                        if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? {
+                            let sender = welcomed.welcome.account;
+                            keys::add_chain_entries(tx, sender, welcomed.from, &welcomed.entries)?;
+                            tx.execute_batch("SAVEPOINT welcome")?;
+                            let refused = join::join(tx, &context, *welcomed, &mut changes)?;
+                            if let Some(reason) = refused {
+                                tx.execute_batch("ROLLBACK TO welcome")?;
+                                changes = Changes::default();
+                                aside(reason)?;
+                            }
+                            tx.execute_batch("RELEASE welcome")?;
                         }
                     }
                 }
@@ -193,62 +225,36 @@ impl Engine {
             })
             .await?;
         if let Some(chain) = chain {
-            self.cache_chain(chain);
+            self.chains.keep(chain);
         }
         self.tell(changes).await;
-        if introduced {
+        if welcomed {
             self.logs_changed.send_modify(|count| *count += 1);
             self.outbox_wake.notify_one();
+        }
+        if asked {
+            self.outbox_wake.notify_one();
+        }
+        if let Some(log) = look
+            && let Err(error) = self.drain_log(log).await
+        {
+            tracing::info!(%error, "looking at a log");
         }
         Ok(())
     }
 }
 
-/// Most logs that somebody else can make one follow for one conversation.
-const MOST_LOGS: usize = 8;
-
-/// Contact, conversation and log of a checked introduction. Known ones are extended, never replaced.
-fn store_introduction(
-    tx: &rusqlite::Transaction<'_>,
-    introduction: Introduction,
-    now: u64,
-    changes: &mut Changes,
-) -> Result<(), Error> {
-    let (conversation, sender) = (introduction.conversation, introduction.account);
-    if logs::foreign(tx, &conversation)? >= MOST_LOGS && logs::load(tx, introduction.log)?.is_none() {
-        tracing::warn!("somebody makes one log after another; this one is not followed");
-        return Ok(());
+/// Checks the signature: under the version in force, or the one before (an envelope can have waited through one rotation).
+fn verify_in_force(opened: Opened, chain: &VerifiedChain) -> Option<Message> {
+    let claimed = *opened.claimed();
+    if claimed.account != chain.account() {
+        return None;
     }
-    let display_name = peer_display_name(&introduction.display_name, introduction.name.as_str());
-    let contact = Contact {
-        account: sender,
-        name: introduction.name,
-        relay: introduction.home,
-        display_name,
-        trust: Trust::FirstUse,
-        access_key: Some(introduction.access_key),
-    };
-    contacts::upsert(tx, &contact)?;
-    let new = conversations::insert(tx, &conversation, ConversationKind::Direct, sender, false, now)?;
-    let log = logs::Log {
-        log: introduction.log,
-        conversation,
-        relay: introduction.relay,
-        secret: introduction.channel_secret,
-        mine: false,
-        created: true,
-        peer_seen: true,
-        cursor: 0,
-        running: [0; 32],
-        last_handshake: 0,
-    };
-    logs::insert(tx, &log)?;
-    if new {
-        let notice = Notice::Started { name: contact.display_name, mine: false };
-        let line = started_line(&conversation, sender, false, now, &notice);
-        messages::insert(tx, &line)?;
-        changes.message(sender, line.id, false);
-    }
-    changes.conversation(conversation);
-    Ok(())
+    let record = chain
+        .device(claimed.device)?
+        .versions()
+        .rev()
+        .take(2)
+        .find(|one| one.record.key_version == claimed.key_version)?;
+    opened.verify(&record.record).ok()
 }

@@ -5,19 +5,18 @@
 
 use std::sync::{Arc, PoisonError};
 
-use waxwing_protocol::content::Content;
 use waxwing_protocol::{DeviceKeys, DeviceSeeds, fingerprint_text, statement};
 use waxwing_wire::{VerifiedChain, hash, label};
 
-use super::contacts::introduce;
-use super::emit::Changes;
+use super::context::Context;
 use super::{Client, Engine};
 use crate::error::{Error, ErrorCode, ErrorView};
 use crate::event::Event;
+use crate::mls::{Group, GroupChange};
 use crate::random;
 use crate::store::keys::Rotation;
-use crate::store::{account, conversations, keys, logs, messages, outbox};
-use crate::views::{ConversationKind, KeyEvent, KeyHistoryItem, KeysView, MessageState, Notice};
+use crate::store::{account, keys, logs, outbox};
+use crate::views::{KeyEvent, KeyHistoryItem, KeysView};
 
 /// Rotation (30 days) + retention at the relay (30 days) + 7 days: no message for an older key can still come.
 const OLD_KEYS_LIVE_MS: u64 = 67 * 24 * 60 * 60 * 1000;
@@ -145,59 +144,47 @@ impl Engine {
         }
         let new = Arc::new(DeviceKeys::new(self.device, rotation.key_version, rotation.seeds)?);
         let guard = self.keys_guard.write().await;
-        let sealing = Arc::clone(&new);
         let (me, now, seq, version) = (self.account, self.now_ms(), chain.seq(), rotation.key_version);
-        let entry = rotation.entry;
-        let changes = self
-            .store
+        let (entry, replaced) = (rotation.entry, self.keys());
+        self.store
             .run(move |tx| {
-                let mut changes = Changes::default();
-                let name = account::require(tx)?.display_name;
+                account::require(tx)?;
                 keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
+                if replaced.key_version() < version {
+                    keys::keep_device_keys(tx, replaced.key_version(), replaced.seeds())?;
+                }
                 keys::end_rotation(tx)?;
                 // Only now are the old keys out of use: a rotation may have waited for weeks.
                 keys::retire(tx, version.saturating_sub(1), now)?;
-                // Whoever has not answered may still have to read the introduction: it is made again with keys in force.
-                let own = keys::chain(tx, me)?.ok_or_else(|| super::not_found("no own chain"))?;
-                for log in logs::unanswered(tx)? {
-                    introduce(tx, &log, &own, &sealing, now)?;
+                // In each group the leaf gets the new keys, by a commit of its own; until that is in, the old ones speak there.
+                for log in logs::active(tx)? {
+                    let change = GroupChange::RotateUpdate.encode()?;
+                    outbox::push_change(tx, &log.conversation, log.log, &change, 0)?;
                 }
-                // What waits sealed by the old key is sealed again: after the news below, the old key speaks no more.
-                outbox::unseal(tx, None)?;
-                let content = Content::KeysRotated { from_seq: seq, entries: vec![entry] }.encode();
-                for conversation in conversations::all(tx)? {
-                    // Nothing is told to people one has not answered.
-                    if conversation.kind == ConversationKind::Direct && conversation.profile_sent {
-                        outbox::push(tx, &conversation.id, None, &content)?;
-                    }
-                    let notice = Notice::KeysRotated { name: name.clone(), version, mine: true };
-                    let line = messages::NewMessage {
-                        id: messages::local_id(),
-                        conversation: &conversation.id,
-                        sender: me,
-                        mine: true,
-                        at_ms: now,
-                        clock_off: false,
-                        text: "",
-                        notice: Some(&notice),
-                        state: MessageState::Sent,
-                        placed: true,
-                    };
-                    messages::insert(tx, &line)?;
-                    changes.message(me, line.id, false);
-                    changes.conversation(conversation.id);
-                }
-                Ok(changes)
+                Ok(())
             })
             .await?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
-        self.cache_chain(Arc::new(chain));
+        self.chains.keep(Arc::new(chain));
         drop(guard);
         self.credentials.rotated(&new).await;
         self.store.checkpoint().await?;
-        self.tell(changes).await;
         self.outbox_wake.notify_one();
         Ok(())
+    }
+
+    /// Erases own Ed25519 keys that no leaf has any more, from the WAL too.
+    pub(super) async fn erase_unused_device_keys(&self) -> Result<(), Error> {
+        let context = self.context();
+        let erased = self
+            .store
+            .run(move |tx| {
+                let oldest = oldest_leaf(tx, &context)?;
+                // The version before the one in force stays for Welcomes that are on their way.
+                keys::erase_old_device_keys(tx, oldest.min(context.keys.key_version().saturating_sub(1)))
+            })
+            .await?;
+        if erased { self.store.checkpoint().await } else { Ok(()) }
     }
 
     /// The own keys as they are now, told.
@@ -244,4 +231,18 @@ impl Engine {
             phrase_confirmed: me.phrase_confirmed,
         })
     }
+}
+
+/// The oldest key version that an own leaf has.
+fn oldest_leaf(tx: &rusqlite::Transaction<'_>, context: &Context) -> Result<u32, Error> {
+    let mut oldest = context.keys.key_version();
+    if !keys::has_old_device_keys(tx)? {
+        return Ok(oldest);
+    }
+    for log in logs::active(tx)? {
+        if let Some(group) = Group::load(&context.crypto, tx, log.log)? {
+            oldest = oldest.min(group.own_leaf()?.identity.key_version);
+        }
+    }
+    Ok(oldest)
 }

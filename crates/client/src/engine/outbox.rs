@@ -1,31 +1,40 @@
-//! The way out: access keys, new logs, introductions, then each conversation's queue in order. Conversations do not wait
+//! The way out: access keys, new logs, Welcomes and notices, then each conversation's queue in order. Conversations do not wait
 //! for each other. What is sent is retried byte for byte until the relay has answered.
 
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use waxwing_protocol::AccessKey;
+use waxwing_wire::AccountId;
 use waxwing_wire::frame::{Append, CreateLog, InboxSend};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 
 use super::Engine;
+use super::conversations::ensure_group;
 use super::emit::Changes;
+use super::sealing::{self, Outcome};
 use crate::error::{Error, ErrorCode};
+use crate::mls::{ClaimedPackage, GroupChange, read_package};
+use crate::random;
 use crate::relay::ApiError;
 use crate::store::conversations::ConversationId;
-use crate::store::outbox::{Introduction, Item, Sealed};
+use crate::store::deliveries::{self, Delivery};
+use crate::store::outbox::{Item, Sealed, What};
 use crate::store::{account, contacts, conversations, logs, messages, outbox};
-use crate::views::MessageState;
+use crate::views::{MessageState, Standing};
 
 /// Conversations sent to at once.
 const ABREAST: usize = 8;
 /// Times that an envelope is sealed anew in one pass before it waits for the next.
-const RESEALS: usize = 4;
+const RESEALS: usize = 8;
+/// Chains that are asked for before one envelope is sealed.
+const MOST_CHAINS: usize = 80;
 
 /// What became of one attempt.
 enum Attempt {
-    /// It is at the relay.
+    /// It is at the relay, or there is nothing to do any more.
     Accepted,
     /// It must be sealed again under a new id.
     Reseal,
@@ -48,14 +57,15 @@ impl Engine {
         }
         // Dropped with this pass, so a cancelled pass leaves nothing running.
         let (mut sends, abreast) = (JoinSet::new(), Arc::new(Semaphore::new(ABREAST)));
-        for introduction in self.store.run(outbox::introductions).await? {
+        for delivery in self.store.run(deliveries::all).await? {
             let (engine, abreast) = (Arc::clone(self), Arc::clone(&abreast));
             sends.spawn(async move {
                 let _place = abreast.acquire().await;
-                engine.send_introduction(introduction).await
+                engine.deliver(delivery).await
             });
         }
-        for head in self.store.run(outbox::heads).await? {
+        let now = self.now_ms();
+        for head in self.store.run(move |tx| outbox::heads(tx, now)).await? {
             let (engine, abreast) = (Arc::clone(self), Arc::clone(&abreast));
             sends.spawn(async move {
                 let _place = abreast.acquire().await;
@@ -69,22 +79,37 @@ impl Engine {
         outcome
     }
 
-    /// Whether something still waits.
+    /// Whether something still waits that could be sent now.
     pub(super) async fn outbox_waits(&self) -> bool {
-        !self.store.run(outbox::is_empty).await.unwrap_or(false)
+        let now = self.now_ms();
+        !self.store.run(move |tx| outbox::is_empty(tx, now)).await.unwrap_or(false)
+    }
+
+    /// Milliseconds until something is due that waits for its time.
+    pub(super) async fn outbox_due_in(&self) -> Option<u64> {
+        let now = self.now_ms();
+        let due = self.store.run(move |tx| outbox::next_time(tx, now)).await.ok().flatten();
+        due.map(|due| due.saturating_sub(now))
     }
 
     async fn flush_access_keys(&self) -> Result<(), Error> {
-        let keys = self.store.run(account::unregistered_access_keys).await?;
-        if keys.is_empty() {
-            return Ok(());
+        let (new, gone) = self
+            .store
+            .run(|tx| Ok((account::unregistered_access_keys(tx)?, account::dismissed_access_keys(tx)?)))
+            .await?;
+        if !gone.is_empty() {
+            self.home.delete_access_keys(gone.iter().map(AccessKey::hash).collect()).await?;
+            self.store.run(move |tx| gone.iter().try_for_each(|key| account::access_key_dismissed(tx, key))).await?;
         }
-        self.home.put_access_keys(keys.iter().map(waxwing_protocol::AccessKey::hash).collect()).await?;
-        self.store.run(move |tx| keys.iter().try_for_each(|key| account::access_key_registered(tx, key))).await
+        if !new.is_empty() {
+            self.home.put_access_keys(new.iter().map(AccessKey::hash).collect()).await?;
+            self.store.run(move |tx| new.iter().try_for_each(|key| account::access_key_registered(tx, key))).await?;
+        }
+        Ok(())
     }
 
     async fn flush_new_logs(&self) -> Result<(), Error> {
-        let new: Vec<_> = self.store.run(logs::all).await?.into_iter().filter(|log| log.mine && !log.created).collect();
+        let new = self.store.run(logs::to_create).await?;
         let mut outcome = Ok(());
         for log in new {
             let tokens = log.secret.log_tokens();
@@ -98,39 +123,39 @@ impl Engine {
         outcome
     }
 
-    async fn send_introduction(&self, introduction: Introduction) -> Result<(), Error> {
-        let peer = introduction.account;
-        let (log, contact) =
-            self.store.run(move |tx| Ok((logs::load(tx, introduction.log)?, contacts::load(tx, peer)?))).await?;
-        let Some(log) = log.filter(|log| log.created) else { return Ok(()) };
-        let entry = InboxSend { entry_id: introduction.entry_id, kind: EnvelopeKind::Welcome, blob: introduction.blob };
+    /// Puts an envelope into an inbox: unnamed with an access key, else as somebody of the same relay.
+    async fn deliver(&self, delivery: Delivery) -> Result<(), Error> {
+        let (peer, conversation) = (delivery.account, delivery.conversation);
+        let contact = self.store.run(move |tx| contacts::load(tx, peer)).await?;
+        let entry = InboxSend { entry_id: delivery.entry_id, kind: delivery.kind, blob: delivery.blob };
         let access_key = contact.and_then(|contact| contact.access_key);
         let mut outcome = Err(ApiError::Malformed("no path"));
         if let Some(key) = &access_key {
-            let relay = self.relay(&introduction.relay)?;
-            outcome = relay.inbox_send(introduction.device, Some(key), &entry).await;
+            let relay = self.relay(&delivery.relay)?;
+            outcome = relay.inbox_send(delivery.device, Some(key), &entry).await;
         }
         // A refused key falls back to the stranger's path, which needs an account on the same relay.
         let refused = matches!(&outcome, Err(error) if error.problem() == Some(ProblemCode::InboxRefused));
-        if (access_key.is_none() || refused) && introduction.relay.authority() == self.home.address().authority() {
-            outcome = self.home.inbox_send(introduction.device, None, &entry).await;
+        let at_home = delivery.relay.authority() == self.home.address().authority();
+        if (access_key.is_none() || refused) && at_home {
+            outcome = self.home.inbox_send(delivery.device, None, &entry).await;
         }
-        let conversation = log.conversation;
         let error = match outcome {
             Ok(_) => None,
             Err(error) if waits(&error) => return Err(error.into()),
             Err(error) => Some(Error::from(error)),
         };
-        // One that is refused is kept and tried again (the other side may free space, a better link may be pasted); until
-        // it has arrived, the conversation says that nobody can have read anything.
-        let view = error.as_ref().map(Error::view);
+        let welcome = delivery.kind == EnvelopeKind::Welcome;
+        // A Welcome that is refused is kept and tried again (the other side may free space, a better link may be pasted); until
+        // it has arrived, the conversation says that nobody can have read anything. A notice is a courtesy.
+        let view = error.as_ref().filter(|_| welcome).map(Error::view);
         let news = self
             .store
             .run(move |tx| {
                 if view.is_none() {
-                    outbox::remove_introduction(tx, introduction.entry_id)?;
+                    deliveries::remove(tx, delivery.entry_id)?;
                 }
-                let over = view.is_none() && !outbox::introducing(tx, &conversation)?;
+                let over = view.is_none() && welcome && !deliveries::welcoming(tx, &conversation)?;
                 if over || view.is_some() {
                     conversations::set_problem(tx, &conversation, view.as_ref())
                 } else {
@@ -143,7 +168,10 @@ impl Engine {
             changes.conversation(conversation);
             self.tell(changes).await;
         }
-        error.map_or(Ok(()), Err)
+        match error {
+            Some(error) if welcome => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Sends a conversation's queue, oldest first, until it is empty or has to wait. Another pass's queue is left to it.
@@ -153,8 +181,8 @@ impl Engine {
             self.send_queue(conversation).await?;
             drop(mine);
             // What came in while the empty queue was let go found it taken.
-            let queues = self.store.run(outbox::heads).await?;
-            if queues.iter().all(|item| item.conversation != conversation) {
+            let now = self.now_ms();
+            if self.store.run(move |tx| outbox::head(tx, &conversation, now)).await?.is_none() {
                 return Ok(());
             }
         }
@@ -163,14 +191,16 @@ impl Engine {
     async fn send_queue(&self, conversation: ConversationId) -> Result<(), Error> {
         let mut reseals = 0;
         loop {
-            let queues = self.store.run(outbox::heads).await?;
-            let Some(item) = queues.into_iter().find(|item| item.conversation == conversation) else { return Ok(()) };
+            let now = self.now_ms();
+            let Some(item) = self.store.run(move |tx| outbox::head(tx, &conversation, now)).await? else {
+                return Ok(());
+            };
             match self.attempt(&item).await? {
                 Attempt::Accepted => self.accepted(&item).await?,
                 Attempt::Reseal if reseals < RESEALS => {
                     reseals += 1;
                     let n = item.n;
-                    self.store.run(move |tx| outbox::unseal(tx, Some(n))).await?;
+                    self.store.run(move |tx| outbox::unseal(tx, n)).await?;
                 }
                 Attempt::Reseal => {
                     return Err(Error::new(ErrorCode::RelayMisbehaved, "the relay keeps asking to seal again"));
@@ -183,63 +213,178 @@ impl Engine {
 
     async fn attempt(&self, item: &Item) -> Result<Attempt, Error> {
         let conversation = item.conversation;
-        let stored = item.sealed.as_ref().map(|sealed| sealed.log);
-        let (log, peer, stopped) = self
+        let bound = item.log;
+        let context = self.context();
+        let home = self.home.address().clone();
+        let (log, standing, stopped, awaited) = self
             .store
             .run(move |tx| {
-                let log = match stored {
-                    Some(log) => logs::load(tx, log)?,
+                let found = conversations::load(tx, &conversation)?;
+                let mut log = match bound {
+                    Some(log) => logs::load(tx, log)?.filter(|log| log.active),
                     None => logs::to_send(tx, &conversation)?,
                 };
-                let found = conversations::load(tx, &conversation)?;
+                let awaited = logs::awaits_welcome(tx, &conversation)?;
+                if log.is_none() && awaited {
+                    return Ok((None, found.standing, None, true));
+                }
+                if log.is_none() && bound.is_none() && found.standing == Standing::Member {
+                    log = ensure_group(tx, &context, &found, home)?;
+                }
                 let stops = |code| matches!(code, ErrorCode::RelayWentBack | ErrorCode::ChainBroken);
                 let stopped = found.problem().filter(|problem| stops(problem.code));
-                Ok((log, found.account, stopped))
+                Ok((log, found.standing, stopped, false))
             })
             .await?;
+        if awaited {
+            return Ok(Attempt::Wait(Error::new(ErrorCode::RelayBusy, "this device waits to be let back in")));
+        }
         if let Some(problem) = stopped {
             // The log is another than the one that was read, or somebody's keys are in doubt: nothing is sent into that.
             return Ok(Attempt::Wait(Error::new(problem.code, problem.detail)));
         }
         let Some(log) = log else {
-            return Ok(Attempt::Refused(Error::new(ErrorCode::Internal, "the conversation has no log")));
+            return Ok(Attempt::Refused(Error::new(ErrorCode::NotMember, "one is not in the conversation any more")));
         };
-        if !log.created {
-            return Ok(Attempt::Wait(Error::new(ErrorCode::RelayDown, "the log does not exist at the relay yet")));
+        if standing == Standing::Request {
+            return Ok(Attempt::Refused(Error::new(ErrorCode::Internal, "nothing is sent before one accepts")));
         }
-        let (relay, log_id, write_token) = (self.relay(&log.relay)?, log.log, log.secret.write_token());
+        if !log.created {
+            self.flush_new_logs().await?;
+        }
         let sealed = match &item.sealed {
-            Some(sealed) => Sealed { blob: sealed.blob.clone(), ..*sealed },
-            None => {
-                let n = item.n;
-                // The user may have deleted the message since the queue was read.
-                if !self.store.run(move |tx| outbox::exists(tx, n)).await? {
-                    return Ok(Attempt::Accepted);
+            Some(sealed) => sealed.clone(),
+            None => match self.seal(item, &log).await? {
+                Outcome::Sealed(sealed) => sealed,
+                Outcome::Done => return Ok(Attempt::Accepted),
+                Outcome::Need(_) => {
+                    return Ok(Attempt::Wait(Error::new(ErrorCode::RelayBusy, "somebody's chain is not complete")));
                 }
-                match self.seal_for_log(item.n, log, peer, &item.content).await {
-                    Ok(sealed) => sealed,
-                    // Somebody's keys cannot be sealed to: said of this message, and no later one waits for it.
-                    Err(error) if error.code() == ErrorCode::Internal => return Ok(Attempt::Refused(error)),
-                    Err(error) => return Err(error),
+                Outcome::Wait(error) => return Ok(Attempt::Wait(error)),
+                Outcome::Refused(error) => return Ok(Attempt::Refused(error)),
+            },
+        };
+        self.append(item, log, sealed).await
+    }
+
+    /// Seals an item, with the log read to its head, everybody's chain at hand and key packages claimed.
+    async fn seal(&self, item: &Item, log: &logs::Log) -> Result<Outcome, Error> {
+        let claimed = match item.what {
+            What::Message => {
+                // An older copy of the database must not use a key twice: what this device has said is read first.
+                let replayed = self.replayed.lock().unwrap_or_else(PoisonError::into_inner).contains(&log.log);
+                if !replayed {
+                    self.drain_log(log.log).await?;
+                }
+                Vec::new()
+            }
+            What::Change => {
+                // No own commit before the log is replayed to its head.
+                self.drain_log(log.log).await?;
+                match GroupChange::decode(&item.content)? {
+                    GroupChange::Add(people) => self.claim(&people).await?,
+                    _ => Vec::new(),
                 }
             }
         };
+        for _ in 0..MOST_CHAINS {
+            let lock = self.log_lock(log.log);
+            let one = lock.lock().await;
+            // A rotation's last step waits meanwhile.
+            let guard = self.keys_guard.read().await;
+            let (context, item, id, claimed) = (self.context(), item.clone(), log.log, claimed.clone());
+            let outcome = self.store.run(move |tx| sealing::seal_item(tx, &context, &item, id, claimed)).await?;
+            drop((guard, one));
+            match outcome {
+                Outcome::Need(account) => self.refresh_chain(account).await.map(drop)?,
+                outcome => return Ok(outcome),
+            }
+        }
+        Err(Error::new(ErrorCode::RelayMisbehaved, "somebody's chain does not state their device"))
+    }
+
+    /// A key package of each device of these accounts, checked against their chains.
+    async fn claim(&self, people: &[AccountId]) -> Result<Vec<ClaimedPackage>, Error> {
+        let mut claimed = Vec::new();
+        for account in people.iter().copied() {
+            // The newest chain: what is claimed is signed with the keys in force.
+            let chain = self.refresh_chain(account).await?;
+            let contact = self.store.run(move |tx| contacts::load(tx, account)).await?;
+            let contact = contact.ok_or_else(|| super::not_found("no such contact"))?;
+            let claim = random::bytes();
+            let mut outcome = Err(ApiError::Malformed("no path"));
+            if let Some(key) = &contact.access_key {
+                outcome = self.relay(&contact.relay)?.claim_key_packages(account, claim, Some(key)).await;
+            }
+            let refused = matches!(&outcome, Err(error) if error.problem() == Some(ProblemCode::InboxRefused));
+            let at_home = contact.relay.authority() == self.home.address().authority();
+            if (contact.access_key.is_none() || refused) && at_home {
+                outcome = self.home.claim_key_packages(account, claim, None).await;
+            } else if contact.access_key.is_none() {
+                return Err(Error::new(ErrorCode::OtherRelay, "an account on another relay is reached by invite link"));
+            }
+            let mut usable = 0;
+            for package in outcome.map_err(Error::from)? {
+                match read_package(&self.crypto, &chain, package.device, &package.package) {
+                    Ok(package) => {
+                        usable += 1;
+                        claimed.push(package);
+                    }
+                    Err(error) => tracing::warn!(%error, "a claimed key package is not used"),
+                }
+            }
+            if usable == 0 {
+                return Err(Error::new(ErrorCode::NoKeyPackage, "no device of theirs can be added now"));
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn append(&self, item: &Item, log: logs::Log, sealed: Sealed) -> Result<Attempt, Error> {
+        let (relay, id, write_token) = (self.relay(&log.relay)?, log.log, log.secret.write_token());
+        let kind = if item.what == What::Change { EnvelopeKind::Handshake } else { EnvelopeKind::App };
         let append = Append {
             entry_id: sealed.entry_id,
-            kind: EnvelopeKind::App,
+            kind,
             after: sealed.after,
-            rekey: None,
+            rekey: sealed.secret.as_ref().map(waxwing_protocol::ChannelSecret::log_tokens),
             blob: sealed.blob,
         };
-        match relay.append(log_id, &write_token, &append).await {
-            Ok(_) => Ok(Attempt::Accepted),
+        match relay.append(id, &write_token, &append).await {
+            Ok(_) if item.what == What::Message => Ok(Attempt::Accepted),
+            Ok(_) => {
+                // It takes effect where it stands: everything before it is read first.
+                self.drain_log(id).await?;
+                let n = item.n;
+                if self.store.run(move |tx| outbox::exists(tx, n)).await? {
+                    return Ok(Attempt::Reseal);
+                }
+                Ok(Attempt::Accepted)
+            }
             Err(error) if waits(&error) => Ok(Attempt::Wait(error.into())),
             Err(error) => match error.problem() {
-                Some(ProblemCode::Conflict | ProblemCode::Rekeyed) => {
-                    self.drain_log(log_id).await?;
-                    Ok(Attempt::Reseal)
+                Some(problem @ (ProblemCode::Conflict | ProblemCode::Rekeyed)) => {
+                    self.drain_log(id).await?;
+                    let now = self.store.run(move |tx| logs::load(tx, id)).await?;
+                    let same = now.is_some_and(|now| now.active && now.secret.write_token() == write_token);
+                    if problem == ProblemCode::Rekeyed && same {
+                        // Read to the end, and no valid commit has set other tokens: nobody here can write any more.
+                        self.freeze(id).await?;
+                        let gone = self.store.run(move |tx| logs::load(tx, id)).await?.is_none_or(|log| !log.active);
+                        return Ok(if gone { Attempt::Reseal } else { Attempt::Wait(error.into()) });
+                    }
+                    let n = item.n;
+                    // The entry itself may have been there.
+                    let done = !self.store.run(move |tx| outbox::exists(tx, n)).await?;
+                    Ok(if done { Attempt::Accepted } else { Attempt::Reseal })
                 }
                 Some(ProblemCode::IdReused) => Ok(Attempt::Reseal),
+                Some(ProblemCode::LogRefused) => {
+                    // The relay knows the log, or its token, no more: somebody begins anew, and this waits for it.
+                    self.freeze(id).await?;
+                    let gone = self.store.run(move |tx| logs::load(tx, id)).await?.is_none_or(|log| !log.active);
+                    Ok(if gone { Attempt::Reseal } else { Attempt::Wait(error.into()) })
+                }
                 _ => Ok(Attempt::Refused(error.into())),
             },
         }
@@ -251,8 +396,11 @@ impl Engine {
             .store
             .run(move |tx| {
                 let mut changes = Changes::default();
-                outbox::remove(tx, n)?;
-                if !outbox::introducing(tx, &conversation)? && conversations::set_problem(tx, &conversation, None)? {
+                if !outbox::exists(tx, n)? {
+                    return Ok(changes);
+                }
+                outbox::set_accepted(tx, n)?;
+                if !deliveries::welcoming(tx, &conversation)? && conversations::set_problem(tx, &conversation, None)? {
                     changes.conversation(conversation);
                 }
                 if let Some(id) = message {
@@ -275,7 +423,7 @@ impl Engine {
             .run(move |tx| {
                 let mut changes = Changes::default();
                 outbox::remove(tx, n)?;
-                if view.code == ErrorCode::Refused {
+                if message.is_none() || view.code == ErrorCode::Refused {
                     conversations::set_problem(tx, &conversation, Some(&view))?;
                 }
                 if let Some(id) = message {
@@ -283,6 +431,7 @@ impl Engine {
                     changes.message(me, id, false);
                 }
                 changes.conversation(conversation);
+                changes.group(conversation);
                 Ok(changes)
             })
             .await?;
@@ -309,6 +458,7 @@ impl<'a> Sending<'a> {
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
         self.engine.sending.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.conversation);
+        self.engine.queue_freed.notify_waiters();
     }
 }
 

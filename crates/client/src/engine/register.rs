@@ -85,7 +85,12 @@ impl Client {
             })
             .await?;
         profile.change(|facts| facts.registered = true)?;
-        run(profile, pending.keystore, pending.secrets, pending.store).await
+        let client = run(profile, pending.keystore, pending.secrets, pending.store).await?;
+        // So that others can write at once. What fails here is made up for by the inbox's task.
+        if let Err(error) = client.0.refill_key_packages().await {
+            tracing::info!(%error, "key packages are not at the relay yet");
+        }
+        Ok(client)
     }
 
     /// Opens the profile's keystore and database and starts the engine. The relay need not be in reach.
@@ -98,7 +103,9 @@ impl Client {
             return Err(Error::new(ErrorCode::KeychainWrong, "keystore: the key is not this database's"));
         }
         let store = open_store(profile, &secrets).await?;
-        raise_counter(&keystore, &mut secrets, &store).await?;
+        if raise_counter(&keystore, &mut secrets, &store).await? {
+            store.run(crate::store::logs::set_rolled_back).await?;
+        }
         run(profile, keystore, secrets, store).await
     }
 }
@@ -240,11 +247,12 @@ async fn begin(
     Ok(Pending { keystore, secrets, store })
 }
 
-/// Raises the rollback counter (design section 8): the keystore up to the database, then the database, then the keystore.
-async fn raise_counter(keystore: &Keystore, secrets: &mut Secrets, store: &Store) -> Result<(), Error> {
+/// Raises the rollback counter (design section 8): the keystore up to the database, then the database, then the keystore. True if
+/// the database is an older copy.
+async fn raise_counter(keystore: &Keystore, secrets: &mut Secrets, store: &Store) -> Result<bool, Error> {
     let stored = store.run(|tx| Ok(account::require(tx)?.counter)).await?;
-    if stored != secrets.counter && stored != secrets.counter.saturating_add(1) {
-        // Nothing is rejected for it: every envelope has a fresh key, and messages are shown once by their ids.
+    let rolled_back = stored != secrets.counter && stored != secrets.counter.saturating_add(1);
+    if rolled_back {
         tracing::warn!("the database is not the one that was last open: it was restored from a copy");
     }
     if secrets.counter < stored {
@@ -254,7 +262,8 @@ async fn raise_counter(keystore: &Keystore, secrets: &mut Secrets, store: &Store
     let next = secrets.counter.saturating_add(1);
     store.run(move |tx| account::set_counter(tx, next)).await?;
     secrets.counter = next;
-    keystore.write(secrets).await
+    keystore.write(secrets).await?;
+    Ok(rolled_back)
 }
 
 async fn open_store(profile: &Profile, secrets: &Secrets) -> Result<Store, Error> {
@@ -284,7 +293,10 @@ async fn run(profile: &Profile, keystore: Keystore, secrets: Secrets, store: Sto
         home,
         credentials,
         relays: Mutex::default(),
-        chains: Mutex::default(),
+        chains: super::context::Chains::default(),
+        crypto: Arc::new(crate::mls::Crypto::new(random::rng())),
+        packages_lock: tokio::sync::Mutex::default(),
+        replayed: Mutex::default(),
         log_locks: Mutex::default(),
         flushing: tokio::sync::Mutex::default(),
         inbox_lock: tokio::sync::Mutex::default(),
@@ -292,6 +304,7 @@ async fn run(profile: &Profile, keystore: Keystore, secrets: Secrets, store: Sto
         connection: watch::Sender::new(Connection::Connecting),
         outbox_wake: tokio::sync::Notify::new(),
         introductions_wake: tokio::sync::Notify::new(),
+        queue_freed: tokio::sync::Notify::new(),
         sending: Mutex::default(),
         logs_changed: watch::Sender::new(0),
         try_now: watch::Sender::new(0),

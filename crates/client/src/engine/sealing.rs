@@ -1,96 +1,157 @@
-//! Sealing contents into envelopes, and the keys to open them with.
+//! Sealing into envelopes: messages and commits for a log, Welcomes and notices for inboxes; and the keys to open them with.
 
 use std::sync::Arc;
 
-use waxwing_protocol::envelope::{Recipient, SealRequest, Sender, Suite, seal};
+use rusqlite::Transaction;
+use waxwing_protocol::content::Content;
+use waxwing_protocol::envelope::{Epoch, Recipient, SealRequest, Sender, Suite, seal};
 use waxwing_protocol::{DeviceKeys, SealingKeys};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, EnvelopeId, LogId, VerifiedChain};
 
-use super::Engine;
+use super::changes::{Planned, plan};
+use super::context::Context;
+use super::{Engine, not_found};
 use crate::error::{Error, ErrorCode};
+use crate::mls::rules::Leaf;
+use crate::mls::{ClaimedPackage, Group, GroupChange};
 use crate::random;
-use crate::store::outbox::Sealed;
-use crate::store::{keys, logs};
+use crate::store::logs::Trouble;
+use crate::store::outbox::{Item, Sealed, What};
+use crate::store::{keys, logs, outbox};
+
+/// What came of sealing.
+pub(super) enum Outcome {
+    Sealed(Sealed),
+    /// There is nothing to do any more; the item is gone.
+    Done,
+    /// This account's chain is needed first.
+    Need(AccountId),
+    /// It must wait.
+    Wait(Error),
+    /// It cannot be done, and will not be tried again.
+    Refused(Error),
+}
+
+/// Seals an item for a log and stores the envelope with it. The caller holds the log's lock and has read it to its head.
+pub(super) fn seal_item(
+    tx: &Transaction<'_>,
+    context: &Context,
+    item: &Item,
+    log: LogId,
+    claimed: Vec<ClaimedPackage>,
+) -> Result<Outcome, Error> {
+    if !outbox::exists(tx, item.n)? {
+        return Ok(Outcome::Done);
+    }
+    let log = logs::load(tx, log)?.ok_or_else(|| not_found("no such log"))?;
+    if log.trouble == Trouble::RolledBack {
+        return Ok(Outcome::Wait(Error::new(ErrorCode::RelayBusy, "this device waits to be let back in")));
+    }
+    let Some(mut group) = Group::load(&context.crypto, tx, log.log)? else {
+        return Ok(Outcome::Refused(Error::new(ErrorCode::NotMember, "one is not in the group")));
+    };
+    let own = group.own_leaf()?;
+    let leaf_keys = context.keys_of(tx, own.identity.key_version)?;
+    let (leaves, epoch) = (group.leaves()?, group.epoch());
+    let mut chains = Vec::with_capacity(leaves.len());
+    for leaf in &leaves {
+        match context.chains.load(tx, leaf.identity.account)? {
+            // Its chain may lag behind its leaf: then the relay is asked.
+            Some(chain) if chain.device(leaf.identity.device).is_some() => chains.push(chain),
+            _ => return Ok(Outcome::Need(leaf.identity.account)),
+        }
+    }
+    let (kind, suite, message, secret, welcome) = match item.what {
+        What::Message => {
+            let message = group.encrypt(&leaf_keys, &item.content)?;
+            (EnvelopeKind::App, Suite::X25519, message, None, None)
+        }
+        What::Change => {
+            let change = GroupChange::decode(&item.content)?;
+            let planned = match plan(tx, context, &group, &log, &change, claimed)? {
+                Planned::Commit(plan) => plan,
+                Planned::Nothing => {
+                    outbox::remove(tx, item.n)?;
+                    return Ok(Outcome::Done);
+                }
+                Planned::Refused(error) => return Ok(Outcome::Refused(error)),
+            };
+            let committed = group.commit(context.account, &leaf_keys, &context.keys, planned)?;
+            let welcome = committed.welcome.as_ref().map(crate::mls::PendingWelcome::encode).transpose()?;
+            (EnvelopeKind::Handshake, Suite::XWing, committed.message, committed.secret, welcome)
+        }
+    };
+    let content = Content::Mls(message).encode();
+    let recipients = recipients(&leaves, &chains)?;
+    let entry_id = EnvelopeId::from_bytes(random::bytes());
+    let request = SealRequest {
+        kind,
+        suite,
+        envelope_id: entry_id,
+        sender: Sender { account: context.account, keys: &leaf_keys },
+        recipients: &recipients,
+        tag_key: Some(&log.secret.tag_key()),
+        log: log.log,
+        after: log.last_handshake,
+        counter: logs::next_counter(tx, log.log)?,
+        sent_ms: context.now,
+        epoch,
+        running_hash: log.handshake_running,
+        content: &content,
+    };
+    let blob = match seal(&request, &mut random::rng()) {
+        Ok(blob) => blob,
+        Err(error) => return Ok(Outcome::Refused(Error::new(ErrorCode::Internal, format!("sealing: {error}")))),
+    };
+    let sealed = Sealed { log: log.log, entry_id, after: log.last_handshake, blob, secret, welcome };
+    outbox::set_sealed(tx, item.n, &sealed)?;
+    Ok(Outcome::Sealed(sealed))
+}
+
+/// Every leaf's device under its keys in force, the own one among them.
+fn recipients<'a>(leaves: &[Leaf], chains: &'a [Arc<VerifiedChain>]) -> Result<Vec<Recipient<'a>>, Error> {
+    leaves
+        .iter()
+        .zip(chains)
+        .map(|(leaf, chain)| {
+            let device = chain.device(leaf.identity.device).ok_or_else(|| not_found("a device without keys"))?;
+            Ok(Recipient { account: chain.account(), record: &device.current().record })
+        })
+        .collect()
+}
+
+/// Seals for one device's inbox.
+pub(super) fn seal_for_inbox(
+    keys: &DeviceKeys,
+    account: AccountId,
+    kind: EnvelopeKind,
+    recipient: &Recipient<'_>,
+    content: &[u8],
+    sent_ms: u64,
+) -> Result<(EnvelopeId, Vec<u8>), Error> {
+    let envelope_id = EnvelopeId::from_bytes(random::bytes());
+    let request = SealRequest {
+        kind,
+        suite: Suite::XWing,
+        envelope_id,
+        sender: Sender { account, keys },
+        recipients: std::slice::from_ref(recipient),
+        tag_key: None,
+        log: LogId::from_bytes([0; 16]),
+        after: 0,
+        counter: 0,
+        sent_ms,
+        epoch: Epoch::default(),
+        running_hash: [0; 32],
+        content,
+    };
+    let blob = seal(&request, &mut random::rng())
+        .map_err(|error| Error::new(ErrorCode::Internal, format!("sealing: {error}")))?;
+    Ok((envelope_id, blob))
+}
 
 impl Engine {
-    /// Seals `content` for everybody in the conversation of `log`, and stores the envelope with the outbox item `n`.
-    /// A rotation waits meanwhile.
-    pub(super) async fn seal_for_log(
-        &self,
-        n: i64,
-        log: logs::Log,
-        peer: AccountId,
-        content: &[u8],
-    ) -> Result<Sealed, Error> {
-        let _guard = self.keys_guard.read().await;
-        let chains = self.member_chains(peer).await?;
-        let log_id = log.log;
-        let counter = self.store.run(move |tx| logs::next_counter(tx, log_id)).await?;
-        let keys = self.keys();
-        let recipients = recipients(&chains);
-        let entry_id = EnvelopeId::from_bytes(random::bytes());
-        let blob = seal(
-            &SealRequest {
-                kind: EnvelopeKind::App,
-                suite: Suite::X25519,
-                envelope_id: entry_id,
-                sender: Sender { account: self.account, keys: &keys },
-                recipients: &recipients,
-                tag_key: Some(&log.secret.tag_key()),
-                log: log_id,
-                after: log.last_handshake,
-                counter,
-                sent_ms: self.now_ms(),
-                running_hash: [0; 32],
-                content,
-            },
-            &mut random::rng(),
-        )
-        .map_err(|error| Error::new(ErrorCode::Internal, format!("sealing: {error}")))?;
-        let sealed = Sealed { log: log_id, entry_id, after: log.last_handshake, blob: blob.clone() };
-        self.store.run(move |tx| crate::store::outbox::set_sealed(tx, n, &sealed).map(|()| sealed)).await
-    }
-
-    /// The chains of everybody in a conversation with `peer` (oneself, for a note to self).
-    async fn member_chains(&self, peer: AccountId) -> Result<Vec<Arc<VerifiedChain>>, Error> {
-        let mut chains = vec![self.chain(self.account).await?];
-        if peer != self.account {
-            chains.push(self.chain(peer).await?);
-        }
-        Ok(chains)
-    }
-
-    /// Seals a first contact for one device's inbox.
-    pub(super) fn seal_for_inbox(
-        keys: &DeviceKeys,
-        account: AccountId,
-        recipient: &Recipient<'_>,
-        content: &[u8],
-        sent_ms: u64,
-    ) -> Result<(EnvelopeId, Vec<u8>), Error> {
-        let envelope_id = EnvelopeId::from_bytes(random::bytes());
-        let blob = seal(
-            &SealRequest {
-                kind: EnvelopeKind::Welcome,
-                suite: Suite::XWing,
-                envelope_id,
-                sender: Sender { account, keys },
-                recipients: std::slice::from_ref(recipient),
-                tag_key: None,
-                log: LogId::from_bytes([0; 16]),
-                after: 0,
-                counter: 0,
-                sent_ms,
-                running_hash: [0; 32],
-                content,
-            },
-            &mut random::rng(),
-        )
-        .map_err(|error| Error::new(ErrorCode::Internal, format!("sealing: {error}")))?;
-        Ok((envelope_id, blob))
-    }
-
     /// Every sealing key of this device that an envelope may be for: those of a rotation under way, those in force, and
     /// older ones. Read after the envelopes were fetched, so that no version is missing.
     pub(super) async fn opening_keys(&self) -> Result<OpeningKeys, Error> {
@@ -128,17 +189,4 @@ impl OpeningKeys {
         }
         list
     }
-}
-
-/// Every device in force of these accounts.
-pub(super) fn recipients(chains: &[Arc<VerifiedChain>]) -> Vec<Recipient<'_>> {
-    chains
-        .iter()
-        .flat_map(|chain| {
-            chain
-                .devices()
-                .iter()
-                .map(|device| Recipient { account: chain.account(), record: &device.current().record })
-        })
-        .collect()
 }

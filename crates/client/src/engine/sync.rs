@@ -2,7 +2,7 @@
 //!
 //! A wake-up is never load-bearing: subscribe, then drain; drain again on every wake and reconnect, and now and then anyway.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use waxwing_wire::api::{EntryBytes, Subscribe, SubscribeLog};
 use waxwing_wire::frame::Push;
 use waxwing_wire::limits::MAX_SUBSCRIBED_LOGS;
+use waxwing_wire::log::token_hash;
 use waxwing_wire::{LogId, RelayAddress};
 
 use super::Engine;
@@ -23,8 +24,12 @@ use crate::views::Connection;
 const POLL: Duration = Duration::from_secs(60);
 /// How often a suspended computer is looked for.
 const WATCH: Duration = Duration::from_secs(5);
-/// How often introductions from relays out of reach are looked at again.
+/// How often Welcomes from relays out of reach are looked at again.
 const INTRODUCTIONS: Duration = Duration::from_secs(120);
+/// Longest sleep of an outbox with nothing to do.
+const LONGEST_SLEEP: Duration = Duration::from_secs(600);
+/// Most times that everything once means once more.
+const ROUNDS: usize = 16;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -93,20 +98,36 @@ impl Engine {
         self.resume_rotation().await;
         // One thing's trouble keeps nothing else from being tried; the first is told in the end.
         let mut outcome = self.drain_inbox().await;
-        outcome = outcome.and(self.retry_introductions().await);
+        outcome = outcome.and(self.refill_key_packages().await);
+        outcome = outcome.and(self.retry_welcomes().await);
         outcome = outcome.and(self.flush().await);
-        for log in self.store.run(logs::all).await? {
+        for log in self.store.run(logs::followed).await? {
+            outcome = outcome.and(self.drain_log(log.log).await);
+        }
+        // What reading has brought up is answered, and what another pass is sending is waited for.
+        for _ in 0..ROUNDS {
+            if outcome.is_err() || !self.outbox_waits().await {
+                break;
+            }
+            let freed = self.queue_freed.notified();
+            outcome = outcome.and(self.flush().await);
+            if outcome.is_ok() && self.outbox_waits().await {
+                let _ = tokio::time::timeout(FIRST_WAIT, freed).await;
+            }
+        }
+        // Own entries are placed by reading once more.
+        for log in self.store.run(logs::followed).await? {
             outcome = outcome.and(self.drain_log(log.log).await);
         }
         outcome
     }
 
-    /// Looks again at introductions that wait for another relay; on its own, since such a relay may never answer.
+    /// Looks again at Welcomes that wait for another relay; on its own, since such a relay may never answer.
     async fn run_introductions(self: Arc<Self>) {
         loop {
             let _ = tokio::time::timeout(INTRODUCTIONS, self.introductions_wake.notified()).await;
-            if let Err(error) = self.retry_introductions().await {
-                tracing::debug!(%error, "looking at introductions again");
+            if let Err(error) = self.retry_welcomes().await {
+                tracing::debug!(%error, "looking at Welcomes again");
             }
         }
     }
@@ -140,6 +161,7 @@ impl Engine {
                     Frame::Push(Push::Ready) => {
                         self.drain_inbox().await?;
                         self.erase_expired_keys().await?;
+                        self.refill_key_packages().await?;
                         backoff.reset();
                         self.set_connection(Connection::Online { notice: self.clock_notice() });
                         self.outbox_wake.notify_one();
@@ -150,6 +172,7 @@ impl Engine {
                 _ = poll.tick() => {
                     self.resume_rotation().await;
                     self.drain_inbox().await?;
+                    self.refill_key_packages().await?;
                 }
                 _ = watch.tick() => {
                     if suspension.happened() {
@@ -165,9 +188,9 @@ impl Engine {
         let mut changed = self.logs_changed.subscribe();
         let mut running: HashSet<RelayAddress> = HashSet::new();
         loop {
-            match self.store.run(logs::all).await {
+            match self.store.run(logs::followed).await {
                 Ok(all) => {
-                    for log in all.into_iter().filter(|log| log.created) {
+                    for log in all {
                         if running.insert(log.relay.clone()) {
                             let relay = log.relay;
                             self.spawn(|engine| engine.run_logs_of(relay));
@@ -198,7 +221,7 @@ impl Engine {
         let mut changed = self.logs_changed.subscribe();
         changed.mark_unchanged();
         let mut subscription = self.relay(relay)?.subscribe(false).await?;
-        let mut followed = HashSet::new();
+        let mut followed = HashMap::new();
         let first = self.subscribe_request(relay, &mut followed).await?;
         subscription.ask(&first.unwrap_or_else(|| Subscribe { logs: Vec::new(), inbox: false })).await?;
         let (mut poll, mut watch) = (tokio::time::interval(POLL), tokio::time::interval(WATCH));
@@ -234,26 +257,29 @@ impl Engine {
         }
     }
 
-    /// Asks for the logs of this relay that are not followed yet.
+    /// Asks for the logs of this relay that are not followed yet, or were under a token that is not theirs any more.
     async fn subscribe_request(
         &self,
         relay: &RelayAddress,
-        followed: &mut HashSet<LogId>,
+        followed: &mut HashMap<LogId, [u8; 32]>,
     ) -> Result<Option<Subscribe>, Error> {
-        let all = self.store.run(logs::all).await?;
-        let room = MAX_SUBSCRIBED_LOGS.saturating_sub(followed.len());
-        let new: Vec<_> = all
-            .into_iter()
-            .filter(|log| log.created && log.relay == *relay && !followed.contains(&log.log))
-            .take(room)
-            .map(|log| SubscribeLog { log: log.log, read_token: EntryBytes(log.secret.read_token().to_vec()) })
-            .collect();
-        followed.extend(new.iter().map(|log| log.log));
+        let all = self.store.run(logs::followed).await?;
+        let mut new = Vec::new();
+        for log in all.into_iter().filter(|log| log.relay == *relay) {
+            let token = log.secret.read_token();
+            let hash = token_hash(token.as_slice());
+            let full = followed.len() >= MAX_SUBSCRIBED_LOGS && !followed.contains_key(&log.log);
+            if followed.get(&log.log) == Some(&hash) || full {
+                continue;
+            }
+            followed.insert(log.log, hash);
+            new.push(SubscribeLog { log: log.log, read_token: EntryBytes(token.to_vec()) });
+        }
         Ok((!new.is_empty()).then_some(Subscribe { logs: new, inbox: false }))
     }
 
     async fn drain_logs_of(&self, relay: &RelayAddress) -> Result<(), Error> {
-        for log in self.store.run(logs::all).await?.into_iter().filter(|log| log.relay == *relay) {
+        for log in self.store.run(logs::followed).await?.into_iter().filter(|log| log.relay == *relay) {
             self.calmly(self.drain_log(log.log).await)?;
         }
         Ok(())
@@ -299,7 +325,9 @@ impl Engine {
                     () = self.outbox_wake.notified() => {}
                 }
             } else {
-                self.outbox_wake.notified().await;
+                // Woken, or when something is due that waits for its time.
+                let due = self.outbox_due_in().await.map_or(LONGEST_SLEEP, Duration::from_millis);
+                let _ = tokio::time::timeout(due.clamp(FIRST_WAIT, LONGEST_SLEEP), self.outbox_wake.notified()).await;
             }
         }
     }

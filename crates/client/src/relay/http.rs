@@ -29,7 +29,7 @@ const IDLE: Duration = Duration::from_secs(5);
 const CLOCK_LIMIT_MS: i64 = 10 * 60 * 1000;
 /// Largest answer: a page of entries, or of chain entries in base64.
 const MAX_ANSWER: usize = MAX_PAGE_BYTES + MAX_ENVELOPE + 64 * 1024;
-const BINARY: &str = "application/octet-stream";
+pub(super) const BINARY: &str = "application/octet-stream";
 
 /// Why a request brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -183,10 +183,20 @@ impl RelayApi {
         }
     }
 
+    /// Admits whoever has one of these access keys.
     pub(crate) async fn put_access_keys(&self, hashes: Vec<[u8; 32]>) -> Result<(), ApiError> {
+        self.access_keys(Method::PUT, hashes).await
+    }
+
+    /// Admits them no more.
+    pub(crate) async fn delete_access_keys(&self, hashes: Vec<[u8; 32]>) -> Result<(), ApiError> {
+        self.access_keys(Method::DELETE, hashes).await
+    }
+
+    async fn access_keys(&self, method: Method, hashes: Vec<[u8; 32]>) -> Result<(), ApiError> {
         let hashes = hashes.into_iter().map(|hash| EntryBytes(hash.to_vec())).collect();
         let body = to_json(&AccessKeys { hashes })?;
-        self.authenticated(Method::PUT, "/v1/access-keys", "application/json", body).await.map(|_| ())
+        self.authenticated(method, "/v1/access-keys", "application/json", body).await.map(|_| ())
     }
 
     pub(crate) async fn create_log(&self, log: &CreateLog) -> Result<(), ApiError> {
@@ -217,19 +227,24 @@ impl RelayApi {
         access_key: Option<&AccessKey>,
         entry: &InboxSend,
     ) -> Result<Stored, ApiError> {
-        let path = format!("/v1/inboxes/{device}");
-        let response = match access_key {
-            Some(key) => {
-                let request = self
-                    .request(Method::POST, &path)
-                    .header(ACCESS_KEY_HEADER, sensitive(&base64url::encode(key.as_bytes()))?)
-                    .header(header::CONTENT_TYPE, BINARY)
-                    .body(entry.encode());
-                self.send(request).await?
-            }
-            None => self.authenticated(Method::POST, &path, BINARY, entry.encode()).await?,
-        };
+        let response = self.admitted(&format!("/v1/inboxes/{device}"), access_key, entry.encode()).await?;
         read_json(response).await
+    }
+
+    /// Posts `body` to somebody else's place: unnamed with an access key of theirs, else as oneself. Never both.
+    pub(super) async fn admitted(
+        &self,
+        path: &str,
+        access_key: Option<&AccessKey>,
+        body: Vec<u8>,
+    ) -> Result<Response, ApiError> {
+        let Some(key) = access_key else { return self.authenticated(Method::POST, path, BINARY, body).await };
+        let request = self
+            .request(Method::POST, path)
+            .header(ACCESS_KEY_HEADER, sensitive(&base64url::encode(key.as_bytes()))?)
+            .header(header::CONTENT_TYPE, BINARY)
+            .body(body);
+        self.send(request).await
     }
 
     pub(crate) async fn read_inbox(&self, after: u64) -> Result<InboxPage, ApiError> {
@@ -271,7 +286,7 @@ impl RelayApi {
     }
 
     /// An authenticated request; a refused token is replaced once (the relay restarted, or the clock was unknown).
-    async fn authenticated(
+    pub(super) async fn authenticated(
         &self,
         method: Method,
         path: &str,
@@ -379,12 +394,12 @@ fn to_json<T: Serialize>(body: &T) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(body).map_err(|_| ApiError::Malformed("request"))
 }
 
-async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> {
+pub(super) async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> {
     serde_json::from_slice(&read_body(response).await?).map_err(|_| ApiError::Malformed("JSON"))
 }
 
 /// The body, at most [`MAX_ANSWER`] bytes of it: a relay must not fill our memory.
-async fn read_body(mut response: Response) -> Result<Vec<u8>, ApiError> {
+pub(super) async fn read_body(mut response: Response) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
         if body.len() + chunk.len() > MAX_ANSWER {

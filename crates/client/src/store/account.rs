@@ -128,8 +128,37 @@ pub(crate) fn unregistered_access_keys(tx: &Transaction<'_>) -> Result<Vec<Acces
     keys.map(|key| Ok(AccessKey::from_bytes(&key?))).collect()
 }
 
+/// A key admits nobody any more; told to the relay later.
+pub(crate) fn dismiss_access_key(tx: &Transaction<'_>, key: &AccessKey) -> Result<(), Error> {
+    tx.execute("UPDATE access_keys SET registered = 2 WHERE key = ?1", [key.as_bytes()])?;
+    Ok(())
+}
+
+/// Keys that the relay is still to forget.
+pub(crate) fn dismissed_access_keys(tx: &Transaction<'_>) -> Result<Vec<AccessKey>, Error> {
+    let mut statement = tx.prepare_cached("SELECT key FROM access_keys WHERE registered = 2")?;
+    let keys = statement.query_map([], |row| bytes(row, "key"))?;
+    keys.map(|key| Ok(AccessKey::from_bytes(&key?))).collect()
+}
+
+/// The relay has forgotten it.
+pub(crate) fn access_key_dismissed(tx: &Transaction<'_>, key: &AccessKey) -> Result<(), Error> {
+    tx.execute("DELETE FROM access_keys WHERE key = ?1 AND registered = 2", [key.as_bytes()])?;
+    Ok(())
+}
+
+/// Which version of the device keys the key packages at the relay carry, and when they were made, by relay time.
+pub(crate) fn packages(tx: &Transaction<'_>) -> Result<(u32, u64), Error> {
+    Ok(tx.query_row("SELECT packages_version, packages_ms FROM account", [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+pub(crate) fn set_packages(tx: &Transaction<'_>, version: u32, now_ms: u64) -> Result<(), Error> {
+    tx.execute("UPDATE account SET packages_version = ?1, packages_ms = ?2", params![version, now_ms])?;
+    Ok(())
+}
+
 pub(crate) fn access_key_registered(tx: &Transaction<'_>, key: &AccessKey) -> Result<(), Error> {
-    tx.execute("UPDATE access_keys SET registered = 1 WHERE key = ?1", [key.as_bytes()])?;
+    tx.execute("UPDATE access_keys SET registered = 1 WHERE key = ?1 AND registered = 0", [key.as_bytes()])?;
     Ok(())
 }
 

@@ -19,15 +19,28 @@ pub(crate) struct Contact {
     pub(crate) trust: Trust,
     /// Admits this device to their inboxes.
     pub(crate) access_key: Option<AccessKey>,
+    /// Whether the user has added or accepted them; others are merely in the same group, or ask.
+    pub(crate) known: bool,
+    /// Nothing of theirs is taken in.
+    pub(crate) blocked: bool,
+}
+
+impl Contact {
+    /// `name@host[:port]`
+    pub(crate) fn address(&self) -> String {
+        format!("{}@{}", self.name, self.relay.authority())
+    }
 }
 
 /// Adds a contact, or what is newly known of one: trust only grows, an access key is not forgotten, the relay never changes.
 pub(crate) fn upsert(tx: &Transaction<'_>, contact: &Contact) -> Result<(), Error> {
     tx.execute(
-        "INSERT INTO contacts (account, name, relay, display_name, trust, access_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO contacts (account, name, relay, display_name, trust, access_key, known, blocked)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)
          ON CONFLICT (account) DO UPDATE SET
              display_name = CASE WHEN excluded.display_name = excluded.name THEN display_name ELSE excluded.display_name END,
-             trust = max(trust, excluded.trust), access_key = coalesce(excluded.access_key, access_key)",
+             trust = max(trust, excluded.trust), access_key = coalesce(excluded.access_key, access_key),
+             known = max(known, excluded.known)",
         params![
             contact.account.as_bytes(),
             contact.name.as_str(),
@@ -35,8 +48,34 @@ pub(crate) fn upsert(tx: &Transaction<'_>, contact: &Contact) -> Result<(), Erro
             contact.display_name,
             i64::from(contact.trust == Trust::Invite),
             contact.access_key.as_ref().map(|key| *key.as_bytes()),
+            contact.known,
         ],
     )?;
+    Ok(())
+}
+
+/// Everybody whom the user has added or accepted.
+pub(crate) fn known(tx: &Transaction<'_>) -> Result<Vec<Contact>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM contacts WHERE known = 1 AND blocked = 0 ORDER BY display_name COLLATE NOCASE, name",
+    )?;
+    let rows = statement.query_map([], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The user has accepted them.
+pub(crate) fn set_known(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
+    tx.execute("UPDATE contacts SET known = 1 WHERE account = ?1", [account.as_bytes()])?;
+    Ok(())
+}
+
+pub(crate) fn set_blocked(tx: &Transaction<'_>, account: AccountId, blocked: bool) -> Result<(), Error> {
+    tx.execute("UPDATE contacts SET blocked = ?2 WHERE account = ?1", params![account.as_bytes(), blocked])?;
+    Ok(())
+}
+
+pub(crate) fn set_access_key(tx: &Transaction<'_>, account: AccountId, key: &AccessKey) -> Result<(), Error> {
+    tx.execute("UPDATE contacts SET access_key = ?2 WHERE account = ?1", params![account.as_bytes(), key.as_bytes()])?;
     Ok(())
 }
 
@@ -62,5 +101,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Contact> {
         display_name: row.get("display_name")?,
         trust: if row.get("trust")? { Trust::Invite } else { Trust::FirstUse },
         access_key: access_key.as_ref().map(AccessKey::from_bytes),
+        known: row.get("known")?,
+        blocked: row.get("blocked")?,
     })
 }

@@ -1,13 +1,14 @@
 //! Conversations, and the lines that a list shows of them.
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use waxwing_protocol::AccessKey;
 use waxwing_wire::AccountId;
 use waxwing_wire::ids::{from_hex, to_hex};
 
 use super::account::Account;
-use super::{bytes, contacts, messages};
+use super::{bytes, contacts, messages, people};
 use crate::error::{Error, ErrorCode, ErrorView};
-use crate::views::{ConversationKind, ConversationView, LastLine, MessageState, Trust};
+use crate::views::{ConversationKind, ConversationView, LastLine, MessageState, Standing, Trust};
 
 /// Id of a conversation: see `waxwing_protocol::conversation_id`.
 pub(crate) type ConversationId = [u8; 32];
@@ -19,8 +20,14 @@ const LAST_LINE: usize = 200;
 pub(crate) struct Conversation {
     pub(crate) id: ConversationId,
     pub(crate) kind: ConversationKind,
-    /// The other side; oneself for a note to self.
+    /// The other side; oneself for a note to self; who brought one into a group.
     pub(crate) account: AccountId,
+    pub(crate) standing: Standing,
+    /// Name of a group.
+    pub(crate) title: String,
+    /// Admits those in it to the own inboxes.
+    pub(crate) access_key: AccessKey,
+    pub(crate) hidden: bool,
     read_ord: i64,
     draft: String,
     active_ms: i64,
@@ -40,20 +47,38 @@ pub(crate) fn parse_id(text: &str) -> Result<ConversationId, Error> {
     from_hex(text).ok_or_else(|| Error::new(ErrorCode::NotFound, "no such conversation"))
 }
 
-/// Adds a conversation; true if it was not there.
-pub(crate) fn insert(
-    tx: &Transaction<'_>,
-    id: &ConversationId,
-    kind: ConversationKind,
-    account: AccountId,
-    profile_sent: bool,
-    now_ms: u64,
-) -> Result<bool, Error> {
+/// What is known of a conversation before it is stored.
+pub(crate) struct NewConversation<'a> {
+    pub(crate) id: &'a ConversationId,
+    pub(crate) kind: ConversationKind,
+    pub(crate) account: AccountId,
+    pub(crate) standing: Standing,
+    pub(crate) title: &'a str,
+    /// Whether the others know the own display name.
+    pub(crate) profile_sent: bool,
+}
+
+/// Adds a conversation, with an access key of its own; true if it was not there.
+pub(crate) fn insert(tx: &Transaction<'_>, new: &NewConversation<'_>, now_ms: u64) -> Result<bool, Error> {
+    let key = AccessKey::generate(&mut crate::random::rng());
     let added = tx.execute(
-        "INSERT OR IGNORE INTO conversations (id, kind, account, read_ord, draft, active_ms, profile_sent, problem)
-         VALUES (?1, ?2, ?3, 0, '', ?4, ?5, NULL)",
-        params![id, i64::from(kind == ConversationKind::NoteToSelf), account.as_bytes(), now_ms, profile_sent],
+        "INSERT OR IGNORE INTO conversations
+             (id, kind, account, read_ord, draft, active_ms, profile_sent, problem, standing, title, access_key, hidden)
+         VALUES (?1, ?2, ?3, 0, '', ?4, ?5, NULL, ?6, ?7, ?8, 0)",
+        params![
+            new.id,
+            kind_column(new.kind),
+            new.account.as_bytes(),
+            now_ms,
+            new.profile_sent,
+            standing_column(new.standing),
+            new.title,
+            key.as_bytes(),
+        ],
     )?;
+    if added == 1 && new.kind != ConversationKind::NoteToSelf {
+        super::account::add_access_key(tx, &key)?;
+    }
     Ok(added == 1)
 }
 
@@ -61,6 +86,11 @@ pub(crate) fn load(tx: &Transaction<'_>, id: &ConversationId) -> Result<Conversa
     let mut statement = tx.prepare_cached("SELECT * FROM conversations WHERE id = ?1")?;
     let found = statement.query_row([id], read).optional()?;
     found.ok_or_else(|| Error::new(ErrorCode::NotFound, "no such conversation"))
+}
+
+/// All conversations but those that the user has deleted, the newest activity first.
+pub(crate) fn shown(tx: &Transaction<'_>) -> Result<Vec<Conversation>, Error> {
+    Ok(all(tx)?.into_iter().filter(|one| !one.hidden).collect())
 }
 
 /// All conversations, the newest activity first.
@@ -81,13 +111,52 @@ pub(crate) fn mark_read(tx: &Transaction<'_>, id: &ConversationId, ord: i64) -> 
     Ok(())
 }
 
+/// Something happened in it: it moves up, and is shown again where it was deleted.
 pub(crate) fn touch(tx: &Transaction<'_>, id: &ConversationId, now_ms: u64) -> Result<(), Error> {
-    tx.execute("UPDATE conversations SET active_ms = max(active_ms, ?2) WHERE id = ?1", params![id, now_ms])?;
+    tx.execute(
+        "UPDATE conversations SET active_ms = max(active_ms, ?2), hidden = 0 WHERE id = ?1",
+        params![id, now_ms],
+    )?;
     Ok(())
 }
 
-pub(crate) fn set_profile_sent(tx: &Transaction<'_>, id: &ConversationId) -> Result<(), Error> {
-    tx.execute("UPDATE conversations SET profile_sent = 1 WHERE id = ?1", [id])?;
+/// The user has deleted it.
+pub(crate) fn hide(tx: &Transaction<'_>, id: &ConversationId) -> Result<(), Error> {
+    tx.execute("UPDATE conversations SET hidden = 1, draft = '', problem = NULL, read_ord = 0 WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+pub(crate) fn remove(tx: &Transaction<'_>, id: &ConversationId) -> Result<(), Error> {
+    tx.execute("DELETE FROM people WHERE conversation = ?1", [id])?;
+    tx.execute("DELETE FROM conversations WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+/// Whether the others know the own display name and access key.
+pub(crate) fn set_profile_sent(tx: &Transaction<'_>, id: &ConversationId, sent: bool) -> Result<(), Error> {
+    tx.execute("UPDATE conversations SET profile_sent = ?2 WHERE id = ?1", params![id, sent])?;
+    Ok(())
+}
+
+pub(crate) fn set_standing(tx: &Transaction<'_>, id: &ConversationId, standing: Standing) -> Result<(), Error> {
+    tx.execute("UPDATE conversations SET standing = ?2 WHERE id = ?1", params![id, standing_column(standing)])?;
+    Ok(())
+}
+
+pub(crate) fn set_title(tx: &Transaction<'_>, id: &ConversationId, title: &str) -> Result<(), Error> {
+    tx.execute("UPDATE conversations SET title = ?2 WHERE id = ?1", params![id, title])?;
+    Ok(())
+}
+
+/// Another key admits those in it from now on; the one before is refused.
+pub(crate) fn replace_access_key(tx: &Transaction<'_>, conversation: &Conversation) -> Result<(), Error> {
+    let key = AccessKey::generate(&mut crate::random::rng());
+    super::account::dismiss_access_key(tx, &conversation.access_key)?;
+    super::account::add_access_key(tx, &key)?;
+    tx.execute(
+        "UPDATE conversations SET access_key = ?2, profile_sent = 0 WHERE id = ?1",
+        params![conversation.id, key.as_bytes()],
+    )?;
     Ok(())
 }
 
@@ -106,12 +175,17 @@ pub(crate) fn set_problem(
 /// What the list shows of a conversation.
 pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversation) -> Result<ConversationView, Error> {
     let contact = contacts::load(tx, conversation.account)?;
-    let (title, address, trust) = match (&contact, conversation.kind) {
+    let blocked = conversation.kind == ConversationKind::Direct && contact.as_ref().is_some_and(|one| one.blocked);
+    let (title, address, account_id, trust) = match (contact, conversation.kind) {
         (Some(contact), ConversationKind::Direct) => {
-            let address = format!("{}@{}", contact.name, contact.relay.authority());
-            (contact.display_name.clone(), Some(address), contact.trust)
+            let address = contact.address();
+            (contact.display_name, Some(address), conversation.account.to_string(), contact.trust)
         }
-        _ => (me.display_name.clone(), None, Trust::Own),
+        (_, ConversationKind::Group) => {
+            let id = to_hex(conversation.id.first_chunk::<16>().unwrap_or(&[0; 16]));
+            (conversation.title.clone(), None, id, people::trust(tx, me, &conversation.id)?)
+        }
+        _ => (me.display_name.clone(), None, conversation.account.to_string(), Trust::Own),
     };
     let last = messages::newest(tx, &conversation.id)?.map(|newest| LastLine {
         text: newest.text.chars().take(LAST_LINE).collect(),
@@ -130,8 +204,11 @@ pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversati
         kind: conversation.kind,
         title,
         address,
-        account_id: conversation.account.to_string(),
+        account_id,
         trust,
+        standing: conversation.standing,
+        people: people::count(tx, &conversation.id)?.max(1),
+        blocked,
         last,
         unread,
         read_order: conversation.read_ord as f64,
@@ -142,16 +219,47 @@ pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversati
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
+    let access_key: Option<[u8; 16]> = row.get("access_key")?;
     Ok(Conversation {
         id: bytes(row, "id")?,
-        kind: if row.get("kind")? { ConversationKind::NoteToSelf } else { ConversationKind::Direct },
+        kind: match row.get::<_, i64>("kind")? {
+            0 => ConversationKind::Direct,
+            1 => ConversationKind::NoteToSelf,
+            _ => ConversationKind::Group,
+        },
         account: AccountId::from_bytes(bytes(row, "account")?),
+        standing: match row.get::<_, i64>("standing")? {
+            0 => Standing::Member,
+            1 => Standing::Request,
+            2 => Standing::Left,
+            _ => Standing::Removed,
+        },
+        title: row.get("title")?,
+        access_key: AccessKey::from_bytes(&access_key.unwrap_or_default()),
+        hidden: row.get("hidden")?,
         read_ord: row.get("read_ord")?,
         draft: row.get("draft")?,
         active_ms: row.get("active_ms")?,
         profile_sent: row.get("profile_sent")?,
         problem: row.get("problem")?,
     })
+}
+
+fn kind_column(kind: ConversationKind) -> i64 {
+    match kind {
+        ConversationKind::Direct => 0,
+        ConversationKind::NoteToSelf => 1,
+        ConversationKind::Group => 2,
+    }
+}
+
+fn standing_column(standing: Standing) -> i64 {
+    match standing {
+        Standing::Member => 0,
+        Standing::Request => 1,
+        Standing::Left => 2,
+        Standing::Removed => 3,
+    }
 }
 
 /// How states are stored.

@@ -16,6 +16,13 @@ pub(crate) fn chain(tx: &Transaction<'_>, account: AccountId) -> Result<Option<V
     if entries.is_empty() { Ok(None) } else { Ok(Some(VerifiedChain::verify(&entries)?)) }
 }
 
+/// The stored entries of an account's chain, from the first on.
+pub(crate) fn chain_entries(tx: &Transaction<'_>, account: AccountId) -> Result<Vec<Vec<u8>>, Error> {
+    let mut statement = tx.prepare_cached("SELECT bytes FROM chain_entries WHERE account = ?1 ORDER BY seq")?;
+    let entries = statement.query_map([account.as_bytes()], |row| row.get::<_, Vec<u8>>(0))?;
+    Ok(entries.collect::<rusqlite::Result<Vec<_>>>()?)
+}
+
 /// Adds verified entries from `from` on. What is there already stays: a chain is append-only.
 pub(crate) fn add_chain_entries(
     tx: &Transaction<'_>,
@@ -85,6 +92,36 @@ pub(crate) fn begin_rotation(
         params![replaced.key_version(), replaced.to_bytes().as_slice(), now_ms],
     )?;
     Ok(())
+}
+
+/// Keeps the Ed25519 keys of a version that a rotation replaces: groups have leaves with them until their updates are in.
+pub(crate) fn keep_device_keys(tx: &Transaction<'_>, key_version: u32, seeds: &DeviceSeeds) -> Result<(), Error> {
+    tx.execute(
+        "INSERT OR REPLACE INTO old_device_keys (key_version, seeds) VALUES (?1, ?2)",
+        params![key_version, seeds.to_bytes().as_slice()],
+    )?;
+    Ok(())
+}
+
+/// The seeds of an earlier version, where they are still kept.
+pub(crate) fn old_device_keys(tx: &Transaction<'_>, key_version: u32) -> Result<Option<DeviceSeeds>, Error> {
+    let row = tx
+        .query_row("SELECT seeds FROM old_device_keys WHERE key_version = ?1", [key_version], |row| {
+            let seeds = Zeroizing::new(bytes::<160>(row, "seeds")?);
+            Ok(DeviceSeeds::from_bytes(&seeds))
+        })
+        .optional()?;
+    Ok(row)
+}
+
+/// Whether keys of earlier versions are kept.
+pub(crate) fn has_old_device_keys(tx: &Transaction<'_>) -> Result<bool, Error> {
+    Ok(tx.prepare_cached("SELECT 1 FROM old_device_keys")?.exists([])?)
+}
+
+/// Erases the Ed25519 keys of versions below `oldest`. True if there were any.
+pub(crate) fn erase_old_device_keys(tx: &Transaction<'_>, oldest: u32) -> Result<bool, Error> {
+    Ok(tx.execute("DELETE FROM old_device_keys WHERE key_version < ?1", [oldest])? > 0)
 }
 
 pub(crate) fn rotation(tx: &Transaction<'_>) -> Result<Option<Rotation>, Error> {

@@ -3,46 +3,89 @@
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use waxwing_protocol::ChannelSecret;
 use waxwing_protocol::envelope::MessageSender;
-use waxwing_wire::{EnvelopeId, LogId, RelayAddress};
+use waxwing_wire::{DeviceId, EnvelopeId, LogId, RelayAddress};
 
 use super::account::text;
 use super::bytes;
 use super::conversations::ConversationId;
 use crate::error::Error;
 
-/// A log as stored.
+/// A log as stored; its MLS group has the same id.
+#[derive(Clone)]
 pub(crate) struct Log {
     pub(crate) log: LogId,
     pub(crate) conversation: ConversationId,
     pub(crate) relay: RelayAddress,
+    pub(crate) generation: u32,
+    /// The channel secret in force.
     pub(crate) secret: ChannelSecret,
     pub(crate) mine: bool,
     pub(crate) created: bool,
+    /// Whether one is in its group.
+    pub(crate) active: bool,
     pub(crate) peer_seen: bool,
+    /// Whether the own leaf is still the one of a key package.
+    pub(crate) update_due: bool,
     /// Seq of the newest entry that was processed.
     pub(crate) cursor: u64,
     /// Running hash at the cursor.
     pub(crate) running: [u8; 32],
+    /// Seq of the last handshake, valid or not; 0 if none.
     pub(crate) last_handshake: u64,
+    /// Running hash at the last handshake; zeros if none.
+    pub(crate) handshake_running: [u8; 32],
+    pub(crate) trouble: Trouble,
 }
 
-/// Adds a log; one that is known already stays as it is.
-pub(crate) fn insert(tx: &Transaction<'_>, log: &Log) -> Result<(), Error> {
+/// What is wrong with a log's group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    None,
+    /// This device has lost its place: it asks to be added again.
+    Lost,
+    /// Nobody can write to it any more: an admin makes another.
+    Frozen,
+    /// The database is an older copy: nothing is sealed before this device was added again, lest a key be used twice.
+    RolledBack,
+}
+
+/// Why a device is noted with a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// It was asked for a resync.
+    Asked = 0,
+    /// Its signed state of the group is another.
+    Disagrees = 1,
+    /// It asked for a resync, and was answered.
+    Answered = 2,
+}
+
+/// Adds a log; one that is known already is replaced (one was removed, and is added again).
+pub(crate) fn insert(tx: &Transaction<'_>, log: &Log, now_ms: u64) -> Result<(), Error> {
     tx.execute(
-        "INSERT OR IGNORE INTO logs
-             (log, conversation, relay, secret, mine, created, peer_seen, cursor, running, last_handshake, counter)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, 0, 0)",
+        "INSERT OR REPLACE INTO logs
+             (log, conversation, relay, generation, secret, mine, created, active, peer_seen, update_due, cursor, running,
+              last_handshake, handshake_running, counter, updated_ms, updated_counter)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, ?15, 0)",
         params![
             log.log.as_bytes(),
             log.conversation,
             log.relay.to_string(),
+            log.generation,
             log.secret.as_bytes(),
             log.mine,
             log.created,
+            log.active,
             log.peer_seen,
-            [0u8; 32],
+            log.update_due,
+            log.cursor,
+            log.running,
+            log.last_handshake,
+            log.handshake_running,
+            now_ms,
         ],
     )?;
+    tx.execute("DELETE FROM log_devices WHERE log = ?1", [log.log.as_bytes()])?;
     Ok(())
 }
 
@@ -51,8 +94,30 @@ pub(crate) fn load(tx: &Transaction<'_>, log: LogId) -> Result<Option<Log>, Erro
     Ok(statement.query_row([log.as_bytes()], read).optional()?)
 }
 
-pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
-    let mut statement = tx.prepare_cached("SELECT * FROM logs ORDER BY log")?;
+/// Logs that are followed: those at a relay whose group one is in.
+pub(crate) fn followed(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM logs WHERE created = 1 AND active = 1 ORDER BY log")?;
+    let rows = statement.query_map([], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Own logs that the relay does not have yet.
+pub(crate) fn to_create(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM logs WHERE mine = 1 AND created = 0 ORDER BY log")?;
+    let rows = statement.query_map([], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// All logs of a conversation.
+pub(crate) fn of(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Vec<Log>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM logs WHERE conversation = ?1 ORDER BY log")?;
+    let rows = statement.query_map([conversation], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// All logs whose group one is in.
+pub(crate) fn active(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM logs WHERE active = 1 ORDER BY log")?;
     let rows = statement.query_map([], read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -64,17 +129,12 @@ pub(crate) fn foreign(tx: &Transaction<'_>, conversation: &ConversationId) -> Re
     })?)
 }
 
-/// Own logs that the other side has not shown to know.
-pub(crate) fn unanswered(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
-    let mut statement = tx.prepare_cached("SELECT * FROM logs WHERE mine = 1 AND peer_seen = 0 ORDER BY log")?;
-    let rows = statement.query_map([], read)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Where to send: the lowest log id among those that the other side has shown to know; before that the own one.
+/// Where to send: among the groups that one is in, the highest generation, then one where the other side was seen (before that the own
+/// one), then the lowest log id.
 pub(crate) fn to_send(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<Log>, Error> {
-    let mut statement =
-        tx.prepare_cached("SELECT * FROM logs WHERE conversation = ?1 ORDER BY peer_seen DESC, log LIMIT 1")?;
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM logs WHERE conversation = ?1 AND active = 1 ORDER BY generation DESC, peer_seen DESC, log LIMIT 1",
+    )?;
     Ok(statement.query_row([conversation], read).optional()?)
 }
 
@@ -89,16 +149,131 @@ pub(crate) fn set_peer_seen(tx: &Transaction<'_>, log: LogId) -> Result<(), Erro
     Ok(())
 }
 
-/// Everything up to `cursor` has been processed.
-pub(crate) fn advance(
+/// The own leaf has been replaced by an update.
+pub(crate) fn set_updated(tx: &Transaction<'_>, log: LogId, now_ms: u64) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE logs SET update_due = 0, updated_ms = ?2, updated_counter = counter WHERE log = ?1",
+        params![log.as_bytes(), now_ms],
+    )?;
+    Ok(())
+}
+
+/// Whether the own leaf has been the same since `before_ms`, or for `most` envelopes.
+pub(crate) fn is_stale(tx: &Transaction<'_>, log: LogId, before_ms: u64, most: u64) -> Result<bool, Error> {
+    Ok(tx
+        .prepare_cached("SELECT 1 FROM logs WHERE log = ?1 AND (updated_ms < ?2 OR counter - updated_counter >= ?3)")?
+        .exists(params![log.as_bytes(), before_ms, most])?)
+}
+
+/// Notes a device with a log; false if it was noted so since `after_ms`.
+pub(crate) fn note_device(
     tx: &Transaction<'_>,
     log: LogId,
-    cursor: u64,
-    running: &[u8; 32],
-    last_handshake: u64,
-) -> Result<(), Error> {
-    tx.prepare_cached("UPDATE logs SET cursor = ?2, running = ?3, last_handshake = ?4 WHERE log = ?1")?
-        .execute(params![log.as_bytes(), cursor, running, last_handshake])?;
+    device: DeviceId,
+    what: Noted,
+    now_ms: u64,
+    after_ms: u64,
+) -> Result<bool, Error> {
+    let known = tx
+        .prepare_cached("SELECT 1 FROM log_devices WHERE log = ?1 AND device = ?2 AND what = ?3 AND at_ms >= ?4")?
+        .exists(params![log.as_bytes(), device.as_bytes(), what as i64, after_ms])?;
+    tx.prepare_cached("INSERT OR REPLACE INTO log_devices (log, device, what, at_ms) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![log.as_bytes(), device.as_bytes(), what as i64, now_ms])?;
+    Ok(!known)
+}
+
+/// Whether a device is noted so.
+pub(crate) fn is_noted(tx: &Transaction<'_>, log: LogId, device: DeviceId, what: Noted) -> Result<bool, Error> {
+    Ok(tx.prepare_cached("SELECT 1 FROM log_devices WHERE log = ?1 AND device = ?2 AND what = ?3")?.exists(params![
+        log.as_bytes(),
+        device.as_bytes(),
+        what as i64
+    ])?)
+}
+
+/// How many devices are noted so.
+pub(crate) fn noted(tx: &Transaction<'_>, log: LogId, what: Noted) -> Result<u32, Error> {
+    Ok(tx
+        .prepare_cached("SELECT count(*) FROM log_devices WHERE log = ?1 AND what = ?2")?
+        .query_row(params![log.as_bytes(), what as i64], |row| row.get(0))?)
+}
+
+/// Forgets devices that are noted so.
+pub(crate) fn forget_noted(tx: &Transaction<'_>, log: LogId, what: Noted) -> Result<(), Error> {
+    tx.execute("DELETE FROM log_devices WHERE log = ?1 AND what = ?2", params![log.as_bytes(), what as i64])?;
+    Ok(())
+}
+
+pub(crate) fn set_trouble(tx: &Transaction<'_>, log: LogId, trouble: Trouble) -> Result<(), Error> {
+    tx.execute("UPDATE logs SET trouble = ?2 WHERE log = ?1", params![log.as_bytes(), trouble_column(trouble)])?;
+    Ok(())
+}
+
+/// The database is an older copy: every group is to be joined again.
+pub(crate) fn set_rolled_back(tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.execute("UPDATE logs SET trouble = 3 WHERE active = 1", [])?;
+    Ok(())
+}
+
+/// How many envelopes this device has sealed for a log, as far as this database knows.
+pub(crate) fn counter(tx: &Transaction<'_>, log: LogId) -> Result<u64, Error> {
+    Ok(tx.query_row("SELECT counter FROM logs WHERE log = ?1", [log.as_bytes()], |row| row.get(0))?)
+}
+
+/// A resync has been asked for.
+pub(crate) fn set_resync(tx: &Transaction<'_>, log: LogId, now_ms: u64, nonce: &[u8; 16]) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE logs SET resync_ms = ?2, resync_nonce = ?3 WHERE log = ?1",
+        params![log.as_bytes(), now_ms, nonce],
+    )?;
+    Ok(())
+}
+
+/// When a resync was last asked for (0: never), and with which nonce.
+pub(crate) fn resync(tx: &Transaction<'_>, log: LogId) -> Result<(u64, Option<[u8; 16]>), Error> {
+    let row = tx
+        .query_row("SELECT resync_ms, resync_nonce FROM logs WHERE log = ?1", [log.as_bytes()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    Ok(row.unwrap_or_default())
+}
+
+/// Whether a log of this conversation waits for the Welcome that it has asked for.
+pub(crate) fn awaits_welcome(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<bool, Error> {
+    Ok(tx
+        .prepare_cached("SELECT 1 FROM logs WHERE conversation = ?1 AND active = 0 AND resync_nonce IS NOT NULL")?
+        .exists([conversation])?)
+}
+
+/// It is not followed any more.
+pub(crate) fn set_inactive(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.execute("UPDATE logs SET active = 0, resync_nonce = NULL WHERE log = ?1", [log.as_bytes()])?;
+    Ok(())
+}
+
+pub(crate) fn remove(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.execute("DELETE FROM logs WHERE log = ?1", [log.as_bytes()])?;
+    Ok(())
+}
+
+/// Everything up to the cursor has been processed: stores what that changed.
+pub(crate) fn advance(tx: &Transaction<'_>, log: &Log) -> Result<(), Error> {
+    tx.prepare_cached(
+        "UPDATE logs SET cursor = ?2, running = ?3, last_handshake = ?4, handshake_running = ?5, secret = ?6, active = ?7,
+             trouble = ?8
+         WHERE log = ?1",
+    )?
+    .execute(params![
+        log.log.as_bytes(),
+        log.cursor,
+        log.running,
+        log.last_handshake,
+        log.handshake_running,
+        log.secret.as_bytes(),
+        log.active,
+        trouble_column(log.trouble),
+    ])?;
     Ok(())
 }
 
@@ -107,23 +282,6 @@ pub(crate) fn next_counter(tx: &Transaction<'_>, log: LogId) -> Result<u64, Erro
     Ok(tx
         .prepare_cached("UPDATE logs SET counter = counter + 1 WHERE log = ?1 RETURNING counter")?
         .query_row([log.as_bytes()], |row| row.get(0))?)
-}
-
-/// The newest key version that `device` has signed with in this log; 0 if none.
-pub(crate) fn sender_version(tx: &Transaction<'_>, log: LogId, sender: &MessageSender) -> Result<u32, Error> {
-    let version = tx
-        .prepare_cached("SELECT key_version FROM log_senders WHERE log = ?1 AND account = ?2 AND device = ?3")?
-        .query_row(params![log.as_bytes(), sender.account.as_bytes(), sender.device.as_bytes()], |row| row.get(0))
-        .optional()?;
-    Ok(version.unwrap_or(0))
-}
-
-pub(crate) fn set_sender_version(tx: &Transaction<'_>, log: LogId, sender: &MessageSender) -> Result<(), Error> {
-    tx.prepare_cached(
-        "INSERT OR REPLACE INTO log_senders (log, account, device, key_version) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![log.as_bytes(), sender.account.as_bytes(), sender.device.as_bytes(), sender.key_version])?;
-    Ok(())
 }
 
 /// Notes an envelope whose signature was verified; false if it was seen before (a replay).
@@ -191,12 +349,31 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Log> {
         log: LogId::from_bytes(bytes(row, "log")?),
         conversation: bytes(row, "conversation")?,
         relay: text(row, "relay")?,
+        generation: row.get("generation")?,
         secret: ChannelSecret::from_bytes(&bytes(row, "secret")?),
         mine: row.get("mine")?,
         created: row.get("created")?,
+        active: row.get("active")?,
         peer_seen: row.get("peer_seen")?,
+        update_due: row.get("update_due")?,
         cursor: row.get("cursor")?,
         running: bytes(row, "running")?,
         last_handshake: row.get("last_handshake")?,
+        handshake_running: bytes(row, "handshake_running")?,
+        trouble: match row.get::<_, i64>("trouble")? {
+            0 => Trouble::None,
+            1 => Trouble::Lost,
+            2 => Trouble::Frozen,
+            _ => Trouble::RolledBack,
+        },
     })
+}
+
+fn trouble_column(trouble: Trouble) -> i64 {
+    match trouble {
+        Trouble::None => 0,
+        Trouble::Lost => 1,
+        Trouble::Frozen => 2,
+        Trouble::RolledBack => 3,
+    }
 }

@@ -167,6 +167,12 @@ pub(crate) fn place(tx: &Transaction<'_>, sender: AccountId, id: MessageId) -> R
     Ok(())
 }
 
+/// Removes all lines of a conversation. None comes back: their envelopes stand before the log's cursor.
+pub(crate) fn delete_all(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
+    tx.execute("DELETE FROM messages WHERE conversation = ?1", [conversation])?;
+    Ok(())
+}
+
 /// Removes a line for good.
 pub(crate) fn delete(tx: &Transaction<'_>, message: &Message) -> Result<(), Error> {
     let key = params![message.sender.as_bytes(), message.id.as_bytes()];

@@ -1,42 +1,66 @@
-//! What is on its way out: contents for logs, and introductions for inboxes. Survives a crash at any point.
+//! What is on its way out of a conversation, in order: app messages and changes of the group. Survives a crash at any point.
+//!
+//! A row stays until the log has shown its entry: that is where its message gets its place, and where an own commit is merged.
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
-use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, MessageId, RelayAddress};
+use waxwing_protocol::ChannelSecret;
+use waxwing_wire::{EnvelopeId, LogId, MessageId};
 use zeroize::Zeroizing;
 
-use super::account::text;
 use super::bytes;
 use super::conversations::ConversationId;
 use crate::error::Error;
 
-/// One content to send.
+/// What a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// An [`waxwing_protocol::AppMessage`].
+    Message,
+    /// A [`crate::mls::GroupChange`].
+    Change,
+}
+
+/// One thing to send.
+#[derive(Clone)]
 pub(crate) struct Item {
     pub(crate) n: i64,
     pub(crate) conversation: ConversationId,
     pub(crate) message: Option<MessageId>,
+    pub(crate) what: What,
     pub(crate) content: Zeroizing<Vec<u8>>,
+    /// The log that a change is for, or that a message was sealed for.
+    pub(crate) log: Option<LogId>,
     /// The envelope, once sealed.
     pub(crate) sealed: Option<Sealed>,
+    pub(crate) not_before_ms: u64,
 }
 
 /// A sealed envelope: retried byte for byte.
+#[derive(Clone)]
 pub(crate) struct Sealed {
     pub(crate) log: LogId,
     pub(crate) entry_id: EnvelopeId,
     pub(crate) after: u64,
     pub(crate) blob: Vec<u8>,
+    /// With a commit that rekeys: the new channel secret.
+    pub(crate) secret: Option<ChannelSecret>,
+    /// With a commit that adds: what goes to the new devices once it is in ([`crate::mls::PendingWelcome`]).
+    pub(crate) welcome: Option<Vec<u8>>,
 }
 
-/// One first contact to put into one device's inbox.
-pub(crate) struct Introduction {
-    pub(crate) entry_id: EnvelopeId,
-    pub(crate) account: AccountId,
-    pub(crate) device: DeviceId,
-    pub(crate) relay: RelayAddress,
-    pub(crate) log: LogId,
-    pub(crate) blob: Vec<u8>,
+/// An own entry that the log has shown.
+pub(crate) struct Shown {
+    pub(crate) n: i64,
+    pub(crate) message: Option<MessageId>,
+    pub(crate) what: What,
+    pub(crate) content: Zeroizing<Vec<u8>>,
+    pub(crate) after: u64,
+    pub(crate) digest: [u8; 32],
+    pub(crate) secret: Option<ChannelSecret>,
+    pub(crate) welcome: Option<Vec<u8>>,
 }
 
+/// Adds an app message.
 pub(crate) fn push(
     tx: &Transaction<'_>,
     conversation: &ConversationId,
@@ -44,38 +68,133 @@ pub(crate) fn push(
     content: &[u8],
 ) -> Result<(), Error> {
     tx.execute(
-        "INSERT INTO outbox (conversation, message, content) VALUES (?1, ?2, ?3)",
+        "INSERT INTO outbox (conversation, message, what, content) VALUES (?1, ?2, 0, ?3)",
         params![conversation, message.as_ref().map(|id| *id.as_bytes()), content],
     )?;
     Ok(())
 }
 
-/// The oldest item of each conversation that has one.
-pub(crate) fn heads(tx: &Transaction<'_>) -> Result<Vec<Item>, Error> {
-    let mut statement = tx.prepare_cached(
-        "SELECT * FROM outbox WHERE n IN (SELECT min(n) FROM outbox GROUP BY conversation) ORDER BY n",
+/// Adds a change of the group of `log`, not to be made before `not_before_ms` (relay time).
+pub(crate) fn push_change(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    log: LogId,
+    change: &[u8],
+    not_before_ms: u64,
+) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO outbox (conversation, what, content, log, not_before_ms) VALUES (?1, 1, ?2, ?3, ?4)",
+        params![conversation, change, log.as_bytes(), not_before_ms],
     )?;
-    let rows = statement.query_map([], read)?;
+    Ok(())
+}
+
+/// The same, before everything that waits in the conversation: nothing of that can be sent without it.
+pub(crate) fn push_change_first(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    log: LogId,
+    change: &[u8],
+) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO outbox (n, conversation, what, content, log)
+         SELECT min(coalesce(min(n), 1), 1) - 1, ?1, 1, ?2, ?3 FROM outbox",
+        params![conversation, change, log.as_bytes()],
+    )?;
+    Ok(())
+}
+
+/// The oldest item of each conversation that has one to send. What is to wait comes after what is not.
+pub(crate) fn heads(tx: &Transaction<'_>, now_ms: u64) -> Result<Vec<Item>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM outbox WHERE n IN
+             (SELECT min(n) FROM outbox WHERE accepted = 0 AND not_before_ms <= ?1 GROUP BY conversation) ORDER BY n",
+    )?;
+    let rows = statement.query_map([now_ms], read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The oldest item of one conversation.
+pub(crate) fn head(tx: &Transaction<'_>, conversation: &ConversationId, now_ms: u64) -> Result<Option<Item>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM outbox WHERE conversation = ?1 AND accepted = 0 AND not_before_ms <= ?2 ORDER BY n LIMIT 1",
+    )?;
+    Ok(statement.query_row(params![conversation, now_ms], read).optional()?)
 }
 
 /// Stores the sealed envelope before it is sent.
 pub(crate) fn set_sealed(tx: &Transaction<'_>, n: i64, sealed: &Sealed) -> Result<(), Error> {
     tx.execute(
-        "UPDATE outbox SET log = ?2, entry_id = ?3, after = ?4, blob = ?5 WHERE n = ?1",
-        params![n, sealed.log.as_bytes(), sealed.entry_id.as_bytes(), sealed.after, sealed.blob],
+        "UPDATE outbox SET log = ?2, entry_id = ?3, after = ?4, blob = ?5, digest = ?6, secret = ?7, welcome = ?8 WHERE n = ?1",
+        params![
+            n,
+            sealed.log.as_bytes(),
+            sealed.entry_id.as_bytes(),
+            sealed.after,
+            sealed.blob,
+            waxwing_wire::hash(&[&sealed.blob]),
+            sealed.secret.as_ref().map(|secret| *secret.as_bytes()),
+            sealed.welcome,
+        ],
     )?;
     Ok(())
 }
 
-/// Forgets sealed envelopes (all, or one item's): they are sealed again under a new id. A message that went out twice is
-/// shown once, by its message id.
-pub(crate) fn unseal(tx: &Transaction<'_>, n: Option<i64>) -> Result<(), Error> {
+/// What was sealed for a log and has not been seen in it is sealed again, for the log that comes after it.
+pub(crate) fn unseal_for(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
     tx.execute(
-        "UPDATE outbox SET log = NULL, entry_id = NULL, after = NULL, blob = NULL WHERE ?1 IS NULL OR n = ?1",
+        "UPDATE outbox SET log = NULL, entry_id = NULL, after = NULL, blob = NULL, digest = NULL
+         WHERE log = ?1 AND what = 0 AND accepted = 0",
+        [log.as_bytes()],
+    )?;
+    Ok(())
+}
+
+/// Forgets the envelopes of a log's changes: they are made anew in the group as it will be.
+pub(crate) fn unseal_changes(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE outbox SET entry_id = NULL, after = NULL, blob = NULL, digest = NULL, secret = NULL, welcome = NULL
+         WHERE log = ?1 AND what = 1 AND accepted = 0",
+        [log.as_bytes()],
+    )?;
+    Ok(())
+}
+
+/// Forgets an item's envelope: it is sealed again under a new id. A message that went out twice is shown once, by its message id.
+pub(crate) fn unseal(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE outbox SET log = CASE what WHEN 1 THEN log END, entry_id = NULL, after = NULL, blob = NULL, digest = NULL,
+             secret = NULL, welcome = NULL
+         WHERE n = ?1",
         [n],
     )?;
     Ok(())
+}
+
+/// The relay has the item's envelope. It stays until the log has shown it, without its content.
+pub(crate) fn set_accepted(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {
+    tx.execute("UPDATE outbox SET accepted = 1, content = x'', blob = NULL WHERE n = ?1", [n])?;
+    Ok(())
+}
+
+/// The item whose envelope stands in the log under this id.
+pub(crate) fn shown(tx: &Transaction<'_>, log: LogId, entry: EnvelopeId) -> Result<Option<Shown>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM outbox WHERE log = ?1 AND entry_id = ?2")?;
+    let row = statement
+        .query_row(params![log.as_bytes(), entry.as_bytes()], |row| {
+            Ok(Shown {
+                n: row.get("n")?,
+                message: row.get::<_, Option<[u8; 16]>>("message")?.map(MessageId::from_bytes),
+                what: what(row)?,
+                content: Zeroizing::new(row.get("content")?),
+                after: row.get("after")?,
+                digest: bytes(row, "digest")?,
+                secret: secret(row)?,
+                welcome: row.get("welcome")?,
+            })
+        })
+        .optional()?;
+    Ok(row)
 }
 
 /// The item is done with. False if it was gone already.
@@ -89,80 +208,93 @@ pub(crate) fn remove_message(tx: &Transaction<'_>, message: MessageId) -> Result
     Ok(())
 }
 
-pub(crate) fn is_empty(tx: &Transaction<'_>) -> Result<bool, Error> {
-    Ok(!tx.prepare_cached("SELECT 1 FROM outbox UNION ALL SELECT 1 FROM introductions")?.exists([])?)
-}
-
-pub(crate) fn push_introduction(tx: &Transaction<'_>, introduction: &Introduction) -> Result<(), Error> {
-    tx.execute(
-        "INSERT INTO introductions (entry_id, account, device, relay, log, blob) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            introduction.entry_id.as_bytes(),
-            introduction.account.as_bytes(),
-            introduction.device.as_bytes(),
-            introduction.relay.to_string(),
-            introduction.log.as_bytes(),
-            introduction.blob,
-        ],
-    )?;
+/// Removes the changes of a log's group that wait.
+pub(crate) fn remove_changes(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.execute("DELETE FROM outbox WHERE log = ?1 AND what = 1", [log.as_bytes()])?;
     Ok(())
 }
 
-pub(crate) fn introductions(tx: &Transaction<'_>) -> Result<Vec<Introduction>, Error> {
-    let mut statement = tx.prepare_cached("SELECT * FROM introductions ORDER BY entry_id")?;
-    let rows = statement.query_map([], |row| {
-        Ok(Introduction {
-            entry_id: EnvelopeId::from_bytes(bytes(row, "entry_id")?),
-            account: AccountId::from_bytes(bytes(row, "account")?),
-            device: DeviceId::from_bytes(bytes(row, "device")?),
-            relay: text(row, "relay")?,
-            log: LogId::from_bytes(bytes(row, "log")?),
-            blob: row.get("blob")?,
-        })
-    })?;
+/// Removes the messages of a conversation that wait; its changes stay.
+pub(crate) fn remove_messages(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
+    tx.execute("DELETE FROM outbox WHERE conversation = ?1 AND message IS NOT NULL", [conversation])?;
+    Ok(())
+}
+
+/// Removes what waits in a conversation and has not been sealed.
+pub(crate) fn remove_unsealed(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
+    tx.execute("DELETE FROM outbox WHERE conversation = ?1 AND blob IS NULL AND accepted = 0", [conversation])?;
+    Ok(())
+}
+
+/// Removes everything of a conversation.
+pub(crate) fn remove_all(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
+    tx.execute("DELETE FROM outbox WHERE conversation = ?1", [conversation])?;
+    tx.execute("DELETE FROM deliveries WHERE conversation = ?1", [conversation])?;
+    Ok(())
+}
+
+/// The group changes of a conversation that have not been merged, oldest first.
+pub(crate) fn changes(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Vec<Item>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM outbox WHERE conversation = ?1 AND what = 1 ORDER BY n")?;
+    let rows = statement.query_map([conversation], read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Forgets introductions to a log that have not been sent: newer ones take their place.
-pub(crate) fn remove_introductions(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
-    tx.execute("DELETE FROM introductions WHERE log = ?1", [log.as_bytes()])?;
-    Ok(())
+/// The time of the next item that waits for its time, if there is one.
+pub(crate) fn next_time(tx: &Transaction<'_>, now_ms: u64) -> Result<Option<u64>, Error> {
+    Ok(tx.query_row(
+        "SELECT min(not_before_ms) FROM outbox WHERE accepted = 0 AND not_before_ms > ?1",
+        [now_ms],
+        |row| row.get(0),
+    )?)
 }
 
-/// Whether an introduction to this conversation has not arrived yet.
-pub(crate) fn introducing(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<bool, Error> {
-    Ok(tx
-        .prepare_cached("SELECT 1 FROM introductions WHERE log IN (SELECT log FROM logs WHERE conversation = ?1)")?
-        .exists([conversation])?)
-}
-
-pub(crate) fn remove_introduction(tx: &Transaction<'_>, entry_id: EnvelopeId) -> Result<(), Error> {
-    tx.execute("DELETE FROM introductions WHERE entry_id = ?1", [entry_id.as_bytes()])?;
-    Ok(())
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<Item> {
-    let message: Option<[u8; 16]> = row.get("message")?;
-    let blob: Option<Vec<u8>> = row.get("blob")?;
-    let sealed = match blob {
-        None => None,
-        Some(blob) => Some(Sealed {
-            log: LogId::from_bytes(bytes(row, "log")?),
-            entry_id: EnvelopeId::from_bytes(bytes(row, "entry_id")?),
-            after: row.get("after")?,
-            blob,
-        }),
-    };
-    Ok(Item {
-        n: row.get("n")?,
-        conversation: bytes(row, "conversation")?,
-        message: message.map(MessageId::from_bytes),
-        content: Zeroizing::new(row.get("content")?),
-        sealed,
-    })
+/// Whether nothing waits that could be sent now.
+pub(crate) fn is_empty(tx: &Transaction<'_>, now_ms: u64) -> Result<bool, Error> {
+    Ok(!tx
+        .prepare_cached(
+            "SELECT 1 FROM outbox WHERE accepted = 0 AND not_before_ms <= ?1 UNION ALL SELECT 1 FROM deliveries
+             UNION ALL SELECT 1 FROM access_keys WHERE registered <> 1",
+        )?
+        .exists([now_ms])?)
 }
 
 /// Whether an item is still to be sent (the user may have deleted it meanwhile).
 pub(crate) fn exists(tx: &Transaction<'_>, n: i64) -> Result<bool, Error> {
     Ok(tx.query_row("SELECT 1 FROM outbox WHERE n = ?1", [n], |_| Ok(())).optional()?.is_some())
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Item> {
+    let message: Option<[u8; 16]> = row.get("message")?;
+    let log = row.get::<_, Option<[u8; 16]>>("log")?.map(LogId::from_bytes);
+    let blob: Option<Vec<u8>> = row.get("blob")?;
+    let sealed = match (blob, log) {
+        (Some(blob), Some(log)) => Some(Sealed {
+            log,
+            entry_id: EnvelopeId::from_bytes(bytes(row, "entry_id")?),
+            after: row.get("after")?,
+            blob,
+            secret: secret(row)?,
+            welcome: row.get("welcome")?,
+        }),
+        _ => None,
+    };
+    Ok(Item {
+        n: row.get("n")?,
+        conversation: bytes(row, "conversation")?,
+        message: message.map(MessageId::from_bytes),
+        what: what(row)?,
+        content: Zeroizing::new(row.get("content")?),
+        log,
+        sealed,
+        not_before_ms: row.get("not_before_ms")?,
+    })
+}
+
+fn what(row: &Row<'_>) -> rusqlite::Result<What> {
+    Ok(if row.get("what")? { What::Change } else { What::Message })
+}
+
+fn secret(row: &Row<'_>) -> rusqlite::Result<Option<ChannelSecret>> {
+    Ok(row.get::<_, Option<[u8; 32]>>("secret")?.as_ref().map(ChannelSecret::from_bytes))
 }

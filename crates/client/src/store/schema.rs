@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 3] = [V1, crate::mls::storage::SCHEMA, V2];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -170,6 +170,128 @@ CREATE TABLE set_aside (
     reason TEXT NOT NULL,
     blob BLOB NOT NULL,
     at_ms INTEGER NOT NULL
+) STRICT;
+";
+
+/// Conversations on MLS. What the first version stored of logs is of no use any more: its conversations get a group of their own
+/// when something is sent there next.
+const V2: &str = "
+DROP TABLE introductions;
+DROP TABLE outbox;
+DROP TABLE log_senders;
+DROP TABLE logs;
+
+-- 0 member, 1 request, 2 left, 3 removed.
+ALTER TABLE conversations ADD COLUMN standing INTEGER NOT NULL DEFAULT 0;
+-- Name of a group; empty for any other kind.
+ALTER TABLE conversations ADD COLUMN title TEXT NOT NULL DEFAULT '';
+-- Admits those in it to the own inboxes.
+ALTER TABLE conversations ADD COLUMN access_key BLOB;
+-- Deleted by the user: comes back with the next message.
+ALTER TABLE conversations ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
+UPDATE conversations SET profile_sent = 0;
+
+-- Whether the user has added or accepted them; others are merely in the same group, or ask.
+ALTER TABLE contacts ADD COLUMN known INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE contacts ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;
+
+-- Which version of the device keys the key packages at the relay carry, and when they were made.
+ALTER TABLE account ADD COLUMN packages_version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE account ADD COLUMN packages_ms INTEGER NOT NULL DEFAULT 0;
+
+-- A log and its MLS group, whose id is the same.
+CREATE TABLE logs (
+    log BLOB PRIMARY KEY,
+    conversation BLOB NOT NULL REFERENCES conversations (id),
+    relay TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    -- The channel secret in force.
+    secret BLOB NOT NULL,
+    mine INTEGER NOT NULL,
+    -- Whether the relay has it (for one's own).
+    created INTEGER NOT NULL,
+    -- Whether one is in its group.
+    active INTEGER NOT NULL,
+    -- Whether an envelope signed by the other side was seen for it.
+    peer_seen INTEGER NOT NULL,
+    -- Whether the own leaf is still the one of a key package.
+    update_due INTEGER NOT NULL,
+    cursor INTEGER NOT NULL,
+    running BLOB NOT NULL,
+    last_handshake INTEGER NOT NULL,
+    -- Running hash at the last handshake.
+    handshake_running BLOB NOT NULL,
+    -- Envelopes that this device has sealed for it.
+    counter INTEGER NOT NULL,
+    -- When the own leaf was last replaced, by relay time, and the counter then.
+    updated_ms INTEGER NOT NULL,
+    updated_counter INTEGER NOT NULL,
+    -- 0 none, 1 this device has lost its place in the group, 2 nobody can write to it any more, 3 an older copy was restored.
+    trouble INTEGER NOT NULL DEFAULT 0,
+    -- When a resync was last asked for, and the nonce that its Welcome must echo.
+    resync_ms INTEGER NOT NULL DEFAULT 0,
+    resync_nonce BLOB
+) STRICT;
+
+-- Devices that were asked for a resync, or whose signed state of the group is another than the own.
+CREATE TABLE log_devices (
+    log BLOB NOT NULL,
+    device BLOB NOT NULL,
+    -- 0 asked, 1 disagrees, 2 has asked (answered at most once a day).
+    what INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (log, device, what)
+) STRICT, WITHOUT ROWID;
+
+-- Who is in a conversation, as its newest group says.
+CREATE TABLE people (
+    conversation BLOB NOT NULL REFERENCES conversations (id),
+    account BLOB NOT NULL,
+    admin INTEGER NOT NULL,
+    devices INTEGER NOT NULL,
+    PRIMARY KEY (conversation, account)
+) STRICT, WITHOUT ROWID;
+
+-- Own Ed25519 keys of earlier versions, for as long as a group has a leaf with them.
+CREATE TABLE old_device_keys (
+    key_version INTEGER PRIMARY KEY,
+    seeds BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE outbox (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation BLOB NOT NULL REFERENCES conversations (id),
+    -- Set for a message that people see.
+    message BLOB,
+    -- 0 app message, 1 change of the group.
+    what INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    -- The log that a change is for; the log of the envelope, once sealed.
+    log BLOB,
+    -- The envelope, once sealed: retried byte for byte.
+    entry_id BLOB,
+    after INTEGER,
+    digest BLOB,
+    blob BLOB,
+    -- At the relay; stays until the log has shown it.
+    accepted INTEGER NOT NULL DEFAULT 0,
+    -- With a commit: the new channel secret if it sets one, and the Welcome with the devices that it is for.
+    secret BLOB,
+    welcome BLOB,
+    not_before_ms INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX outbox_by_conversation ON outbox (conversation, n);
+CREATE INDEX outbox_by_entry ON outbox (log, entry_id);
+
+-- Envelopes on their way to inboxes.
+CREATE TABLE deliveries (
+    entry_id BLOB PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    conversation BLOB NOT NULL,
+    account BLOB NOT NULL,
+    device BLOB NOT NULL,
+    relay TEXT NOT NULL,
+    blob BLOB NOT NULL
 ) STRICT;
 ";
 

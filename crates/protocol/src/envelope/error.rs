@@ -20,7 +20,7 @@ pub enum SealError {
     /// A log envelope must be sealed to the sending device too: it hides who sent.
     #[error("the sending device is not among the recipients")]
     OwnDeviceMissing,
-    /// The kind, the tag key and the log do not fit together: log kinds need a tag key, inbox kinds neither key nor log.
+    /// The kind does not fit the tag key, the log and the epoch: log kinds need a tag key, inbox kinds have none of the three.
     #[error("the kind does not fit where the envelope goes")]
     Place,
     /// Anything but app content needs the suite X-Wing.

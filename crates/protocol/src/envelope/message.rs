@@ -7,7 +7,7 @@ use waxwing_wire::{AccountId, DeviceId, EnvelopeId};
 use zeroize::Zeroizing;
 
 use super::header::Header;
-use super::sender_box::SenderFields;
+use super::sender_box::{Epoch, SenderFields};
 
 /// Who sent it: the signature holds under this device's signing key of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,7 +30,9 @@ pub struct Message {
     pub counter: u64,
     /// Seq of the last handshake that the sender had processed. The caller compares it with the slot.
     pub after: u64,
-    /// Running hash of the log as far as the sender had seen it.
+    /// The MLS epoch that the sender was in. The caller compares it with the own one.
+    pub epoch: Epoch,
+    /// Running hash of the log at `after`, as the sender had seen it.
     pub running_hash: [u8; 32],
     /// Own key version that opened it: replay memory is kept until that version is erased.
     pub opened_with: u32,
@@ -59,6 +61,7 @@ impl Message {
             sent_ms: fields.sent_ms,
             counter: fields.counter,
             after: fields.after,
+            epoch: fields.epoch,
             running_hash: fields.running_hash,
             opened_with,
             content,

@@ -11,9 +11,10 @@ use super::error::OpenError;
 use super::header::{Header, Parts};
 use super::message::{Message, MessageSender};
 use super::message_key::{BoxKind, MessageKey};
-use super::sender_box::SenderFields;
+use super::sender_box::{Epoch, SenderFields};
 use super::wrap::{Binding, Wrap};
 use super::{SIGNATURE_CONTEXT, body};
+use crate::leaf_identity::LeafIdentity;
 use crate::sealing_keys::SealingKeys;
 use crate::tag_key::TagKey;
 
@@ -92,6 +93,9 @@ pub fn open(
     if fields.log != context.log {
         return Err(OpenError::WrongLog);
     }
+    if !header.kind.in_log() && fields.epoch != Epoch::default() {
+        return Err(waxwing_wire::DecodeError::Invalid("MLS epoch").into());
+    }
     let padded = decrypt(BoxKind::Body, parts.body_box)?;
     let message = [public_hash.as_slice(), &hash(&[parts.body_box]), signed].concat();
     let claimed = Claimed { account: fields.account, device: fields.device, key_version: fields.key_version };
@@ -145,16 +149,15 @@ fn unwrap_in_inbox(
 }
 
 impl Opened {
-    /// The content (with its type byte) of a welcome or app envelope whose sender is NOT verified yet; else empty.
+    /// The content (with its type byte) of an inbox envelope whose sender is NOT verified yet; empty for one of a log.
     ///
-    /// For two uses alone, without which nothing could be verified: an introduction says which relay has its sender's chain;
-    /// chain entries sent in-band prove themselves, by the account key's signatures.
+    /// For one use alone, without which nothing could be verified: it says which relay has its sender's chain.
     #[must_use]
     pub fn unverified_content(&self) -> Zeroizing<Vec<u8>> {
-        match self.header.kind {
-            EnvelopeKind::Welcome | EnvelopeKind::App => body::unpad(&self.padded).unwrap_or_default(),
-            _ => Zeroizing::default(),
+        if self.header.kind.in_log() {
+            return Zeroizing::default();
         }
+        body::unpad(&self.padded).unwrap_or_default()
     }
 
     /// Who it says it is from: look up that account's chain to verify with.
@@ -163,13 +166,33 @@ impl Opened {
         &self.claimed
     }
 
-    /// Checks the signature. `sender` must come from the verified chain of the CLAIMED ACCOUNT, and be the record of the
-    /// claimed device and version: the caller answers for the account, this for the rest.
+    /// Checks the signature of an envelope from an inbox. `sender` must come from the verified chain of the CLAIMED ACCOUNT,
+    /// and be the record of the claimed device and version: the caller answers for the account, this for the rest.
     pub fn verify(self, sender: &DeviceRecord) -> Result<Message, OpenError> {
+        if self.header.kind.in_log() {
+            return Err(OpenError::WrongKind);
+        }
         if sender.device != self.claimed.device || sender.key_version != self.claimed.key_version {
             return Err(OpenError::WrongSender);
         }
-        signature::verify(&sender.signing, SIGNATURE_CONTEXT, &self.message, &self.signature)
+        self.check(&sender.signing)
+    }
+
+    /// Checks the signature of an envelope from a log. `leaf` must be the credential of a leaf of the group in the epoch
+    /// before the envelope's place: this alone says who speaks there.
+    pub fn verify_leaf(self, leaf: &LeafIdentity) -> Result<Message, OpenError> {
+        if !self.header.kind.in_log() {
+            return Err(OpenError::WrongKind);
+        }
+        let Claimed { account, device, key_version } = self.claimed;
+        if (leaf.account, leaf.device, leaf.key_version) != (account, device, key_version) {
+            return Err(OpenError::WrongSender);
+        }
+        self.check(&leaf.signing)
+    }
+
+    fn check(self, signing: &[u8; 32]) -> Result<Message, OpenError> {
+        signature::verify(signing, SIGNATURE_CONTEXT, &self.message, &self.signature)
             .map_err(|_| OpenError::BadSignature)?;
         let content = body::unpad(&self.padded)?;
         let Claimed { account, device, key_version } = self.claimed;

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::error::SealError;
 use super::header::Header;
 use super::message_key::{BoxKind, MessageKey};
-use super::sender_box::SenderFields;
+use super::sender_box::{Epoch, SenderFields};
 use super::suite::Suite;
 use super::wrap::{Binding, Target};
 use super::{AEAD_TAG, SENDER_BOX, SIGNATURE_CONTEXT, body};
@@ -62,7 +62,9 @@ pub struct SealRequest<'a> {
     pub counter: u64,
     /// When, by the sender's clock, in milliseconds since the Unix epoch.
     pub sent_ms: u64,
-    /// Running hash of the log as far as this device has seen it; zeros for an inbox.
+    /// The MLS epoch that the content was made in; zeros for an inbox.
+    pub epoch: Epoch,
+    /// Running hash of the log at `after`; zeros for an inbox, and where `after` is 0.
     pub running_hash: [u8; 32],
     /// The inner content with its own type byte ([`crate::Content::encode`]).
     pub content: &'a [u8],
@@ -139,6 +141,7 @@ fn check(request: &SealRequest<'_>) -> Result<(), SealError> {
         (true, Some(_)) if !recipients.iter().any(own) => Err(SealError::OwnDeviceMissing),
         (true, Some(_)) => Ok(()),
         (false, None) if request.log != LogId::from_bytes([0; 16]) => Err(SealError::Place),
+        (false, None) if request.epoch != Epoch::default() => Err(SealError::Place),
         (false, None) if recipients.len() != 1 => Err(SealError::NotOneRecipient),
         (false, None) => Ok(()),
         _ => Err(SealError::Place),
@@ -207,6 +210,7 @@ fn fields(request: &SealRequest<'_>) -> SenderFields {
         counter: request.counter,
         log: request.log,
         after: request.after,
+        epoch: request.epoch,
         running_hash: request.running_hash,
     }
 }

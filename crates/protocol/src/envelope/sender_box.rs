@@ -13,7 +13,17 @@ const SIGNATURE: usize = 64;
 /// Length of the encrypted sender box, in bytes.
 pub const SENDER_BOX: usize = UNSIGNED + SIGNATURE + AEAD_TAG;
 
-/// Its fields, without the signature. The MLS fields and the checkpoint are zeros in this version.
+/// The MLS epoch that an envelope was sealed in (RFC 9420, section 8.7: two members whose authenticators agree are in one group
+/// state). Before a commit: the epoch that it leaves. All zeros in an inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Epoch {
+    /// Number of the epoch.
+    pub number: u64,
+    /// Its epoch authenticator.
+    pub authenticator: [u8; 32],
+}
+
+/// Its fields, without the signature. The checkpoint is zeros in this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SenderFields {
     pub(super) account: AccountId,
@@ -23,12 +33,13 @@ pub(super) struct SenderFields {
     pub(super) counter: u64,
     pub(super) log: LogId,
     pub(super) after: u64,
+    pub(super) epoch: Epoch,
     pub(super) running_hash: [u8; 32],
 }
 
 impl SenderFields {
     /// `account 16 | device 16 | key_version u32 | sent_ms u64 | counter u64 | log 16 | after u64 |
-    /// mls_epoch u64 = 0 | mls_authenticator 32 = 0 | running_hash 32 | checkpoint 256 = 0`.
+    /// mls_epoch u64 | mls_authenticator 32 | running_hash 32 | checkpoint 256 = 0`.
     pub(super) fn encode(&self) -> Vec<u8> {
         Writer::with_capacity(UNSIGNED + SIGNATURE)
             .bytes(self.account.as_bytes())
@@ -38,8 +49,8 @@ impl SenderFields {
             .u64(self.counter)
             .bytes(self.log.as_bytes())
             .u64(self.after)
-            .u64(0)
-            .bytes(&[0; 32])
+            .u64(self.epoch.number)
+            .bytes(&self.epoch.authenticator)
             .bytes(&self.running_hash)
             .bytes(&[0; CHECKPOINT])
             .finish()
@@ -55,9 +66,7 @@ impl SenderFields {
         let counter = reader.u64("counter")?;
         let log = LogId::from_bytes(reader.array("log id")?);
         let after = reader.u64("after")?;
-        if reader.u64("MLS epoch")? != 0 || reader.array("MLS authenticator")? != [0; 32] {
-            return Err(DecodeError::Invalid("MLS fields"));
-        }
+        let epoch = Epoch { number: reader.u64("MLS epoch")?, authenticator: reader.array("MLS authenticator")? };
         let running_hash = reader.array("running hash")?;
         if reader.array("checkpoint")? != [0; CHECKPOINT] {
             return Err(DecodeError::Invalid("checkpoint"));
@@ -65,7 +74,7 @@ impl SenderFields {
         let signed = bytes.get(..reader.position()).ok_or(DecodeError::Truncated("sender box"))?;
         let signature = reader.array("signature")?;
         reader.finish("sender box")?;
-        let fields = Self { account, device, key_version, sent_ms, counter, log, after, running_hash };
+        let fields = Self { account, device, key_version, sent_ms, counter, log, after, epoch, running_hash };
         Ok((fields, signed, signature))
     }
 }

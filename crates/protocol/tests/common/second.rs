@@ -174,6 +174,14 @@ pub struct Receiver {
     pub tag_key: Option<[u8; 32]>,
 }
 
+/// What the signature is checked with.
+pub enum Signer {
+    /// In a log: the credential of the claimed device's leaf.
+    Leaf([u8; 68]),
+    /// In an inbox: the signing key of the claimed device and version, from the claimed account's chain.
+    Chain([u8; 32]),
+}
+
 /// What came out.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Received {
@@ -183,6 +191,8 @@ pub struct Received {
     pub sent_ms: u64,
     pub counter: u64,
     pub after: u64,
+    pub mls_epoch: u64,
+    pub mls_authenticator: [u8; 32],
     pub running_hash: [u8; 32],
     pub opened_with: u32,
     pub content: Vec<u8>,
@@ -200,7 +210,7 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 /// Opens and verifies. Errors are the names of `OpenError`'s variants.
-pub fn open(envelope: &[u8], me: &Receiver, sender_signing: &[u8; 32]) -> Result<Received, &'static str> {
+pub fn open(envelope: &[u8], me: &Receiver, signer: &Signer) -> Result<Received, &'static str> {
     if envelope.len() > 512 * 1024 {
         return Err("Malformed");
     }
@@ -276,18 +286,27 @@ pub fn open(envelope: &[u8], me: &Receiver, sender_signing: &[u8; 32]) -> Result
         open_aead(&key, &[0; 12], &public_hash, ciphertext).ok_or("Cryptographic")
     };
     let sender = decrypt(b"sender", sender_box)?;
-    if sender[76..116] != [0; 40] || sender[148..404] != [0; 256] {
+    if sender[148..404] != [0; 256] {
         return Err("Malformed");
     }
     if sender[52..68] != me.log {
         return Err("WrongLog");
+    }
+    if !in_log && sender[76..116] != [0; 40] {
+        return Err("Malformed");
     }
     let padded = decrypt(b"body", body_box)?;
 
     let (fields, signature) = sender.split_at(404);
     let message = [&label("envelope"), [0].as_slice(), &public_hash, &sha256(&[body_box]), fields].concat();
     let signature = Signature::from_bytes(signature.try_into().unwrap());
-    let key = VerifyingKey::from_bytes(sender_signing).map_err(|_| "BadSignature")?;
+    // A credential begins as a sender box does: account, device, key version.
+    let signing: &[u8] = match signer {
+        Signer::Leaf(credential) if credential[..36] != fields[..36] => return Err("WrongSender"),
+        Signer::Leaf(credential) => &credential[36..],
+        Signer::Chain(signing) => signing,
+    };
+    let key = VerifyingKey::from_bytes(signing.try_into().unwrap()).map_err(|_| "BadSignature")?;
     key.verify_strict(&message, &signature).map_err(|_| "BadSignature")?;
 
     let content_len = number(&padded[..4]) as usize;
@@ -302,6 +321,8 @@ pub fn open(envelope: &[u8], me: &Receiver, sender_signing: &[u8; 32]) -> Result
         sent_ms: number(&fields[36..44]),
         counter: number(&fields[44..52]),
         after: number(&fields[68..76]),
+        mls_epoch: number(&fields[76..84]),
+        mls_authenticator: fields[84..116].try_into().unwrap(),
         running_hash: fields[116..148].try_into().unwrap(),
         opened_with,
         content: content.to_vec(),
@@ -340,9 +361,10 @@ pub struct Forge {
     pub context: &'static str,
 }
 
-/// The 404 bytes before the signature.
+/// The 404 bytes before the signature; in a log of epoch 4, in an inbox (a log of zeros) of none.
 pub fn fields(account: [u8; 16], device: [u8; 16], key_version: u32, log: [u8; 16]) -> Vec<u8> {
     let (sent_ms, counter, after) = (1_u64, 2_u64, 3_u64);
+    let (mls_epoch, mls_authenticator) = if log == [0; 16] { (0_u64, [0; 32]) } else { (4, [8; 32]) };
     [
         account.as_slice(),
         &device,
@@ -351,7 +373,8 @@ pub fn fields(account: [u8; 16], device: [u8; 16], key_version: u32, log: [u8; 1
         &counter.to_be_bytes(),
         &log,
         &after.to_be_bytes(),
-        &[0; 8 + 32],
+        &mls_epoch.to_be_bytes(),
+        &mls_authenticator,
         &[9; 32],
         &[0; 256],
     ]

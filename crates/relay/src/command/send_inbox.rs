@@ -3,23 +3,17 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
-use http::HeaderName;
-use http::header::AUTHORIZATION;
-use http::request::Parts;
-use waxwing_wire::api::{ACCESS_KEY_HEADER, Stored, base64url};
+use waxwing_wire::api::Stored;
 use waxwing_wire::frame::InboxSend;
 use waxwing_wire::hash;
-use waxwing_wire::log::token_hash;
 use waxwing_wire::problem::ProblemCode;
 
+use super::admission::Caller;
 use super::{MAX_ENVELOPE_BODY, created};
-use crate::auth::Device;
 use crate::error::{Refusal, Reply};
 use crate::request::{self as parse, Segment};
 use crate::state::{App, Peer};
 use crate::storage::{Admission, Delivered, Delivery};
-
-const ACCESS_KEY: HeaderName = HeaderName::from_static(ACCESS_KEY_HEADER);
 
 /// Parses, applies, replies.
 pub(crate) async fn run(
@@ -30,7 +24,10 @@ pub(crate) async fn run(
 ) -> Reply {
     let (parts, body) = request.into_parts();
     let device = parse::id(&device)?;
-    let admission = admission(&app, &peer, &parts)?;
+    let admission = match Caller::of(&app, &peer, &parts)? {
+        Caller::Holder(hash) => Admission::AccessKey(hash),
+        Caller::Stranger(_) => Admission::Stranger,
+    };
     let bytes = parse::body(body, MAX_ENVELOPE_BODY).await?;
     let send = InboxSend::decode(&bytes).map_err(|_| Refusal::bad_request("The envelope cannot be read"))?;
     let digest = hash(&[&bytes]);
@@ -40,18 +37,4 @@ pub(crate) async fn run(
         Delivered::IdReused => Err(ProblemCode::IdReused.into()),
         Delivered::QuotaExceeded => Err(ProblemCode::QuotaExceeded.into()),
     }
-}
-
-/// By key, or else by account: never both, so that a key's holder is not named by accident.
-fn admission(app: &App, peer: &Peer, parts: &Parts) -> Result<Admission, Refusal> {
-    if let Some(key) = parse::header(&parts.headers, &ACCESS_KEY)? {
-        if parts.headers.contains_key(AUTHORIZATION) {
-            return Err(Refusal::bad_request("An access key goes without a name"));
-        }
-        let key = base64url::decode(key).ok_or(ProblemCode::InboxRefused)?;
-        return Ok(Admission::AccessKey(token_hash(&key)));
-    }
-    app.limiters.stranger.check(&peer.address.into())?;
-    Device::authenticate(app, parts)?;
-    Ok(Admission::Stranger)
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod checkpoint;
 mod inboxes;
+mod key_packages;
 mod logs;
 mod readers;
 mod schema;
@@ -14,12 +15,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use waxwing_wire::frame::{CreateLog, InboxPage};
+use waxwing_wire::api::KeyPackageCount;
+use waxwing_wire::frame::{CreateLog, InboxPage, UploadKeyPackages};
 use waxwing_wire::{AccountId, DeviceId, LogId};
 
 use super::{
-    AccountRef, Answer, Appended, Appending, Chained, Delivered, Delivery, LogRead, NewAccount, NextEntry, Registered,
-    Storage, StorageError, StorageStats, StoredChain,
+    AccountRef, Answer, Appended, Appending, Chained, Claim, Claimed, Delivered, Delivery, LogRead, NewAccount,
+    NextEntry, Registered, Storage, StorageError, StorageStats, StoredChain, Uploaded,
 };
 use crate::config::Quotas;
 use crate::hub::Wake;
@@ -116,6 +118,18 @@ impl Storage for SqliteStorage {
         self.writer.write(move |db| accounts::dismiss(db, account, &hashes))
     }
 
+    fn upload_key_packages(&self, device: DeviceId, upload: UploadKeyPackages) -> Answer<'_, Uploaded> {
+        self.writer.write(move |db| key_packages::upload(db, device, &upload))
+    }
+
+    fn count_key_packages(&self, device: DeviceId) -> Answer<'_, Option<KeyPackageCount>> {
+        self.readers.read(move |db| key_packages::count(db, device))
+    }
+
+    fn claim_key_packages(&self, claim: Claim) -> Answer<'_, Claimed> {
+        self.writer.write(move |db| key_packages::claim(db, &claim))
+    }
+
     fn create_log(&self, log: CreateLog) -> Answer<'_, bool> {
         self.writer.write(move |db| logs::create(db, &log))
     }
@@ -178,7 +192,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
     )?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }
 
@@ -207,6 +221,14 @@ fn nat(value: i64) -> u64 {
 
 /// Days since 1970: as precisely as the relay keeps when something came.
 fn today() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    int(now.as_secs() / 86_400)
+    int(seconds() / 86_400)
+}
+
+/// Hours since 1970: for what it keeps no longer than that.
+fn this_hour() -> i64 {
+    int(seconds() / 3600)
+}
+
+fn seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -14,7 +14,8 @@ async fn chain(kit: &Kit, who: &str) -> ChainPage {
     answer.json().await.unwrap()
 }
 
-async fn submit(kit: &Kit, account: &Account, entry: &[u8]) -> Response {
+/// Appends to an account's chain.
+pub async fn submit(kit: &Kit, account: &Account, entry: &[u8]) -> Response {
     let body = SubmitEntry { entry: EntryBytes(entry.to_vec()) };
     kit.http
         .authed(account, Method::POST, &format!("/v1/accounts/{}/chain", account.id))

@@ -38,7 +38,8 @@ async fn ack(kit: &Kit, of: &Account, up_to: u64) {
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
 }
 
-async fn keys(kit: &Kit, of: &Account, method: Method, keys: &[&[u8]]) -> Response {
+/// Admits, or dismisses, whoever has one of `keys`.
+pub async fn keys(kit: &Kit, of: &Account, method: Method, keys: &[&[u8]]) -> Response {
     let hashes = keys.iter().map(|key| EntryBytes(token_hash(key).to_vec())).collect();
     kit.http.authed(of, method, "/v1/access-keys").json(&AccessKeys { hashes }).send().await.unwrap()
 }

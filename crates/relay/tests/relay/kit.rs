@@ -33,6 +33,8 @@ pub struct Kit {
     relay: Option<Relay>,
     pub folder: TempDir,
     pub http: Http,
+    /// What accounts here were made for.
+    audience: String,
 }
 
 impl Kit {
@@ -46,7 +48,23 @@ impl Kit {
         adjust(&mut config);
         let relay = start(config).await.unwrap();
         let http = Http::new(&relay.base_url());
-        Self { relay: Some(relay), folder, http }
+        let audience = http.authority();
+        Self { relay: Some(relay), folder, http, audience }
+    }
+
+    /// Stops the relay and starts it again, on the same folder and under the same name, with the usual limits.
+    pub async fn restart(&mut self) {
+        self.take().stop().await;
+        let mut config = Config::new("127.0.0.1:0".parse().unwrap(), self.folder.path().to_owned());
+        config.audience = Some(self.audience.clone());
+        let relay = start(config).await.unwrap();
+        self.http = Http::new(&relay.base_url());
+        self.relay = Some(relay);
+    }
+
+    /// The relay's database, beside the relay.
+    pub fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("relay.db")).unwrap()
     }
 
     pub fn address(&self) -> std::net::SocketAddr {
@@ -62,7 +80,7 @@ impl Kit {
     }
 
     pub async fn account(&self, name: &str) -> Account {
-        let mut account = Account::new(name, &self.http.authority());
+        let mut account = Account::new(name, &self.audience);
         assert_eq!(self.http.register(&account).await.status(), StatusCode::CREATED);
         account.token = self.http.token(&account).await;
         account

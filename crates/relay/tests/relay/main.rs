@@ -4,6 +4,7 @@
 mod accounts;
 mod auth;
 mod inboxes;
+mod key_packages;
 mod kit;
 mod logs;
 mod process;

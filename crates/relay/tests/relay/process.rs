@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use waxwing_wire::EnvelopeId;
+use waxwing_wire::frame::{ClaimKeyPackages, ClaimedKeyPackages, UploadKeyPackages};
 
 use crate::kit::{Account, Http, Log, app, random};
 
@@ -196,6 +197,37 @@ async fn d1_kill_9_loses_nothing_that_was_answered() {
         }
     }
     assert!(ledger.len() > 100, "only {} entries", ledger.len());
+}
+
+/// D1: killed right after it has handed out a key package, the relay hands it out to nobody else, and to the same claim again.
+#[tokio::test]
+async fn d1_kill_9_hands_out_no_key_package_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let audience = "127.0.0.1:1";
+    let mut alice = Account::new("alice", audience);
+    let claim = |number: u8| ClaimKeyPackages { account: alice.id, claim: [number; 16] }.encode();
+    let claims: Vec<_> = (0..2).map(claim).collect();
+    let mut got = Vec::new();
+    for round in 0..4 {
+        let (relay, lines) = Running::start(folder.path(), "127.0.0.1:0", &["--audience", audience, "--log", "warn"]);
+        let http = Http::new(&url(&lines));
+        if round == 0 {
+            assert_eq!(http.register(&alice).await.status(), StatusCode::CREATED);
+            alice.token = http.token(&alice).await;
+            let packages = vec![vec![1], vec![2]];
+            let upload = UploadKeyPackages { replace: false, last_resort: None, packages }.encode();
+            let answer =
+                http.authed(&alice, reqwest::Method::POST, "/v1/key-packages").body(upload).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::CREATED);
+        }
+        let claim =
+            http.authed(&alice, reqwest::Method::POST, "/v1/key-packages/claim").body(claims[round / 2].clone());
+        let answer = claim.send().await.unwrap().bytes().await.unwrap();
+        // Drops: SIGKILL.
+        drop(relay);
+        got.push(ClaimedKeyPackages::decode(&answer).unwrap().devices[0].package.clone());
+    }
+    assert_eq!(got, [[1], [1], [2], [2]]);
 }
 
 async fn check(http: &Http, logs: &[Log], ledger: &Ledger) {

@@ -6,9 +6,11 @@
 import type {
   AppState,
   Connection,
+  ContactView,
   ConversationView,
   EngineEvent,
   ErrorView,
+  GroupView,
   InviteView,
   KeysView,
   MessagePage,
@@ -18,6 +20,7 @@ import type {
   ProfileView,
   QrView,
   RelayView,
+  Role,
 } from "./types";
 
 export type StopListening = () => void;
@@ -38,10 +41,23 @@ export interface Backend {
   deleteMessage(id: string): Promise<void>;
   setDraft(conversation: string, text: string): Promise<void>;
   markRead(conversation: string, order: number): Promise<ConversationView>;
+  acceptRequest(conversation: string): Promise<ConversationView>;
+  /** Blocks the other person of a direct conversation, or takes them in again. */
+  setBlocked(conversation: string, blocked: boolean): Promise<ConversationView>;
+  deleteConversation(conversation: string): Promise<void>;
+  contacts(): Promise<ContactView[]>;
   addContact(input: string): Promise<ConversationView>;
   noteToSelf(): Promise<ConversationView>;
   myInvite(): Promise<InviteView>;
   inviteQr(): Promise<QrView>;
+  /** People are account ids, here and below. A change is queued; the `group` event tells when the relay has it. */
+  createGroup(name: string, people: string[]): Promise<ConversationView>;
+  group(conversation: string): Promise<GroupView>;
+  addMembers(conversation: string, people: string[]): Promise<GroupView>;
+  removeMember(conversation: string, account: string): Promise<GroupView>;
+  setRole(conversation: string, account: string, role: Role): Promise<GroupView>;
+  renameGroup(conversation: string, name: string): Promise<GroupView>;
+  leaveGroup(conversation: string): Promise<ConversationView>;
   keys(): Promise<KeysView>;
   rotateKeys(): Promise<KeysView>;
   setDisplayName(name: string): Promise<ProfileView>;

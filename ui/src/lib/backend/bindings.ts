@@ -33,6 +33,14 @@ export const commands = {
 	setDraft: (conversation: string, text: string) => typedError<null, ErrorView>(__TAURI_INVOKE("set_draft", { conversation, text })),
 	/**  Marks everything up to this place as seen. */
 	markRead: (conversation: string, order: number | null) => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("mark_read", { conversation, order })),
+	/**  Accepts a request: one takes part from now on. */
+	acceptRequest: (conversation: string) => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("accept_request", { conversation })),
+	/**  Blocks the other person of a conversation, or takes them in again. */
+	setBlocked: (conversation: string, blocked: boolean) => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("set_blocked", { conversation, blocked })),
+	/**  Deletes a conversation and its messages here. */
+	deleteConversation: (conversation: string) => typedError<null, ErrorView>(__TAURI_INVOKE("delete_conversation", { conversation })),
+	/**  Everybody one talks with, for picking people. */
+	contacts: () => typedError<ContactView[], ErrorView>(__TAURI_INVOKE("contacts")),
 	/**  Opens the conversation with whom an invite link or `name@host[:port]` names. */
 	addContact: (input: string) => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("add_contact", { input })),
 	/**  Opens the conversation with oneself. */
@@ -41,6 +49,20 @@ export const commands = {
 	myInvite: () => typedError<InviteView, ErrorView>(__TAURI_INVOKE("my_invite")),
 	/**  The own invite link as a QR code. */
 	inviteQr: () => typedError<QrView, ErrorView>(__TAURI_INVOKE("invite_qr")),
+	/**  Makes a group of oneself and these people (account ids). */
+	createGroup: (name: string, people: string[]) => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("create_group", { name, people })),
+	/**  Who is in a conversation. */
+	group: (conversation: string) => typedError<GroupView, ErrorView>(__TAURI_INVOKE("group", { conversation })),
+	/**  Adds people (account ids) to a group. */
+	addMembers: (conversation: string, people: string[]) => typedError<GroupView, ErrorView>(__TAURI_INVOKE("add_members", { conversation, people })),
+	/**  Removes somebody from a group. */
+	removeMember: (conversation: string, account: string) => typedError<GroupView, ErrorView>(__TAURI_INVOKE("remove_member", { conversation, account })),
+	/**  Makes somebody an admin of a group, or no longer one. */
+	setRole: (conversation: string, account: string, role: Role) => typedError<GroupView, ErrorView>(__TAURI_INVOKE("set_role", { conversation, account, role })),
+	/**  Gives a group another name. */
+	renameGroup: (conversation: string, name: string) => typedError<GroupView, ErrorView>(__TAURI_INVOKE("rename_group", { conversation, name })),
+	/**  Leaves a group. What was said stays readable here. */
+	leaveGroup: (conversation: string) => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("leave_group", { conversation })),
 	/**  A stretch of a timeline: the newest, or those before a place. */
 	messages: (conversation: string, before: number | null, limit: number) => typedError<MessagePage, ErrorView>(__TAURI_INVOKE("messages", { conversation, before, limit })),
 	/**  Stores a message and sends it as soon as that is possible. The window makes the id, so the row it already shows is this one. */
@@ -116,10 +138,24 @@ reason: ErrorView;
 /**  When it is tried next. */
 retryAt: number | null };
 
+/**  Somebody one talks with, for picking people. */
+export type ContactView = {
+	/**  Account id. */
+	accountId: string,
+	/**  The name others see. */
+	name: string,
+	/**  `name@host[:port]`. */
+	address: string,
+	/**  How their keys were found. */
+	trust: Trust,
+};
+
 /**  Whom a conversation is with. */
 export type ConversationKind = 
 /**  One other person. */
 "direct" | 
+/**  Any number of people, under a name. */
+"group" | 
 /**  The user alone. */
 "noteToSelf";
 
@@ -131,12 +167,18 @@ export type ConversationView = {
 	kind: ConversationKind,
 	/**  What to call it. */
 	title: string,
-	/**  The other person's `name@host[:port]`; none for a note to self. */
+	/**  The other person's `name@host[:port]`; none for a note to self and a group. */
 	address: string | null,
-	/**  The other person's account id; decides the avatar's colour. The own id for a note to self. */
+	/**  Decides the avatar's colour: the other person's account id, the own id for a note to self, the conversation's id for a group. */
 	accountId: string,
-	/**  How the other person's keys were found. */
+	/**  How the other person's keys were found; for a group, how the first contact's were that is least known. */
 	trust: Trust,
+	/**  How one stands in it. */
+	standing: Standing,
+	/**  How many people are in it, oneself among them. */
+	people: number,
+	/**  Whether the other person (of a conversation with one other) is blocked: nothing of theirs is taken in. */
+	blocked: boolean,
 	/**  The newest message, if there is one. */
 	last: LastLine | null,
 	/**  Messages received and not yet seen. */
@@ -228,6 +270,18 @@ export type ErrorCode =
 "unknownWord" | 
 /**  There is no such conversation or message. */
 "notFound" | 
+/**  The group's name is empty or too long. */
+"invalidGroupName" | 
+/**  Only an admin of the group may do this. */
+"notAdmin" | 
+/**  The group has as many people or devices as it may have. */
+"groupFull" | 
+/**  One has left this conversation, or was removed from it. */
+"notMember" | 
+/**  The other person's devices have no keys ready to be added with. */
+"noKeyPackage" | 
+/**  The other person is blocked here. */
+"blocked" | 
 /**  An account exists in this profile already. */
 "alreadyRegistered" | 
 /**  There is no account in this profile yet. */
@@ -263,6 +317,14 @@ id: string } |
 { type: "conversation"; 
 /**  The conversation as it is now. */
 conversation: ConversationView } | 
+/**  A conversation was deleted here. */
+{ type: "conversationDeleted"; 
+/**  Its id. */
+conversation: string } | 
+/**  Who is in a group changed, or what is known of them. */
+{ type: "group"; 
+/**  The group as it is now. */
+group: GroupView } | 
 /**  The own profile changed. */
 { type: "profile"; 
 /**  The profile as it is now. */
@@ -277,6 +339,20 @@ keys: KeysView } |
 connection: Connection } | 
 /**  Events were missed (a slow reader); load everything again. */
 { type: "lagged" };
+
+/**  Who is in a conversation, for its details. */
+export type GroupView = {
+	/**  The conversation's id. */
+	conversation: string,
+	/**  Its name. */
+	name: string,
+	/**  Whether one may add and remove people and change name and roles. */
+	admin: boolean,
+	/**  Everybody in it: oneself first, then by name. */
+	members: MemberView[],
+	/**  Changes made here that have not reached the relay yet. */
+	pending: number,
+};
 
 /**  The own invite. */
 export type InviteView = {
@@ -354,6 +430,24 @@ export type LastLine = {
 	state: MessageState,
 };
 
+/**  Somebody in a group. */
+export type MemberView = {
+	/**  Account id. */
+	accountId: string,
+	/**  The name others see. */
+	name: string,
+	/**  `name@host[:port]`. */
+	address: string,
+	/**  What they may do. */
+	role: Role,
+	/**  Whether it is oneself. */
+	me: boolean,
+	/**  How their keys were found. */
+	trust: Trust,
+	/**  Their devices in the group. */
+	devices: number,
+};
+
 /**  A stretch of a timeline, oldest first. */
 export type MessagePage = {
 	/**  The messages, oldest first. */
@@ -416,7 +510,65 @@ mine: boolean } |
 /**  By whom, as shown. */
 name: string; 
 /**  Whether by oneself. */
-mine: boolean };
+mine: boolean } | 
+/**  Somebody's message could not be read on this device. */
+{ type: "unreadable"; 
+/**  Whose, as shown. */
+name: string } | 
+/**  This device had lost its place in the conversation and was brought in again; what was said meanwhile is missing here. */
+{ type: "repaired" } | 
+/**  The conversation was started anew by this person, because the one before could not go on. */
+{ type: "restarted"; 
+/**  By whom, as shown. */
+name: string; 
+/**  Whether by oneself. */
+mine: boolean } | 
+/**  People were added to a group. */
+{ type: "added"; 
+/**  By whom, as shown. */
+by: string; 
+/**  Whether by oneself. */
+mine: boolean; 
+/**  Who, as shown. */
+names: string[]; 
+/**  Whether oneself is among them. */
+me: boolean } | 
+/**  Somebody was removed from a group. */
+{ type: "removed"; 
+/**  By whom, as shown. */
+by: string; 
+/**  Whether by oneself. */
+mine: boolean; 
+/**  Who, as shown. */
+name: string; 
+/**  Whether that is oneself. */
+me: boolean } | 
+/**  Somebody left a group. */
+{ type: "left"; 
+/**  Who, as shown. */
+name: string; 
+/**  Whether oneself. */
+mine: boolean } | 
+/**  A group got another name. */
+{ type: "renamed"; 
+/**  By whom, as shown. */
+by: string; 
+/**  Whether by oneself. */
+mine: boolean; 
+/**  The new name. */
+title: string } | 
+/**  Somebody's role in a group was changed. */
+{ type: "roleChanged"; 
+/**  By whom, as shown. */
+by: string; 
+/**  Whether by oneself. */
+mine: boolean; 
+/**  Whose, as shown. */
+name: string; 
+/**  Whether that is oneself. */
+me: boolean; 
+/**  The new role. */
+role: Role };
 
 /**  Which two words are asked for. Places count from 1. */
 export type PhraseChallenge = {
@@ -467,6 +619,24 @@ export type RelayView = {
 	/**  Whether it serves this computer alone (a loopback address). */
 	loopback: boolean,
 };
+
+/**  What somebody may do in a group. */
+export type Role = 
+/**  Adds and removes people, changes name and roles. */
+"admin" | 
+/**  Reads and writes. */
+"member";
+
+/**  How one stands in a conversation. */
+export type Standing = 
+/**  One takes part: reads and writes. */
+"member" | 
+/**  Somebody unknown has written, or put one into a group: nothing is sent back before one accepts. */
+"request" | 
+/**  One has left. What was said stays readable. */
+"left" | 
+/**  Somebody else has removed one. What was said stays readable. */
+"removed";
 
 /**  The app came into another state by itself, not as the answer to a command. */
 export type StateChanged = AppState;

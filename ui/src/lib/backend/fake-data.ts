@@ -1,5 +1,6 @@
 /** Made-up people and messages for the fake backend. */
-import type { ConversationView, KeysView, MessageView, ProfileView } from "./types";
+import { ada, bea, cem, groupOf, jonas, meAs, trustOf, xiaolong } from "./fake-groups";
+import type { ContactView, ConversationView, GroupView, KeysView, MessageView, ProfileView, Role, Standing } from "./types";
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -49,6 +50,8 @@ export function fakeKeys(now: number): KeysView {
 interface Line {
   ago: number;
   mine?: boolean;
+  /** Who says it in a group. */
+  by?: ContactView;
   text?: string;
   state?: MessageView["state"];
   error?: MessageView["error"];
@@ -56,11 +59,10 @@ interface Line {
   clockOff?: boolean;
 }
 
-interface Person {
-  title: string;
-  address: string | null;
-  accountId: string;
-  trust: ConversationView["trust"];
+interface Talk {
+  with: ContactView | "self" | { name: string; role: Role; others: [ContactView, Role][] };
+  standing?: Standing;
+  blocked?: boolean;
   unread?: number;
   draft?: string;
   problem?: ConversationView["problem"];
@@ -78,12 +80,16 @@ function longPast(count: number): Line[] {
   }));
 }
 
-const people: Person[] = [
+const rosalind: ContactView = {
+  name: "Rosalind and the very long name of the neighbourhood reading circle",
+  address: "rosalind.reading-circle@relay.neighbourhood.example.net:8443",
+  accountId: "ee9918d2c4b3a5968778695a4b3c2d1e",
+  trust: "invite",
+};
+
+const talks: Talk[] = [
   {
-    title: "Ada Okafor",
-    address: "ada@post.example.org",
-    accountId: "a1b2c3d4e5f60718293a4b5c6d7e8f90",
-    trust: "invite",
+    with: ada,
     unread: 2,
     lines: [
       { ago: 40 * day, notice: { type: "started", name: "Ada Okafor", mine: false } },
@@ -100,10 +106,7 @@ const people: Person[] = [
     ],
   },
   {
-    title: "Jonas Brandt",
-    address: "jonas@post.example.org",
-    accountId: "77d0e3c51b86f40a92ce6d139f2c41ab",
-    trust: "firstUse",
+    with: jonas,
     draft: "About the boat: ",
     lines: [
       { ago: 3 * day, notice: { type: "started", name: "You", mine: true } },
@@ -114,10 +117,7 @@ const people: Person[] = [
     ],
   },
   {
-    title: "李小龍",
-    address: "xiaolong@post.example.org",
-    accountId: "0455bd9ac2e6b718fd4c90a25530d8be",
-    trust: "firstUse",
+    with: xiaolong,
     unread: 14,
     lines: [
       { ago: 5 * day, notice: { type: "started", name: "李小龍", mine: false } },
@@ -125,70 +125,145 @@ const people: Person[] = [
     ],
   },
   {
-    title: "Rosalind and the very long name of the neighbourhood reading circle",
-    address: "rosalind.reading-circle@relay.neighbourhood.example.net:8443",
-    accountId: "ee9918d2c4b3a5968778695a4b3c2d1e",
-    trust: "invite",
+    with: rosalind,
     problem: { code: "chainBroken", detail: "entry 4 does not follow from entry 3" },
     lines: [{ ago: 20 * day, text: "The next book is the one with the lighthouse. Bring biscuits, the ones from last time were excellent." }],
   },
+  { with: "self", lines: [{ ago: 30 * hour, mine: true, text: "Ask Ada about the recording. Buy rowan jelly." }] },
   {
-    title: "Note to self",
-    address: null,
-    accountId: fakeProfile.accountId,
-    trust: "own",
-    lines: [{ ago: 30 * hour, mine: true, text: "Ask Ada about the recording. Buy rowan jelly." }],
+    with: { name: "Bird walk on Sundays", role: "admin", others: [[ada, "admin"], [bea, "member"], [cem, "member"], [jonas, "member"]] },
+    unread: 1,
+    lines: [
+      { ago: 6 * day, notice: { type: "started", name: "Maya Lindqvist", mine: true } },
+      { ago: 6 * day - minute, notice: { type: "added", by: "Maya Lindqvist", mine: true, names: ["Ada Okafor", "Bea Holm", "Jonas Brandt"], me: false } },
+      { ago: 6 * day - 2 * minute, notice: { type: "roleChanged", by: "Maya Lindqvist", mine: true, name: "Ada Okafor", me: false, role: "admin" } },
+      { ago: 6 * day - 4 * minute, mine: true, text: "Now we are all in one place. Sunday at seven, by the weir?" },
+      { ago: 6 * day - 9 * minute, by: bea, text: "Seven! In the morning?" },
+      { ago: 6 * day - 10 * minute, by: bea, text: "I will bring the flask, then." },
+      { ago: 6 * day - 12 * minute, by: ada, text: "The kingfisher does not wait. Seven." },
+      { ago: 3 * day, notice: { type: "added", by: "Ada Okafor", mine: false, names: ["Cem Yıldız"], me: false } },
+      { ago: 3 * day - minute, notice: { type: "renamed", by: "Ada Okafor", mine: false, title: "Bird walk on Sundays" } },
+      { ago: 3 * day - 3 * minute, by: cem, text: "Thank you for having me. I have one good pair of binoculars and one that is only for the looks." },
+      { ago: 26 * minute, mine: true, text: "The path by the weir is open again." },
+      { ago: 21 * minute, by: jonas, text: "Good. Then I can come straight from the boat." },
+      { ago: 20 * minute, by: bea, text: "Shall I bring the flask with the tea, or the other one?" },
+    ],
+  },
+  {
+    with: { name: "Allotment 14", role: "member", others: [[xiaolong, "admin"], [bea, "member"]] },
+    standing: "left",
+    lines: [
+      { ago: 50 * day, notice: { type: "added", by: "李小龍", mine: false, names: ["Maya Lindqvist", "Bea Holm"], me: true } },
+      { ago: 49 * day, by: xiaolong, text: "The water is turned off from November." },
+      { ago: 33 * day, notice: { type: "left", name: "Maya Lindqvist", mine: true } },
+    ],
+  },
+  {
+    with: { name: "Choir, second voices", role: "member", others: [[rosalind, "admin"]] },
+    standing: "removed",
+    lines: [
+      { ago: 41 * day, by: rosalind, text: "Rehearsals are on Tuesdays from now on." },
+      { ago: 40 * day, notice: { type: "removed", by: "Rosalind", mine: false, name: "Maya Lindqvist", me: true } },
+    ],
+  },
+  {
+    with: { name: "Theo Vance", address: "theo@post.example.org", accountId: "9a3e5f0172cc48d1b6e0a9d35f7718c2", trust: "firstUse" },
+    standing: "request",
+    unread: 2,
+    lines: [
+      { ago: 5 * hour, notice: { type: "started", name: "Theo Vance", mine: false } },
+      { ago: 5 * hour - minute, text: "Hello Maya, we met at the boat yard. I found the plan of your grandfather's dinghy." },
+      { ago: 5 * hour - 2 * minute, text: "Shall I send you a copy?" },
+    ],
+  },
+  {
+    with: { name: "Harbour news", role: "member", others: [[cem, "admin"], [{ name: "Ines", address: "ines@post.example.org", accountId: "5b7700e1c2d3f4a596877869a0b1c2d3", trust: "firstUse" }, "member"]] },
+    standing: "request",
+    unread: 1,
+    lines: [
+      { ago: 2 * day, notice: { type: "added", by: "Cem Yıldız", mine: false, names: ["Maya Lindqvist", "Ines"], me: true } },
+      { ago: 2 * day - 5 * minute, by: cem, text: "Here go the times of the ferry, and nothing else." },
+    ],
+  },
+  {
+    with: { name: "Great Offers Daily", address: "offers@post.example.org", accountId: "666f6f6261726261747a71757578313f", trust: "firstUse" },
+    blocked: true,
+    standing: "request",
+    lines: [{ ago: 9 * day, text: "Dear friend, you have been chosen." }],
   },
 ];
 
 export interface FakeWorld {
   conversations: ConversationView[];
   messages: MessageView[];
+  groups: GroupView[];
+}
+
+function linesOf(talk: Talk, id: string, place: number, after: number, now: number): MessageView[] {
+  return talk.lines.map((line, index): MessageView => {
+    const mine = line.mine ?? false;
+    const order = after + index + 1;
+    const speaker = line.by ?? (talk.with !== "self" && "accountId" in talk.with ? talk.with : null);
+    return {
+      id: (place * 1000 + index).toString(16).padStart(32, "0"),
+      conversation: id,
+      order: line.state === "failed" || line.state === "sending" ? unplaced + order : order,
+      sender: mine || !speaker ? fakeProfile.accountId : speaker.accountId,
+      senderName: mine || !speaker ? fakeProfile.displayName : speaker.name,
+      mine,
+      at: now - line.ago,
+      clockOff: line.clockOff ?? false,
+      text: line.text ?? "",
+      notice: line.notice ?? null,
+      state: line.state ?? (mine ? "sent" : "received"),
+      error: line.error ?? null,
+    };
+  });
+}
+
+/** What a conversation is called and whom it is with. */
+function nameOf(talk: Talk, id: string, group: GroupView | null): Pick<ConversationView, "kind" | "title" | "address" | "accountId" | "trust" | "people"> {
+  if (group) return { kind: "group", title: group.name, address: null, accountId: id, trust: trustOf(group), people: group.members.length };
+  if (talk.with === "self" || !("accountId" in talk.with)) {
+    return { kind: "noteToSelf", title: "Note to self", address: null, accountId: fakeProfile.accountId, trust: "own", people: 1 };
+  }
+  const { name, address, accountId, trust } = talk.with;
+  return { kind: "direct", title: name, address, accountId, trust, people: 2 };
 }
 
 export function fakeWorld(now: number): FakeWorld {
   const messages: MessageView[] = [];
+  const groups: GroupView[] = [];
   let order = 0;
-  const conversations = people.map((person, place): ConversationView => {
+  const conversations = talks.map((talk, place): ConversationView => {
     const id = (place + 1).toString(16).padStart(64, "c");
-    const own = person.lines.map((line, index): MessageView => {
-      order += 1;
-      const mine = line.mine ?? false;
-      return {
-        id: (place * 1000 + index).toString(16).padStart(32, "0"),
-        conversation: id,
-        order: line.state === "failed" || line.state === "sending" ? unplaced + order : order,
-        sender: mine ? fakeProfile.accountId : person.accountId,
-        senderName: mine ? fakeProfile.displayName : person.title,
-        mine,
-        at: now - line.ago,
-        clockOff: line.clockOff ?? false,
-        text: line.text ?? "",
-        notice: line.notice ?? null,
-        state: line.state ?? (mine ? "sent" : "received"),
-        error: line.error ?? null,
-      };
-    });
+    const own = linesOf(talk, id, place, order, now);
+    order += own.length;
     messages.push(...own);
+    const standing = talk.standing ?? "member";
+    let group: GroupView | null = null;
+    if (talk.with !== "self" && "others" in talk.with) {
+      group = groupOf(id, talk.with.name, meAs(fakeProfile, talk.with.role), talk.with.others);
+      if (standing === "left" || standing === "removed") group = { ...group, members: group.members.slice(1) };
+      groups.push(group);
+    }
     const last = own[own.length - 1];
-    const unread = person.unread ?? 0;
+    const unread = talk.unread ?? 0;
     const seen = own[own.length - 1 - Math.min(unread, own.length)];
     return {
       id,
-      kind: person.address === null ? "noteToSelf" : "direct",
-      title: person.title,
-      address: person.address,
-      accountId: person.accountId,
-      trust: person.trust,
+      ...nameOf(talk, id, group),
+      standing,
+      blocked: talk.blocked ?? false,
       last: last ? { text: last.text, notice: last.notice, at: last.at, mine: last.mine, state: last.state } : null,
       unread,
       readOrder: unread === 0 ? order : (seen?.order ?? 0),
-      draft: person.draft ?? "",
-      problem: person.problem ?? null,
+      draft: talk.draft ?? "",
+      problem: talk.problem ?? null,
       activeAt: last?.at ?? now,
     };
   });
-  return { conversations, messages };
+  return { conversations, messages, groups };
 }
 
 /** Looks like a QR code and says nothing. */

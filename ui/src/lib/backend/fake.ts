@@ -2,22 +2,27 @@
  * The backend of `npm run dev` and of the unit tests: everything in memory, with delays and errors like the real one's.
  *
  * In the browser the address chooses what it plays, for example `?phase=firstRun`, `?problem=keychainLocked`,
- * `?connection=offline`, `?keychain=keychainAbsent`, `?empty`.
+ * `?connection=offline`, `?keychain=keychainAbsent`, `?empty`, `?many` (a hundred contacts).
  */
 import type { Backend, StopListening } from "./backend";
 import { BackendError } from "./backend";
 import { fakeInvite, fakeKeys, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
+import { changed, checkName, fakeContacts, groupOf, manyContacts, meAs, trustOf } from "./fake-groups";
 import type {
   AppState,
   Connection,
+  ContactView,
   ConversationView,
   EngineEvent,
   ErrorCode,
   ErrorView,
+  GroupView,
   KeysView,
   MessagePage,
   MessageView,
+  Notice,
   ProfileView,
+  Role,
 } from "./types";
 
 export interface Scenario {
@@ -30,6 +35,8 @@ export interface Scenario {
   keychainFault: ErrorCode | null;
   phraseConfirmed: boolean;
   empty: boolean;
+  /** Whether there are more contacts than a group holds. */
+  many: boolean;
   /** How long each answer takes. */
   latency: number;
   /** Calls that fail, by name. */
@@ -46,6 +53,7 @@ export const plainScenario: Scenario = {
   keychainFault: null,
   phraseConfirmed: true,
   empty: false,
+  many: false,
   latency: 0,
   failing: {},
   now: Date.now(),
@@ -63,6 +71,7 @@ export function scenarioFrom(query: URLSearchParams): Scenario {
     keychainFault: query.get("keychain") as ErrorCode | null,
     phraseConfirmed: !query.has("phraseOpen"),
     empty: query.has("empty"),
+    many: query.has("many"),
     latency: Number(query.get("latency") ?? 180),
     failing: query.has("rotateFails") ? { rotateKeys: "relayDown" } : {},
     now: Date.now(),
@@ -84,6 +93,8 @@ export class FakeBackend implements Backend {
   #keys: KeysView;
   #conversations: ConversationView[];
   #messages: MessageView[];
+  readonly #groups = new Map<string, GroupView>();
+  readonly #contacts: ContactView[];
   #connection: Connection;
   #phase: AppState["type"];
   #order = 1_000_000;
@@ -93,9 +104,11 @@ export class FakeBackend implements Backend {
   constructor(scenario: Partial<Scenario> = {}) {
     this.scenario = { ...plainScenario, ...scenario };
     const { now, empty, phraseConfirmed } = this.scenario;
-    const world = empty ? { conversations: [], messages: [] } : fakeWorld(now);
+    const world = empty ? { conversations: [], messages: [], groups: [] } : fakeWorld(now);
     this.#conversations = world.conversations;
     this.#messages = world.messages;
+    for (const group of world.groups) this.#groups.set(group.conversation, group);
+    this.#contacts = empty ? [] : this.scenario.many ? manyContacts() : fakeContacts;
     this.#profile = { ...fakeProfile, phraseConfirmed };
     this.#keys = { ...fakeKeys(now), phraseConfirmed };
     this.#phase = this.scenario.phase;
@@ -205,6 +218,7 @@ export class FakeBackend implements Backend {
   send = (conversation: string, id: string, text: string) =>
     this.#answer("send", [conversation, id, text], () => {
       if (text.trim() === "") throw fault("empty");
+      this.#mayWrite(conversation);
       const message: MessageView = {
         id,
         conversation,
@@ -252,6 +266,22 @@ export class FakeBackend implements Backend {
       this.#change(conversation, order < unplaced ? { unread: 0, readOrder: order } : {}),
     );
 
+  acceptRequest = (conversation: string) =>
+    this.#answer("acceptRequest", [conversation], () => this.#change(conversation, { standing: "member" }));
+
+  setBlocked = (conversation: string, blocked: boolean) =>
+    this.#answer("setBlocked", [conversation, blocked], () => this.#change(conversation, { blocked }));
+
+  deleteConversation = (conversation: string) =>
+    this.#answer("deleteConversation", [conversation], () => {
+      this.#conversations = this.#conversations.filter(({ id }) => id !== conversation);
+      this.#messages = this.#messages.filter((message) => message.conversation !== conversation);
+      this.#groups.delete(conversation);
+      this.emit({ type: "conversationDeleted", conversation });
+    });
+
+  contacts = () => this.#answer("contacts", [], () => structuredClone(this.#contacts));
+
   addContact = (input: string) =>
     this.#answer("addContact", [input], () => {
       const name = /^([a-z0-9._-]+)@([\w.:-]+)$/u.exec(input.trim());
@@ -278,6 +308,60 @@ export class FakeBackend implements Backend {
 
   myInvite = () => this.#answer("myInvite", [], () => ({ link: fakeInvite, address: this.#profile.address }));
   inviteQr = () => this.#answer("inviteQr", [], () => ({ size: 49, modules: fakeQr(49) }));
+
+  createGroup = (name: string, people: string[]) =>
+    this.#answer("createGroup", [name, people], () => {
+      checkName(name);
+      const conversation = this.#start({ title: name.trim(), address: null, kind: "group", trust: "own" });
+      const alone = groupOf(conversation.id, name.trim(), meAs(this.#profile, "admin"), []);
+      this.#groups.set(conversation.id, alone);
+      try {
+        this.#changeGroup(changed.added(alone, this.#contacts, people), this.#addedNotice(people));
+      } catch (thrown) {
+        this.#conversations = this.#conversations.filter(({ id }) => id !== conversation.id);
+        this.emit({ type: "conversationDeleted", conversation: conversation.id });
+        throw thrown;
+      }
+      return this.#conversation(conversation.id);
+    });
+
+  group = (conversation: string) => this.#answer("group", [conversation], () => this.#group(conversation));
+
+  addMembers = (conversation: string, people: string[]) =>
+    this.#answer("addMembers", [conversation, people], () =>
+      this.#changeGroup(changed.added(this.#group(conversation), this.#contacts, people), this.#addedNotice(people)),
+    );
+
+  removeMember = (conversation: string, account: string) =>
+    this.#answer("removeMember", [conversation, account], () => {
+      const group = this.#group(conversation);
+      const name = group.members.find(({ accountId }) => accountId === account)?.name ?? "";
+      return this.#changeGroup(changed.removed(group, account), { type: "removed", ...this.#byMe(), name, me: false });
+    });
+
+  setRole = (conversation: string, account: string, role: Role) =>
+    this.#answer("setRole", [conversation, account, role], () => {
+      const group = this.#group(conversation);
+      const name = group.members.find(({ accountId }) => accountId === account)?.name ?? "";
+      const notice: Notice = { type: "roleChanged", ...this.#byMe(), name, me: false, role };
+      return this.#changeGroup(changed.withRole(group, account, role), notice);
+    });
+
+  renameGroup = (conversation: string, name: string) =>
+    this.#answer("renameGroup", [conversation, name], () => {
+      const notice: Notice = { type: "renamed", ...this.#byMe(), title: name.trim() };
+      return this.#changeGroup(changed.renamed(this.#group(conversation), name), notice);
+    });
+
+  leaveGroup = (conversation: string) =>
+    this.#answer("leaveGroup", [conversation], () => {
+      const { accountId, displayName } = this.#profile;
+      const rest = { ...changed.without(this.#group(conversation), accountId), admin: false };
+      this.#change(conversation, { standing: "left" });
+      this.#changeGroup(rest, { type: "left", name: displayName, mine: true });
+      return this.#conversation(conversation);
+    });
+
   keys = () => this.#answer("keys", [], () => structuredClone(this.#keys));
 
   rotateKeys = () =>
@@ -344,6 +428,69 @@ export class FakeBackend implements Backend {
     return message;
   }
 
+  #conversation(id: string): ConversationView {
+    const conversation = this.#conversations.find((candidate) => candidate.id === id);
+    if (!conversation) throw fault("notFound", id);
+    return { ...conversation };
+  }
+
+  #mayWrite(id: string): void {
+    const { standing, blocked } = this.#conversation(id);
+    if (blocked) throw fault("blocked");
+    if (standing === "left" || standing === "removed") throw fault("notMember");
+  }
+
+  #byMe(): { by: string; mine: true } {
+    return { by: this.#profile.displayName, mine: true };
+  }
+
+  #addedNotice(people: readonly string[]): Notice {
+    const names = this.#contacts.filter(({ accountId }) => people.includes(accountId)).map(({ name }) => name);
+    return { type: "added", ...this.#byMe(), names, me: false };
+  }
+
+  #group(id: string): GroupView {
+    const { kind, title, accountId, address, trust } = this.#conversation(id);
+    const group = this.#groups.get(id);
+    if (group) return structuredClone(group);
+    if (kind === "noteToSelf") return groupOf(id, title, meAs(this.#profile, "member"), []);
+    return groupOf(id, title, meAs(this.#profile, "member"), [[{ accountId, name: title, address: address ?? "", trust }, "member"]]);
+  }
+
+  /** Shown at once as on its way; once the relay has it, the timeline says so. */
+  #changeGroup(group: GroupView, notice: Notice): GroupView {
+    const { conversation } = group;
+    const waiting = { ...group, pending: group.pending + 1 };
+    this.#groups.set(conversation, waiting);
+    this.emit({ type: "group", group: structuredClone(waiting) });
+    this.#change(conversation, { title: group.name, people: group.members.length, trust: trustOf(group) });
+    if (this.#connection.type === "online") setTimeout(() => this.#groupChanged(conversation, notice), this.scenario.latency * 5);
+    return structuredClone(waiting);
+  }
+
+  #groupChanged(conversation: string, notice: Notice): void {
+    const group = this.#groups.get(conversation);
+    if (!group) return;
+    const settled = { ...group, pending: group.pending - 1 };
+    this.#groups.set(conversation, settled);
+    this.emit({ type: "group", group: structuredClone(settled) });
+    const order = ++this.#order;
+    this.#store({
+      id: order.toString(16).padStart(32, "b"),
+      conversation,
+      order,
+      sender: this.#profile.accountId,
+      senderName: this.#profile.displayName,
+      mine: true,
+      at: Date.now(),
+      clockOff: false,
+      text: "",
+      notice,
+      state: "sent",
+      error: null,
+    });
+  }
+
   /** The log took it and gave it its place. */
   #placed(message: MessageView): void {
     this.#store({ ...message, state: "sent", order: ++this.#order }, false);
@@ -369,6 +516,9 @@ export class FakeBackend implements Backend {
       ...parts,
       id: (this.#conversations.length + 100).toString(16).padStart(64, "d"),
       accountId: parts.kind === "noteToSelf" ? this.#profile.accountId : parts.title.padStart(32, "7"),
+      standing: "member",
+      people: parts.kind === "direct" ? 2 : 1,
+      blocked: false,
       last: null,
       unread: 0,
       readOrder: 0,

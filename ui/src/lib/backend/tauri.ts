@@ -9,8 +9,9 @@ type Answer<T> = { status: "ok"; data: T } | { status: "error"; error: ErrorView
 // `Out` is `In` with whole numbers where specta says `number | null` (see types.ts); the value is the same.
 async function ask<Out>(answer: Promise<Answer<unknown>>): Promise<Out> {
   const result = await answer;
-  if (result.status === "error") throw new BackendError(result.error);
-  return result.data as Out;
+  if (result.status === "ok") return result.data as Out;
+  // A refusal of the bridge itself is a text, and no error of the engine.
+  throw typeof result.error === "string" ? new Error(result.error) : new BackendError(result.error);
 }
 
 export const tauriBackend: Backend = {
@@ -30,10 +31,21 @@ export const tauriBackend: Backend = {
   deleteMessage: (id) => ask(commands.deleteMessage(id)),
   setDraft: (conversation, text) => ask(commands.setDraft(conversation, text)),
   markRead: (conversation, order) => ask(commands.markRead(conversation, order)),
+  acceptRequest: (conversation) => ask(commands.acceptRequest(conversation)),
+  setBlocked: (conversation, blocked) => ask(commands.setBlocked(conversation, blocked)),
+  deleteConversation: (conversation) => ask(commands.deleteConversation(conversation)),
+  contacts: () => ask(commands.contacts()),
   addContact: (input) => ask(commands.addContact(input)),
   noteToSelf: () => ask(commands.noteToSelf()),
   myInvite: () => ask(commands.myInvite()),
   inviteQr: () => ask(commands.inviteQr()),
+  createGroup: (name, people) => ask(commands.createGroup(name, people)),
+  group: (conversation) => ask(commands.group(conversation)),
+  addMembers: (conversation, people) => ask(commands.addMembers(conversation, people)),
+  removeMember: (conversation, account) => ask(commands.removeMember(conversation, account)),
+  setRole: (conversation, account, role) => ask(commands.setRole(conversation, account, role)),
+  renameGroup: (conversation, name) => ask(commands.renameGroup(conversation, name)),
+  leaveGroup: (conversation) => ask(commands.leaveGroup(conversation)),
   keys: () => ask(commands.keys()),
   rotateKeys: () => ask(commands.rotateKeys()),
   setDisplayName: (name) => ask(commands.setDisplayName(name)),

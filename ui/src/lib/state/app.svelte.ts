@@ -8,18 +8,29 @@ import type {
   EngineEvent,
   ErrorView,
   KeysView,
+  MemberView,
   MessageView,
   ProfileView,
 } from "../backend";
 import { errorOf } from "../backend";
 import { newMessageId } from "../text/bytes";
 import { Composer } from "./composer.svelte";
-import { matches, sortedConversations } from "./merge";
+import { Groups } from "./groups.svelte";
+import { matches, sectionsOf, sortedConversations } from "./merge";
 import { Preferences } from "./preferences.svelte";
+import { Speakers } from "./speakers.svelte";
 import { Timeline } from "./timeline.svelte";
 
-export type Dialog = "newConversation" | "settings" | "palette" | "shortcuts" | "phrase";
+export type Dialog = "newConversation" | "addPeople" | "settings" | "palette" | "shortcuts" | "phrase";
 export type SettingsSection = "profile" | "keys" | "appearance" | "network" | "about";
+
+/** Whom a new conversation is to be with. */
+export type NewKind = "person" | "group";
+
+/** What is asked before something that cannot be taken back, or that others see. */
+export type Question =
+  | { kind: "block" | "delete" | "leave"; conversation: ConversationView }
+  | { kind: "remove"; conversation: ConversationView; member: MemberView };
 
 export class AppModel {
   readonly preferences = new Preferences();
@@ -37,6 +48,8 @@ export class AppModel {
   timeline = $state.raw<Timeline | null>(null);
   search = $state("");
   dialog = $state<Dialog | null>(null);
+  newKind = $state<NewKind>("person");
+  question = $state.raw<Question | null>(null);
   settingsSection = $state<SettingsSection>("profile");
   showDetails = $state(false);
   /** The address that a dialog shows before it is opened outside. */
@@ -46,24 +59,35 @@ export class AppModel {
   /** A fault of something that has no place of its own to say so (opening a link, copying). */
   trouble = $state.raw<ErrorView | null>(null);
 
+  readonly groups: Groups;
+  readonly speakers: Speakers;
   readonly #conversations = new SvelteMap<string, ConversationView>();
   readonly #composers = new Map<string, Composer>();
-  /** Changed while the list was on its way; those are newer than the list. */
-  #changedMeanwhile: Set<string> | null = null;
+  /** For each list on its way: the conversations that changed meanwhile. Those are newer than the list. */
+  readonly #listsOnTheirWay = new Set<Set<string>>();
+  /** How many events told of the connection: what was asked for before the last of them is older than it. */
+  #connectionEvents = 0;
   #underPhrase: Dialog | null = null;
 
-  readonly conversations = $derived(sortedConversations(this.#conversations.values()));
+  readonly #sorted = $derived(sortedConversations(this.#conversations.values()));
+  /** Apart: what waits for a decision, what is lived in, and who is blocked. */
+  readonly sections = $derived(sectionsOf(this.#sorted));
+  /** All of them, as the list shows them. */
+  readonly conversations = $derived([...this.sections.requests, ...this.sections.usual, ...this.sections.blocked]);
   readonly found = $derived(this.conversations.filter((conversation) => matches(conversation, this.search)));
   readonly open = $derived(this.openId === null ? null : (this.#conversations.get(this.openId) ?? null));
   readonly unread = $derived(this.conversations.reduce((sum, { unread }) => sum + unread, 0));
 
-  constructor(readonly backend: Backend) {}
+  constructor(readonly backend: Backend) {
+    this.groups = new Groups(backend);
+    this.speakers = new Speakers(backend);
+  }
 
   async start(): Promise<void> {
     // Listening comes first, so that nothing falls between the first answer and the first event.
-    await this.backend.onEvent((event) => this.apply(event));
-    await this.backend.onStateChanged((state) => this.enter(state));
     try {
+      await this.backend.onEvent((event) => this.apply(event));
+      await this.backend.onStateChanged((state) => this.enter(state));
       const state = await this.backend.appState();
       // An event may have told what came of the start already; then this answer is old news.
       if (state.type !== "starting" || this.state.type === "starting") this.enter(state);
@@ -81,12 +105,16 @@ export class AppModel {
   }
 
   enter(state: AppState): void {
+    // The event and an answer may both tell it. From the first on, events tell all that changes, and the second is older.
+    if (state.type === "ready" && this.state.type === "ready") return;
     this.state = state;
     if (state.type === "firstRun") this.firstRun = true;
     if (state.type !== "ready") return;
     this.profile = state.profile;
     this.connection = state.connection;
     void this.loadConversations();
+    // What came with the state may be older than an event that was faster.
+    void this.#loadConnection();
   }
 
   /** The first run is over: the account exists, and the phrase was confirmed or put off. */
@@ -97,23 +125,43 @@ export class AppModel {
   }
 
   async loadConversations(): Promise<void> {
-    this.#changedMeanwhile = new Set();
+    const changedMeanwhile = new Set<string>();
+    this.#listsOnTheirWay.add(changedMeanwhile);
     try {
       const list = await this.backend.conversations();
+      const listed = new Set(list.map(({ id }) => id));
+      for (const id of [...this.#conversations.keys()]) {
+        if (!listed.has(id) && !changedMeanwhile.has(id)) this.#drop(id);
+      }
       for (const conversation of list) {
-        if (!this.#changedMeanwhile.has(conversation.id)) this.#conversations.set(conversation.id, conversation);
+        if (!changedMeanwhile.has(conversation.id)) this.#put(conversation);
       }
       this.loaded = true;
     } catch (thrown) {
       this.trouble = errorOf(thrown);
     } finally {
-      this.#changedMeanwhile = null;
+      this.#listsOnTheirWay.delete(changedMeanwhile);
     }
+  }
+
+  async #loadConnection(): Promise<void> {
+    const events = this.#connectionEvents;
+    try {
+      const connection = await this.backend.connection();
+      if (events === this.#connectionEvents) this.connection = connection;
+    } catch (thrown) {
+      this.trouble = errorOf(thrown);
+    }
+  }
+
+  #changed(id: string): void {
+    for (const changedMeanwhile of this.#listsOnTheirWay) changedMeanwhile.add(id);
   }
 
   apply(event: EngineEvent): void {
     switch (event.type) {
       case "message":
+        this.speakers.hear(event.message);
         if (event.message.conversation === this.openId) this.timeline?.apply(event.message);
         if (event.arrived) this.#announce(event.message);
         break;
@@ -123,6 +171,12 @@ export class AppModel {
       case "conversation":
         this.#show(event.conversation);
         break;
+      case "conversationDeleted":
+        this.#drop(event.conversation);
+        break;
+      case "group":
+        this.groups.apply(event.group);
+        break;
       case "profile":
         this.profile = event.profile;
         break;
@@ -130,6 +184,7 @@ export class AppModel {
         this.keys = event.keys;
         break;
       case "connection":
+        this.#connectionEvents += 1;
         this.connection = event.connection;
         break;
       case "lagged":
@@ -139,8 +194,24 @@ export class AppModel {
   }
 
   #show(conversation: ConversationView): void {
-    this.#changedMeanwhile?.add(conversation.id);
+    this.#changed(conversation.id);
+    this.#put(conversation);
+  }
+
+  #put(conversation: ConversationView): void {
     this.#conversations.set(conversation.id, conversation);
+    void this.speakers.ask(conversation);
+  }
+
+  /** It was deleted: nothing of it stays here either, least of all a draft to be stored again. */
+  #drop(id: string): void {
+    this.#changed(id);
+    this.#composers.get(id)?.discard();
+    this.#composers.delete(id);
+    this.groups.forget(id);
+    if (this.openId === id) this.leaveConversation();
+    if (this.question?.conversation.id === id) this.question = null;
+    this.#conversations.delete(id);
   }
 
   #announce(message: MessageView): void {
@@ -148,15 +219,21 @@ export class AppModel {
     this.announcement =
       message.conversation === this.openId
         ? `${message.senderName}: ${message.text}`
-        : `New message from ${message.senderName}`;
+        : `New message from ${message.senderName}${this.#inGroup(message.conversation)}`;
+  }
+
+  #inGroup(id: string): string {
+    const conversation = this.#conversations.get(id);
+    return conversation?.kind === "group" ? ` in ${conversation.title}` : "";
   }
 
   async #reload(): Promise<void> {
     await this.loadConversations();
     if (this.openId !== null) await this.#openTimeline(this.openId);
     if (this.keys) await this.loadKeys();
+    await this.#loadConnection();
     try {
-      this.connection = await this.backend.connection();
+      await this.groups.reload();
     } catch (thrown) {
       this.trouble = errorOf(thrown);
     }
@@ -197,6 +274,19 @@ export class AppModel {
     if (!this.#conversations.has(conversation.id)) this.#show(conversation);
     this.dialog = null;
     this.openConversation(conversation.id);
+  }
+
+  /** A command that answers with the conversation it changed. */
+  async take(id: string, answer: Promise<ConversationView>): Promise<void> {
+    const before = this.#conversations.get(id);
+    const conversation = await answer;
+    // An event that came meanwhile is newer.
+    if (before && this.#conversations.get(id) === before) this.#show(conversation);
+  }
+
+  async deleteConversation(id: string): Promise<void> {
+    await this.backend.deleteConversation(id);
+    this.#drop(id);
   }
 
   composer(conversation: ConversationView): Composer {
@@ -275,6 +365,11 @@ export class AppModel {
   closePhrase(): void {
     this.dialog = this.#underPhrase;
     this.#underPhrase = null;
+  }
+
+  openNew(kind: NewKind = "person"): void {
+    this.newKind = kind;
+    this.dialog = "newConversation";
   }
 
   openSettings(section: SettingsSection): void {

@@ -48,6 +48,13 @@ export class Composer {
     }
   }
 
+  /** The conversation is gone; nothing typed is stored any more. */
+  discard(): void {
+    clearTimeout(this.#timer);
+    this.text = "";
+    this.#saved = "";
+  }
+
   async submit(): Promise<void> {
     const text = this.text;
     if (text.trim() === "") return;

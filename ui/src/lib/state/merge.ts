@@ -56,6 +56,22 @@ export function sortedConversations(conversations: Iterable<ConversationView>): 
   return [...conversations].sort((left, right) => right.activeAt - left.activeAt || (left.id < right.id ? -1 : 1));
 }
 
+export interface Sections {
+  requests: ConversationView[];
+  usual: ConversationView[];
+  blocked: ConversationView[];
+}
+
+/** The list's parts; the order within each stays. */
+export function sectionsOf(conversations: readonly ConversationView[]): Sections {
+  const sections: Sections = { requests: [], usual: [], blocked: [] };
+  for (const conversation of conversations) {
+    const section = conversation.blocked ? "blocked" : conversation.standing === "request" ? "requests" : "usual";
+    sections[section].push(conversation);
+  }
+  return sections;
+}
+
 /** Whether a conversation answers a search: every word is in its title, address or newest line. */
 export function matches(conversation: ConversationView, search: string): boolean {
   const words = search.toLocaleLowerCase().split(/\s+/u).filter(Boolean);

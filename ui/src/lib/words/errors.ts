@@ -216,6 +216,36 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     sentence: "This conversation or message is no longer here.",
     action: "Go back to the list.",
   },
+  invalidGroupName: {
+    title: "This group name cannot be used",
+    sentence: "A group's name has 1 to 64 characters, none of them invisible.",
+    action: "Choose another name.",
+  },
+  notAdmin: {
+    title: "Only admins can do this",
+    sentence: "Only an admin of this group can change its name, its people and their roles. Nothing was changed.",
+    action: "Ask one of its admins.",
+  },
+  groupFull: {
+    title: "The group is full",
+    sentence: "A group holds 64 people and 128 of their devices, and this would be more. Nobody was added.",
+    action: "Add fewer people, or begin another group.",
+  },
+  notMember: {
+    title: "You are not in this conversation any more",
+    sentence: "You left it or were removed. You can read what was said before, and send nothing.",
+    action: "Ask somebody in it to add you again.",
+  },
+  noKeyPackage: {
+    title: "Somebody cannot be added yet",
+    sentence: "Their devices have left no fresh keys at their relay, and nobody can be added without.",
+    action: "Try again once they have opened Waxwing.",
+  },
+  blocked: {
+    title: "This person is blocked",
+    sentence: "You blocked this person, so nothing goes to them or comes from them.",
+    action: "Unblock them in the details of your conversation first.",
+  },
   alreadyRegistered: {
     title: "There is an account here already",
     sentence: "This profile already has an account.",

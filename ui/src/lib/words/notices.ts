@@ -1,5 +1,6 @@
 /** The words of quiet lines and of states, for the timeline, the list and screen readers. */
 import type { LastLine, MessageState, Notice, Trust } from "../backend";
+import { count, namesLine } from "./people";
 
 export function noticeLine(notice: Notice): string {
   switch (notice.type) {
@@ -9,7 +10,41 @@ export function noticeLine(notice: Notice): string {
         : `${notice.name} rotated their keys (version ${notice.version})`;
     case "started":
       return notice.mine ? "You started this conversation" : `${notice.name} started this conversation`;
+    case "unreadable":
+      return `A message from ${notice.name} could not be read here`;
+    case "repaired":
+      return "This device was let back in; what was written meanwhile is missing here";
+    case "restarted":
+      return notice.mine ? "You started this conversation anew" : `${notice.name} started this conversation anew`;
+    case "added":
+      return `${doer(notice)} added ${addedLine(notice.names, notice.me)}`;
+    case "removed":
+      return `${doer(notice)} removed ${notice.me ? "you" : notice.name}`;
+    case "left":
+      return notice.mine ? "You left" : `${notice.name} left`;
+    case "renamed":
+      return `${doer(notice)} renamed the group to ${notice.title}`;
+    case "roleChanged":
+      return roleLine(notice);
   }
+}
+
+function doer(notice: { by: string; mine: boolean }): string {
+  return notice.mine ? "You" : notice.by;
+}
+
+/** The own name is one of the names, and nothing says which; so beside 'you' the others are only counted. */
+function addedLine(names: readonly string[], me: boolean): string {
+  if (!me) return namesLine(names);
+  const others = names.length - 1;
+  return others > 0 ? `you and ${count(others, "other", "others")}` : "you";
+}
+
+function roleLine(notice: Extract<Notice, { type: "roleChanged" }>): string {
+  const whom = notice.me ? "you" : notice.name;
+  if (notice.role === "admin") return `${doer(notice)} made ${whom} an admin`;
+  if (notice.mine && notice.me) return "You gave up being an admin";
+  return `${doer(notice)} made ${whom} an ordinary member`;
 }
 
 export const stateWords: Record<MessageState, string> = {
@@ -19,11 +54,12 @@ export const stateWords: Record<MessageState, string> = {
   received: "received",
 };
 
-/** The list's one line for a conversation's newest message. */
-export function lastLineText(last: LastLine): string {
+/** The list's one line for a conversation's newest message; with the speaker's name where several people speak. */
+export function lastLineText(last: LastLine, speaker: string | null = null): string {
   if (last.notice) return noticeLine(last.notice);
   const oneLine = last.text.replace(/\s+/gu, " ").trim();
-  return last.mine ? `You: ${oneLine}` : oneLine;
+  if (last.mine) return `You: ${oneLine}`;
+  return speaker === null ? oneLine : `${speaker}: ${oneLine}`;
 }
 
 export const trustWords: Record<Trust, { short: string; long: string }> = {

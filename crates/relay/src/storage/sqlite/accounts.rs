@@ -5,7 +5,7 @@ use waxwing_wire::limits::MAX_ACCESS_KEYS;
 use waxwing_wire::{AccountId, DeviceId, Username};
 
 use super::super::{AccountRef, Chained, NewAccount, NextEntry, Registered, StoredChain};
-use super::int;
+use super::{int, key_packages};
 
 /// Stores a chain's first entry.
 pub(super) fn register(db: &Connection, new: &NewAccount) -> Result<Registered> {
@@ -36,7 +36,7 @@ pub(super) fn register(db: &Connection, new: &NewAccount) -> Result<Registered> 
     Ok(Registered::Stored)
 }
 
-/// Stores a chain's next entry if it follows the head.
+/// Stores a chain's next entry if it follows the head. Key packages made under the device's replaced keys are of no use from then on.
 pub(super) fn extend_chain(db: &Connection, next: &NextEntry) -> Result<Chained> {
     let unsigned = &next.entry.unsigned;
     let Some(n) = number(db, unsigned.account)? else { return Ok(Chained::Conflict) };
@@ -63,6 +63,7 @@ pub(super) fn extend_chain(db: &Connection, next: &NextEntry) -> Result<Chained>
         next.device.device.as_bytes(),
         next.device.relay_auth
     ])?;
+    key_packages::outdated(db, n, next.device.device)?;
     Ok(Chained::Stored)
 }
 
@@ -145,7 +146,7 @@ pub(super) fn dismiss(db: &Connection, account: AccountId, hashes: &[[u8; 32]]) 
     Ok(())
 }
 
-fn number(db: &Connection, account: AccountId) -> Result<Option<i64>> {
+pub(super) fn number(db: &Connection, account: AccountId) -> Result<Option<i64>> {
     db.prepare_cached("SELECT n FROM accounts WHERE id = ?1")?
         .query_row(params![account.as_bytes()], |row| row.get(0))
         .optional()

@@ -58,7 +58,7 @@ pub(super) fn deliver(db: &Connection, delivery: &Delivery, quotas: &Quotas) -> 
 }
 
 /// Who is counted: a number for the access key, or all strangers together; none if not admitted.
-fn source(db: &Connection, account: i64, admission: Admission) -> Result<Option<i64>> {
+pub(super) fn source(db: &Connection, account: i64, admission: Admission) -> Result<Option<i64>> {
     match admission {
         Admission::Stranger => Ok(Some(STRANGER)),
         Admission::AccessKey(hash) => db

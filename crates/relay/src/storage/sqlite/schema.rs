@@ -5,7 +5,9 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+
+const VERSION_1: &str = "
     CREATE TABLE accounts (
         n INTEGER PRIMARY KEY AUTOINCREMENT,
         id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -97,7 +99,52 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX retired_write ON retired_tokens (log, write_hash);
     CREATE INDEX retired_read ON retired_tokens (log, read_hash);
-"];
+";
+
+/// Key packages. Of claims it holds no claimer: see `key_packages`.
+const VERSION_2: &str = "
+    CREATE INDEX devices_of_account ON devices (account);
+
+    CREATE TABLE key_packages (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        device INTEGER NOT NULL REFERENCES devices (n),
+        digest BLOB NOT NULL CHECK (length(digest) = 32),
+        package BLOB NOT NULL,
+        UNIQUE (device, digest)
+    ) STRICT;
+    CREATE INDEX key_packages_in_order ON key_packages (device, n);
+
+    CREATE TABLE last_resort_packages (
+        device INTEGER PRIMARY KEY NOT NULL REFERENCES devices (n),
+        package BLOB NOT NULL
+    ) STRICT;
+
+    CREATE TABLE spent_key_packages (
+        device INTEGER NOT NULL REFERENCES devices (n),
+        digest BLOB NOT NULL CHECK (length(digest) = 32),
+        day INTEGER NOT NULL,
+        PRIMARY KEY (device, digest)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE key_package_claims (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        account INTEGER NOT NULL REFERENCES accounts (n),
+        id BLOB NOT NULL CHECK (length(id) = 32),
+        hour INTEGER NOT NULL,
+        answer BLOB NOT NULL,
+        UNIQUE (account, id)
+    ) STRICT;
+    CREATE INDEX key_package_claims_by_hour ON key_package_claims (hour);
+
+    CREATE TABLE key_package_budgets (
+        account INTEGER NOT NULL REFERENCES accounts (n),
+        source BLOB NOT NULL,
+        day INTEGER NOT NULL,
+        used INTEGER NOT NULL,
+        PRIMARY KEY (account, source)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX key_package_budgets_by_day ON key_package_budgets (day);
+";
 
 /// Brings the database to the newest schema, in one transaction.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
@@ -124,6 +171,19 @@ mod tests {
         migrate(&mut db).unwrap();
         db.pragma_update(None, "user_version", 99).unwrap();
         assert!(matches!(migrate(&mut db), Err(OpenError::TooNew(99))));
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_keeps_what_it_has() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(VERSION_1).unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        db.execute("INSERT INTO accounts (id, name, head) VALUES (?1, 'alice', 0)", [[7u8; 16]]).unwrap();
+        migrate(&mut db).unwrap();
+        let count = |table: &str| {
+            db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!((count("accounts"), count("key_packages")), (1, 0));
     }
 
     #[test]

@@ -1,0 +1,49 @@
+//! `block` and `unblock`: whether anything of somebody's is taken in.
+
+use clap::Args;
+use waxwing_client::{Client, ConversationKind};
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::{change, lines, who};
+
+/// The arguments of both.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// name@host[:port], or a conversation's id
+    #[arg(value_name = "WHO")]
+    pub(crate) who: String,
+    /// Whether to wait.
+    #[command(flatten)]
+    pub(crate) waiting: change::Waiting,
+}
+
+/// What is to become of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Nothing of theirs is taken in.
+    Block,
+    /// They can write again.
+    Unblock,
+}
+
+/// Blocks or unblocks, and prints the conversation.
+pub(crate) async fn run(
+    arguments: &Arguments,
+    wish: Wish,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    change::catch_up(client, arguments.waiting).await;
+    let conversation = who::find(client, &arguments.who).await?;
+    if conversation.kind != ConversationKind::Direct {
+        return Err(Failure::NotOnePerson(lines::named(&conversation)));
+    }
+    client.set_blocked(&conversation.id, wish == Wish::Block).await?;
+    let (now, fate) = change::of_standing(client, &conversation, arguments.waiting).await?;
+    output.view(&now, |now| {
+        let state = if now.blocked { "blocked" } else { "not blocked" };
+        fate.say(&format!("{} is {state}", lines::named(now)))
+    })?;
+    fate.result()
+}

@@ -1,0 +1,125 @@
+//! What transactions that deal with groups are given: own ids and keys, chains, the cryptography of MLS. Cheap to clone into one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Transaction;
+use waxwing_protocol::DeviceKeys;
+use waxwing_protocol::group::{Roster, RosterLine, RosterRole};
+use waxwing_wire::{AccountAddress, AccountId, DeviceId, VerifiedChain};
+
+use super::{Engine, not_found};
+use crate::error::Error;
+use crate::mls::Crypto;
+use crate::store::account::Account;
+use crate::store::contacts::Contact;
+use crate::store::{contacts, keys};
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) account: AccountId,
+    pub(super) device: DeviceId,
+    /// The device keys in force.
+    pub(super) keys: Arc<DeviceKeys>,
+    pub(super) crypto: Arc<Crypto>,
+    pub(super) chains: Chains,
+    /// Relay time in milliseconds.
+    pub(super) now: u64,
+}
+
+impl Context {
+    /// Own keys of a version: those in force, or older ones that some leaf still has.
+    pub(super) fn keys_of(&self, tx: &Transaction<'_>, key_version: u32) -> Result<Arc<DeviceKeys>, Error> {
+        if key_version == self.keys.key_version() {
+            return Ok(Arc::clone(&self.keys));
+        }
+        let seeds = keys::old_device_keys(tx, key_version)?;
+        let seeds = seeds.ok_or_else(|| not_found("the own keys of that version are gone"))?;
+        Ok(Arc::new(DeviceKeys::new(self.device, key_version, seeds)?))
+    }
+}
+
+/// Verified chains in memory; what is not there is read from the store and verified again.
+#[derive(Clone, Default)]
+pub(super) struct Chains(Arc<Mutex<HashMap<AccountId, Arc<VerifiedChain>>>>);
+
+impl Chains {
+    pub(super) fn cached(&self, account: AccountId) -> Option<Arc<VerifiedChain>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&account).cloned()
+    }
+
+    /// Keeps a chain that is stored. A slower reader must not put an older state back.
+    pub(super) fn keep(&self, chain: Arc<VerifiedChain>) {
+        let mut chains = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if chains.get(&chain.account()).is_none_or(|known| known.seq() <= chain.seq()) {
+            chains.insert(chain.account(), chain);
+        }
+    }
+
+    /// The stored chain of an account, if there is one. Not kept in memory here: the transaction may yet be rolled back.
+    pub(super) fn load(&self, tx: &Transaction<'_>, account: AccountId) -> Result<Option<Arc<VerifiedChain>>, Error> {
+        match self.cached(account) {
+            Some(chain) => Ok(Some(chain)),
+            None => Ok(keys::chain(tx, account)?.map(Arc::new)),
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn context(&self) -> Context {
+        Context {
+            account: self.account,
+            device: self.device,
+            keys: self.keys(),
+            crypto: Arc::clone(&self.crypto),
+            chains: self.chains.clone(),
+            now: self.now_ms(),
+        }
+    }
+}
+
+/// The own line of a roster.
+pub(super) fn own_line(me: &Account, chain: &VerifiedChain, role: RosterRole) -> RosterLine {
+    let home = AccountAddress { name: me.username.clone(), relay: me.relay.clone() };
+    line_of(chain, home, role)
+}
+
+/// A contact's line of a roster.
+pub(super) fn contact_line(contact: &Contact, chain: &VerifiedChain, role: RosterRole) -> RosterLine {
+    let home = AccountAddress { name: contact.name.clone(), relay: contact.relay.clone() };
+    line_of(chain, home, role)
+}
+
+fn line_of(chain: &VerifiedChain, home: AccountAddress, role: RosterRole) -> RosterLine {
+    RosterLine {
+        account: chain.account(),
+        role,
+        account_key: *chain.account_key(),
+        recovery_key: *chain.recovery_key(),
+        home,
+    }
+}
+
+/// Keeps in mind everybody who is on a roster: where their chain is. What is known already stays.
+pub(super) fn meet(tx: &Transaction<'_>, me: AccountId, roster: &Roster) -> Result<(), Error> {
+    for line in roster.lines.iter().filter(|line| line.account != me) {
+        if contacts::load(tx, line.account)?.is_some() {
+            continue;
+        }
+        contacts::upsert(
+            tx,
+            &Contact {
+                account: line.account,
+                name: line.home.name.clone(),
+                relay: line.home.relay.clone(),
+                display_name: line.home.name.to_string(),
+                trust: crate::views::Trust::FirstUse,
+                access_key: None,
+                known: false,
+                blocked: false,
+            },
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! Conversations: made with their groups, accepted, blocked, deleted.
+
+use rusqlite::Transaction;
+use waxwing_protocol::group::{GroupKind, Roster, RosterRole};
+use waxwing_protocol::{AppMessage, conversation_id};
+use waxwing_wire::{AccountId, LogId, RelayAddress};
+
+use super::context::{Context, contact_line, own_line};
+use super::emit::Changes;
+use super::handshake::store_people;
+use super::{Client, not_found};
+use crate::error::Error;
+use crate::event::Event;
+use crate::mls::{Group, GroupChange, storage};
+use crate::random;
+use crate::store::account::Account;
+use crate::store::conversations::{Conversation, ConversationId, NewConversation};
+use crate::store::{account, contacts, conversations, logs, messages, outbox};
+use crate::views::{ConversationKind, ConversationView, MessageState, Notice, Standing};
+
+impl Client {
+    /// The conversation with oneself.
+    pub async fn note_to_self(&self) -> Result<ConversationView, Error> {
+        let engine = &self.0;
+        let id = conversation_id(engine.account, engine.account);
+        let (context, relay) = (engine.context(), engine.home.address().clone());
+        engine.chain(engine.account).await?;
+        let changes = engine
+            .store
+            .run(move |tx| {
+                let mut changes = Changes::default();
+                let new = NewConversation {
+                    id: &id,
+                    kind: ConversationKind::NoteToSelf,
+                    account: context.account,
+                    standing: Standing::Member,
+                    title: "",
+                    profile_sent: true,
+                };
+                conversations::insert(tx, &new, context.now)?;
+                conversations::touch(tx, &id, context.now)?;
+                if logs::to_send(tx, &id)?.is_none() {
+                    ensure_group(tx, &context, &conversations::load(tx, &id)?, relay)?;
+                }
+                changes.conversation(id);
+                Ok(changes)
+            })
+            .await?;
+        engine.tell(changes).await;
+        engine.outbox_wake.notify_one();
+        self.conversation(&waxwing_wire::ids::to_hex(&id)).await
+    }
+
+    /// Accepts a message request: from now on one takes part, and the others see one's name.
+    pub async fn accept_request(&self, conversation: &str) -> Result<ConversationView, Error> {
+        let engine = &self.0;
+        let id = conversations::parse_id(conversation)?;
+        let changes = engine
+            .store
+            .run(move |tx| {
+                let mut changes = Changes::default();
+                let found = conversations::load(tx, &id)?;
+                if found.standing != Standing::Request {
+                    return Ok(changes);
+                }
+                conversations::set_standing(tx, &id, Standing::Member)?;
+                // Taking part in a group says nothing of whoever brought one in.
+                if found.kind == ConversationKind::Direct {
+                    contacts::set_known(tx, found.account)?;
+                }
+                let me = account::require(tx)?;
+                for log in logs::of(tx, &id)?.iter().filter(|log| log.active) {
+                    let change = GroupChange::JoinUpdate.encode()?;
+                    outbox::push_change(tx, &id, log.log, &change, 0)?;
+                }
+                introduce_oneself(tx, &me, &conversations::load(tx, &id)?)?;
+                changes.conversation(id);
+                changes.group(id);
+                Ok(changes)
+            })
+            .await?;
+        engine.tell(changes).await;
+        engine.outbox_wake.notify_one();
+        self.conversation(conversation).await
+    }
+
+    /// Blocks or unblocks the other person of a conversation with one other: nothing of theirs is taken in, and their key to the
+    /// own inboxes is refused. They are not told.
+    pub async fn set_blocked(&self, conversation: &str, blocked: bool) -> Result<ConversationView, Error> {
+        let engine = &self.0;
+        let id = conversations::parse_id(conversation)?;
+        let changes = engine
+            .store
+            .run(move |tx| {
+                let mut changes = Changes::default();
+                let found = conversations::load(tx, &id)?;
+                if found.kind != ConversationKind::Direct {
+                    return Err(not_found("nobody to block here"));
+                }
+                let contact = contacts::load(tx, found.account)?.ok_or_else(|| not_found("no such contact"))?;
+                if contact.blocked != blocked {
+                    contacts::set_blocked(tx, found.account, blocked)?;
+                    if blocked {
+                        // The key that they hold dies; the next one goes to them with the next words after an unblocking.
+                        conversations::replace_access_key(tx, &found)?;
+                    }
+                }
+                changes.conversation(id);
+                changes.group(id);
+                Ok(changes)
+            })
+            .await?;
+        engine.tell(changes).await;
+        engine.outbox_wake.notify_one();
+        self.conversation(conversation).await
+    }
+
+    /// Deletes a conversation's history on this device. One that one has left goes altogether; any other comes back with the next
+    /// message, without what was said before.
+    pub async fn delete_conversation(&self, conversation: &str) -> Result<(), Error> {
+        let engine = &self.0;
+        let id = conversations::parse_id(conversation)?;
+        engine
+            .store
+            .run(move |tx| {
+                let found = conversations::load(tx, &id)?;
+                messages::delete_all(tx, &id)?;
+                // A wish to leave that is still on its way must get there.
+                let leaving = found.standing == Standing::Left && outbox::head(tx, &id, i64::MAX as u64)?.is_some();
+                if matches!(found.standing, Standing::Left | Standing::Removed) && !leaving {
+                    for log in logs::of(tx, &id)? {
+                        storage::delete_group(tx, log.log.as_bytes())?;
+                        logs::remove(tx, log.log)?;
+                    }
+                    outbox::remove_all(tx, &id)?;
+                    conversations::remove(tx, &id)?;
+                } else {
+                    outbox::remove_messages(tx, &id)?;
+                    conversations::hide(tx, &id)?;
+                }
+                Ok(())
+            })
+            .await?;
+        engine.emit(Event::ConversationDeleted { conversation: conversation.to_owned() });
+        engine.outbox_wake.notify_one();
+        // What was erased is erased from the WAL too.
+        engine.store.checkpoint().await
+    }
+}
+
+/// The group of a conversation that one takes part in and has none: a new one on the own relay. For two people, the other one is added
+/// as soon as their key packages can be had.
+pub(super) fn ensure_group(
+    tx: &Transaction<'_>,
+    context: &Context,
+    conversation: &Conversation,
+    relay: RelayAddress,
+) -> Result<Option<logs::Log>, Error> {
+    let me = account::require(tx)?;
+    let own = context.chains.load(tx, me.account)?.ok_or_else(|| not_found("no own chain"))?;
+    let mut lines = vec![own_line(&me, &own, RosterRole::Admin)];
+    let kind = match conversation.kind {
+        // Who was in it is known to its group alone.
+        ConversationKind::Group => return Ok(None),
+        ConversationKind::NoteToSelf => GroupKind::NoteToSelf,
+        ConversationKind::Direct => {
+            let peer = contacts::load(tx, conversation.account)?.ok_or_else(|| not_found("no such contact"))?;
+            let Some(chain) = context.chains.load(tx, peer.account)? else { return Ok(None) };
+            lines.push(contact_line(&peer, &chain, RosterRole::Admin));
+            GroupKind::Direct
+        }
+    };
+    lines.sort_by_key(|line| line.account);
+    let generation = 1 + logs::of(tx, &conversation.id)?.iter().map(|log| log.generation).max().unwrap_or(0);
+    let roster = Roster { kind, conversation: conversation.id, generation, name: String::new(), lines };
+    let log = make_group(tx, context, roster, relay)?;
+    if kind == GroupKind::Direct {
+        let change = GroupChange::Add(vec![conversation.account]).encode()?;
+        outbox::push_change_first(tx, &conversation.id, log.log, &change)?;
+    }
+    Ok(Some(log))
+}
+
+/// Makes a group with this roster and its log, with the own leaf alone.
+pub(super) fn make_group(
+    tx: &Transaction<'_>,
+    context: &Context,
+    roster: Roster,
+    relay: RelayAddress,
+) -> Result<logs::Log, Error> {
+    let id = LogId::from_bytes(random::bytes());
+    let group = Group::create(&context.crypto, tx, context.account, &context.keys, id, &roster)?;
+    let log = logs::Log {
+        log: id,
+        conversation: roster.conversation,
+        relay,
+        generation: roster.generation,
+        secret: group.channel_secret()?,
+        mine: true,
+        created: false,
+        active: true,
+        peer_seen: false,
+        update_due: false,
+        cursor: 0,
+        running: [0; 32],
+        last_handshake: 0,
+        handshake_running: [0; 32],
+        trouble: logs::Trouble::None,
+    };
+    logs::insert(tx, &log, context.now)?;
+    store_people(tx, &log.conversation, &group.facts()?)?;
+    Ok(log)
+}
+
+/// Before the first words to people who do not know it: one's name, and a key to one's inboxes. Nothing is told to people one has
+/// not answered.
+pub(super) fn introduce_oneself(tx: &Transaction<'_>, me: &Account, conversation: &Conversation) -> Result<(), Error> {
+    if conversation.profile_sent || conversation.kind == ConversationKind::NoteToSelf {
+        return Ok(());
+    }
+    let profile =
+        AppMessage::Profile { display_name: me.display_name.clone(), access_key: conversation.access_key.clone() };
+    outbox::push(tx, &conversation.id, None, &profile.encode())?;
+    conversations::set_profile_sent(tx, &conversation.id, true)
+}
+
+/// The quiet line at the start of a conversation.
+pub(super) fn started_line<'a>(
+    conversation: &'a ConversationId,
+    sender: AccountId,
+    mine: bool,
+    now: u64,
+    notice: &'a Notice,
+) -> messages::NewMessage<'a> {
+    messages::NewMessage {
+        id: messages::local_id(),
+        conversation,
+        sender,
+        mine,
+        at_ms: now,
+        clock_off: false,
+        text: "",
+        notice: Some(notice),
+        state: if mine { MessageState::Sent } else { MessageState::Received },
+        placed: true,
+    }
+}

@@ -1,0 +1,380 @@
+//! Entries of a log, inside one transaction: judged in order, each under a savepoint of its own, and stored with the cursor.
+//!
+//! What cannot be used is set aside and later entries flow (D9). Nothing here asks the network: what is needed from there is named,
+//! and the entry is taken up again with it. Not here: what a commit changes for people (`handshake`).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rusqlite::Transaction;
+use waxwing_protocol::envelope::{self, OpenContext};
+use waxwing_protocol::group::LeaveProof;
+use waxwing_protocol::{AppMessage, Content, Message, OpenError};
+use waxwing_wire::frame::LogEntry;
+use waxwing_wire::log::{EnvelopeKind, running_hash};
+use waxwing_wire::{AccountId, DeviceId, LogId, VerifiedChain, hash};
+
+use super::context::Context;
+use super::conversations::started_line;
+use super::emit::Changes;
+use super::handshake::{self, Committer};
+use super::register::turns_or_controls;
+use super::sealing::OpeningKeys;
+use crate::error::{Error, ErrorCode};
+use crate::mls::rules::Leaf;
+use crate::mls::{Group, GroupChange, Incoming, Unreadable};
+use crate::store::conversations::Conversation;
+use crate::store::logs::{Noted, Trouble};
+use crate::store::{account, contacts, conversations, logs, messages, outbox, people};
+use crate::views::{ConversationKind, MessageState, Notice, Standing};
+
+/// A sender's clock further ahead than this is shown.
+const CLOCK_AHEAD_MS: u64 = 10 * 60 * 1000;
+/// The end of the year 9999: what a sender claims beyond it is shown as that.
+const LATEST_MS: u64 = 253_402_300_799_000;
+/// Others answer a wish to leave this much later than the member whose turn it is, times their place in the tree.
+const ANSWER_LATER_MS: u64 = 20_000;
+
+/// A peer's name as it may be shown: nothing in it controls or turns what stands around it. The user name where nothing is left.
+pub(super) fn peer_display_name(name: &str, username: &str) -> String {
+    let name: String = name.chars().filter(|letter| !turns_or_controls(*letter)).collect();
+    let name = name.trim();
+    if name.is_empty() { username.to_owned() } else { name.to_owned() }
+}
+
+/// What became of a stretch of entries.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) changes: Changes,
+    /// How many of them are done with.
+    pub(super) done: usize,
+    /// Whose chain is needed for the next one.
+    pub(super) need: Option<AccountId>,
+    /// Whether the log has other tokens now, or is not followed any more.
+    pub(super) rekeyed: bool,
+    /// Whether something waits to be sent because of it.
+    pub(super) wake: bool,
+    /// Whether an own leaf has newer keys now.
+    pub(super) updated: bool,
+    /// Chains that were extended and stored.
+    pub(super) chains: Vec<Arc<VerifiedChain>>,
+}
+
+/// What became of one entry.
+pub(super) enum Verdict {
+    Used,
+    /// Kept with the reason; not shown.
+    Aside(&'static str),
+    /// A member's signed entry that does not open here: kept, said calmly, and a reason to ask for a resync. Whose it is, and why.
+    Stuck(AccountId, &'static str),
+    /// A member signs another state of the group than the own.
+    Disagrees(DeviceId),
+    /// Judged again once this account's chain is here.
+    Need(AccountId),
+}
+
+/// One log being read.
+pub(super) struct Reading<'a> {
+    pub(super) tx: &'a Transaction<'a>,
+    pub(super) context: &'a Context,
+    pub(super) log: logs::Log,
+    pub(super) conversation: Conversation,
+    pub(super) group: Option<Group<'a>>,
+    pub(super) taken: Taken,
+    /// Whose wish to leave the own commit at hand answers.
+    pub(super) answered: Option<AccountId>,
+    opening: &'a OpeningKeys,
+    /// Accounts whose relay has been asked already.
+    asked: &'a HashSet<AccountId>,
+}
+
+/// Takes in entries that follow the log's cursor, until all are done or a chain is missing.
+pub(super) fn take(
+    tx: &Transaction<'_>,
+    context: &Context,
+    opening: &OpeningKeys,
+    log: LogId,
+    entries: &[LogEntry],
+    asked: &HashSet<AccountId>,
+) -> Result<Taken, Error> {
+    let Some(log) = logs::load(tx, log)? else { return Ok(Taken { done: entries.len(), ..Taken::default() }) };
+    let conversation = conversations::load(tx, &log.conversation)?;
+    let group = Group::load(&context.crypto, tx, log.log)?;
+    let mut reading =
+        Reading { tx, context, log, conversation, group, taken: Taken::default(), answered: None, opening, asked };
+    for entry in entries {
+        if !reading.log.active {
+            reading.taken.done = entries.len();
+            break;
+        }
+        if let Some(need) = reading.entry(entry)? {
+            reading.taken.need = Some(need);
+            break;
+        }
+        reading.taken.done += 1;
+    }
+    logs::advance(tx, &reading.log)?;
+    Ok(reading.taken)
+}
+
+impl<'a> Reading<'a> {
+    fn entry(&mut self, entry: &LogEntry) -> Result<Option<AccountId>, Error> {
+        if entry.seq != self.log.cursor + 1 {
+            return Err(Error::new(ErrorCode::RelayMisbehaved, "a log has a gap"));
+        }
+        let running = running_hash(&self.log.running, entry.seq, entry.entry_id, entry.kind, &entry.blob);
+        let before = self.log.clone();
+        self.tx.execute_batch("SAVEPOINT entry")?;
+        let verdict = self.judge(entry, &running)?;
+        if !matches!(verdict, Verdict::Used) {
+            // Whatever OpenMLS did to its state while it looked at it is undone, and the group read again.
+            self.tx.execute_batch("ROLLBACK TO entry")?;
+            self.log = logs::Log { trouble: self.log.trouble, ..before };
+            self.group = Group::load(&self.context.crypto, self.tx, self.log.log)?;
+        }
+        self.tx.execute_batch("RELEASE entry")?;
+        match verdict {
+            Verdict::Need(account) => return Ok(Some(account)),
+            Verdict::Aside(reason) => self.aside(entry, reason)?,
+            Verdict::Stuck(account, reason) => {
+                self.aside(entry, reason)?;
+                self.lost();
+                if entry.kind == EnvelopeKind::App {
+                    self.note_unreadable(account)?;
+                }
+            }
+            Verdict::Disagrees(device) => {
+                self.aside(entry, "its sender is in another state of the group")?;
+                logs::note_device(self.tx, self.log.log, device, Noted::Disagrees, self.context.now, 0)?;
+                let two = people::count(self.tx, &self.log.conversation)? <= 2;
+                if two || logs::noted(self.tx, self.log.log, Noted::Disagrees)? >= 2 {
+                    self.lost();
+                }
+            }
+            Verdict::Used => {}
+        }
+        self.log.cursor = entry.seq;
+        self.log.running = running;
+        if entry.kind == EnvelopeKind::Handshake {
+            // Valid or not: it had its slot, and `after` counts it.
+            self.log.last_handshake = entry.seq;
+            self.log.handshake_running = running;
+        }
+        Ok(None)
+    }
+
+    /// This device has lost its place, if nothing worse is known.
+    fn lost(&mut self) {
+        if self.log.trouble == Trouble::None {
+            self.log.trouble = Trouble::Lost;
+        }
+    }
+
+    fn aside(&self, entry: &LogEntry, reason: &'static str) -> Result<(), Error> {
+        tracing::info!(reason, "an entry was set aside");
+        let (id, now) = (self.log.log, self.context.now);
+        logs::set_aside(self.tx, id, entry.seq, entry.entry_id, reason, &entry.blob, now)
+    }
+
+    /// One quiet line in the place of a message that cannot be read.
+    fn note_unreadable(&mut self, sender: AccountId) -> Result<(), Error> {
+        let me = account::require(self.tx)?;
+        let notice = Notice::Unreadable { name: people::name(self.tx, &me, sender)? };
+        let line = started_line(&self.log.conversation, sender, false, self.context.now, &notice);
+        messages::insert(self.tx, &line)?;
+        self.taken.changes.message(sender, line.id, false);
+        self.taken.changes.conversation(self.log.conversation);
+        Ok(())
+    }
+
+    fn judge(&mut self, entry: &LogEntry, running: &[u8; 32]) -> Result<Verdict, Error> {
+        if let Some(own) = outbox::shown(self.tx, self.log.log, entry.entry_id)?
+            && own.digest == hash(&[&entry.blob])
+        {
+            return self.own(entry, own, running);
+        }
+        let tag_key = self.log.secret.tag_key();
+        let place = OpenContext {
+            envelope_id: entry.entry_id,
+            kind: entry.kind,
+            log: self.log.log,
+            tag_key: Some(&tag_key),
+            erased: &[],
+        };
+        let opened = match envelope::open(&entry.blob, &self.opening.list(), self.context.account, &place) {
+            Ok(opened) => opened,
+            // A handshake that has a wrap for this device, and does not open: a state may have been missed.
+            Err(OpenError::Cryptographic) if entry.kind == EnvelopeKind::Handshake => {
+                self.lost();
+                return Ok(Verdict::Aside("a handshake for this device does not open"));
+            }
+            Err(_) => return Ok(Verdict::Aside("it does not open")),
+        };
+        let Some(group) = self.group.as_mut() else { return Ok(Verdict::Aside("its group is gone")) };
+        let Some(leaf) = group.leaf(opened.claimed().device)? else {
+            return Ok(Verdict::Aside("its sender is not in the group"));
+        };
+        let Ok(message) = opened.verify_leaf(&leaf.identity) else {
+            return Ok(Verdict::Aside("its signature does not hold"));
+        };
+        if message.after != self.log.last_handshake {
+            return Ok(Verdict::Aside("it was sealed for another place in the log"));
+        }
+        if message.running_hash != self.log.handshake_running {
+            return Ok(Verdict::Aside("its sender has seen another log"));
+        }
+        if message.epoch != group.epoch() {
+            return Ok(Verdict::Disagrees(leaf.identity.device));
+        }
+        if leaf.identity.device == self.context.device {
+            // Never given to MLS: nothing of one's own is read there.
+            if message.counter > logs::counter(self.tx, self.log.log)? {
+                self.log.trouble = Trouble::RolledBack;
+            }
+            return Ok(Verdict::Aside("an own entry that this device did not make"));
+        }
+        if !logs::first_sight(self.tx, &message.sender, message.envelope_id, message.opened_with)? {
+            return Ok(Verdict::Aside("a replay"));
+        }
+        let Ok(Content::Mls(bytes)) = Content::decode(entry.kind, &message.content) else {
+            return Ok(Verdict::Aside("its content cannot be read"));
+        };
+        let handshake = entry.kind == EnvelopeKind::Handshake;
+        match group.read(leaf.identity.device, handshake, &bytes) {
+            Err(Unreadable::Failed(error)) => Err(error),
+            Err(Unreadable::Refused(reason)) => Ok(Verdict::Aside(reason)),
+            Err(Unreadable::Stuck(reason)) => Ok(Verdict::Stuck(leaf.identity.account, reason)),
+            Ok(Incoming::Change(change)) => handshake::take(self, Committer::Member(leaf), change),
+            Ok(Incoming::Message(bytes)) => self.said(&leaf, &message, &bytes),
+        }
+    }
+
+    /// An own envelope, byte for byte as it was sealed here.
+    fn own(&mut self, entry: &LogEntry, own: outbox::Shown, running: &[u8; 32]) -> Result<Verdict, Error> {
+        if own.after != self.log.last_handshake {
+            // The relay put it where it does not belong: everybody skips it, and it is sealed again.
+            outbox::unseal(self.tx, own.n)?;
+            self.taken.wake = true;
+            return Ok(Verdict::Used);
+        }
+        if own.what == outbox::What::Change {
+            let verdict = handshake::own(self, own, running, entry.seq)?;
+            return Ok(verdict);
+        }
+        outbox::remove(self.tx, own.n)?;
+        if let Some(id) = own.message {
+            let me = self.context.account;
+            messages::set_state(self.tx, me, id, MessageState::Sent, None)?;
+            messages::place(self.tx, me, id)?;
+            self.taken.changes.message(me, id, false);
+            self.taken.changes.conversation(self.log.conversation);
+        }
+        Ok(Verdict::Used)
+    }
+
+    /// Somebody else said something.
+    fn said(&mut self, leaf: &Leaf, message: &Message, bytes: &[u8]) -> Result<Verdict, Error> {
+        let sender = leaf.identity.account;
+        match self.stated(leaf)? {
+            Some(true) => {}
+            Some(false) if self.asked.contains(&sender) => {
+                return Ok(Verdict::Aside("its sender's device is not in their chain"));
+            }
+            _ => return Ok(Verdict::Need(sender)),
+        }
+        if !self.log.peer_seen {
+            self.log.peer_seen = true;
+            logs::set_peer_seen(self.tx, self.log.log)?;
+        }
+        let contact = contacts::load(self.tx, sender)?;
+        let direct = self.conversation.kind == ConversationKind::Direct;
+        let unheard = direct && contact.as_ref().is_some_and(|contact| contact.blocked);
+        if unheard || self.conversation.standing == Standing::Left {
+            return Ok(Verdict::Used);
+        }
+        match AppMessage::decode(bytes) {
+            Err(_) => Ok(Verdict::Aside("its content cannot be read")),
+            Ok(AppMessage::Text { message_id, text }) => self.text(sender, message, message_id, &text),
+            Ok(AppMessage::Profile { display_name, access_key }) => {
+                let Some(contact) = contact else { return Ok(Verdict::Used) };
+                contacts::set_access_key(self.tx, sender, &access_key)?;
+                let name = peer_display_name(&display_name, contact.name.as_str());
+                if contacts::set_display_name(self.tx, sender, &name)? {
+                    self.taken.changes.conversation(self.log.conversation);
+                    self.taken.changes.group(self.log.conversation);
+                }
+                Ok(Verdict::Used)
+            }
+            Ok(AppMessage::Leave(proof)) => self.leave(leaf, &proof, bytes),
+        }
+    }
+
+    /// Whether a leaf's keys are those that its account's chain states for the device; none if there is no chain here.
+    pub(super) fn stated(&self, leaf: &Leaf) -> Result<Option<bool>, Error> {
+        let Some(chain) = self.context.chains.load(self.tx, leaf.identity.account)? else { return Ok(None) };
+        Ok(Some(states(&chain, leaf)))
+    }
+
+    fn text(
+        &mut self,
+        sender: AccountId,
+        message: &Message,
+        message_id: waxwing_wire::MessageId,
+        text: &str,
+    ) -> Result<Verdict, Error> {
+        if messages::is_taken(self.tx, &self.log.conversation, message_id, sender)? {
+            return Ok(Verdict::Aside("its message id is another sender's"));
+        }
+        let (mine, now) = (sender == self.context.account, self.context.now);
+        let line = messages::NewMessage {
+            id: message_id,
+            conversation: &self.log.conversation,
+            sender,
+            mine,
+            at_ms: message.sent_ms.min(LATEST_MS),
+            clock_off: message.sent_ms > now.saturating_add(CLOCK_AHEAD_MS),
+            text,
+            notice: None,
+            state: if mine { MessageState::Sent } else { MessageState::Received },
+            placed: true,
+        };
+        if messages::insert(self.tx, &line)? {
+            self.taken.changes.message(sender, message_id, !mine);
+            conversations::touch(self.tx, &self.log.conversation, now)?;
+        }
+        self.taken.changes.conversation(self.log.conversation);
+        Ok(Verdict::Used)
+    }
+
+    /// Somebody wants to leave. Any member answers; the one with the lowest leaf at once, the others if that one does not.
+    fn leave(&mut self, leaf: &Leaf, proof: &LeaveProof, bytes: &[u8]) -> Result<Verdict, Error> {
+        let identity = leaf.identity;
+        let theirs = (proof.account, proof.device) == (identity.account, identity.device);
+        if self.conversation.kind != ConversationKind::Group || !theirs || !proof.holds(&leaf.mls_key, self.log.log) {
+            return Ok(Verdict::Aside("its wish to leave does not hold"));
+        }
+        if self.conversation.standing != Standing::Member {
+            return Ok(Verdict::Used);
+        }
+        let Some(group) = &self.group else { return Ok(Verdict::Used) };
+        let own = group.own_leaf()?.index;
+        let before_me = group
+            .leaves()?
+            .iter()
+            .filter(|other| other.identity.account != identity.account && other.index < own)
+            .count() as u64;
+        let change = GroupChange::AnswerLeave { account: identity.account, message: bytes.to_vec() };
+        let when = if before_me == 0 { 0 } else { self.context.now + before_me.min(20) * ANSWER_LATER_MS };
+        outbox::push_change(self.tx, &self.log.conversation, self.log.log, &change.encode()?, when)?;
+        self.taken.wake = true;
+        Ok(Verdict::Used)
+    }
+}
+
+/// Whether a chain states these keys for the leaf's device.
+pub(super) fn states(chain: &VerifiedChain, leaf: &Leaf) -> bool {
+    chain
+        .device(leaf.identity.device)
+        .and_then(|device| device.version(leaf.identity.key_version))
+        .is_some_and(|version| leaf.identity.is(&version.record) && leaf.mls_key == version.record.mls)
+}

@@ -1,0 +1,381 @@
+//! Commits of a log, inside the entry's transaction: merged, and what they change for people written down.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use waxwing_protocol::content::{Content, Welcome};
+use waxwing_protocol::envelope::Recipient;
+use waxwing_protocol::group::{ChainPart, GroupKind, Roster, RosterRole};
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{AccountId, DeviceId, VerifiedChain};
+
+use super::context::meet;
+use super::entries::{Reading, Verdict};
+use super::sealing::seal_for_inbox;
+use crate::error::Error;
+use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
+use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
+use crate::store::account::Account;
+use crate::store::logs::Noted;
+use crate::store::{account, contacts, conversations, deliveries, keys, logs, messages, outbox, people};
+use crate::views::{MessageState, Notice, Role, Standing};
+
+/// Whose commit it is.
+pub(super) enum Committer {
+    Member(Leaf),
+    Me(Leaf),
+}
+
+/// Somebody else's commit, valid.
+pub(super) fn take(
+    reading: &mut Reading<'_>,
+    committer: Committer,
+    change: Box<StagedChange>,
+) -> Result<Verdict, Error> {
+    let Some(group) = reading.group.as_mut() else { return Ok(Verdict::Aside("its group is gone")) };
+    let before = group.facts()?;
+    learn(reading, &change)?;
+    let (facts, secret, removes_me) = (change.facts.clone(), change.secret.clone(), change.removes_me);
+    let again = facts.added.iter().any(|new| new.identity.device == reading.context.device);
+    let Some(group) = reading.group.as_mut() else { return Ok(Verdict::Aside("its group is gone")) };
+    // An own commit that waited is dropped with it; its item in the outbox is sealed again.
+    group.merge(change)?;
+    if removes_me && again {
+        resynced(reading)?;
+        return Ok(Verdict::Used);
+    }
+    if removes_me {
+        removed(reading, &committer)?;
+        return Ok(Verdict::Used);
+    }
+    // Whoever disagreed before it agrees now, or will be seen to disagree again.
+    logs::forget_noted(reading.tx, reading.log.log, Noted::Disagrees)?;
+    if let Some(secret) = secret {
+        reading.log.secret = secret;
+        reading.taken.rekeyed = true;
+    }
+    if !reading.log.peer_seen {
+        reading.log.peer_seen = true;
+        logs::set_peer_seen(reading.tx, reading.log.log)?;
+    }
+    changed(reading, &before, &facts, &committer)?;
+    Ok(Verdict::Used)
+}
+
+/// The own commit has its place: it is merged, and what it promised is sent.
+pub(super) fn own(
+    reading: &mut Reading<'_>,
+    shown: outbox::Shown,
+    running: &[u8; 32],
+    seq: u64,
+) -> Result<Verdict, Error> {
+    let Some(group) = reading.group.as_mut() else { return Ok(Verdict::Aside("its group is gone")) };
+    if !group.has_pending() {
+        return Ok(Verdict::Aside("an own commit that was given up"));
+    }
+    let before = group.facts()?;
+    let committer = group.own_leaf()?;
+    let facts = group.merge_pending()?;
+    if let Some(secret) = shown.secret {
+        reading.log.secret = secret;
+        reading.taken.rekeyed = true;
+    }
+    reading.answered = match GroupChange::decode(&shown.content)? {
+        GroupChange::AnswerLeave { account, .. } => Some(account),
+        _ => None,
+    };
+    outbox::remove(reading.tx, shown.n)?;
+    // What had stood in the way does so no more.
+    if !deliveries::welcoming(reading.tx, &reading.log.conversation)? {
+        conversations::set_problem(reading.tx, &reading.log.conversation, None)?;
+    }
+    logs::set_updated(reading.tx, reading.log.log, reading.context.now)?;
+    reading.log.update_due = false;
+    reading.taken.updated = true;
+    if let Some(welcome) = &shown.welcome {
+        welcomes(reading, PendingWelcome::decode(welcome)?, running, seq)?;
+    }
+    notify_removed(reading, &before, &facts, seq)?;
+    changed(reading, &before, &facts, &Committer::Me(committer))?;
+    Ok(Verdict::Used)
+}
+
+/// Takes chain entries that came along. They prove themselves; what does not follow from what is known is left alone.
+fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<(), Error> {
+    for part in &change.facts.data.chains {
+        let known = reading.context.chains.load(reading.tx, part.account)?;
+        let Some((chain, from, fresh)) = extended(known.as_deref(), part) else { continue };
+        // Somebody new must be whom the roster names.
+        let line = change.facts.roster.line(part.account);
+        let fits = line.is_some_and(|line| {
+            *chain.account_key() == line.account_key
+                && *chain.recovery_key() == line.recovery_key
+                && chain.name() == Some(&line.home.name)
+                && chain.log_origin() == line.home.relay.authority()
+        });
+        if known.is_none() && !fits {
+            continue;
+        }
+        keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
+        reading.taken.chains.push(Arc::new(chain));
+    }
+    Ok(())
+}
+
+/// What is new of a chain part: the chain with it, and the place and bytes of the new entries.
+fn extended(known: Option<&VerifiedChain>, part: &ChainPart) -> Option<(VerifiedChain, u32, Vec<Vec<u8>>)> {
+    let Some(known) = known else {
+        let chain = VerifiedChain::verify(&part.entries).ok()?;
+        return (part.from_seq == 0 && chain.account() == part.account).then(|| (chain, 0, part.entries.clone()));
+    };
+    let from = known.seq().checked_add(1)?;
+    let skip = usize::try_from(from.checked_sub(part.from_seq)?).ok()?;
+    let mut chain = known.clone();
+    let fresh: Vec<_> =
+        part.entries.iter().skip(skip).take_while(|entry| chain.extend(entry).is_ok()).cloned().collect();
+    (!fresh.is_empty()).then_some((chain, from, fresh))
+}
+
+/// One is taken out and brought in again in one step, as was asked for: the Welcome is on its way.
+fn resynced(reading: &mut Reading<'_>) -> Result<(), Error> {
+    storage::delete_group(reading.tx, reading.log.log.as_bytes())?;
+    reading.group = None;
+    reading.log.active = false;
+    reading.taken.rekeyed = true;
+    outbox::unseal_changes(reading.tx, reading.log.log)
+}
+
+/// One is not in the group any more: nothing of it is of use.
+fn removed(reading: &mut Reading<'_>, committer: &Committer) -> Result<(), Error> {
+    let (tx, conversation) = (reading.tx, reading.log.conversation);
+    storage::delete_group(tx, reading.log.log.as_bytes())?;
+    reading.group = None;
+    reading.log.active = false;
+    reading.taken.rekeyed = true;
+    outbox::remove_changes(tx, reading.log.log)?;
+    let others = logs::of(tx, &conversation)?.iter().any(|log| log.active && log.log != reading.log.log);
+    if others {
+        return Ok(());
+    }
+    let me = account::require(tx)?;
+    if reading.conversation.standing == Standing::Left {
+        return Ok(());
+    }
+    conversations::set_standing(tx, &conversation, Standing::Removed)?;
+    let rest: Vec<_> = people::of(tx, &conversation)?.into_iter().filter(|one| one.account != me.account).collect();
+    people::replace(tx, &conversation, &rest)?;
+    let by = account_of(committer);
+    let name = me.display_name.clone();
+    let by_name = people::name(tx, &me, by)?;
+    note(reading, by, Notice::Removed { by: by_name, mine: by == me.account, name, me: true })?;
+    reading.taken.changes.conversation(conversation);
+    reading.taken.changes.group(conversation);
+    Ok(())
+}
+
+/// Writes down what a merged commit has changed.
+fn changed(
+    reading: &mut Reading<'_>,
+    before: &GroupFacts,
+    commit: &CommitFacts,
+    committer: &Committer,
+) -> Result<(), Error> {
+    let Some(group) = &reading.group else { return Ok(()) };
+    let after = group.facts()?;
+    let (tx, conversation) = (reading.tx, reading.log.conversation);
+    let me = account::require(tx)?;
+    meet(tx, me.account, &after.roster)?;
+    write_people(reading, &after)?;
+    let by = account_of(committer);
+    for notice in notices(reading, &me, before, &after, commit, committer)? {
+        note(reading, by, notice)?;
+    }
+    let here =
+        |facts: &GroupFacts| -> HashSet<AccountId> { facts.leaves.iter().map(|leaf| leaf.identity.account).collect() };
+    let newcomers = here(&after).difference(&here(before)).count() > 0;
+    if newcomers && after.roster.kind == GroupKind::Group {
+        // They do not know the own name yet; it goes with the next words.
+        conversations::set_profile_sent(tx, &conversation, false)?;
+    }
+    conversations::touch(tx, &conversation, reading.context.now)?;
+    reading.taken.changes.conversation(conversation);
+    reading.taken.changes.group(conversation);
+    Ok(())
+}
+
+/// Who is in the conversation now, and what it is called.
+pub(super) fn write_people(reading: &Reading<'_>, facts: &GroupFacts) -> Result<(), Error> {
+    let (tx, conversation) = (reading.tx, reading.log.conversation);
+    store_people(tx, &conversation, facts)
+}
+
+/// The same, for a group that is not being read.
+pub(super) fn store_people(
+    tx: &rusqlite::Transaction<'_>,
+    conversation: &conversations::ConversationId,
+    facts: &GroupFacts,
+) -> Result<(), Error> {
+    let people: Vec<_> = facts
+        .roster
+        .lines
+        .iter()
+        .map(|line| people::Person {
+            account: line.account,
+            admin: line.role == RosterRole::Admin,
+            devices: u32::try_from(facts.leaves.iter().filter(|leaf| leaf.identity.account == line.account).count())
+                .unwrap_or(u32::MAX),
+        })
+        .collect();
+    people::replace(tx, conversation, &people)?;
+    if facts.roster.kind == GroupKind::Group {
+        conversations::set_title(tx, conversation, &facts.roster.name)?;
+    }
+    Ok(())
+}
+
+fn account_of(committer: &Committer) -> AccountId {
+    match committer {
+        Committer::Member(leaf) | Committer::Me(leaf) => leaf.identity.account,
+    }
+}
+
+/// One quiet line for each thing that people should know.
+fn notices(
+    reading: &Reading<'_>,
+    me: &Account,
+    before: &GroupFacts,
+    after: &GroupFacts,
+    commit: &CommitFacts,
+    committer: &Committer,
+) -> Result<Vec<Notice>, Error> {
+    let tx = reading.tx;
+    let (Committer::Member(leaf) | Committer::Me(leaf)) = committer;
+    let by_account = leaf.identity.account;
+    let mine = by_account == me.account;
+    let by = people::name(tx, me, by_account)?;
+    let mut notices = Vec::new();
+    if let Some((identity, _)) = commit.path
+        && identity.key_version > leaf.identity.key_version
+    {
+        notices.push(Notice::KeysRotated { name: by.clone(), version: identity.key_version, mine });
+    }
+    let (old, new): (&Roster, &Roster) = (&before.roster, &after.roster);
+    if new.kind != GroupKind::Group {
+        return Ok(notices);
+    }
+    let added: Vec<_> = new.lines.iter().filter(|line| old.line(line.account).is_none()).collect();
+    if !added.is_empty() {
+        let names = added.iter().map(|line| people::name(tx, me, line.account)).collect::<Result<_, _>>()?;
+        let me_too = added.iter().any(|line| line.account == me.account);
+        notices.push(Notice::Added { by: by.clone(), mine, names, me: me_too });
+    }
+    for line in old.lines.iter().filter(|line| new.line(line.account).is_none()) {
+        let name = people::name(tx, me, line.account)?;
+        if commit.data.leaves.iter().any(|proof| proof.account == line.account)
+            || reading.answered == Some(line.account)
+        {
+            notices.push(Notice::Left { name, mine: line.account == me.account });
+        } else {
+            notices.push(Notice::Removed { by: by.clone(), mine, name, me: line.account == me.account });
+        }
+    }
+    if old.name != new.name {
+        notices.push(Notice::Renamed { by: by.clone(), mine, title: new.name.clone() });
+    }
+    for line in &new.lines {
+        if old.line(line.account).is_some_and(|known| known.role != line.role) {
+            let name = people::name(tx, me, line.account)?;
+            let role = if line.role == RosterRole::Admin { Role::Admin } else { Role::Member };
+            let me_too = line.account == me.account;
+            notices.push(Notice::RoleChanged { by: by.clone(), mine, name, me: me_too, role });
+        }
+    }
+    Ok(notices)
+}
+
+fn note(reading: &mut Reading<'_>, sender: AccountId, notice: Notice) -> Result<(), Error> {
+    let mine = sender == reading.context.account;
+    let line = messages::NewMessage {
+        id: messages::local_id(),
+        conversation: &reading.log.conversation,
+        sender,
+        mine,
+        at_ms: reading.context.now,
+        clock_off: false,
+        text: "",
+        notice: Some(&notice),
+        state: if mine { MessageState::Sent } else { MessageState::Received },
+        placed: true,
+    };
+    messages::insert(reading.tx, &line)?;
+    reading.taken.changes.message(sender, line.id, false);
+    Ok(())
+}
+
+/// Seals what brings each added device into the group.
+fn welcomes(reading: &mut Reading<'_>, pending: PendingWelcome, running: &[u8; 32], seq: u64) -> Result<(), Error> {
+    let (tx, context) = (reading.tx, reading.context);
+    let me = account::require(tx)?;
+    let own = context.chains.load(tx, me.account)?.ok_or_else(|| super::not_found("no own chain"))?;
+    let content = Content::Welcome(Welcome {
+        conversation: reading.log.conversation,
+        relay: reading.log.relay.clone(),
+        log: reading.log.log,
+        channel_secret: reading.log.secret.clone(),
+        slot: seq,
+        running: *running,
+        nonce: pending.nonce,
+        account: me.account,
+        home: me.relay.clone(),
+        name: me.username.clone(),
+        display_name: me.display_name.clone(),
+        access_key: reading.conversation.access_key.clone(),
+        account_key: *own.account_key(),
+        chain_seq: own.seq(),
+        chain_head: own.head(),
+        mls: pending.mls,
+    })
+    .encode();
+    for (account, device) in pending.devices {
+        deliver(reading, account, device, EnvelopeKind::Welcome, &content)?;
+    }
+    Ok(())
+}
+
+/// Tells devices that are not in the group any more, so that they look.
+fn notify_removed(reading: &mut Reading<'_>, before: &GroupFacts, commit: &CommitFacts, seq: u64) -> Result<(), Error> {
+    let content = Content::Removed { log: reading.log.log, seq }.encode();
+    let gone: Vec<_> = before
+        .leaves
+        .iter()
+        .filter(|leaf| commit.removed.contains(&leaf.index))
+        .filter(|leaf| commit.added.iter().all(|new| new.identity.device != leaf.identity.device))
+        .map(|leaf| (leaf.identity.account, leaf.identity.device))
+        .collect();
+    for (account, device) in gone {
+        deliver(reading, account, device, EnvelopeKind::Notice, &content)?;
+    }
+    Ok(())
+}
+
+fn deliver(
+    reading: &mut Reading<'_>,
+    account: AccountId,
+    device: DeviceId,
+    kind: EnvelopeKind,
+    content: &[u8],
+) -> Result<(), Error> {
+    let (tx, context) = (reading.tx, reading.context);
+    let Some(chain) = context.chains.load(tx, account)? else { return Ok(()) };
+    let Some(record) = chain.device(device).map(|state| &state.current().record) else { return Ok(()) };
+    let relay = match contacts::load(tx, account)? {
+        Some(contact) => contact.relay,
+        None => account::require(tx)?.relay,
+    };
+    let recipient = Recipient { account, record };
+    let (entry_id, blob) = seal_for_inbox(&context.keys, context.account, kind, &recipient, content, context.now)?;
+    let conversation = reading.log.conversation;
+    deliveries::push(tx, &deliveries::Delivery { entry_id, kind, conversation, account, device, relay, blob })?;
+    reading.taken.wake = true;
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! Joining a group by a Welcome, inside the inbox entry's transaction.
+
+use std::sync::Arc;
+
+use rusqlite::Transaction;
+use waxwing_protocol::content::Welcome;
+use waxwing_protocol::conversation_id;
+use waxwing_protocol::envelope::Message;
+use waxwing_protocol::group::GroupKind;
+use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
+use waxwing_wire::{AccountId, VerifiedChain};
+
+use super::context::{Context, meet};
+use super::conversations::{introduce_oneself, started_line};
+use super::emit::Changes;
+use super::entries::{peer_display_name, states};
+use super::handshake::store_people;
+use super::resync::retire;
+use crate::error::Error;
+use crate::mls::rules::{self, GroupFacts};
+use crate::mls::{self, GroupChange, Joined, storage};
+use crate::random;
+use crate::store::contacts::Contact;
+use crate::store::conversations::NewConversation;
+use crate::store::logs::Noted;
+use crate::store::{account, contacts, conversations, logs, messages, outbox, people};
+use crate::views::{ConversationKind, Notice, Standing, Trust};
+
+/// Most logs that somebody else can make one follow for one conversation.
+const MOST_LOGS: usize = 8;
+/// The own leaf is replaced within a day of joining, at a random time.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A Welcome whose sender's chain was fetched and whose signature was checked.
+pub(super) struct Welcomed {
+    pub(super) welcome: Welcome,
+    pub(super) message: Message,
+    pub(super) chain: Arc<VerifiedChain>,
+    /// What is new of the chain, from this place on.
+    pub(super) entries: Vec<Vec<u8>>,
+    pub(super) from: u32,
+}
+
+/// Joins, if the Welcome is what it should be; else says why not, and the caller rolls back.
+pub(super) fn join(
+    tx: &Transaction<'_>,
+    context: &Context,
+    welcomed: Welcomed,
+    changes: &mut Changes,
+) -> Result<Option<&'static str>, Error> {
+    let Welcomed { welcome, message, chain, .. } = welcomed;
+    let known_log = logs::load(tx, welcome.log)?;
+    let (_, nonce) = logs::resync(tx, welcome.log)?;
+    let asked_for = nonce == Some(welcome.nonce)
+        && logs::is_noted(tx, welcome.log, message.sender.device, Noted::Asked)?
+        && known_log.as_ref().is_some_and(|log| log.conversation == welcome.conversation);
+    if welcome.nonce != [0; 16] && !asked_for {
+        return Ok(Some("it answers a resync that was not asked for"));
+    }
+    let in_it = known_log.as_ref().is_some_and(|log| log.active || log.conversation != welcome.conversation);
+    if in_it && !asked_for {
+        // P3: nobody replaces a group that one is in.
+        return Ok(Some("one is in its group already"));
+    }
+    if known_log.is_none() && logs::foreign(tx, &welcome.conversation)? >= MOST_LOGS {
+        return Ok(Some("its sender makes one log after another"));
+    }
+    storage::delete_group(tx, welcome.log.as_bytes())?;
+    let Joined { facts, sender, own } = match mls::join(&context.crypto, tx, welcome.log, &welcome.mls)? {
+        Ok(joined) => joined,
+        Err(reason) => return Ok(Some(reason)),
+    };
+    if (sender.identity.account, sender.identity.device) != (message.sender.account, message.sender.device) {
+        return Ok(Some("its two signatures are of two senders"));
+    }
+    if !states(&chain, &sender) {
+        return Ok(Some("its sender's leaf is not in their chain"));
+    }
+    if (own.identity.account, own.identity.device) != (context.account, context.device) {
+        return Ok(Some("it is for another device"));
+    }
+    let own_chain = context.chains.load(tx, context.account)?.ok_or_else(|| super::not_found("no own chain"))?;
+    if let Some(reason) = judge(&facts, &welcome, &own_chain, &chain) {
+        return Ok(Some(reason));
+    }
+    if let Some(reason) = judge_restart(tx, &facts, &welcome)? {
+        return Ok(Some(reason));
+    }
+    let repaired = asked_for && known_log.is_some();
+    store(tx, context, &welcome, &facts, own.identity.key_version, repaired, changes)?;
+    Ok(None)
+}
+
+/// What every group must be that one lets oneself be brought into.
+fn judge(facts: &GroupFacts, welcome: &Welcome, own: &VerifiedChain, sender: &VerifiedChain) -> Option<&'static str> {
+    let roster = &facts.roster;
+    if roster.conversation != welcome.conversation {
+        return Some("its group is of another conversation");
+    }
+    let is = |chain: &VerifiedChain| {
+        roster
+            .line(chain.account())
+            .is_some_and(|line| line.account_key == *chain.account_key() && line.recovery_key == *chain.recovery_key())
+    };
+    if !is(own) || !is(sender) {
+        return Some("its roster has other keys");
+    }
+    let mut devices = std::collections::HashSet::new();
+    let sound = roster.lines.len() <= MAX_GROUP_PEOPLE
+        && facts.leaves.len() <= MAX_GROUP_DEVICES
+        && facts
+            .leaves
+            .iter()
+            .all(|leaf| roster.line(leaf.identity.account).is_some() && devices.insert(leaf.identity.device));
+    if !sound {
+        return Some("its leaves and its roster do not fit");
+    }
+    let (me, peer) = (own.account(), sender.account());
+    match roster.kind {
+        GroupKind::Direct => {
+            let two = roster.lines.len() == 2 && roster.conversation == conversation_id(me, peer);
+            (!two).then_some("it is no conversation of the two")
+        }
+        GroupKind::Group => {
+            let admin = rules::admins(roster, &facts.leaves).contains(&peer);
+            (!admin).then_some("its sender may not add anybody")
+        }
+        GroupKind::NoteToSelf => Some("somebody else's note to self"),
+    }
+}
+
+fn store(
+    tx: &Transaction<'_>,
+    context: &Context,
+    welcome: &Welcome,
+    facts: &GroupFacts,
+    own_version: u32,
+    repaired: bool,
+    changes: &mut Changes,
+) -> Result<(), Error> {
+    let (id, sender, roster) = (welcome.conversation, welcome.account, &facts.roster);
+    let before = contacts::load(tx, sender)?;
+    let known = before.as_ref().is_some_and(|contact| contact.known);
+    let kind = if roster.kind == GroupKind::Direct { ConversationKind::Direct } else { ConversationKind::Group };
+    let direct = kind == ConversationKind::Direct;
+    contacts::upsert(
+        tx,
+        &Contact {
+            account: sender,
+            name: welcome.name.clone(),
+            relay: welcome.home.clone(),
+            display_name: peer_display_name(&welcome.display_name, welcome.name.as_str()),
+            trust: Trust::FirstUse,
+            access_key: Some(welcome.access_key.clone()),
+            known,
+            blocked: false,
+        },
+    )?;
+    meet(tx, context.account, roster)?;
+    let standing = if known { Standing::Member } else { Standing::Request };
+    let new = NewConversation { id: &id, kind, account: sender, standing, title: &roster.name, profile_sent: false };
+    let first = conversations::insert(tx, &new, context.now)?;
+    let conversation = conversations::load(tx, &id)?;
+    let again = matches!(conversation.standing, Standing::Left | Standing::Removed);
+    if again {
+        conversations::set_standing(tx, &id, standing)?;
+        conversations::set_profile_sent(tx, &id, false)?;
+    }
+    let standing = if again || first { standing } else { conversation.standing };
+    let restarted =
+        !first && !again && !repaired && logs::of(tx, &id)?.iter().any(|log| log.generation < roster.generation);
+    give_up_own(tx, &id, direct)?;
+    let log = logs::Log {
+        log: welcome.log,
+        conversation: id,
+        relay: welcome.relay.clone(),
+        generation: roster.generation,
+        secret: welcome.channel_secret.clone(),
+        mine: false,
+        created: true,
+        active: true,
+        peer_seen: true,
+        update_due: true,
+        cursor: welcome.slot,
+        running: welcome.running,
+        last_handshake: welcome.slot,
+        handshake_running: welcome.running,
+        trouble: logs::Trouble::None,
+    };
+    logs::insert(tx, &log, context.now)?;
+    for older in logs::of(tx, &id)?.iter().filter(|one| one.active && one.generation < roster.generation) {
+        retire(tx, older)?;
+    }
+    store_people(tx, &id, facts)?;
+    if standing == Standing::Member {
+        let soon = u64::from_be_bytes(random::bytes()) % DAY_MS;
+        // With keys that were replaced meanwhile, at once.
+        let when = if own_version == context.keys.key_version() { context.now + soon } else { 0 };
+        outbox::push_change(tx, &id, log.log, &GroupChange::JoinUpdate.encode()?, when)?;
+        if !direct {
+            introduce_oneself(tx, &account::require(tx)?, &conversations::load(tx, &id)?)?;
+        }
+    }
+    if repaired || restarted {
+        let name = people::name(tx, &account::require(tx)?, sender)?;
+        let notice = if repaired { Notice::Repaired } else { Notice::Restarted { name, mine: false } };
+        let line = started_line(&id, sender, false, context.now, &notice);
+        messages::insert(tx, &line)?;
+        changes.message(sender, line.id, false);
+    }
+    if first || again {
+        note_arrival(tx, context, &conversation.id, sender, direct, changes)?;
+    }
+    conversations::touch(tx, &id, context.now)?;
+    changes.conversation(id);
+    changes.group(id);
+    Ok(())
+}
+
+/// A group that takes the place of another one of its conversation comes from an admin of the last good roster, and brings nobody new.
+fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) -> Result<Option<&'static str>, Error> {
+    let id = welcome.conversation;
+    let others = logs::of(tx, &id)?;
+    let before = others.iter().filter(|log| log.log != welcome.log).map(|log| log.generation).max();
+    let Some(before) = before.filter(|_| facts.roster.kind == GroupKind::Group) else { return Ok(None) };
+    let known = people::of(tx, &id)?;
+    let standing = conversations::load(tx, &id)?.standing;
+    if !matches!(standing, Standing::Member | Standing::Request) {
+        // One was out of it: this is an invitation like any other.
+        return Ok(None);
+    }
+    if facts.roster.generation <= before {
+        return Ok(Some("its group is not newer than the one before"));
+    }
+    if !people::is_admin(&known, welcome.account) {
+        return Ok(Some("its sender may not start the group anew"));
+    }
+    let stranger = facts.roster.lines.iter().any(|line| known.iter().all(|person| person.account != line.account));
+    Ok(stranger.then_some("it brings in somebody who was not there"))
+}
+
+/// Of two people who start a conversation at once, whoever has not brought the other in yet gives up the own group: nobody else
+/// knows of it. One that may be known stays, and both are read.
+fn give_up_own(tx: &Transaction<'_>, id: &conversations::ConversationId, direct: bool) -> Result<(), Error> {
+    if !direct {
+        return Ok(());
+    }
+    let waiting = outbox::changes(tx, id)?;
+    for log in logs::of(tx, id)?.iter().filter(|log| log.mine && log.active && log.last_handshake == 0) {
+        let adding = |item: &outbox::Item| {
+            item.log == Some(log.log) && matches!(GroupChange::decode(&item.content), Ok(GroupChange::Add(_)))
+        };
+        if waiting.iter().any(|item| adding(item) && item.sealed.is_none()) {
+            outbox::remove_changes(tx, log.log)?;
+            storage::delete_group(tx, log.log.as_bytes())?;
+            logs::remove(tx, log.log)?;
+        }
+    }
+    Ok(())
+}
+
+fn note_arrival(
+    tx: &Transaction<'_>,
+    context: &Context,
+    id: &conversations::ConversationId,
+    sender: AccountId,
+    direct: bool,
+    changes: &mut Changes,
+) -> Result<(), Error> {
+    let me = account::require(tx)?;
+    let name = people::name(tx, &me, sender)?;
+    let notice = if direct {
+        Notice::Started { name, mine: false }
+    } else {
+        Notice::Added { by: name, mine: false, names: vec![me.display_name.clone()], me: true }
+    };
+    let line = started_line(id, sender, false, context.now, &notice);
+    messages::insert(tx, &line)?;
+    changes.message(sender, line.id, false);
+    Ok(())
+}

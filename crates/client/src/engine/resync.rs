@@ -1,0 +1,191 @@
+//! Getting back into a group that this device has lost its place in, letting others back, and starting a conversation anew where
+//! nobody can go on (design section 6). Never before the log was read to its head.
+
+use rusqlite::Transaction;
+use waxwing_protocol::content::{Content, ResyncRequest};
+use waxwing_protocol::envelope::Recipient;
+use waxwing_protocol::group::{GroupKind, ResyncProof, RosterRole};
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{AccountId, DeviceId, LogId, hash};
+
+use super::Engine;
+use super::context::Context;
+use super::conversations::{make_group, started_line};
+use super::emit::Changes;
+use super::sealing::seal_for_inbox;
+use crate::error::Error;
+use crate::mls::rules::Leaf;
+use crate::mls::{self, Group, GroupChange, storage};
+use crate::random;
+use crate::store::logs::{Noted, Trouble};
+use crate::store::{account, contacts, conversations, deliveries, logs, messages, outbox};
+use crate::views::{Notice, Standing};
+
+/// At most one request a day for each group, and one answer a day for each device.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// How many devices are asked.
+const ASKED: usize = 2;
+/// Those who are asked answer within this time of each other; compare-and-swap decides.
+const ANSWER_WITHIN_MS: u64 = 3000;
+
+impl Engine {
+    /// With the log read to its head: asks for a resync, or starts anew, where that is due.
+    pub(super) async fn mend(&self, log: LogId) -> Result<(), Error> {
+        let stored = self.store.run(move |tx| logs::load(tx, log)).await?;
+        let Some(stored) = stored.filter(|log| log.active && log.trouble != Trouble::None) else { return Ok(()) };
+        tracing::debug!(trouble = ?stored.trouble, "a group needs mending");
+        let context = self.context();
+        let home = self.home.address().clone();
+        let changes = self
+            .store
+            .run(move |tx| match stored.trouble {
+                Trouble::None => Ok(None),
+                // Nobody else is there to ask.
+                Trouble::RolledBack if alone(tx, &context, stored.log)? => reboot(tx, &context, &stored, home),
+                Trouble::Lost | Trouble::RolledBack => Ok(ask(tx, &context, &stored)?.then(Changes::default)),
+                Trouble::Frozen => reboot(tx, &context, &stored, home),
+            })
+            .await?;
+        // Woken only for something new to send: whatever waits would else wake itself.
+        if let Some(changes) = changes {
+            self.tell(changes).await;
+            self.logs_changed.send_modify(|count| *count += 1);
+            self.outbox_wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Nobody can write to this log any more.
+    pub(super) async fn freeze(&self, log: LogId) -> Result<(), Error> {
+        self.store.run(move |tx| logs::set_trouble(tx, log, Trouble::Frozen)).await?;
+        self.mend(log).await
+    }
+}
+
+fn alone(tx: &Transaction<'_>, context: &Context, log: LogId) -> Result<bool, Error> {
+    let Some(group) = Group::load(&context.crypto, tx, log)? else { return Ok(false) };
+    Ok(group.leaves()?.len() == 1)
+}
+
+/// Asks two devices of the last good tree, with a fresh key package and a proof by the own leaf. False if that is not due.
+fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool, Error> {
+    let (asked_ms, _) = logs::resync(tx, log.log)?;
+    if context.now.saturating_sub(asked_ms) < DAY_MS {
+        return Ok(false);
+    }
+    if conversations::load(tx, &log.conversation)?.standing != Standing::Member {
+        return Ok(false);
+    }
+    let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
+    let own = group.own_leaf()?;
+    let keys = context.keys_of(tx, own.identity.key_version)?;
+    let (key_package, _) = mls::make_packages(&context.crypto, tx, context.account, &context.keys, 0)?;
+    let nonce = random::bytes();
+    let proof = ResyncProof::sign(keys.mls(), log.log, context.account, context.device, nonce, hash(&[&key_package]));
+    let content = Content::Resync(ResyncRequest { log: log.log, proof, key_package }).encode();
+    let mut others: Vec<Leaf> =
+        group.leaves()?.into_iter().filter(|leaf| leaf.identity.device != context.device).collect();
+    // Own devices first, then any.
+    others.sort_by_cached_key(|leaf| (leaf.identity.account != context.account, random::bytes::<8>()));
+    logs::forget_noted(tx, log.log, Noted::Asked)?;
+    for leaf in others.iter().take(ASKED) {
+        let (account, device) = (leaf.identity.account, leaf.identity.device);
+        let Some(chain) = context.chains.load(tx, account)? else { continue };
+        let Some(record) = chain.device(device).map(|state| &state.current().record) else { continue };
+        let relay = match contacts::load(tx, account)? {
+            Some(contact) => contact.relay,
+            None => account::require(tx)?.relay,
+        };
+        let recipient = Recipient { account, record };
+        let kind = EnvelopeKind::Resync;
+        let (entry_id, blob) = seal_for_inbox(&context.keys, context.account, kind, &recipient, &content, context.now)?;
+        let conversation = log.conversation;
+        deliveries::push(tx, &deliveries::Delivery { entry_id, kind, conversation, account, device, relay, blob })?;
+        logs::note_device(tx, log.log, device, Noted::Asked, context.now, 0)?;
+    }
+    logs::set_resync(tx, log.log, context.now, &nonce)?;
+    Ok(true)
+}
+
+/// Somebody asks to be let back in. Queued, if it may be done; else says why not.
+pub(super) fn asked(
+    tx: &Transaction<'_>,
+    context: &Context,
+    (account, device): (AccountId, DeviceId),
+    request: ResyncRequest,
+) -> Result<Option<&'static str>, Error> {
+    if (request.proof.account, request.proof.device) != (account, device) {
+        return Ok(Some("it asks for somebody else"));
+    }
+    let log = logs::load(tx, request.log)?.filter(|log| log.active);
+    let Some(log) = log else { return Ok(Some("it asks about a group that is not followed")) };
+    if conversations::load(tx, &log.conversation)?.standing != Standing::Member {
+        return Ok(Some("it asks before one has accepted"));
+    }
+    let Some(group) = Group::load(&context.crypto, tx, log.log)? else {
+        return Ok(Some("it asks about a group that one is not in"));
+    };
+    let leaf = group.leaf(device)?.filter(|leaf| leaf.identity.account == account);
+    if leaf.is_none_or(|leaf| !request.proof.holds(&leaf.mls_key, log.log)) {
+        return Ok(Some("its proof does not hold"));
+    }
+    let since = context.now.saturating_sub(DAY_MS);
+    if !logs::note_device(tx, log.log, device, Noted::Answered, context.now, since)? {
+        return Ok(Some("it asks too often"));
+    }
+    let content = Content::Resync(request).encode().to_vec();
+    let when = context.now + u64::from_be_bytes(random::bytes()) % ANSWER_WITHIN_MS;
+    let change = GroupChange::Resync { account, content }.encode()?;
+    outbox::push_change(tx, &log.conversation, log.log, &change, when)?;
+    Ok(None)
+}
+
+/// Nothing more is said in a log that another one takes the place of: what waits goes there. One that nobody can use is forgotten.
+pub(super) fn retire(tx: &Transaction<'_>, log: &logs::Log) -> Result<(), Error> {
+    outbox::remove_changes(tx, log.log)?;
+    outbox::unseal_for(tx, log.log)?;
+    if log.trouble == Trouble::Frozen || log.trouble == Trouble::RolledBack {
+        storage::delete_group(tx, log.log.as_bytes())?;
+        logs::set_inactive(tx, log.log)?;
+    }
+    Ok(())
+}
+
+/// A new log and group with the last good roster, one generation on: by an admin, or by whoever is stuck in a conversation of two.
+fn reboot(
+    tx: &Transaction<'_>,
+    context: &Context,
+    log: &logs::Log,
+    relay: waxwing_wire::RelayAddress,
+) -> Result<Option<Changes>, Error> {
+    let mut changes = Changes::default();
+    let conversation = conversations::load(tx, &log.conversation)?;
+    let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(None) };
+    let facts = group.facts()?;
+    let mut roster = facts.roster.clone();
+    let admin = mls::rules::admins(&roster, &facts.leaves).contains(&context.account);
+    let newer = logs::of(tx, &log.conversation)?.iter().any(|other| other.active && other.generation > log.generation);
+    if conversation.standing != Standing::Member || newer || (roster.kind == GroupKind::Group && !admin) {
+        return Ok(None);
+    }
+    roster.generation += 1;
+    if let Some(line) = roster.line(context.account).cloned() {
+        roster.set(waxwing_protocol::group::RosterLine { role: RosterRole::Admin, ..line });
+    }
+    let others: Vec<_> =
+        roster.lines.iter().map(|line| line.account).filter(|account| *account != context.account).collect();
+    let new = make_group(tx, context, roster, relay)?;
+    retire(tx, log)?;
+    if !others.is_empty() {
+        outbox::push_change_first(tx, &log.conversation, new.log, &GroupChange::Add(others).encode()?)?;
+    }
+    let me = account::require(tx)?;
+    let notice = Notice::Restarted { name: me.display_name, mine: true };
+    let line = started_line(&log.conversation, context.account, true, context.now, &notice);
+    messages::insert(tx, &line)?;
+    changes.message(context.account, line.id, false);
+    conversations::set_problem(tx, &log.conversation, None)?;
+    changes.conversation(log.conversation);
+    changes.group(log.conversation);
+    Ok(Some(changes))
+}

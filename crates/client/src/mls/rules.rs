@@ -1,0 +1,236 @@
+//! Whether a commit is valid beyond what MLS demands (design section 6; docs/protocol.md "Judging commits"). Pure, and fed by facts of
+//! the group alone: every member comes to the same judgement, whatever its clock, its relay or its address book say.
+
+use std::collections::HashSet;
+
+use waxwing_protocol::LeafIdentity;
+use waxwing_protocol::group::{CommitData, GroupKind, Roster, RosterLine, RosterRole};
+use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
+use waxwing_wire::{AccountId, LogId};
+
+/// A leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    pub(crate) index: u32,
+    pub(crate) identity: LeafIdentity,
+    /// Its MLS signature key.
+    pub(crate) mls_key: [u8; 32],
+}
+
+/// A group before a commit.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupFacts {
+    pub(crate) id: LogId,
+    pub(crate) roster: Roster,
+    pub(crate) leaves: Vec<Leaf>,
+}
+
+/// A leaf that a commit adds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AddedLeaf {
+    pub(crate) identity: LeafIdentity,
+    /// SHA-256 of the key package (as `MLSMessage`).
+    pub(crate) key_package: [u8; 32],
+}
+
+/// What a commit does.
+#[derive(Debug, Clone)]
+pub(crate) struct CommitFacts {
+    /// Index of the committer's leaf.
+    pub(crate) committer: u32,
+    pub(crate) added: Vec<AddedLeaf>,
+    /// Indices of removed leaves.
+    pub(crate) removed: Vec<u32>,
+    /// The committer's new leaf.
+    pub(crate) path: Option<(LeafIdentity, [u8; 32])>,
+    /// The roster after it.
+    pub(crate) roster: Roster,
+    /// Whether it does anything that is not named here.
+    pub(crate) anything_else: bool,
+    pub(crate) data: CommitData,
+}
+
+/// Why a commit is invalid. Says nothing to the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Invalid(pub(crate) &'static str);
+
+/// Accounts that may change the group: the admins with a leaf, or everybody where there is none.
+pub(crate) fn admins(roster: &Roster, leaves: &[Leaf]) -> HashSet<AccountId> {
+    let with_leaf = |line: &&RosterLine| leaves.iter().any(|leaf| leaf.identity.account == line.account);
+    let present = || roster.lines.iter().filter(with_leaf);
+    let admins: HashSet<_> = present().filter(|line| line.role == RosterRole::Admin).map(|line| line.account).collect();
+    if admins.is_empty() { present().map(|line| line.account).collect() } else { admins }
+}
+
+/// Judges a commit.
+pub(crate) fn judge(before: &GroupFacts, commit: &CommitFacts) -> Result<(), Invalid> {
+    if commit.anything_else {
+        return Err(Invalid("it does something that no commit does here"));
+    }
+    let leaf = |index: u32| before.leaves.iter().find(|leaf| leaf.index == index);
+    let committer = leaf(commit.committer).ok_or(Invalid("its committer has no leaf"))?;
+    let account = committer.identity.account;
+    let admin = admins(&before.roster, &before.leaves).contains(&account);
+    let removed = commit
+        .removed
+        .iter()
+        .map(|index| leaf(*index).ok_or(Invalid("it removes a leaf that is not there")))
+        .collect::<Result<Vec<_>, _>>()?;
+    let left = leaving(before, commit)?;
+    let resynced = resyncing(before, commit, &removed)?;
+
+    for gone in &removed {
+        let allowed = admin
+            || gone.identity.account == account
+            || left.contains(&gone.identity.account)
+            || resynced.contains(&(gone.identity.account, gone.identity.device));
+        if !allowed {
+            return Err(Invalid("it removes somebody without the right to"));
+        }
+    }
+    let mut devices: HashSet<_> = before
+        .leaves
+        .iter()
+        .filter(|leaf| !commit.removed.contains(&leaf.index))
+        .map(|leaf| leaf.identity.device)
+        .collect();
+    for new in &commit.added {
+        let identity = new.identity;
+        let allowed = admin || identity.account == account || resynced.contains(&(identity.account, identity.device));
+        if !allowed {
+            return Err(Invalid("it adds somebody without the right to"));
+        }
+        if commit.roster.line(identity.account).is_none() {
+            return Err(Invalid("it adds a device of somebody who is not on the roster"));
+        }
+        if !devices.insert(identity.device) {
+            return Err(Invalid("it adds a device twice"));
+        }
+    }
+    if devices.len() > MAX_GROUP_DEVICES {
+        return Err(Invalid("it makes the group too large"));
+    }
+    let rotated = judge_path(committer, commit)?;
+    if commit.data.rekey != (!removed.is_empty() || rotated) {
+        return Err(Invalid("it sets a channel secret where none is due, or none where one is"));
+    }
+    judge_roster(before, commit, admin, &left)
+}
+
+/// Accounts whose proved wish to leave it answers: all their leaves and their line must go.
+fn leaving(before: &GroupFacts, commit: &CommitFacts) -> Result<HashSet<AccountId>, Invalid> {
+    let mut left = HashSet::new();
+    for proof in &commit.data.leaves {
+        let leaf = before
+            .leaves
+            .iter()
+            .find(|leaf| (leaf.identity.account, leaf.identity.device) == (proof.account, proof.device))
+            .ok_or(Invalid("it answers a wish to leave of somebody who is not there"))?;
+        if before.roster.kind != GroupKind::Group || !proof.holds(&leaf.mls_key, before.id) {
+            return Err(Invalid("a proof of a wish to leave does not hold"));
+        }
+        let of_account = |leaf: &&Leaf| leaf.identity.account == proof.account;
+        let all_gone = before.leaves.iter().filter(of_account).all(|leaf| commit.removed.contains(&leaf.index));
+        if !all_gone || commit.roster.line(proof.account).is_some() {
+            return Err(Invalid("it answers a wish to leave by halves"));
+        }
+        if !left.insert(proof.account) {
+            return Err(Invalid("it answers a wish to leave twice"));
+        }
+    }
+    Ok(left)
+}
+
+/// Devices whose proved wish for a resync it answers: removed and added again, with the key package that they named.
+fn resyncing(
+    before: &GroupFacts,
+    commit: &CommitFacts,
+    removed: &[&Leaf],
+) -> Result<HashSet<(AccountId, waxwing_wire::DeviceId)>, Invalid> {
+    let mut resynced = HashSet::new();
+    for proof in &commit.data.resyncs {
+        let who = (proof.account, proof.device);
+        let leaf = removed
+            .iter()
+            .find(|leaf| (leaf.identity.account, leaf.identity.device) == who)
+            .ok_or(Invalid("it answers a wish for a resync without removing the leaf"))?;
+        if !proof.holds(&leaf.mls_key, before.id) {
+            return Err(Invalid("a proof of a wish for a resync does not hold"));
+        }
+        let mut again = commit.added.iter().filter(|new| (new.identity.account, new.identity.device) == who);
+        match (again.next(), again.next()) {
+            (Some(new), None) if new.key_package == proof.key_package => {}
+            _ => return Err(Invalid("it answers a wish for a resync with another key package")),
+        }
+        if !resynced.insert(who) {
+            return Err(Invalid("it answers a wish for a resync twice"));
+        }
+    }
+    Ok(resynced)
+}
+
+/// The committer stays who they are. True if their device keys were rotated.
+fn judge_path(committer: &Leaf, commit: &CommitFacts) -> Result<bool, Invalid> {
+    let Some((identity, mls_key)) = commit.path else { return Ok(false) };
+    let (old, new) = (&committer.identity, &identity);
+    if (old.account, old.device) != (new.account, new.device) {
+        return Err(Invalid("its committer becomes somebody else"));
+    }
+    match new.key_version.cmp(&old.key_version) {
+        std::cmp::Ordering::Less => Err(Invalid("its committer goes back to older keys")),
+        std::cmp::Ordering::Equal if old.signing != new.signing || committer.mls_key != mls_key => {
+            Err(Invalid("its committer changes keys within a version"))
+        }
+        std::cmp::Ordering::Equal => Ok(false),
+        std::cmp::Ordering::Greater => Ok(true),
+    }
+}
+
+fn judge_roster(
+    before: &GroupFacts,
+    commit: &CommitFacts,
+    admin: bool,
+    left: &HashSet<AccountId>,
+) -> Result<(), Invalid> {
+    let (old, new) = (&before.roster, &commit.roster);
+    if (old.kind, old.conversation, old.generation) != (new.kind, new.conversation, new.generation) {
+        return Err(Invalid("it makes another conversation of the group"));
+    }
+    if new.lines.is_empty() || new.lines.len() > MAX_GROUP_PEOPLE {
+        return Err(Invalid("it leaves too few or too many people"));
+    }
+    for line in &new.lines {
+        if let Some(known) = old.line(line.account) {
+            let keys = |line: &RosterLine| (line.account_key, line.recovery_key, line.home.clone());
+            if keys(known) != keys(line) {
+                return Err(Invalid("it changes somebody's keys without proof"));
+            }
+        }
+    }
+    // What is left of the leaves must all be on the roster.
+    let strayed = before
+        .leaves
+        .iter()
+        .filter(|leaf| !commit.removed.contains(&leaf.index))
+        .any(|leaf| new.line(leaf.identity.account).is_none());
+    if strayed {
+        return Err(Invalid("it takes somebody off the roster whose device stays"));
+    }
+    if old == new {
+        return Ok(());
+    }
+    if old.kind != GroupKind::Group {
+        return Err(Invalid("the roster of this conversation is fixed"));
+    }
+    if admin {
+        return Ok(());
+    }
+    let mut expected = old.clone();
+    for account in left {
+        expected.remove(*account);
+    }
+    if expected == *new { Ok(()) } else { Err(Invalid("it changes the roster without the right to")) }
+}
+
+#[cfg(test)]
+mod tests;

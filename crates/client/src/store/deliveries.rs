@@ -1,0 +1,67 @@
+//! Envelopes on their way to inboxes: Welcomes and notices. Survive a crash; sent byte for byte until they have arrived.
+
+use rusqlite::{Transaction, params};
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{AccountId, DeviceId, EnvelopeId, RelayAddress};
+
+use super::account::text;
+use super::bytes;
+use super::conversations::ConversationId;
+use crate::error::Error;
+
+/// One envelope for one device's inbox.
+pub(crate) struct Delivery {
+    pub(crate) entry_id: EnvelopeId,
+    pub(crate) kind: EnvelopeKind,
+    pub(crate) conversation: ConversationId,
+    pub(crate) account: AccountId,
+    pub(crate) device: DeviceId,
+    pub(crate) relay: RelayAddress,
+    pub(crate) blob: Vec<u8>,
+}
+
+pub(crate) fn push(tx: &Transaction<'_>, delivery: &Delivery) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO deliveries (entry_id, kind, conversation, account, device, relay, blob)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            delivery.entry_id.as_bytes(),
+            delivery.kind as u8,
+            delivery.conversation,
+            delivery.account.as_bytes(),
+            delivery.device.as_bytes(),
+            delivery.relay.to_string(),
+            delivery.blob,
+        ],
+    )?;
+    Ok(())
+}
+
+pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<Delivery>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM deliveries ORDER BY rowid")?;
+    let rows = statement.query_map([], |row| {
+        Ok(Delivery {
+            entry_id: EnvelopeId::from_bytes(bytes(row, "entry_id")?),
+            kind: EnvelopeKind::from_byte(row.get("kind")?)
+                .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, 0))?,
+            conversation: bytes(row, "conversation")?,
+            account: AccountId::from_bytes(bytes(row, "account")?),
+            device: DeviceId::from_bytes(bytes(row, "device")?),
+            relay: text(row, "relay")?,
+            blob: row.get("blob")?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(crate) fn remove(tx: &Transaction<'_>, entry_id: EnvelopeId) -> Result<(), Error> {
+    tx.execute("DELETE FROM deliveries WHERE entry_id = ?1", [entry_id.as_bytes()])?;
+    Ok(())
+}
+
+/// Whether a Welcome to this conversation has not arrived yet.
+pub(crate) fn welcoming(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<bool, Error> {
+    Ok(tx
+        .prepare_cached("SELECT 1 FROM deliveries WHERE conversation = ?1 AND kind = ?2")?
+        .exists(params![conversation, EnvelopeKind::Welcome as u8])?)
+}

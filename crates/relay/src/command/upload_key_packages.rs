@@ -1,0 +1,34 @@
+//! `POST /v1/key-packages`: what others may claim of this device. 201 means that it is on disk.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use waxwing_wire::frame::UploadKeyPackages;
+use waxwing_wire::limits::{KEY_PACKAGES, MAX_KEY_PACKAGE};
+use waxwing_wire::problem::ProblemCode;
+
+use super::created;
+use crate::auth::Device;
+use crate::error::{Refusal, Reply};
+use crate::request as parse;
+use crate::state::App;
+use crate::storage::Uploaded;
+
+/// As many one-time packages as there may be, the last resort, and what stands around them.
+const MAX_BODY: usize = (KEY_PACKAGES + 1) * (MAX_KEY_PACKAGE + 4) + 16;
+
+/// Parses, applies, replies.
+pub(crate) async fn run(State(app): State<Arc<App>>, request: Request) -> Reply {
+    let (parts, body) = request.into_parts();
+    let device = Device::authenticate(&app, &parts)?;
+    app.limiters.key_packages.check(&device.account)?;
+    let bytes = parse::body(body, MAX_BODY).await?;
+    let upload =
+        UploadKeyPackages::decode(&bytes).map_err(|_| Refusal::bad_request("The key packages cannot be read"))?;
+    match app.storage.upload_key_packages(device.device, upload).await? {
+        Uploaded::Stored(count) => Ok(created(count)),
+        Uploaded::QuotaExceeded => Err(ProblemCode::QuotaExceeded.into()),
+        // A token of a time that this database does not know (an older copy was put back).
+        Uploaded::UnknownDevice => Err(ProblemCode::Unauthorized.into()),
+    }
+}

@@ -1,0 +1,51 @@
+//! Every decoder of `waxwing-wire` and `waxwing-protocol` against bytes that nobody wrote (A6).
+//!
+//! A target is a function here, so that the committed seeds run as a plain test too; `fuzz_targets/` hands each to libFuzzer.
+//! A target must not panic, whatever comes. What it accepts must be what would be written (P18): it says so by a panic.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod envelope;
+mod people;
+mod protocol;
+mod text;
+mod wire;
+
+#[cfg(test)]
+mod seeds;
+
+pub use envelope::{envelope_open, envelope_seal};
+pub use protocol::{app_message, commit_data, content, leaf_identity, roster, sealing_keys, welcome};
+pub use text::{invite, names, recovery_phrase, token};
+pub use wire::{chain, chain_entry, frames};
+
+/// Takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// All targets, by name.
+pub const TARGETS: [(&str, Target); 16] = [
+    ("app_message", app_message),
+    ("chain", chain),
+    ("chain_entry", chain_entry),
+    ("commit_data", commit_data),
+    ("content", content),
+    ("envelope_open", envelope_open),
+    ("envelope_seal", envelope_seal),
+    ("frames", frames),
+    ("invite", invite),
+    ("leaf_identity", leaf_identity),
+    ("names", names),
+    ("recovery_phrase", recovery_phrase),
+    ("roster", roster),
+    ("sealing_keys", sealing_keys),
+    ("token", token),
+    ("welcome", welcome),
+];
+
+/// What is accepted must be what would be written: no second encoding of anything.
+fn same(read: Option<Vec<u8>>, bytes: &[u8]) {
+    if let Some(written) = read {
+        assert_eq!(written, bytes, "accepted, and written otherwise");
+    }
+}

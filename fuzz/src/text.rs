@@ -1,0 +1,93 @@
+//! What people type or paste, and tokens.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use waxwing_protocol::{Invite, RecoveryPhrase};
+use waxwing_wire::api::base64url;
+use waxwing_wire::token::{AccessToken, Assertion, DpopProof};
+use waxwing_wire::{AccountAddress, AccountId, DeviceId, EnvelopeId, LogId, MessageId, RelayAddress, Username};
+
+/// Ids, user names, addresses, base64url.
+pub fn names(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    one_spelling::<AccountId>(text);
+    one_spelling::<DeviceId>(text);
+    one_spelling::<EnvelopeId>(text);
+    one_spelling::<LogId>(text);
+    one_spelling::<MessageId>(text);
+    one_spelling::<Username>(text);
+    settles::<RelayAddress>(text);
+    settles::<AccountAddress>(text);
+    if let Ok(relay) = text.parse::<RelayAddress>() {
+        // Plain HTTP is for this computer alone.
+        assert!(relay.base_url().starts_with("https://") || (relay.is_loopback() && relay.pin().is_none()));
+        assert_eq!(relay.authority().parse::<RelayAddress>().map(|relay| relay.authority()), Ok(relay.authority()));
+    }
+    if let Some(decoded) = base64url::decode(text) {
+        assert_eq!(base64url::encode(&decoded), text);
+    }
+}
+
+/// A text that is read is the one that is written.
+fn one_spelling<T: FromStr + Display>(text: &str) {
+    if let Ok(value) = text.parse::<T>() {
+        assert_eq!(value.to_string(), text);
+    }
+}
+
+/// Hosts are read in any letter case and written in one: the written text must be read back as the same.
+fn settles<T: FromStr<Err: std::fmt::Debug> + Display + PartialEq + std::fmt::Debug>(text: &str) {
+    if let Ok(value) = text.parse::<T>() {
+        let written = value.to_string();
+        assert_eq!(written.parse::<T>().as_ref().ok(), Some(&value));
+        assert!(written.eq_ignore_ascii_case(text) || text.contains('['), "{text} became {written}");
+    }
+}
+
+/// An invite link. It is read leniently (white space, letter case in front) and written in one way.
+pub fn invite(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(invite) = Invite::parse(text)
+    {
+        assert_eq!(Invite::parse(&invite.to_link()).as_ref(), Ok(&invite));
+    }
+}
+
+/// A recovery phrase as typed.
+pub fn recovery_phrase(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(phrase) = RecoveryPhrase::parse(text)
+    {
+        let words = phrase.words().join(" ");
+        assert_eq!(text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" "), words);
+        let again = RecoveryPhrase::parse(&words).map(|again| again.entropy());
+        assert_eq!(again, Ok(phrase.entropy()));
+    }
+}
+
+/// A token of each type, against the keys that the seeds are signed with.
+pub fn token(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let key = token_key().verifying_key().to_bytes();
+    let _ = Assertion::peek(text);
+    let _ = AccessToken::kid(text);
+    let _ = AccessToken::ath(text);
+    let accepted = [
+        Assertion::verify(text, &key, AUDIENCE, NOW).is_ok(),
+        AccessToken::verify(text, &key, AUDIENCE, NOW).is_ok(),
+        DpopProof::verify(text, "POST", URL, None, NOW).is_ok(),
+        DpopProof::verify(text, "POST", URL, Some(&AccessToken::ath("token")), NOW).is_ok(),
+    ];
+    // One token is of one type, and for one use.
+    assert!(accepted.iter().filter(|accepted| **accepted).count() <= 1);
+}
+
+pub(crate) const AUDIENCE: &str = "https://waxwing.example";
+pub(crate) const URL: &str = "https://waxwing.example/oauth/token";
+pub(crate) const NOW: u64 = 1_800_000_000;
+
+/// Signs the seeds.
+pub(crate) fn token_key() -> ed25519_dalek::SigningKey {
+    ed25519_dalek::SigningKey::from_bytes(&[0x70; 32])
+}

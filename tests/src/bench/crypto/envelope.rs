@@ -1,0 +1,156 @@
+//! Sealing and opening envelopes.
+
+use waxwing_protocol::envelope::{self, SENDER_BOX};
+use waxwing_protocol::{ChannelSecret, Epoch, Header, OpenContext, Recipient, SealRequest, Sender, Suite, TagKey};
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{EnvelopeId, LogId};
+
+use super::primitives::Primitives;
+use super::{Device, rng};
+use crate::bench::measure::measure_plain;
+use crate::bench::report::{Report, Unit};
+
+const ID: EnvelopeId = EnvelopeId::from_bytes([0xe1; 16]);
+const LOG: LogId = LogId::from_bytes([0x10; 16]);
+const NO_LOG: LogId = LogId::from_bytes([0; 16]);
+
+/// Devices in the log, or one in an inbox.
+struct Case<'a> {
+    suite: Suite,
+    kind: EnvelopeKind,
+    devices: &'a [Device],
+    content: usize,
+}
+
+/// A log's tag key.
+pub fn tag_key() -> TagKey {
+    ChannelSecret::from_bytes(&[0xc5; 32]).tag_key()
+}
+
+/// A request for something in a log.
+pub fn in_log<'a>(
+    sender: &'a Device,
+    recipients: &'a [Recipient<'a>],
+    tag_key: &'a TagKey,
+    content: &'a [u8],
+) -> SealRequest<'a> {
+    SealRequest {
+        kind: EnvelopeKind::App,
+        suite: Suite::X25519,
+        envelope_id: ID,
+        sender: Sender { account: sender.account, keys: &sender.keys },
+        recipients,
+        tag_key: Some(tag_key),
+        log: LOG,
+        after: 7,
+        counter: 42,
+        sent_ms: 1_700_000_000_123,
+        epoch: Epoch { number: 5, authenticator: [0xa5; 32] },
+        running_hash: [0x77; 32],
+        content,
+    }
+}
+
+/// Where what [`in_log`] makes comes from.
+pub fn log_context(tag_key: &TagKey) -> OpenContext<'_> {
+    OpenContext { envelope_id: ID, kind: EnvelopeKind::App, log: LOG, tag_key: Some(tag_key), erased: &[] }
+}
+
+pub fn recipients(devices: &[Device]) -> Vec<Recipient<'_>> {
+    devices.iter().map(|device| Recipient { account: device.account, record: device.keys.record() }).collect()
+}
+
+/// Measures both suites.
+pub fn measure(report: &mut Report, primitives: &Primitives) {
+    let devices: Vec<_> = (1..=128).map(Device::new).collect();
+    report.heading("Envelopes, suite X25519 (a log has at least 4 wraps)");
+    for count in [1, 2, 4, 16, 128] {
+        for content in [256, 1024, 64 * 1024] {
+            let case = Case { suite: Suite::X25519, kind: EnvelopeKind::App, devices: &devices[..count], content };
+            one(report, primitives, &case, &format!("{count}_{content}"));
+        }
+    }
+    report.heading("Envelopes, suite X-Wing (1: in an inbox, with 1 wrap)");
+    for count in [1, 4, 16] {
+        let kind = if count == 1 { EnvelopeKind::Welcome } else { EnvelopeKind::Handshake };
+        let case = Case { suite: Suite::XWing, kind, devices: &devices[..count], content: 1024 };
+        one(report, primitives, &case, &format!("xwing_{count}_1024"));
+    }
+}
+
+fn one(report: &mut Report, primitives: &Primitives, case: &Case<'_>, key: &str) {
+    let (tag_key, content) = (tag_key(), vec![0x42; case.content]);
+    let sender = case.devices.first().unwrap();
+    let me = case.devices.last().unwrap();
+    let to = recipients(case.devices);
+    let in_log = in_log(sender, &to, &tag_key, &content);
+    let mut request = SealRequest { suite: case.suite, kind: case.kind, ..in_log };
+    let mut context = OpenContext { kind: case.kind, ..log_context(&tag_key) };
+    if !case.kind.in_log() {
+        request = SealRequest {
+            tag_key: None,
+            log: NO_LOG,
+            after: 0,
+            epoch: Epoch::default(),
+            running_hash: [0; 32],
+            ..request
+        };
+        context = OpenContext { log: NO_LOG, tag_key: None, ..context };
+    }
+    let sealed = envelope::seal(&request, &mut rng()).unwrap();
+    let wraps = usize::from(u16::from_be_bytes([sealed[54], sealed[55]]));
+    let devices = if case.devices.len() == 1 { "device" } else { "devices" };
+    let what = format!("{}, {} {devices}, {wraps} wraps", size(case.content), case.devices.len());
+    report.value(format!("overhead_{key}_bytes"), (sealed.len() - case.content) as f64);
+
+    let seal = measure_plain(|| envelope::seal(&request, &mut rng()).unwrap());
+    let sum = sealing(primitives, case, wraps, sealed.len());
+    report.compared(&format!("seal_{key}"), format!("seal {what}"), Unit::Us, seal, sum);
+    let open = measure_plain(|| {
+        let opened = envelope::open(&sealed, &[me.keys.sealing()], me.account, &context).unwrap();
+        if case.kind.in_log() { opened.verify_leaf(&sender.leaf()) } else { opened.verify(sender.keys.record()) }
+            .unwrap()
+    });
+    let sum = opening(primitives, case, wraps, sealed.len());
+    report.compared(&format!("open_{key}"), format!("open {what}"), Unit::Us, open, sum);
+}
+
+fn size(bytes: usize) -> String {
+    if bytes < 1024 { format!("{bytes} B") } else { format!("{} KiB", bytes / 1024) }
+}
+
+/// HKDFs (pairs of HMACs) of one HPKE: the key schedule's three, and that of the DHKEM.
+fn hpke_hkdfs(suite: Suite) -> f64 {
+    if suite == Suite::X25519 { 4.0 } else { 3.0 }
+}
+
+/// What both directions hash and encrypt: header and wraps are hashed together and the header once more, the body box once.
+fn bulk(primitives: &Primitives, case: &Case<'_>, wraps: usize, envelope: usize) -> f64 {
+    let wrap_bytes = wraps * case.suite.wrap_len();
+    let body = envelope - Header::LEN - wrap_bytes - SENDER_BOX;
+    primitives.sha256(2 * Header::LEN + wrap_bytes + body) + primitives.aead(body) + primitives.aead(SENDER_BOX)
+        // The envelope's own: extract, and three times expand.
+        + 2.0 * primitives.hkdf
+}
+
+fn sealing(primitives: &Primitives, case: &Case<'_>, wraps: usize, envelope: usize) -> f64 {
+    let (real, dummies) = (case.devices.len() as f64, (wraps - case.devices.len()) as f64);
+    let tags = if case.kind.in_log() { real * primitives.hkdf / 2.0 } else { 0.0 };
+    let (encapsulate, keygen) = match case.suite {
+        Suite::X25519 => (primitives.x25519_base + primitives.x25519_dh, primitives.x25519_base),
+        Suite::XWing => (primitives.xwing_encapsulate, primitives.xwing_keygen),
+    };
+    let wrap = encapsulate + hpke_hkdfs(case.suite) * primitives.hkdf + primitives.aead_small;
+    wraps as f64 * wrap + dummies * keygen + tags + primitives.sign + bulk(primitives, case, wraps, envelope)
+}
+
+fn opening(primitives: &Primitives, case: &Case<'_>, wraps: usize, envelope: usize) -> f64 {
+    let tag = if case.kind.in_log() { primitives.hkdf / 2.0 } else { 0.0 };
+    // The DHKEM's context holds the own public key (RFC 9180, section 4.1), which the crate makes anew.
+    let decapsulate = match case.suite {
+        Suite::X25519 => primitives.x25519_base + primitives.x25519_dh,
+        Suite::XWing => primitives.xwing_decapsulate,
+    };
+    let unwrap = decapsulate + hpke_hkdfs(case.suite) * primitives.hkdf + primitives.aead_small;
+    unwrap + tag + primitives.verify + bulk(primitives, case, wraps, envelope)
+}

@@ -1,0 +1,69 @@
+//! `waxwing-bench`: how long things take, beside what they are made of. `script/bench` builds it optimised and runs it.
+//!
+//! Figures of two runs are not comparable on a machine that others use; those of one run are, so each part measures its own yardsticks.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[path = "../bench/mod.rs"]
+mod bench;
+
+const USAGE: &str = "Usage: waxwing-bench PART [--json FILE]
+
+Parts:
+  crypto           Envelopes, messages and commits, beside the primitives they are made of
+
+      --json FILE  Also write the figures to FILE, as one flat object
+      --version    Print the version
+  -h, --help       Print this";
+
+fn main() -> ExitCode {
+    let json = match parse(std::env::args_os().skip(1)) {
+        Ok(Asked::Crypto { json }) => json,
+        Ok(Asked::Say(text)) => {
+            println!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => {
+            eprintln!("waxwing-bench: {problem}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if cfg!(debug_assertions) {
+        eprintln!(
+            "waxwing-bench: built without optimisation, so the figures say nothing; script/bench builds it right"
+        );
+    }
+    let report = bench::crypto::run();
+    println!("{report}");
+    match json.map(|file| (std::fs::write(&file, report.json()), file)) {
+        Some((Err(error), file)) => {
+            eprintln!("waxwing-bench: {}: {error}", file.display());
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+enum Asked {
+    Crypto { json: Option<PathBuf> },
+    Say(String),
+}
+
+fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Asked, String> {
+    let (mut part, mut json) = (None, None);
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("-h" | "--help") => return Ok(Asked::Say(USAGE.to_owned())),
+            Some("-V" | "--version") => return Ok(Asked::Say(format!("waxwing-bench {}", env!("CARGO_PKG_VERSION")))),
+            Some("--json") => json = Some(PathBuf::from(arguments.next().ok_or("--json needs a file")?)),
+            Some("crypto") if part.is_none() => part = Some(()),
+            _ => return Err(format!("unknown argument {}", argument.display())),
+        }
+    }
+    match part {
+        Some(()) => Ok(Asked::Crypto { json }),
+        None => Err("which part?".to_owned()),
+    }
+}

@@ -1,0 +1,319 @@
+//! Groups and message requests, on real engines and a real relay.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests too
+
+mod world;
+
+use waxwing_client::{ConversationKind, ErrorCode, GroupView, Notice, Role, Standing};
+use world::{Person, World, introduce};
+
+/// Ada knows Bea and Cem; the two do not know each other.
+async fn three(world: &World) -> (Person, Person, Person) {
+    let (ada, bea, cem) = tokio::join!(world.register("ada"), world.register("bea"), world.register("cem"));
+    introduce(&ada, &bea).await;
+    introduce(&ada, &cem).await;
+    (ada, bea, cem)
+}
+
+fn names(group: &GroupView) -> Vec<&str> {
+    let mut names: Vec<_> = group.members.iter().map(|member| member.name.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Waits until somebody sees the group with this many people in it, and nothing of it under way.
+async fn until_people(person: &Person, group: &str, people: usize) {
+    person
+        .until(&format!("{people} people in the group"), async |client| {
+            let view = client.group(group).await.ok()?;
+            let all_in = view.members.iter().all(|member| member.devices == 1);
+            (view.members.len() == people && view.pending == 0 && all_in).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_people_talk_and_see_who_is_there() {
+    let world = World::new().await;
+    let (ada, bea, cem) = three(&world).await;
+    let group = ada.client.create_group("Birds", &[bea.account().await, cem.account().await]).await.unwrap();
+    assert_eq!((group.kind, group.title.as_str()), (ConversationKind::Group, "Birds"));
+    let id = group.id;
+    ada.send(&id, "welcome, both").await;
+    for person in [&bea, &cem] {
+        person.until_texts(&id, &["welcome, both"]).await;
+        // Ada is known to both, so they take part at once.
+        assert_eq!(person.client.conversation(&id).await.unwrap().standing, Standing::Member);
+        until_people(person, &id, 3).await;
+    }
+    bea.send(&id, "hello from Bea").await;
+    cem.until_texts(&id, &["welcome, both", "hello from Bea"]).await;
+    cem.send(&id, "hello from Cem").await;
+    for person in [&ada, &bea, &cem] {
+        person.until_texts(&id, &["welcome, both", "hello from Bea", "hello from Cem"]).await;
+        // Everybody has said their name by now.
+        person
+            .until("all names", async |client| {
+                let view = client.group(&id).await.ok()?;
+                (names(&view) == ["ada the Bird", "bea the Bird", "cem the Bird"]).then_some(())
+            })
+            .await;
+    }
+    let view = bea.client.group(&id).await.unwrap();
+    assert!(!view.admin && view.members.iter().any(|member| member.role == Role::Admin && !member.me));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_who_is_removed_reads_nothing_new_and_says_nothing() {
+    let world = World::new().await;
+    let (ada, bea, cem) = three(&world).await;
+    let id = ada.client.create_group("Birds", &[bea.account().await, cem.account().await]).await.unwrap().id;
+    ada.send(&id, "all three").await;
+    bea.until_texts(&id, &["all three"]).await;
+    cem.until_texts(&id, &["all three"]).await;
+    ada.client.remove_member(&id, &cem.account().await).await.unwrap();
+    ada.send(&id, "two of us").await;
+    bea.until_texts(&id, &["all three", "two of us"]).await;
+    cem.until("the removal", async |client| {
+        (client.conversation(&id).await.ok()?.standing == Standing::Removed).then_some(())
+    })
+    .await;
+    assert_eq!(cem.texts(&id).await, ["all three"]);
+    let refused = cem.client.send(&id, &waxwing_client::new_message_id(), "still here?").await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::NotMember);
+    until_people(&bea, &id, 2).await;
+    let removed = |notices: Vec<Notice>| notices.into_iter().find(|notice| matches!(notice, Notice::Removed { .. }));
+    assert!(matches!(removed(cem.notices(&id).await), Some(Notice::Removed { me: true, mine: false, .. })));
+    assert!(matches!(removed(bea.notices(&id).await), Some(Notice::Removed { me: false, mine: false, .. })));
+
+    // And comes back: nothing of what was said meanwhile, everything after.
+    ada.client.add_members(&id, &[cem.account().await]).await.unwrap();
+    ada.send(&id, "three again").await;
+    cem.until_texts(&id, &["all three", "three again"]).await;
+    cem.send(&id, "thanks").await;
+    bea.until_texts(&id, &["all three", "two of us", "three again", "thanks"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_is_answered_by_somebody_and_the_rest_goes_on() {
+    let world = World::new().await;
+    let (ada, bea, cem) = three(&world).await;
+    let id = ada.client.create_group("Birds", &[bea.account().await, cem.account().await]).await.unwrap().id;
+    ada.send(&id, "hello").await;
+    bea.until_texts(&id, &["hello"]).await;
+    cem.until_texts(&id, &["hello"]).await;
+    // The only admin goes: the others are all admins then.
+    let left = ada.client.leave_group(&id).await.unwrap();
+    assert_eq!(left.standing, Standing::Left);
+    until_people(&bea, &id, 2).await;
+    until_people(&cem, &id, 2).await;
+    assert!(bea.client.group(&id).await.unwrap().admin && cem.client.group(&id).await.unwrap().admin);
+    assert!(bea.notices(&id).await.iter().any(|notice| matches!(notice, Notice::Left { mine: false, .. })));
+    bea.send(&id, "just us").await;
+    cem.until_texts(&id, &["hello", "just us"]).await;
+    bea.client.rename_group(&id, "Two birds").await.unwrap();
+    cem.until("the new name", async |client| (client.conversation(&id).await.ok()?.title == "Two birds").then_some(()))
+        .await;
+    assert_eq!(ada.texts(&id).await, ["hello"]);
+    ada.client.delete_conversation(&id).await.unwrap();
+    assert_eq!(ada.client.conversation(&id).await.unwrap_err().code(), ErrorCode::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_decide_who_may_change_the_group() {
+    let world = World::new().await;
+    let (ada, bea, cem) = three(&world).await;
+    let id = ada.client.create_group("Birds", &[bea.account().await, cem.account().await]).await.unwrap().id;
+    until_people(&bea, &id, 3).await;
+    until_people(&cem, &id, 3).await;
+    let code = |result: Result<GroupView, waxwing_client::Error>| result.unwrap_err().code();
+    let (ada_id, bea_id, cem_id) = (ada.account().await, bea.account().await, cem.account().await);
+    assert_eq!(code(bea.client.remove_member(&id, &cem_id).await), ErrorCode::NotAdmin);
+    assert_eq!(code(bea.client.rename_group(&id, "Mine").await), ErrorCode::NotAdmin);
+    assert_eq!(code(bea.client.add_members(&id, std::slice::from_ref(&ada_id)).await), ErrorCode::NotAdmin);
+    assert_eq!(code(ada.client.rename_group(&id, "  ").await), ErrorCode::InvalidGroupName);
+    assert_eq!(code(ada.client.remove_member(&id, "00112233445566778899aabbccddeeff").await), ErrorCode::NotFound);
+    assert_eq!(code(ada.client.group("00").await), ErrorCode::NotFound);
+    ada.client.set_role(&id, &bea_id, Role::Admin).await.unwrap();
+    bea.until("being an admin", async |client| client.group(&id).await.ok()?.admin.then_some(())).await;
+    bea.client.rename_group(&id, "Bea's birds").await.unwrap();
+    bea.client.set_role(&id, &ada_id, Role::Member).await.unwrap();
+    ada.until("being none any more", async |client| {
+        let view = client.group(&id).await.ok()?;
+        (!view.admin && view.name == "Bea's birds").then_some(())
+    })
+    .await;
+    assert_eq!(code(ada.client.rename_group(&id, "Back").await), ErrorCode::NotAdmin);
+    let roles = cem.notices(&id).await;
+    assert!(roles.iter().any(|notice| matches!(notice, Notice::RoleChanged { role: Role::Admin, .. })));
+    assert!(roles.iter().any(|notice| matches!(notice, Notice::Renamed { title, .. } if title == "Bea's birds")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_asks_and_nothing_goes_back_before_one_accepts() {
+    let world = World::new().await;
+    let (ada, bea) = tokio::join!(world.register("ada"), world.register("bea"));
+    let id = ada.client.add_contact(&format!("bea@{}", world.listen)).await.unwrap().id;
+    ada.send(&id, "do I know you?").await;
+    bea.until_texts(&id, &["do I know you?"]).await;
+    let request = bea.client.conversation(&id).await.unwrap();
+    assert_eq!((request.standing, request.unread), (Standing::Request, 1));
+    assert_eq!(bea.client.contacts().await.unwrap(), []);
+    let refused = bea.client.send(&id, &waxwing_client::new_message_id(), "hm").await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::NotMember);
+    // The display name tells whether anything of hers arrived: it goes before her first words.
+    assert_eq!(ada.client.conversation(&id).await.unwrap().title, "bea");
+    bea.client.accept_request(&id).await.unwrap();
+    bea.send(&id, "now you do").await;
+    ada.until_texts(&id, &["do I know you?", "now you do"]).await;
+    assert_eq!(ada.client.conversation(&id).await.unwrap().title, "bea the Bird");
+    assert_eq!(bea.client.contacts().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocking_takes_nothing_in_and_deleting_brings_nothing_back() {
+    let world = World::new().await;
+    let (ada, bea) = tokio::join!(world.register("ada"), world.register("bea"));
+    let id = introduce(&ada, &bea).await;
+    ada.send(&id, "one").await;
+    bea.until_texts(&id, &["one"]).await;
+    bea.client.set_blocked(&id, true).await.unwrap();
+    ada.send(&id, "two").await;
+    ada.until_texts(&id, &["one", "two"]).await;
+    let refused = bea.client.send(&id, &waxwing_client::new_message_id(), "hm").await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Blocked);
+    bea.client.sync().await.unwrap();
+    assert_eq!(bea.texts(&id).await, ["one"]);
+    bea.client.set_blocked(&id, false).await.unwrap();
+    ada.send(&id, "three").await;
+    bea.until_texts(&id, &["one", "three"]).await;
+
+    bea.client.delete_conversation(&id).await.unwrap();
+    assert_eq!(bea.client.conversations().await.unwrap(), []);
+    let bea = bea.restart().await;
+    bea.client.sync().await.unwrap();
+    assert_eq!(bea.client.conversations().await.unwrap(), []);
+    ada.send(&id, "four").await;
+    bea.until_texts(&id, &["four"]).await;
+    assert_eq!(bea.client.conversations().await.unwrap().len(), 1);
+    bea.send(&id, "five").await;
+    ada.until_texts(&id, &["one", "two", "three", "four", "five"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotations_of_everybody_at_once_lose_nothing() {
+    let world = World::new().await;
+    let (ada, bea, cem) = three(&world).await;
+    let id = ada.client.create_group("Birds", &[bea.account().await, cem.account().await]).await.unwrap().id;
+    ada.send(&id, "0").await;
+    bea.until_texts(&id, &["0"]).await;
+    cem.until_texts(&id, &["0"]).await;
+    let people = [&ada, &bea, &cem];
+    for round in 1..=3 {
+        let turns = people.iter().enumerate().map(|(n, person)| {
+            let id = id.clone();
+            async move {
+                person.send(&id, &format!("{round} before {n}")).await;
+                person.client.rotate_keys().await.unwrap();
+                person.send(&id, &format!("{round} after {n}")).await;
+            }
+        });
+        let mut turns: Vec<_> = turns.map(Box::pin).collect();
+        let (c, b, a) = (turns.pop().unwrap(), turns.pop().unwrap(), turns.pop().unwrap());
+        tokio::join!(a, b, c);
+    }
+    for person in people {
+        person
+            .until("all texts, once", async |client| {
+                let page = client.messages(&id, None, 500).await.ok()?;
+                let mut texts: Vec<_> =
+                    page.messages.into_iter().filter(|line| line.notice.is_none()).map(|line| line.text).collect();
+                texts.sort();
+                texts.dedup();
+                (texts.len() == 19).then_some(())
+            })
+            .await;
+        assert_eq!(person.texts(&id).await.len(), 19);
+        assert_eq!(person.client.keys().await.unwrap().version, 4);
+    }
+}
+
+/// Copies a profile's folder.
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d14_a_restored_copy_is_noticed_and_let_back_in() {
+    let world = World::new().await;
+    let (ada, bea, cem) = three(&world).await;
+    let id = ada.client.create_group("Birds", &[bea.account().await, cem.account().await]).await.unwrap().id;
+    ada.send(&id, "one").await;
+    bea.until_texts(&id, &["one"]).await;
+    bea.send(&id, "two").await;
+    cem.until_texts(&id, &["one", "two"]).await;
+    bea.until_texts(&id, &["one", "two"]).await;
+    // Bea's computer is copied, goes on, and is set back to the copy.
+    let dir = bea.profile.dir().to_owned();
+    bea.client.stop().await;
+    drop(bea);
+    copy(&dir, &world.dir.path().join("copy"));
+    let bea = world::start(&dir).await;
+    bea.send(&id, "three").await;
+    ada.client.rotate_keys().await.unwrap();
+    cem.client.rotate_keys().await.unwrap();
+    cem.until_texts(&id, &["one", "two", "three"]).await;
+    bea.send(&id, "four").await;
+    cem.until_texts(&id, &["one", "two", "three", "four"]).await;
+    bea.client.stop().await;
+    drop(bea);
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        let _ = std::fs::remove_file(entry.unwrap().path());
+    }
+    copy(&world.dir.path().join("copy"), &dir);
+    let bea = world::start(&dir).await;
+    bea.send(&id, "after the copy").await;
+    // What she had said herself, and what she could not read, is gone on her side; the rest goes on, and nothing is there twice.
+    cem.until_texts(&id, &["one", "two", "three", "four", "after the copy"]).await;
+    assert!(bea.notices(&id).await.contains(&Notice::Repaired), "{:?}", bea.notices(&id).await);
+    ada.send(&id, "all well").await;
+    bea.until("the group to go on", async |client| {
+        let page = client.messages(&id, None, 500).await.ok()?;
+        page.messages.into_iter().find(|line| line.text == "all well")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_log_is_begun_anew_with_the_same_people() {
+    let mut world = World::new().await;
+    let (ada, bea, cem) = three(&world).await;
+    let id = ada.client.create_group("Birds", &[bea.account().await, cem.account().await]).await.unwrap().id;
+    ada.send(&id, "one").await;
+    bea.until_texts(&id, &["one"]).await;
+    cem.until_texts(&id, &["one"]).await;
+    cem.send(&id, "two").await;
+    bea.until_texts(&id, &["one", "two"]).await;
+    ada.until_texts(&id, &["one", "two"]).await;
+    world.stop_relay().await;
+    world.forget_logs();
+    bea.send(&id, "said in between").await;
+    world.start_relay().await;
+    for person in [&ada, &bea, &cem] {
+        person.client.try_now();
+    }
+    cem.until_texts(&id, &["one", "two", "said in between"]).await;
+    cem.send(&id, "still the three of us").await;
+    for person in [&ada, &bea, &cem] {
+        person.until_texts(&id, &["one", "two", "said in between", "still the three of us"]).await;
+        let restarts = person.notices(&id).await.iter().filter(|one| matches!(one, Notice::Restarted { .. })).count();
+        assert_eq!(restarts, 1);
+        assert_eq!(person.client.group(&id).await.unwrap().members.len(), 3);
+    }
+}

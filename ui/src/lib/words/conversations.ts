@@ -1,0 +1,130 @@
+/** The words about a conversation as a whole: who is in it, how one stands in it, and what is asked before it changes. */
+import type { ContactView, ConversationView, GroupView, Trust } from "../backend";
+import type { Question } from "../state/app.svelte";
+import { trustWords } from "./notices";
+import { count } from "./people";
+
+/** The most people in a group, oneself among them. */
+export const mostPeople = 64;
+export const mostNameCharacters = 64;
+
+export function peopleWords(people: number): string {
+  return count(people, "person", "people");
+}
+
+/** The same as `trustWords`, for all the people of a group together. */
+export const groupTrustWords: Record<Trust, { short: string; long: string }> = {
+  firstUse: {
+    short: "Not all verified",
+    long: "Nobody has compared the keys of those marked above. Waxwing trusts the keys it saw first and refuses others that do not follow from them.",
+  },
+  invite: {
+    short: "All from invite links",
+    long: "You have an invite link of everybody here, and it names their keys. It is as good as the way it reached you.",
+  },
+  own: {
+    short: "Only you",
+    long: "Nobody else is in this group.",
+  },
+};
+
+/** The line under a conversation's title. */
+export function underTitle({ kind, people, trust }: ConversationView): string {
+  if (kind !== "group") return trustWords[trust].short;
+  return trust === "firstUse" ? `${peopleWords(people)}, not all verified` : peopleWords(people);
+}
+
+/** Why nothing can be written here, in one quiet line; none where one can write. */
+export type Closed = "blocked" | "left" | "removed";
+
+export function closedBy({ blocked, standing }: ConversationView): Closed | null {
+  if (blocked) return "blocked";
+  return standing === "left" || standing === "removed" ? standing : null;
+}
+
+export function closedLine(closed: Closed, { title }: ConversationView): string {
+  switch (closed) {
+    case "blocked":
+      return `You blocked ${title}. Nothing of theirs reaches you.`;
+    case "left":
+      return "You left this group. What was said stays readable.";
+    case "removed":
+      return "You were removed from this group. What was said stays readable.";
+  }
+}
+
+/** Whether everybody else becomes an admin if one leaves, because no other admin is left. */
+export function isLastAdmin(group: GroupView | null): boolean {
+  const admins = group?.members.filter(({ role }) => role === "admin") ?? [];
+  return admins.length === 1 && admins[0]?.me === true && (group?.members.length ?? 0) > 1;
+}
+
+export interface QuestionWords {
+  title: string;
+  text: string;
+  button: string;
+}
+
+export function questionWords(question: Question, group: GroupView | null): QuestionWords {
+  const { title } = question.conversation;
+  switch (question.kind) {
+    case "block":
+      return {
+        title: `Block ${title}?`,
+        text: "Nothing that they send reaches you while they are blocked, and you cannot write to them. They are not told. You can unblock them at any time.",
+        button: "Block",
+      };
+    case "delete":
+      return { title: deleteTitle(question.conversation), text: deleteText(question.conversation), button: "Delete" };
+    case "leave":
+      return {
+        title: `Leave ${title}?`,
+        text: leaveText(question.conversation, group),
+        button: "Leave",
+      };
+    case "remove":
+      return {
+        title: `Remove ${question.member.name}?`,
+        text: "They get nothing that is written from then on, and keep what they have. Everybody in the group sees that you removed them.",
+        button: "Remove",
+      };
+  }
+}
+
+function leaveText({ standing }: ConversationView, group: GroupView | null): string {
+  if (standing === "request") return "You get nothing that is written from then on. Nobody is told, and what was said stays readable here.";
+  if (group?.members.length === 1) return "Nobody else is in this group. What was said stays readable here.";
+  const then = isLastAdmin(group) ? "You are the last admin: all other members become admins." : "Only an admin can add you again.";
+  return `The others see that you left, and you get nothing that is written from then on. What was said stays readable here. ${then}`;
+}
+
+function deleteTitle({ kind, standing, title }: ConversationView): string {
+  if (standing === "request") return "Delete this request?";
+  return kind === "group" ? `Delete ${title}?` : `Delete the conversation with ${title}?`;
+}
+
+function deleteText({ kind, standing, blocked }: ConversationView): string {
+  const here = "All its messages are deleted from this computer, for good.";
+  if (kind === "group") {
+    if (standing === "left" || standing === "removed") return `${here} The others keep theirs.`;
+    return `${here} Nobody is told, and the group comes back with the next message in it. Leave it if you do not want that.`;
+  }
+  if (blocked) return `${here} The other person is not told, and stays blocked.`;
+  if (standing === "request") return `${here} They are not told, and can write again. Block them if you do not want that.`;
+  return `${here} The other person keeps theirs and is not told, and can write again.`;
+}
+
+/** Whether a contact answers a search: every word is in the name or the address. */
+export function matchesPerson({ name, address }: ContactView, search: string): boolean {
+  const text = `${name}\n${address}`.toLocaleLowerCase();
+  return search
+    .toLocaleLowerCase()
+    .split(/\s+/u)
+    .every((word) => text.includes(word));
+}
+
+/** As the engine counts: 1 to 64 characters, whatever their bytes. */
+export function isGroupName(name: string): boolean {
+  const characters = [...name.trim()].length;
+  return characters >= 1 && characters <= mostNameCharacters;
+}
