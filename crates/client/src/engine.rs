@@ -24,6 +24,8 @@ mod register;
 mod resync;
 mod sealing;
 mod sync;
+#[cfg(test)]
+mod testing;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -18,7 +18,7 @@ use crate::random;
 use crate::store::account::Account;
 use crate::store::conversations::{Conversation, NewConversation};
 use crate::store::{account, contacts, conversations, logs, messages, outbox, people};
-use crate::views::{ContactView, ConversationKind, ConversationView, GroupView, Notice, Role, Standing};
+use crate::views::{ContactView, ConversationKind, ConversationView, GroupView, MessageState, Notice, Role, Standing};
 
 /// Longest name of a group, in characters.
 const NAME_LETTERS: usize = 64;
@@ -162,8 +162,12 @@ impl Client {
                     let own = group.own_leaf()?;
                     let keys = context.keys_of(tx, own.identity.key_version)?;
                     let proof = LeaveProof::sign(keys.mls(), log.log, context.account, context.device, random::bytes());
-                    // What one still had to say there is not said any more; changes are not made.
-                    outbox::remove_unsealed(tx, &id)?;
+                    // What one still had to say there is not said any more, and says so; changes are not made.
+                    let unsaid = Error::new(ErrorCode::NotMember, "one left before it was sent").view();
+                    for message in outbox::remove_unsealed(tx, &id)? {
+                        messages::set_state(tx, me.account, message, MessageState::Failed, Some(&unsaid))?;
+                        changes.message(me.account, message, false);
+                    }
                     outbox::push(tx, &id, None, &AppMessage::Leave(proof).encode())?;
                 }
                 conversations::set_standing(tx, &id, Standing::Left)?;

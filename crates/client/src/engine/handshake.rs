@@ -190,6 +190,14 @@ fn changed(
     for notice in notices(reading, &me, before, &after, commit, committer)? {
         note(reading, by, notice)?;
     }
+    // A wish to leave ends with its answer, whoever else was to give one.
+    for item in outbox::changes(tx, &conversation)? {
+        if let Ok(GroupChange::AnswerLeave { account, .. }) = GroupChange::decode(&item.content)
+            && after.roster.line(account).is_none()
+        {
+            outbox::remove(tx, item.n)?;
+        }
+    }
     let here =
         |facts: &GroupFacts| -> HashSet<AccountId> { facts.leaves.iter().map(|leaf| leaf.identity.account).collect() };
     let newcomers = here(&after).difference(&here(before)).count() > 0;

@@ -11,6 +11,7 @@ use waxwing_wire::{LogId, VerifiedChain};
 use super::Engine;
 use super::emit::Changes;
 use super::join::{self, Welcomed};
+use super::keys::OLD_KEYS_LIVE_MS;
 use super::resync;
 use crate::error::{Error, ErrorCode};
 use crate::store::{account, contacts, keys, logs};
@@ -121,6 +122,14 @@ impl Engine {
         if contact.as_ref().is_some_and(|contact| contact.blocked) {
             return Ok(Verdict::SetAside("its sender is blocked"));
         }
+        let log = welcome.log;
+        if self.store.run(move |tx| logs::load(tx, log)).await?.is_some_and(|log| log.active) {
+            // Taken out and brought in again, perhaps, and the first is not read yet.
+            if let Err(error) = self.drain_log(log).await {
+                tracing::info!(%error, "a Welcome waits for its log");
+                return Ok(Verdict::SetAside(OUT_OF_REACH));
+            }
+        }
         // Somebody who is known already is asked for where they are known to be.
         let relay = contact.map_or_else(|| welcome.home.clone(), |contact| contact.relay);
         // A stranger does not make this computer speak to itself.
@@ -136,7 +145,7 @@ impl Engine {
         if !matches {
             return Ok(Verdict::SetAside("the chain is not the one it names"));
         }
-        let Some(message) = verify_in_force(opened, &chain) else {
+        let Some(message) = verify_in_force(opened, &chain, self.now_ms()) else {
             return Ok(Verdict::SetAside("it is not signed with keys in force"));
         };
         let chain = Arc::new(chain);
@@ -153,7 +162,7 @@ impl Engine {
             Ok(Ok(chain)) => chain,
             _ => self.chain(sender).await?,
         };
-        Ok(verify_in_force(opened, &chain))
+        Ok(verify_in_force(opened, &chain, self.now_ms()))
     }
 
     /// Looks again at Welcomes whose sender's relay was out of reach.
@@ -244,17 +253,18 @@ impl Engine {
     }
 }
 
-/// Checks the signature: under the version in force, or the one before (an envelope can have waited through one rotation).
-fn verify_in_force(opened: Opened, chain: &VerifiedChain) -> Option<Message> {
+/// Checks the signature: under the version in force, or one that was replaced within the grace time (an envelope can have waited
+/// through any number of rotations).
+fn verify_in_force(opened: Opened, chain: &VerifiedChain, now_ms: u64) -> Option<Message> {
     let claimed = *opened.claimed();
     if claimed.account != chain.account() {
         return None;
     }
-    let record = chain
-        .device(claimed.device)?
-        .versions()
-        .rev()
-        .take(2)
-        .find(|one| one.record.key_version == claimed.key_version)?;
+    let device = chain.device(claimed.device)?;
+    let record = device.version(claimed.key_version)?;
+    let replaced = claimed.key_version.checked_add(1).and_then(|next| device.version(next));
+    if replaced.is_some_and(|next| next.at_ms.saturating_add(OLD_KEYS_LIVE_MS) < now_ms) {
+        return None;
+    }
     opened.verify(&record.record).ok()
 }

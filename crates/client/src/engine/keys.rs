@@ -15,11 +15,11 @@ use crate::event::Event;
 use crate::mls::{Group, GroupChange};
 use crate::random;
 use crate::store::keys::Rotation;
-use crate::store::{account, keys, logs, outbox};
-use crate::views::{KeyEvent, KeyHistoryItem, KeysView};
+use crate::store::{account, conversations, keys, logs, outbox};
+use crate::views::{KeyEvent, KeyHistoryItem, KeysView, Standing};
 
 /// Rotation (30 days) + retention at the relay (30 days) + 7 days: no message for an older key can still come.
-const OLD_KEYS_LIVE_MS: u64 = 67 * 24 * 60 * 60 * 1000;
+pub(super) const OLD_KEYS_LIVE_MS: u64 = 67 * 24 * 60 * 60 * 1000;
 
 impl Client {
     /// The own keys and their history.
@@ -73,7 +73,11 @@ impl Engine {
         self.store
             .run(move |tx| match keys::rotation(tx)? {
                 Some(_) => Ok(()),
-                None => keys::begin_rotation(tx, &rotation, current.sealing(), now),
+                None => {
+                    // Now, while they are at hand: after a crash the keystore may hold the new ones alone.
+                    keys::keep_device_keys(tx, current.key_version(), current.seeds())?;
+                    keys::begin_rotation(tx, &rotation, current.sealing(), now)
+                }
             })
             .await
     }
@@ -118,6 +122,7 @@ impl Engine {
     pub(super) async fn erase_expired_keys(&self) -> Result<(), Error> {
         let before = self.now_ms().saturating_sub(OLD_KEYS_LIVE_MS);
         if self.store.run(move |tx| keys::erase_old_sealing_keys(tx, before)).await? > 0 {
+            self.erase_unused_device_keys().await?;
             self.store.checkpoint().await?;
         }
         Ok(())
@@ -145,19 +150,20 @@ impl Engine {
         let new = Arc::new(DeviceKeys::new(self.device, rotation.key_version, rotation.seeds)?);
         let guard = self.keys_guard.write().await;
         let (me, now, seq, version) = (self.account, self.now_ms(), chain.seq(), rotation.key_version);
-        let (entry, replaced) = (rotation.entry, self.keys());
+        let entry = rotation.entry;
         self.store
             .run(move |tx| {
                 account::require(tx)?;
                 keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
-                if replaced.key_version() < version {
-                    keys::keep_device_keys(tx, replaced.key_version(), replaced.seeds())?;
-                }
                 keys::end_rotation(tx)?;
                 // Only now are the old keys out of use: a rotation may have waited for weeks.
                 keys::retire(tx, version.saturating_sub(1), now)?;
                 // In each group the leaf gets the new keys, by a commit of its own; until that is in, the old ones speak there.
+                // Where one has left, the leaf stays the one that signed the wish to leave; where one has not accepted, nothing is said.
                 for log in logs::active(tx)? {
+                    if conversations::load(tx, &log.conversation)?.standing != Standing::Member {
+                        continue;
+                    }
                     let change = GroupChange::RotateUpdate.encode()?;
                     outbox::push_change(tx, &log.conversation, log.log, &change, 0)?;
                 }
@@ -179,9 +185,9 @@ impl Engine {
         let erased = self
             .store
             .run(move |tx| {
+                // Those of versions that a Welcome on its way may still be sealed to stay as well: one joins with them.
                 let oldest = oldest_leaf(tx, &context)?;
-                // The version before the one in force stays for Welcomes that are on their way.
-                keys::erase_old_device_keys(tx, oldest.min(context.keys.key_version().saturating_sub(1)))
+                keys::erase_old_device_keys(tx, oldest.min(keys::oldest_sealing(tx)?.unwrap_or(oldest)))
             })
             .await?;
         if erased { self.store.checkpoint().await } else { Ok(()) }

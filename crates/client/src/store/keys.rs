@@ -49,6 +49,11 @@ pub(crate) fn old_sealing_keys(tx: &Transaction<'_>) -> Result<Vec<SealingKeys>,
     Ok(keys)
 }
 
+/// The oldest version whose sealing keys are kept.
+pub(crate) fn oldest_sealing(tx: &Transaction<'_>) -> Result<Option<u32>, Error> {
+    Ok(tx.query_row("SELECT min(key_version) FROM old_sealing_keys", [], |row| row.get(0))?)
+}
+
 /// A version went out of use now.
 pub(crate) fn retire(tx: &Transaction<'_>, key_version: u32, now_ms: u64) -> Result<(), Error> {
     tx.execute("UPDATE old_sealing_keys SET retired_ms = ?2 WHERE key_version = ?1", params![key_version, now_ms])?;

@@ -220,10 +220,14 @@ pub(crate) fn remove_messages(tx: &Transaction<'_>, conversation: &ConversationI
     Ok(())
 }
 
-/// Removes what waits in a conversation and has not been sealed.
-pub(crate) fn remove_unsealed(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
-    tx.execute("DELETE FROM outbox WHERE conversation = ?1 AND blob IS NULL AND accepted = 0", [conversation])?;
-    Ok(())
+/// Removes what waits in a conversation and has not been sealed; gives the messages among it.
+pub(crate) fn remove_unsealed(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Vec<MessageId>, Error> {
+    let mut statement = tx.prepare_cached(
+        "DELETE FROM outbox WHERE conversation = ?1 AND blob IS NULL AND accepted = 0 RETURNING message",
+    )?;
+    let rows = statement.query_map([conversation], |row| row.get::<_, Option<[u8; 16]>>(0))?;
+    let messages = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(messages.into_iter().flatten().map(MessageId::from_bytes).collect())
 }
 
 /// Removes everything of a conversation.

@@ -1,0 +1,52 @@
+//! Schedules: several devices on one relay, all in memory, in whatever order the dice give, with crashes and a relay that loses,
+//! delays, repeats and reorders.
+//!
+//! The engine's own transactions run here (`entries::take`, `sealing::seal_item`, `join::join`, the store); what lies between them, the
+//! requests to a relay, is repeated in [`sync`], [`flush`], [`inbox`] and [`rotate`] without tasks, locks and sleeping, line for line
+//! where it decides anything. A crash drops all that is in memory, at any point between two commits or requests, or undoes the
+//! transaction at hand.
+//!
+//! Not here: the relay's storage, HTTP and its tokens of accounts (`crates/relay`), real engines on a real relay (`tests/`).
+
+mod act;
+mod check;
+mod device;
+mod dice;
+mod events;
+mod faults;
+mod flush;
+mod inbox;
+mod ledger;
+mod relay;
+mod rotate;
+mod schedules;
+mod shell;
+mod sync;
+mod world;
+
+use crate::error::Error;
+
+/// Why a device stopped in the midst of something.
+#[derive(Debug)]
+enum Halt {
+    /// It is down; what was committed is there at the next start.
+    Crash,
+    /// The relay did not answer. The request may have arrived.
+    Away,
+    /// The engine says so itself.
+    Trouble(Error),
+}
+
+type Step<T> = Result<T, Halt>;
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Trouble(error)
+    }
+}
+
+impl From<rusqlite::Error> for Halt {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Trouble(error.into())
+    }
+}

@@ -1,0 +1,191 @@
+//! What must hold in the end, when everything was delivered.
+
+use std::collections::{BTreeSet, HashMap};
+
+use waxwing_protocol::group::{GroupKind, RosterRole};
+use waxwing_wire::{AccountId, LogId, MessageId};
+
+use super::device::Device;
+use super::ledger::Outside;
+use super::world::World;
+use crate::mls::Group;
+use crate::store::{account, conversations, deliveries, logs, messages, people};
+use crate::views::{MessageState, MessageView, Standing};
+
+/// Where each message stands.
+type Places = HashMap<MessageId, (LogId, u64, u64)>;
+
+impl World {
+    pub(super) fn check(&mut self) {
+        let places = places(&self.outside);
+        self.devices.iter_mut().for_each(nothing_waits);
+        for (message, (sender, _)) in &self.outside.ledger.sent {
+            let sender = self.devices.iter_mut().find(|device| device.account == *sender).unwrap();
+            let line = sender.look(|tx| messages::load(tx, sender_of(tx)?, *message));
+            let state = line.map(|line| line.state);
+            let there = places.contains_key(message);
+            let again = sender.look(|tx| messages::load(tx, sender_of(tx)?, *message)).and_then(|line| line.error);
+            let fits = if there { state == Some(MessageState::Sent) } else { state == Some(MessageState::Failed) };
+            assert!(fits, "{} has a message that is {state:?} ({again:?}), and in a log: {there}", sender.name);
+        }
+        for device in &mut self.devices {
+            texts(device, &self.outside, &places);
+            groups(device, &self.outside);
+        }
+        leavers_are_gone(&mut self.devices);
+    }
+}
+
+fn sender_of(tx: &rusqlite::Transaction<'_>) -> Result<AccountId, crate::error::Error> {
+    Ok(account::require(tx)?.account)
+}
+
+fn places(outside: &Outside) -> Places {
+    let mut places = HashMap::new();
+    for (id, log) in &outside.relay.logs {
+        let mut after = 0;
+        for entry in &log.entries {
+            if !log.injected.contains(&entry.seq)
+                && let Some(message) = outside.ledger.sealed.get(&entry.entry_id)
+            {
+                let twice = places.insert(*message, (*id, entry.seq, after));
+                assert!(twice.is_none(), "a message stands in a log twice");
+            }
+            if entry.kind == waxwing_wire::log::EnvelopeKind::Handshake {
+                after = entry.seq;
+            }
+        }
+    }
+    places
+}
+
+fn nothing_waits(device: &mut Device) {
+    let name = device.name.clone();
+    let waits: Vec<String> = device.look(|tx| {
+        let mut statement =
+            tx.prepare("SELECT what, accepted, not_before_ms, message IS NULL, blob IS NULL FROM outbox")?;
+        let rows = statement.query_map([], |row| {
+            let row: (i64, i64, i64, bool, bool) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+            Ok(format!("(what, accepted, not before, no message, unsealed) = {row:?}"))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    });
+    assert!(waits.is_empty(), "in the outbox of {name} waits {waits:?}");
+    assert!(device.look(deliveries::all).is_empty(), "{name} still has something for inboxes");
+}
+
+/// Each text that the device was in the group for, once, in the order of the log; and no other.
+fn texts(device: &mut Device, outside: &Outside, places: &Places) {
+    let ledger = &outside.ledger;
+    let me = device.account;
+    for conversation in device.conversations() {
+        let (lines, unread) = device.look(|tx| {
+            let me = account::require(tx)?;
+            let page = messages::page(tx, &me, &conversation.id, None, 500)?;
+            assert!(!page.more);
+            Ok((page.messages, conversations::view(tx, &me, &conversation)?.unread))
+        });
+        let stranded = |line: &MessageView| line.state == MessageState::Failed;
+        let texts: Vec<_> = lines.iter().filter(|line| line.notice.is_none() && !stranded(line)).collect();
+        let mut last: HashMap<LogId, u64> = HashMap::new();
+        for line in &texts {
+            let id: MessageId = line.id.parse().unwrap();
+            assert_eq!(line.text, line.id, "another text");
+            assert_eq!(ledger.sent.get(&id).map(|(sender, _)| sender.to_string()), Some(line.sender.clone()));
+            let Some((log, seq, _)) = places.get(&id) else { continue };
+            let before = last.insert(*log, *seq).unwrap_or(0);
+            let (mine, skewed) = (line.mine, ledger.skewed.contains(&(me, *log)));
+            assert!(before < *seq || skewed, "{} shows {seq} (its own: {mine}) behind {before}", device.name);
+        }
+        let theirs: BTreeSet<MessageId> =
+            texts.iter().filter(|line| !line.mine).map(|line| line.id.parse().unwrap()).collect();
+        assert_eq!(theirs.len(), texts.iter().filter(|line| !line.mine).count(), "shown twice");
+        let due: BTreeSet<MessageId> = ledger
+            .sent
+            .iter()
+            .filter(|(_, (sender, of))| *sender != me && *of == conversation.id)
+            .filter(|(message, _)| {
+                places.get(*message).is_some_and(|(log, seq, after)| {
+                    let here = ledger.member(me, *log, *after) && !ledger.is_away(me, *log, *seq);
+                    here && (theirs.contains(*message) || !ledger.is_overtaken(me, *log, *seq))
+                })
+            })
+            .map(|(message, _)| *message)
+            .collect();
+        let show = |set: &BTreeSet<MessageId>, other: &BTreeSet<MessageId>| -> Vec<_> {
+            set.difference(other).map(|message| places[message]).collect()
+        };
+        let aside = device.set_aside();
+        assert_eq!(
+            theirs,
+            due,
+            "{} ({:?}) lacks {:?} and has too much {:?}; set aside: {aside:?}",
+            device.name,
+            conversation.standing,
+            show(&due, &theirs),
+            show(&theirs, &due),
+        );
+        let unseen = theirs.iter().filter(|message| !ledger.read.contains(&(me, **message))).count();
+        assert_eq!(unread as usize, unseen, "unread texts of {}", device.name);
+    }
+    // A conversation that this device has never heard of.
+    let aside = device.set_aside();
+    let known: BTreeSet<_> = device.conversations().into_iter().map(|one| one.id).collect();
+    for (message, (_, of)) in ledger.sent.iter().filter(|(_, (sender, of))| *sender != me && !known.contains(of)) {
+        let due = places.get(message).is_some_and(|(log, _, after)| ledger.member(me, *log, *after));
+        assert!(!due, "{} was never brought into {of:?}; set aside: {aside:?}", device.name);
+    }
+}
+
+/// Every member stands at the log's head in the same state, and shows who is in the group.
+fn groups(device: &mut Device, outside: &Outside) {
+    let (context, name, me) = (device.context(outside.now), device.name.clone(), device.account);
+    for (id, log) in &outside.relay.logs {
+        // A log that was given up before anybody was brought in has no state.
+        let Some(last) = outside.ledger.states.get(&(*id, log.last_handshake)) else { continue };
+        let here = device.look(|tx| super::sync::state(tx, &context, *id));
+        let given_up = last.members == [me] && log.entries.is_empty();
+        if !last.members.contains(&me) {
+            assert!(here.is_none(), "{name} still follows a group that it is not in");
+            continue;
+        }
+        if given_up && here.is_none() {
+            continue;
+        }
+        let Some((after, state)) = here else { panic!("{name} has lost a group; set aside: {:?}", device.set_aside()) };
+        assert_eq!((after, &state), (log.last_handshake, last), "{name} is in another state");
+        device.look(|tx| {
+            let stored = logs::load(tx, *id)?.unwrap();
+            assert_eq!(stored.cursor, log.entries.len() as u64, "{name} has not read to the head");
+            let roster = Group::load(&context.crypto, tx, *id)?.unwrap().roster()?;
+            let conversation = conversations::load(tx, &stored.conversation)?;
+            let shown: Vec<_> = people::of(tx, &conversation.id)?.iter().map(|one| (one.account, one.admin)).collect();
+            let mut lines: Vec<_> =
+                roster.lines.iter().map(|line| (line.account, line.role == RosterRole::Admin)).collect();
+            lines.sort();
+            assert_eq!(shown, lines, "{name} shows other people than the roster");
+            if roster.kind == GroupKind::Group {
+                assert_eq!(conversation.title, roster.name);
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Whoever has left is taken out by somebody, where somebody is left who takes part.
+fn leavers_are_gone(devices: &mut [Device]) {
+    let mut staying = BTreeSet::new();
+    let mut leaving = Vec::new();
+    for device in devices.iter_mut() {
+        for conversation in device.conversations() {
+            let active = device.look(|tx| Ok(logs::of(tx, &conversation.id)?.iter().any(|log| log.active)));
+            match conversation.standing {
+                Standing::Member if active => drop(staying.insert(conversation.id)),
+                Standing::Left if active => leaving.push((device.name.clone(), conversation.id)),
+                _ => {}
+            }
+        }
+    }
+    leaving.retain(|(_, id)| staying.contains(id));
+    assert!(leaving.is_empty(), "nobody has taken out {leaving:?}");
+}

@@ -1,0 +1,225 @@
+//! The way out: `outbox::{flush, deliver, send_queue, attempt, seal, claim, append, accepted, refused}`, one conversation after another.
+//! Everybody is at home on one relay and known to it, so access keys are not asked for.
+
+use std::sync::Arc;
+
+use waxwing_protocol::ChannelSecret;
+use waxwing_wire::AccountId;
+use waxwing_wire::frame::{Append, InboxSend};
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::problem::ProblemCode;
+
+use super::super::conversations::ensure_group;
+use super::super::sealing::{self, Outcome};
+use super::device::{Device, home, refused};
+use super::ledger::Outside;
+use super::sync::fatal;
+use super::{Halt, Step};
+use crate::error::{Error, ErrorCode};
+use crate::mls::{ClaimedPackage, GroupChange, read_package};
+use crate::store::conversations::ConversationId;
+use crate::store::outbox::{Item, Sealed, What};
+use crate::store::{account, conversations, deliveries, logs, messages, outbox};
+use crate::views::{MessageState, Standing};
+
+const RESEALS: usize = 8;
+const MOST_CHAINS: usize = 80;
+
+enum Attempt {
+    Accepted,
+    Reseal,
+    Refused(Error),
+}
+
+impl Device {
+    pub(super) fn flush(&mut self, outside: &mut Outside) -> Step<()> {
+        self.tx(|tx| {
+            account::unregistered_access_keys(tx)?
+                .iter()
+                .try_for_each(|key| account::access_key_registered(tx, key))?;
+            account::dismissed_access_keys(tx)?.iter().try_for_each(|key| account::access_key_dismissed(tx, key))
+        })?;
+        self.flush_new_logs(outside)?;
+        for delivery in self.look(deliveries::all) {
+            let entry = InboxSend { entry_id: delivery.entry_id, kind: delivery.kind, blob: delivery.blob };
+            self.ask(&mut outside.relay, |relay| relay.send(delivery.device, &entry))?.map_err(refused)?;
+            self.tx(|tx| deliveries::remove(tx, delivery.entry_id))?;
+        }
+        let (now, mut outcome) = (outside.now, Ok(()));
+        for head in self.look(|tx| outbox::heads(tx, now)) {
+            let sent = self.send_queue(outside, head.conversation);
+            fatal(&sent)?;
+            outcome = outcome.and(sent);
+        }
+        outcome
+    }
+
+    fn flush_new_logs(&mut self, outside: &mut Outside) -> Step<()> {
+        for log in self.look(logs::to_create) {
+            let tokens = log.secret.log_tokens();
+            self.ask(&mut outside.relay, |relay| relay.create_log(log.log, tokens))?.map_err(refused)?;
+            self.tx(|tx| logs::set_created(tx, log.log))?;
+        }
+        Ok(())
+    }
+
+    fn send_queue(&mut self, outside: &mut Outside, conversation: ConversationId) -> Step<()> {
+        let mut reseals = 0;
+        while let Some(item) = self.look(|tx| outbox::head(tx, &conversation, outside.now)) {
+            match self.attempt(outside, &item)? {
+                Attempt::Accepted => self.accepted(&item)?,
+                Attempt::Reseal if reseals < RESEALS => {
+                    reseals += 1;
+                    self.tx(|tx| outbox::unseal(tx, item.n).map(drop))?;
+                }
+                Attempt::Reseal => return Err(Error::new(ErrorCode::RelayMisbehaved, "sealed again and again").into()),
+                Attempt::Refused(error) => self.refused(&item, &error)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self, outside: &mut Outside, item: &Item) -> Step<Attempt> {
+        let (conversation, bound) = (item.conversation, item.log);
+        let context = self.context(outside.now);
+        let (log, standing, stopped) = self.tx(|tx| {
+            let found = conversations::load(tx, &conversation)?;
+            let mut log = match bound {
+                Some(log) => logs::load(tx, log)?.filter(|log| log.active),
+                None => logs::to_send(tx, &conversation)?,
+            };
+            if log.is_none() && bound.is_none() && found.standing == Standing::Member {
+                log = ensure_group(tx, &context, &found, home())?;
+            }
+            let stops = |code| matches!(code, ErrorCode::RelayWentBack | ErrorCode::ChainBroken);
+            Ok((log, found.standing, found.problem().filter(|problem| stops(problem.code))))
+        })?;
+        if let Some(problem) = stopped {
+            return Err(Error::new(problem.code, problem.detail).into());
+        }
+        let Some(log) = log else {
+            return Ok(Attempt::Refused(Error::new(ErrorCode::NotMember, "one is not in the conversation any more")));
+        };
+        if standing == Standing::Request {
+            return Ok(Attempt::Refused(Error::new(ErrorCode::Internal, "nothing is sent before one accepts")));
+        }
+        if !log.created {
+            self.flush_new_logs(outside)?;
+        }
+        let sealed = match &item.sealed {
+            Some(sealed) => sealed.clone(),
+            None => match self.seal(outside, item, &log)? {
+                Outcome::Sealed(sealed) => sealed,
+                Outcome::Done => return Ok(Attempt::Accepted),
+                Outcome::Refused(error) => return Ok(Attempt::Refused(error)),
+                _ => return Err(Error::new(ErrorCode::RelayBusy, "it waits").into()),
+            },
+        };
+        self.append(outside, item, log, sealed)
+    }
+
+    fn seal(&mut self, outside: &mut Outside, item: &Item, log: &logs::Log) -> Step<Outcome> {
+        let mut claimed = Vec::new();
+        if item.what == What::Change {
+            // No own commit before the log is replayed to its head.
+            self.drain_log(outside, log.log)?;
+            if let GroupChange::Add(people) = GroupChange::decode(&item.content)? {
+                claimed = self.claim(outside, &people)?;
+            }
+        }
+        for _ in 0..MOST_CHAINS {
+            let (context, claimed) = (self.context(outside.now), claimed.clone());
+            match self.tx(|tx| sealing::seal_item(tx, &context, item, log.log, claimed))? {
+                Outcome::Need(account) => self.refresh_chain(outside, account).map(drop)?,
+                outcome => return Ok(outcome),
+            }
+        }
+        Err(Error::new(ErrorCode::RelayMisbehaved, "somebody's chain does not state their device").into())
+    }
+
+    fn claim(&mut self, outside: &mut Outside, people: &[AccountId]) -> Step<Vec<ClaimedPackage>> {
+        let mut claimed = Vec::new();
+        for account in people.iter().copied() {
+            let chain = self.refresh_chain(outside, account)?;
+            let packages = self.ask(&mut outside.relay, |relay| relay.claim(account))?.map_err(refused)?;
+            let crypto = Arc::clone(&self.crypto);
+            let usable: Vec<_> = packages
+                .iter()
+                .filter_map(|(device, bytes)| read_package(&crypto, &chain, *device, bytes).ok())
+                .collect();
+            if usable.is_empty() {
+                return Err(Error::new(ErrorCode::NoKeyPackage, "no device of theirs can be added now").into());
+            }
+            claimed.extend(usable);
+        }
+        Ok(claimed)
+    }
+
+    fn append(&mut self, outside: &mut Outside, item: &Item, log: logs::Log, sealed: Sealed) -> Step<Attempt> {
+        if let Some(message) = item.message {
+            outside.ledger.sealed.insert(sealed.entry_id, message);
+        }
+        let change = item.what == What::Change;
+        let append = Append {
+            entry_id: sealed.entry_id,
+            kind: if change { EnvelopeKind::Handshake } else { EnvelopeKind::App },
+            after: sealed.after,
+            rekey: sealed.secret.as_ref().map(ChannelSecret::log_tokens),
+            blob: sealed.blob,
+        };
+        let token = log.secret.write_token();
+        let answer = self.ask(&mut outside.relay, |relay| relay.append(log.log, token.as_slice(), &append))?;
+        match answer {
+            Ok(_) if !change => Ok(Attempt::Accepted),
+            Ok(_) => {
+                outside.ledger.commits += 1;
+                outside.ledger.story.push(format!("{} commits {:?}", self.name, GroupChange::decode(&item.content)?));
+                self.drain_log(outside, log.log)?;
+                let there = self.look(|tx| outbox::exists(tx, item.n));
+                Ok(if there { Attempt::Reseal } else { Attempt::Accepted })
+            }
+            Err(ProblemCode::Conflict | ProblemCode::Rekeyed) => {
+                outside.ledger.count("conflict");
+                self.drain_log(outside, log.log)?;
+                let there = self.look(|tx| outbox::exists(tx, item.n));
+                Ok(if there { Attempt::Reseal } else { Attempt::Accepted })
+            }
+            Err(ProblemCode::IdReused) => Ok(Attempt::Reseal),
+            Err(problem) => match refused(problem) {
+                Halt::Trouble(error) => Ok(Attempt::Refused(error)),
+                halt => Err(halt),
+            },
+        }
+    }
+
+    fn accepted(&mut self, item: &Item) -> Step<()> {
+        let me = self.account;
+        self.tx(|tx| {
+            if !outbox::exists(tx, item.n)? {
+                return Ok(());
+            }
+            outbox::set_accepted(tx, item.n)?;
+            if !deliveries::welcoming(tx, &item.conversation)? {
+                conversations::set_problem(tx, &item.conversation, None)?;
+            }
+            if let Some(id) = item.message {
+                messages::set_state(tx, me, id, MessageState::Sent, None)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn refused(&mut self, item: &Item, error: &Error) -> Step<()> {
+        let (me, view) = (self.account, error.view());
+        self.tx(|tx| {
+            outbox::remove(tx, item.n)?;
+            if item.message.is_none() || view.code == ErrorCode::Refused {
+                conversations::set_problem(tx, &item.conversation, Some(&view))?;
+            }
+            if let Some(id) = item.message {
+                messages::set_state(tx, me, id, MessageState::Failed, Some(&view))?;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! The own inbox: `inbox::{drain_inbox, judge_inbox, check_welcome, known_sender, store_inbox}`, for one relay.
+
+use std::sync::Arc;
+
+use waxwing_protocol::content::{Content, Welcome};
+use waxwing_protocol::envelope::{self, Message, OpenContext, Opened};
+use waxwing_wire::frame::InboxEntry;
+use waxwing_wire::{LogId, VerifiedChain};
+
+use super::super::emit::Changes;
+use super::super::join::{self, Welcomed};
+use super::Step;
+use super::device::Device;
+use super::ledger::Outside;
+use super::sync::state;
+use crate::mls::GroupChange;
+use crate::store::{account, contacts, keys, logs, outbox};
+
+const INBOX: LogId = LogId::from_bytes([0; 16]);
+/// The engine replaces a new leaf at a random time; here it is this long after joining, so that a seed gives one schedule.
+const SOON_MS: u64 = 90 * 60 * 1000;
+
+enum Verdict {
+    Welcomed(Box<Welcomed>),
+    Look(LogId, Box<Message>),
+    SetAside(&'static str),
+}
+
+impl Device {
+    pub(super) fn drain_inbox(&mut self, outside: &mut Outside) -> Step<()> {
+        let cursor = self.look(account::inbox_cursor);
+        let device = self.device;
+        let page = self.ask(&mut outside.relay, |relay| Ok(relay.read_inbox(device, cursor)))?;
+        let (_, entries) = page.map_err(super::device::refused)?;
+        let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(()) };
+        for entry in entries {
+            let verdict = self.judge_inbox(outside, &entry)?;
+            self.store_inbox(outside, &entry, verdict)?;
+        }
+        self.ask(&mut outside.relay, |relay| {
+            relay.ack(device, last);
+            Ok(())
+        })?
+        .map_err(super::device::refused)
+    }
+
+    fn judge_inbox(&mut self, outside: &mut Outside, entry: &InboxEntry) -> Step<Verdict> {
+        let context =
+            OpenContext { envelope_id: entry.entry_id, kind: entry.kind, log: INBOX, tag_key: None, erased: &[] };
+        let Ok(opened) = envelope::open(&entry.blob, &self.opening.list(), self.account, &context) else {
+            return Ok(Verdict::SetAside("it does not open"));
+        };
+        match Content::decode(entry.kind, &opened.unverified_content()) {
+            Ok(Content::Welcome(welcome)) => self.check_welcome(outside, opened, welcome),
+            Ok(Content::Removed { log, .. }) => {
+                let sender = opened.claimed().account;
+                let chain = self.look(|tx| keys::chain(tx, sender));
+                Ok(match chain.and_then(|chain| verify_in_force(opened, &chain)) {
+                    Some(message) => Verdict::Look(log, Box::new(message)),
+                    None => Verdict::SetAside("a notice of somebody unknown, or without keys in force"),
+                })
+            }
+            _ => Ok(Verdict::SetAside("its content cannot be read")),
+        }
+    }
+
+    fn check_welcome(&mut self, outside: &mut Outside, opened: Opened, welcome: Welcome) -> Step<Verdict> {
+        let (claimed, sender) = (*opened.claimed(), welcome.account);
+        if claimed.account != sender || sender == self.account {
+            return Ok(Verdict::SetAside("it names another sender"));
+        }
+        let (known, contact) = self.look(|tx| Ok((keys::chain(tx, sender)?, contacts::load(tx, sender)?)));
+        if contact.is_some_and(|contact| contact.blocked) {
+            return Ok(Verdict::SetAside("its sender is blocked"));
+        }
+        let (chain, from, entries) = self.fetch_chain(outside, sender, known)?;
+        let matches = *chain.account_key() == welcome.account_key
+            && chain.hash_at(welcome.chain_seq) == Some(welcome.chain_head)
+            && chain.name() == Some(&welcome.name);
+        if !matches {
+            return Ok(Verdict::SetAside("the chain is not the one it names"));
+        }
+        let Some(message) = verify_in_force(opened, &chain) else {
+            return Ok(Verdict::SetAside("it is not signed with keys in force"));
+        };
+        let chain = Arc::new(chain);
+        Ok(Verdict::Welcomed(Box::new(Welcomed { welcome, message, chain, entries, from })))
+    }
+
+    fn store_inbox(&mut self, outside: &mut Outside, entry: &InboxEntry, verdict: Verdict) -> Step<()> {
+        if let Verdict::Welcomed(welcomed) = &verdict {
+            super::sync::fatal(&self.drain_log(outside, welcomed.welcome.log))?;
+        }
+        let context = self.context(outside.now);
+        let (chain, slot, look) = match &verdict {
+            Verdict::Welcomed(one) => (Some(Arc::clone(&one.chain)), Some((one.welcome.log, one.welcome.slot)), None),
+            Verdict::Look(log, _) => (None, None, Some(*log)),
+            Verdict::SetAside(_) => (None, None, None),
+        };
+        let cursor = slot.and_then(|(log, _)| self.look(|tx| logs::load(tx, log))).map(|log| log.cursor);
+        let joined = self.tx(|tx| {
+            let mut joined = None;
+            let aside =
+                |reason: &str| logs::set_aside(tx, INBOX, entry.seq, entry.entry_id, reason, &entry.blob, context.now);
+            match verdict {
+                Verdict::SetAside(reason) => aside(reason)?,
+                Verdict::Look(_, message) => {
+                    logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)?;
+                }
+                Verdict::Welcomed(welcomed) => {
+                    let (message, log) = (&welcomed.message, welcomed.welcome.log);
+                    if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? {
+                        let sender = welcomed.welcome.account;
+                        keys::add_chain_entries(tx, sender, welcomed.from, &welcomed.entries)?;
+                        tx.execute_batch("SAVEPOINT welcome")?;
+                        let refused = join::join(tx, &context, *welcomed, &mut Changes::default())?;
+                        if let Some(reason) = refused {
+                            tx.execute_batch("ROLLBACK TO welcome")?;
+                            aside(reason)?;
+                        } else {
+                            joined = state(tx, &context, log)?;
+                        }
+                        tx.execute_batch("RELEASE welcome")?;
+                        settle_time(tx, log, context.now)?;
+                    }
+                }
+            }
+            account::set_inbox_cursor(tx, entry.seq)?;
+            Ok(joined)
+        })?;
+        if let Some(chain) = chain {
+            self.chains.keep(chain);
+        }
+        if let (Some((after, state)), Some((log, slot))) = (joined, slot) {
+            outside.ledger.story.push(format!("{} joins {log:?} at {slot}", self.name));
+            outside.ledger.observe(log, after, state);
+            outside.ledger.joins(self.account, log, cursor, slot);
+        }
+        // Trouble with looking is no trouble with the inbox.
+        match look {
+            Some(log) => super::sync::fatal(&self.drain_log(outside, log)),
+            None => Ok(()),
+        }
+    }
+
+    /// Why inbox entries were set aside.
+    pub(super) fn set_aside(&mut self) -> Vec<String> {
+        self.look(|tx| {
+            let mut statement = tx.prepare("SELECT reason FROM set_aside ORDER BY n")?;
+            Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+}
+
+fn settle_time(tx: &rusqlite::Transaction<'_>, log: LogId, now: u64) -> Result<(), crate::error::Error> {
+    let Some(log) = logs::load(tx, log)? else { return Ok(()) };
+    for item in outbox::changes(tx, &log.conversation)? {
+        if item.not_before_ms > 0 && GroupChange::decode(&item.content)? == GroupChange::JoinUpdate {
+            tx.execute("UPDATE outbox SET not_before_ms = ?2 WHERE n = ?1", (item.n, now + SOON_MS))?;
+        }
+    }
+    Ok(())
+}
+
+/// `inbox::verify_in_force`.
+fn verify_in_force(opened: Opened, chain: &VerifiedChain) -> Option<Message> {
+    let claimed = *opened.claimed();
+    if claimed.account != chain.account() {
+        return None;
+    }
+    // No schedule is as long as the grace time.
+    let record = chain.device(claimed.device)?.version(claimed.key_version)?;
+    opened.verify(&record.record).ok()
+}

@@ -1,0 +1,89 @@
+//! What really happened, written down beside the devices.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use waxwing_protocol::Epoch;
+use waxwing_wire::{AccountId, EnvelopeId, LogId, MessageId};
+
+use super::relay::FakeRelay;
+use crate::store::conversations::ConversationId;
+
+/// A group after a handshake's place, as every member must see it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct State {
+    pub(super) epoch: Epoch,
+    pub(super) members: Vec<AccountId>,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// By log and the last handshake before.
+    pub(super) states: HashMap<(LogId, u64), State>,
+    /// Which message an envelope carries.
+    pub(super) sealed: HashMap<EnvelopeId, MessageId>,
+    pub(super) sent: HashMap<MessageId, (AccountId, ConversationId)>,
+    /// Stretches of a log that somebody does not take in although they are in its group: they have left.
+    pub(super) away: HashMap<(AccountId, LogId), Vec<(u64, u64)>>,
+    /// Up to where in a log somebody may lack what was said there: a Welcome that was overtaken by a later one is of no use any more.
+    pub(super) overtaken: HashMap<(AccountId, LogId), u64>,
+    /// Where the overtaken one came to use all the same: what it brings stands behind what was read before.
+    pub(super) skewed: HashSet<(AccountId, LogId)>,
+    /// What somebody has seen.
+    pub(super) read: HashSet<(AccountId, MessageId)>,
+    /// How often each kind of event took place.
+    pub(super) counts: BTreeMap<&'static str, u64>,
+    pub(super) commits: u64,
+    pub(super) crashes: u64,
+    /// The last events, for whoever reads about a failure.
+    pub(super) story: Vec<String>,
+}
+
+/// Everything outside of the devices.
+#[derive(Default)]
+pub(super) struct Outside {
+    pub(super) relay: FakeRelay,
+    pub(super) ledger: Ledger,
+    /// Relay time in milliseconds.
+    pub(super) now: u64,
+}
+
+impl Ledger {
+    pub(super) fn count(&mut self, event: &'static str) {
+        *self.counts.entry(event).or_default() += 1;
+    }
+
+    /// Two members never see two states in one place.
+    pub(super) fn observe(&mut self, log: LogId, after: u64, state: State) {
+        let known = self.states.entry((log, after)).or_insert_with(|| state.clone());
+        assert_eq!(*known, state, "two members disagree about {log:?} after {after}");
+    }
+
+    pub(super) fn goes_away(&mut self, account: AccountId, log: LogId, cursor: u64) {
+        self.away.entry((account, log)).or_default().push((cursor, u64::MAX));
+    }
+
+    /// Joined at `slot`; `cursor` is what was read of the log before, if anything.
+    pub(super) fn joins(&mut self, account: AccountId, log: LogId, cursor: Option<u64>, slot: u64) {
+        match cursor {
+            None => drop(self.overtaken.insert((account, log), slot)),
+            Some(cursor) if cursor > slot => drop(self.skewed.insert((account, log))),
+            Some(_) => {}
+        }
+        for window in self.away.entry((account, log)).or_default() {
+            window.1 = window.1.min(slot);
+        }
+    }
+
+    pub(super) fn is_away(&self, account: AccountId, log: LogId, seq: u64) -> bool {
+        let windows = self.away.get(&(account, log));
+        windows.is_some_and(|windows| windows.iter().any(|(from, to)| seq > *from && seq <= *to))
+    }
+
+    pub(super) fn is_overtaken(&self, account: AccountId, log: LogId, seq: u64) -> bool {
+        self.overtaken.get(&(account, log)).is_some_and(|slot| seq <= *slot)
+    }
+
+    pub(super) fn member(&self, account: AccountId, log: LogId, after: u64) -> bool {
+        self.states.get(&(log, after)).is_some_and(|state| state.members.contains(&account))
+    }
+}

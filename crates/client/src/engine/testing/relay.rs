@@ -1,0 +1,235 @@
+//! A relay in memory, by the relay's rules (docs/protocol.md "Log", "Inbox"), and what a relay can do that keeps none of them.
+
+use std::collections::HashMap;
+
+use waxwing_wire::frame::{Append, InboxEntry, InboxSend, LogEntry, LogPage, LogTokens};
+use waxwing_wire::log::{EnvelopeKind, running_hash, token_hash};
+use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, VerifiedChain};
+
+pub(super) type Answer<T> = Result<T, ProblemCode>;
+
+/// One log.
+pub(super) struct FakeLog {
+    tokens: LogTokens,
+    /// Replaced tokens, each good for reading up to the handshake that replaced it.
+    retired: Vec<(u64, LogTokens)>,
+    pub(super) entries: Vec<LogEntry>,
+    running: Vec<[u8; 32]>,
+    pub(super) last_handshake: u64,
+    /// Places that no member has appended to.
+    pub(super) injected: Vec<u64>,
+}
+
+/// The inbox of one device.
+#[derive(Default)]
+pub(super) struct Inbox {
+    next: u64,
+    entries: Vec<InboxEntry>,
+    /// Accepted and not shown yet.
+    held: Vec<InboxSend>,
+    /// Everything that was ever here.
+    past: Vec<InboxSend>,
+}
+
+/// Key packages of one device.
+#[derive(Default)]
+pub(super) struct Packages {
+    pub(super) once: Vec<Vec<u8>>,
+    last_resort: Option<Vec<u8>>,
+}
+
+#[derive(Default)]
+pub(super) struct FakeRelay {
+    pub(super) logs: HashMap<LogId, FakeLog>,
+    inboxes: HashMap<DeviceId, Inbox>,
+    chains: HashMap<AccountId, Vec<Vec<u8>>>,
+    pub(super) packages: HashMap<DeviceId, Packages>,
+    devices: HashMap<AccountId, DeviceId>,
+    /// Whether what comes into inboxes is held back.
+    pub(super) holds: bool,
+    /// Most entries of a page.
+    pub(super) page: usize,
+}
+
+impl FakeRelay {
+    pub(super) fn register(&mut self, account: AccountId, device: DeviceId, entry: Vec<u8>) {
+        self.chains.insert(account, vec![entry]);
+        self.devices.insert(account, device);
+        self.page = 512;
+    }
+
+    pub(super) fn chain(&self, account: AccountId, from: u32) -> Answer<Vec<Vec<u8>>> {
+        let chain = self.chains.get(&account).ok_or(ProblemCode::UnknownAccount)?;
+        Ok(chain.get(from as usize..).unwrap_or_default().to_vec())
+    }
+
+    /// A rotation removes the device's key packages with it.
+    pub(super) fn append_chain(&mut self, account: AccountId, entry: &[u8]) -> Answer<()> {
+        let chain = self.chains.get_mut(&account).ok_or(ProblemCode::UnknownAccount)?;
+        if chain.last().is_some_and(|last| last == entry) {
+            return Ok(());
+        }
+        let mut verified = VerifiedChain::verify(chain).map_err(|_| ProblemCode::Internal)?;
+        verified.extend(entry).map_err(|_| ProblemCode::ChainConflict)?;
+        chain.push(entry.to_vec());
+        self.packages.remove(&self.devices[&account]);
+        Ok(())
+    }
+
+    pub(super) fn upload(
+        &mut self,
+        device: DeviceId,
+        replace: bool,
+        last_resort: Vec<u8>,
+        once: Vec<Vec<u8>>,
+    ) -> Answer<()> {
+        let kept = self.packages.entry(device).or_default();
+        if replace {
+            kept.once.clear();
+        }
+        kept.once.extend(once);
+        kept.last_resort = Some(last_resort);
+        Ok(())
+    }
+
+    pub(super) fn claim(&mut self, account: AccountId) -> Answer<Vec<(DeviceId, Vec<u8>)>> {
+        let device = *self.devices.get(&account).ok_or(ProblemCode::InboxRefused)?;
+        let Some(packages) = self.packages.get_mut(&device) else { return Ok(Vec::new()) };
+        let package = packages.once.pop().or_else(|| packages.last_resort.clone());
+        Ok(package.map(|package| (device, package)).into_iter().collect())
+    }
+
+    pub(super) fn create_log(&mut self, id: LogId, tokens: LogTokens) -> Answer<()> {
+        let known = self.logs.entry(id).or_insert_with(|| FakeLog {
+            tokens,
+            retired: Vec::new(),
+            entries: Vec::new(),
+            running: Vec::new(),
+            last_handshake: 0,
+            injected: Vec::new(),
+        });
+        let same = known.tokens == tokens || known.retired.iter().any(|(_, old)| *old == tokens);
+        if same { Ok(()) } else { Err(ProblemCode::LogRefused) }
+    }
+
+    pub(super) fn append(&mut self, id: LogId, write_token: &[u8], append: &Append) -> Answer<u64> {
+        let write = token_hash(write_token);
+        let log = self.logs.get_mut(&id).ok_or(ProblemCode::LogRefused)?;
+        let in_force = log.tokens.write == write;
+        if !in_force && log.retired.iter().all(|(_, old)| old.write != write) {
+            return Err(ProblemCode::LogRefused);
+        }
+        let honest = |entry: &&LogEntry| !log.injected.contains(&entry.seq);
+        if let Some(known) = log.entries.iter().filter(honest).find(|entry| entry.entry_id == append.entry_id) {
+            return if known.blob == append.blob { Ok(known.seq) } else { Err(ProblemCode::IdReused) };
+        }
+        if !in_force {
+            return Err(ProblemCode::Rekeyed);
+        }
+        if append.after != log.last_handshake {
+            return Err(ProblemCode::Conflict);
+        }
+        let seq = log.push(append.entry_id, append.kind, append.blob.clone());
+        if let Some(tokens) = append.rekey {
+            log.retired.push((seq, log.tokens));
+            log.tokens = tokens;
+        }
+        Ok(seq)
+    }
+
+    /// Puts in what no member has appended. A relay can.
+    pub(super) fn inject(&mut self, id: LogId, entry_id: EnvelopeId, kind: EnvelopeKind, blob: Vec<u8>) -> u64 {
+        let log = self.logs.get_mut(&id).unwrap();
+        let seq = log.push(entry_id, kind, blob);
+        log.injected.push(seq);
+        seq
+    }
+
+    pub(super) fn read_log(&self, id: LogId, read_token: &[u8], after: u64) -> Answer<LogPage> {
+        let read = token_hash(read_token);
+        let log = self.logs.get(&id).ok_or(ProblemCode::LogRefused)?;
+        let (head, last_handshake) = if log.tokens.read == read {
+            (log.entries.len() as u64, log.last_handshake)
+        } else {
+            let up_to = log.retired.iter().filter(|(_, old)| old.read == read).map(|(seq, _)| *seq).max();
+            let up_to = up_to.ok_or(ProblemCode::LogRefused)?;
+            (up_to, up_to)
+        };
+        let running = match after {
+            0 => [0; 32],
+            after if after > head => [0; 32],
+            after => log.running[after as usize - 1],
+        };
+        let entries = log.entries.iter().filter(|entry| entry.seq > after && entry.seq <= head);
+        let entries = entries.take(self.page).cloned().collect();
+        Ok(LogPage { oldest: 1, head, running, last_handshake, entries })
+    }
+
+    pub(super) fn send(&mut self, device: DeviceId, entry: &InboxSend) -> Answer<()> {
+        let holds = self.holds;
+        let inbox = self.inboxes.entry(device).or_default();
+        // What was acknowledged is forgotten: it can come once more, and is then known by its id.
+        let known = inbox.entries.iter().any(|one| one.entry_id == entry.entry_id)
+            || inbox.held.iter().any(|one| one.entry_id == entry.entry_id);
+        if known {
+            return Ok(());
+        }
+        inbox.past.push(entry.clone());
+        if holds {
+            inbox.held.push(entry.clone())
+        } else {
+            inbox.push(entry.clone())
+        }
+        Ok(())
+    }
+
+    /// Shows what was held back, the newest first.
+    pub(super) fn release(&mut self) {
+        for inbox in self.inboxes.values_mut() {
+            for entry in std::mem::take(&mut inbox.held).into_iter().rev() {
+                inbox.push(entry);
+            }
+        }
+    }
+
+    /// Shows once more what the device has had already; false if there is nothing.
+    pub(super) fn repeat(&mut self, device: DeviceId, which: usize) -> bool {
+        let Some(inbox) = self.inboxes.get_mut(&device).filter(|inbox| !inbox.past.is_empty()) else { return false };
+        let entry = inbox.past[which % inbox.past.len()].clone();
+        inbox.push(entry);
+        true
+    }
+
+    pub(super) fn read_inbox(&self, device: DeviceId, after: u64) -> (u64, Vec<InboxEntry>) {
+        let Some(inbox) = self.inboxes.get(&device) else { return (0, Vec::new()) };
+        (inbox.next, inbox.entries.iter().filter(|entry| entry.seq > after).cloned().collect())
+    }
+
+    pub(super) fn ack(&mut self, device: DeviceId, up_to: u64) {
+        if let Some(inbox) = self.inboxes.get_mut(&device) {
+            inbox.entries.retain(|entry| entry.seq > up_to);
+        }
+    }
+}
+
+impl FakeLog {
+    fn push(&mut self, entry_id: EnvelopeId, kind: EnvelopeKind, blob: Vec<u8>) -> u64 {
+        let seq = self.entries.len() as u64 + 1;
+        let before = self.running.last().copied().unwrap_or_default();
+        self.running.push(running_hash(&before, seq, entry_id, kind, &blob));
+        self.entries.push(LogEntry { seq, entry_id, kind, blob });
+        if kind == EnvelopeKind::Handshake {
+            self.last_handshake = seq;
+        }
+        seq
+    }
+}
+
+impl Inbox {
+    fn push(&mut self, entry: InboxSend) {
+        self.next += 1;
+        let InboxSend { entry_id, kind, blob } = entry;
+        self.entries.push(InboxEntry { seq: self.next, entry_id, kind, blob });
+    }
+}

@@ -1,0 +1,162 @@
+//! Reading logs: `receive::{drain_log, take_in}` and `chains::{refresh_chain, fetch_chain}`, without network and locks.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use waxwing_wire::frame::LogEntry;
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{AccountId, LogId, VerifiedChain};
+
+use super::super::context::Context;
+use super::super::{entries, not_found};
+use super::device::{Device, refused};
+use super::ledger::{Outside, State};
+use super::{Halt, Step};
+use crate::error::{Error, ErrorCode};
+use crate::mls::Group;
+use crate::store::{keys, logs};
+
+impl Device {
+    /// Everything once, as `sync::sync_once`.
+    pub(super) fn sync(&mut self, outside: &mut Outside) -> Step<()> {
+        self.resume_rotation(outside)?;
+        self.drain_inbox(outside)?;
+        self.refill_key_packages(outside)?;
+        let flushed = self.flush(outside);
+        fatal(&flushed)?;
+        self.drain_logs(outside)?;
+        let again = self.flush(outside);
+        fatal(&again)?;
+        self.drain_logs(outside)?;
+        flushed.and(again)
+    }
+
+    pub(super) fn drain_logs(&mut self, outside: &mut Outside) -> Step<()> {
+        for log in self.look(logs::followed) {
+            self.drain_log(outside, log.log)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn drain_log(&mut self, outside: &mut Outside, log: LogId) -> Step<()> {
+        loop {
+            let Some(stored) = self.look(|tx| logs::load(tx, log)) else { return Ok(()) };
+            if !stored.created || !stored.active {
+                return Ok(());
+            }
+            let token = stored.secret.read_token();
+            let page = self.ask(&mut outside.relay, |relay| relay.read_log(log, token.as_slice(), stored.cursor))?;
+            let page = page.map_err(refused)?;
+            if page.head < stored.cursor || page.running != stored.running {
+                return Err(Error::new(ErrorCode::RelayWentBack, "the log is not the one that was read before").into());
+            }
+            let (head, moved) = (page.head, !page.entries.is_empty());
+            let last = stored.cursor + page.entries.len() as u64;
+            let rekeyed = self.take_in(outside, log, page.entries)?;
+            if !rekeyed && (last >= head || !moved) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// As `take_in`; what it is given ends with the next handshake, so that the state after each can be written down.
+    fn take_in(&mut self, outside: &mut Outside, log: LogId, entries: Vec<LogEntry>) -> Step<bool> {
+        let (mut rest, mut asked, mut rekeyed) = (entries, HashSet::new(), false);
+        while !rest.is_empty() {
+            let end =
+                rest.iter().position(|entry| entry.kind == EnvelopeKind::Handshake).map_or(rest.len(), |at| at + 1);
+            let (context, opening) = (self.context(outside.now), Arc::clone(&self.opening));
+            let (taken, seen) = self.tx(|tx| {
+                let taken = entries::take(tx, &context, &opening, log, &rest[..end], &asked)?;
+                // Between handshakes nothing changes.
+                let changed = rest[end - 1].kind == EnvelopeKind::Handshake;
+                Ok((taken, if changed { state(tx, &context, log)? } else { None }))
+            })?;
+            if let Some((after, state)) = seen {
+                outside.ledger.observe(log, after, state);
+            }
+            taken.chains.into_iter().for_each(|chain| self.chains.keep(chain));
+            if taken.updated {
+                self.erase_unused_device_keys(outside)?;
+            }
+            rekeyed |= taken.rekeyed;
+            rest.drain(..taken.done);
+            let Some(account) = taken.need else { continue };
+            asked.insert(account);
+            self.refresh_chain(outside, account)?;
+        }
+        Ok(rekeyed)
+    }
+
+    /// `keys::erase_unused_device_keys`.
+    fn erase_unused_device_keys(&mut self, outside: &Outside) -> Step<()> {
+        let context = self.context(outside.now);
+        self.tx(|tx| {
+            let mut oldest = context.keys.key_version();
+            if keys::has_old_device_keys(tx)? {
+                for log in logs::active(tx)? {
+                    if let Some(group) = Group::load(&context.crypto, tx, log.log)? {
+                        oldest = oldest.min(group.own_leaf()?.identity.key_version);
+                    }
+                }
+            }
+            keys::erase_old_device_keys(tx, oldest.min(keys::oldest_sealing(tx)?.unwrap_or(oldest))).map(drop)
+        })
+    }
+
+    pub(super) fn refresh_chain(&mut self, outside: &mut Outside, account: AccountId) -> Step<Arc<VerifiedChain>> {
+        let known = self.look(|tx| keys::chain(tx, account));
+        if account == self.account {
+            return Ok(Arc::new(known.ok_or_else(|| not_found("no own chain"))?));
+        }
+        let (chain, from, fresh) = self.fetch_chain(outside, account, known)?;
+        let chain = Arc::new(chain);
+        self.tx(|tx| keys::add_chain_entries(tx, account, from, &fresh))?;
+        self.chains.keep(Arc::clone(&chain));
+        Ok(chain)
+    }
+
+    /// The chain, and what is new of it from a place on.
+    pub(super) fn fetch_chain(
+        &mut self,
+        outside: &mut Outside,
+        account: AccountId,
+        known: Option<VerifiedChain>,
+    ) -> Step<(VerifiedChain, u32, Vec<Vec<u8>>)> {
+        let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
+        let fresh = self.ask(&mut outside.relay, |relay| relay.chain(account, from))?.map_err(refused)?;
+        let broken = |_| Error::new(ErrorCode::ChainBroken, "the chain does not hold");
+        let chain = match known {
+            None => VerifiedChain::verify(&fresh).map_err(broken)?,
+            Some(mut chain) => {
+                for entry in &fresh {
+                    chain.extend(entry).map_err(broken)?;
+                }
+                chain
+            }
+        };
+        Ok((chain, from, fresh))
+    }
+}
+
+/// What ends a pass at once; other trouble of one conversation holds up no other.
+pub(super) fn fatal(result: &Step<()>) -> Step<()> {
+    match result {
+        Err(Halt::Crash) => Err(Halt::Crash),
+        Err(Halt::Away) => Err(Halt::Away),
+        _ => Ok(()),
+    }
+}
+
+/// The group as it stands, and the last handshake before.
+pub(super) fn state(
+    tx: &rusqlite::Transaction<'_>,
+    context: &Context,
+    log: LogId,
+) -> Result<Option<(u64, State)>, Error> {
+    let Some(stored) = logs::load(tx, log)?.filter(|log| log.active) else { return Ok(None) };
+    let Some(group) = Group::load(&context.crypto, tx, log)? else { return Ok(None) };
+    let mut members: Vec<_> = group.leaves()?.iter().map(|leaf| leaf.identity.account).collect();
+    members.sort();
+    Ok(Some((stored.last_handshake, State { epoch: group.epoch(), members })))
+}

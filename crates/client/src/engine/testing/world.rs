@@ -1,0 +1,96 @@
+//! Everybody together, and the way to the end where everything is delivered.
+
+use waxwing_wire::{AccountId, DeviceId};
+
+use super::device::Device;
+use super::dice::Dice;
+use super::ledger::Outside;
+use super::{Halt, Step};
+use crate::error::ErrorCode;
+
+pub(super) struct World {
+    pub(super) outside: Outside,
+    pub(super) devices: Vec<Device>,
+    pub(super) dice: Dice,
+}
+
+const NAMES: [&str; 5] = ["ada", "bea", "cem", "dot", "eli"];
+const MINUTE_MS: u64 = 60 * 1000;
+
+impl World {
+    /// `people` registered accounts that all know each other.
+    pub(super) fn new(seed: u64, people: usize) -> Self {
+        let mut world = Self { outside: Outside::default(), devices: Vec::new(), dice: Dice::new(seed) };
+        world.outside.now = 1_800_000_000_000;
+        for name in NAMES.iter().take(people) {
+            let (account, device) =
+                (AccountId::from_bytes(world.dice.bytes()), DeviceId::from_bytes(world.dice.bytes()));
+            world.devices.push(Device::register(&mut world.outside.relay, name, account, device));
+        }
+        let known: Vec<_> = world.devices.iter().map(|one| (one.name.clone(), one.account)).collect();
+        let World { outside, devices, .. } = &mut world;
+        for device in devices {
+            device.refill_key_packages(outside).unwrap();
+            let me = device.account;
+            for (name, account) in known.iter().filter(|(_, account)| *account != me) {
+                device.know(outside, name, *account).unwrap();
+            }
+        }
+        world
+    }
+
+    pub(super) fn on<T>(&mut self, who: usize, act: impl FnOnce(&mut Device, &mut Outside) -> Step<T>) -> Option<T> {
+        let Self { outside, devices, .. } = self;
+        let device = &mut devices[who];
+        let result = act(device, outside);
+        if let Some(fell) = device.faults.fell.take() {
+            outside.ledger.count(fell);
+            outside.ledger.crashes += u64::from(fell.starts_with("crash"));
+            outside.ledger.story.push(format!("{} {fell}", device.name));
+        }
+        device.faults = super::device::Faults::default();
+        match result {
+            Ok(value) => Some(value),
+            Err(Halt::Crash) => {
+                device.restart(outside);
+                None
+            }
+            Err(Halt::Away) => None,
+            Err(Halt::Trouble(error)) => {
+                let harmless = matches!(error.code(), ErrorCode::NoKeyPackage | ErrorCode::RelayMisbehaved);
+                outside.ledger.story.push(format!("{} says '{error}'", device.name));
+                assert!(harmless, "{}: {error}", device.name);
+                None
+            }
+        }
+    }
+
+    /// Everything is delivered, everything that waits for its time is done.
+    pub(super) fn settle(&mut self) {
+        self.outside.relay.holds = false;
+        self.outside.relay.page = 512;
+        self.outside.relay.release();
+        for round in 0..60 {
+            let before = self.fingerprint();
+            for who in 0..self.devices.len() {
+                if round == 0 {
+                    let Self { outside, devices, .. } = self;
+                    devices[who].restart(outside);
+                }
+                self.on(who, |device, outside| device.sync(outside));
+            }
+            self.outside.now += 30 * MINUTE_MS;
+            if round > 6 && before == self.fingerprint() {
+                return;
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    fn fingerprint(&self) -> Vec<u64> {
+        let mut heads: Vec<_> =
+            self.outside.relay.logs.iter().map(|(id, log)| (*id, log.entries.len() as u64)).collect();
+        heads.sort();
+        heads.into_iter().map(|(_, head)| head).collect()
+    }
+}
