@@ -195,6 +195,20 @@ fn any_member_answers_a_wish_for_a_resync() {
 }
 
 #[test]
+fn two_devices_of_one_account_are_resynced_at_once() {
+    let before = group();
+    let mut commit = removing(&before, 2, &[4, 5]);
+    commit.added = vec![new(3, 1), new(3, 2)];
+    commit.data.resyncs = vec![resync_proof(3, 2), resync_proof(3, 1)];
+    valid(&before, &commit);
+    // One for the other's leaf, each named as it should be.
+    let package = new(3, 1).key_package;
+    let crossed = ResyncProof::sign(&key(3, 2, 1), GROUP, account(3), device(3, 1), [6; 16], package);
+    commit.data.resyncs[1] = crossed;
+    invalid(&before, &commit, RESYNC);
+}
+
+#[test]
 fn a_resync_brings_newer_keys_too() {
     let before = group();
     let mut commit = answer_to_resync(&before, 2);
