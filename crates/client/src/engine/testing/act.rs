@@ -202,21 +202,6 @@ impl Device {
         stored.map(drop)
     }
 
-    pub(super) fn accept(&mut self, id: ConversationId) -> Step<()> {
-        self.tx(|tx| {
-            let found = conversations::load(tx, &id)?;
-            if found.standing != Standing::Request {
-                return Ok(());
-            }
-            conversations::set_standing(tx, &id, Standing::Member)?;
-            contacts::set_known(tx, found.account)?;
-            for log in logs::of(tx, &id)?.iter().filter(|log| log.active) {
-                outbox::push_change(tx, &id, log.log, &GroupChange::JoinUpdate.encode()?, 0)?;
-            }
-            introduce_oneself(tx, &account::require(tx)?, &conversations::load(tx, &id)?)
-        })
-    }
-
     /// Everything that is shown has been seen.
     pub(super) fn mark_read(&mut self, outside: &mut Outside, id: ConversationId) -> Step<()> {
         let seen = self.tx(|tx| {
