@@ -353,9 +353,7 @@ impl<'a> Reading<'a> {
         if self.conversation.kind != ConversationKind::Group || !theirs || !proof.holds(&leaf.mls_key, self.log.log) {
             return Ok(Verdict::Aside("its wish to leave does not hold"));
         }
-        if self.conversation.standing != Standing::Member {
-            return Ok(Verdict::Used);
-        }
+        // Where one has not accepted, the answer waits until one has.
         let Some(group) = &self.group else { return Ok(Verdict::Used) };
         let own = group.own_leaf()?.index;
         let before_me = group

@@ -80,7 +80,7 @@ pub(super) fn join(
         return Ok(Some("it is for another device"));
     }
     let own_chain = context.chains.load(tx, context.account)?.ok_or_else(|| super::not_found("no own chain"))?;
-    if let Some(reason) = judge(&facts, &welcome, &own_chain, &chain) {
+    if let Some(reason) = judge(&facts, &welcome, &own_chain, &chain, asked_for) {
         return Ok(Some(reason));
     }
     if let Some(reason) = judge_restart(tx, &facts, &welcome)? {
@@ -92,7 +92,15 @@ pub(super) fn join(
 }
 
 /// What every group must be that one lets oneself be brought into.
-fn judge(facts: &GroupFacts, welcome: &Welcome, own: &VerifiedChain, sender: &VerifiedChain) -> Option<&'static str> {
+///
+/// `asked_for`: it answers a resync, which any member may.
+fn judge(
+    facts: &GroupFacts,
+    welcome: &Welcome,
+    own: &VerifiedChain,
+    sender: &VerifiedChain,
+    asked_for: bool,
+) -> Option<&'static str> {
     let roster = &facts.roster;
     if roster.conversation != welcome.conversation {
         return Some("its group is of another conversation");
@@ -122,7 +130,7 @@ fn judge(facts: &GroupFacts, welcome: &Welcome, own: &VerifiedChain, sender: &Ve
             (!two).then_some("it is no conversation of the two")
         }
         GroupKind::Group => {
-            let admin = rules::admins(roster, &facts.leaves).contains(&peer);
+            let admin = asked_for || rules::admins(roster, &facts.leaves).contains(&peer);
             (!admin).then_some("its sender may not add anybody")
         }
         GroupKind::NoteToSelf => Some("somebody else's note to self"),

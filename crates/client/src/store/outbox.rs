@@ -104,11 +104,14 @@ pub(crate) fn push_change_first(
     Ok(())
 }
 
-/// The oldest item of each conversation that has one to send. What is to wait comes after what is not.
+/// The oldest item of each conversation that has one to send. What is to wait comes after what is not; nothing goes to a conversation
+/// that one has not accepted.
 pub(crate) fn heads(tx: &Transaction<'_>, now_ms: u64) -> Result<Vec<Item>, Error> {
     let mut statement = tx.prepare_cached(
         "SELECT * FROM outbox WHERE n IN
-             (SELECT min(n) FROM outbox WHERE accepted = 0 AND not_before_ms <= ?1 GROUP BY conversation) ORDER BY n",
+             (SELECT min(n) FROM outbox WHERE accepted = 0 AND not_before_ms <= ?1
+                  AND conversation NOT IN (SELECT id FROM conversations WHERE standing = 1) GROUP BY conversation)
+         ORDER BY n",
     )?;
     let rows = statement.query_map([now_ms], read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -117,7 +120,9 @@ pub(crate) fn heads(tx: &Transaction<'_>, now_ms: u64) -> Result<Vec<Item>, Erro
 /// The oldest item of one conversation.
 pub(crate) fn head(tx: &Transaction<'_>, conversation: &ConversationId, now_ms: u64) -> Result<Option<Item>, Error> {
     let mut statement = tx.prepare_cached(
-        "SELECT * FROM outbox WHERE conversation = ?1 AND accepted = 0 AND not_before_ms <= ?2 ORDER BY n LIMIT 1",
+        "SELECT * FROM outbox WHERE conversation = ?1 AND accepted = 0 AND not_before_ms <= ?2
+             AND conversation NOT IN (SELECT id FROM conversations WHERE standing = 1)
+         ORDER BY n LIMIT 1",
     )?;
     Ok(statement.query_row(params![conversation, now_ms], read).optional()?)
 }
@@ -257,7 +262,9 @@ pub(crate) fn next_time(tx: &Transaction<'_>, now_ms: u64) -> Result<Option<u64>
 pub(crate) fn is_empty(tx: &Transaction<'_>, now_ms: u64) -> Result<bool, Error> {
     Ok(!tx
         .prepare_cached(
-            "SELECT 1 FROM outbox WHERE accepted = 0 AND not_before_ms <= ?1 UNION ALL SELECT 1 FROM deliveries
+            "SELECT 1 FROM outbox WHERE accepted = 0 AND not_before_ms <= ?1
+                 AND conversation NOT IN (SELECT id FROM conversations WHERE standing = 1)
+             UNION ALL SELECT 1 FROM deliveries
              UNION ALL SELECT 1 FROM access_keys WHERE registered <> 1",
         )?
         .exists([now_ms])?)

@@ -202,6 +202,20 @@ impl Device {
         stored.map(drop)
     }
 
+    /// `accept_request`, in a group.
+    pub(super) fn accept(&mut self, id: ConversationId) -> Step<()> {
+        self.tx(|tx| {
+            if conversations::load(tx, &id)?.standing != Standing::Request {
+                return Ok(());
+            }
+            conversations::set_standing(tx, &id, Standing::Member)?;
+            for log in logs::of(tx, &id)?.iter().filter(|log| log.active) {
+                outbox::push_change(tx, &id, log.log, &GroupChange::JoinUpdate.encode()?, 0)?;
+            }
+            introduce_oneself(tx, &account::require(tx)?, &conversations::load(tx, &id)?)
+        })
+    }
+
     /// Everything that is shown has been seen.
     pub(super) fn mark_read(&mut self, outside: &mut Outside, id: ConversationId) -> Step<()> {
         let seen = self.tx(|tx| {

@@ -171,3 +171,46 @@ fn a_wish_to_leave_ends_with_its_answer() {
     world.settle();
     assert_eq!(here(&mut world), 4, "a wish that was answered has taken her out again");
 }
+
+/// A group that somebody unknown has put one into: nothing is sent there, and that is no trouble.
+fn requests() -> (World, ConversationId) {
+    let mut world = World::new(7, 3);
+    let ada = world.devices[0].account;
+    for device in &mut world.devices[1..] {
+        device.db.execute("DELETE FROM contacts WHERE account = ?1", [ada.as_bytes()]).unwrap();
+    }
+    let others = world.others(0);
+    let id = world.create_with(0, &others);
+    everybody(&mut world);
+    let standing = world.devices[1].look(|tx| Ok(conversations::load(tx, &id)?.standing));
+    assert_eq!(standing, Standing::Request);
+    (world, id)
+}
+
+#[test]
+fn a_rotation_leaves_requests_alone() {
+    let (mut world, id) = requests();
+    rotate(&mut world, 1);
+    everybody(&mut world);
+    let problem = world.devices[1].look(|tx| Ok(conversations::load(tx, &id)?.problem()));
+    assert!(problem.is_none(), "{problem:?}");
+    // The leaf gets the new keys with the acceptance.
+    world.on(1, |device, _| device.accept(id)).unwrap();
+    everybody(&mut world);
+    let message = say(&mut world, 1, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 0, id, message));
+}
+
+#[test]
+fn a_wish_to_leave_that_was_read_before_one_accepted_is_answered() {
+    let (mut world, id) = requests();
+    world.on(0, |device, outside| device.leave(outside, id)).unwrap();
+    everybody(&mut world);
+    for who in [1, 2] {
+        world.on(who, |device, _| device.accept(id)).unwrap();
+    }
+    world.settle();
+    let people = world.devices[1].look(|tx| Ok(crate::store::people::of(tx, &id)?.len()));
+    assert_eq!(people, 2, "whoever has left is there still");
+}

@@ -98,8 +98,8 @@ impl Device {
             Verdict::SetAside(_) => (None, None, None),
         };
         let cursor = slot.and_then(|(log, _)| self.look(|tx| logs::load(tx, log))).map(|log| log.cursor);
-        let joined = self.tx(|tx| {
-            let mut joined = None;
+        let mut joined = None;
+        let stored = self.tx(|tx| {
             let aside =
                 |reason: &str| logs::set_aside(tx, INBOX, entry.seq, entry.entry_id, reason, &entry.blob, context.now);
             match verdict {
@@ -125,16 +125,18 @@ impl Device {
                     }
                 }
             }
-            account::set_inbox_cursor(tx, entry.seq)?;
-            Ok(joined)
-        })?;
-        if let Some(chain) = chain {
-            self.chains.keep(chain);
-        }
-        if let (Some((after, state)), Some((log, slot))) = (joined, slot) {
+            account::set_inbox_cursor(tx, entry.seq)
+        });
+        // Also where it went down right behind the commit.
+        let committed = self.look(account::inbox_cursor) >= entry.seq;
+        if let (true, Some((after, state)), Some((log, slot))) = (committed, joined, slot) {
             outside.ledger.story.push(format!("{} joins {log:?} at {slot}", self.name));
             outside.ledger.observe(log, after, state);
             outside.ledger.joins(self.account, log, cursor, slot);
+        }
+        stored?;
+        if let Some(chain) = chain {
+            self.chains.keep(chain);
         }
         // Trouble with looking is no trouble with the inbox.
         match look {

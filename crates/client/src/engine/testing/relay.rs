@@ -214,6 +214,16 @@ impl FakeRelay {
 }
 
 impl FakeLog {
+    /// Two entries change places; what is told of the log is right for its new order.
+    pub(super) fn swap(&mut self, one: usize, other: usize) {
+        let mut entries = std::mem::take(&mut self.entries);
+        self.running.clear();
+        entries.swap(one, other);
+        for entry in entries {
+            self.push(entry.entry_id, entry.kind, entry.blob);
+        }
+    }
+
     fn push(&mut self, entry_id: EnvelopeId, kind: EnvelopeKind, blob: Vec<u8>) -> u64 {
         let seq = self.entries.len() as u64 + 1;
         let before = self.running.last().copied().unwrap_or_default();

@@ -1,0 +1,140 @@
+//! What a member can make who does not keep to the rules: commits that nobody judges before they are sent, envelopes with any sender.
+
+use openmls::prelude::{
+    Extension, ExtensionType, Extensions, LeafNodeIndex, MlsGroup, OpenMlsProvider as _, ProposalType,
+    RequiredCapabilitiesExtension, UnknownExtension,
+};
+use openmls_traits::signatures::{Signer, SignerError};
+use openmls_traits::types::SignatureScheme;
+use tls_codec::Serialize as _;
+use waxwing_protocol::content::Content;
+use waxwing_protocol::envelope::{Recipient, SealRequest, Sender, seal};
+use waxwing_protocol::group::{CommitData, ROSTER_EXTENSION, Roster};
+use waxwing_protocol::{DeviceKeys, Suite};
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{AccountId, EnvelopeId, LogId};
+
+use super::device::Device;
+use crate::mls::{Group, Provider};
+use crate::random;
+use crate::store::{keys, logs};
+
+/// What a forged commit does.
+#[derive(Default)]
+pub(super) struct Forged {
+    pub(super) remove: Vec<AccountId>,
+    pub(super) roster: Option<Roster>,
+    pub(super) data: CommitData,
+}
+
+struct Key<'a>(&'a ed25519_dalek::SigningKey);
+
+impl Signer for Key<'_> {
+    fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {
+        use ed25519_dalek::Signer as _;
+        Ok(self.0.sign(payload).to_bytes().to_vec())
+    }
+
+    fn signature_scheme(&self) -> SignatureScheme {
+        SignatureScheme::ED25519
+    }
+}
+
+impl Device {
+    pub(super) fn roster(&mut self, log: LogId) -> Roster {
+        let crypto = self.crypto.clone();
+        self.look(|tx| Group::load(&crypto, tx, log)?.unwrap().roster())
+    }
+
+    /// An MLS commit as this member would sign it, judged by nobody. The own state stays as it is.
+    pub(super) fn forge(&mut self, log: LogId, forged: Forged) -> Vec<u8> {
+        let (crypto, own) = (self.crypto.clone(), self.keys.clone());
+        self.look(|tx| {
+            let leaves = Group::load(&crypto, tx, log)?.unwrap().leaves()?;
+            let provider = Provider::new(&crypto, tx);
+            let id = openmls::group::GroupId::from_slice(log.as_bytes());
+            let mut group = MlsGroup::load(provider.storage(), &id).unwrap().unwrap();
+            group.set_aad(forged.data.encode());
+            let gone = leaves.iter().filter(|leaf| forged.remove.contains(&leaf.identity.account));
+            let gone: Vec<_> = gone.map(|leaf| LeafNodeIndex::new(leaf.index)).collect();
+            let mut builder = group.commit_builder().force_self_update(true).propose_removals(gone);
+            if let Some(roster) = &forged.roster {
+                builder = builder.propose_group_context_extensions(extensions(roster)).unwrap();
+            }
+            let loaded = builder.load_psks(provider.storage()).unwrap();
+            let built = loaded.build(provider.rand(), provider.crypto(), &Key(own.mls()), |_| true).unwrap();
+            let (commit, _, _) = built.stage_commit(&provider).unwrap().into_messages();
+            Ok(commit.tls_serialize_detached().unwrap())
+        })
+    }
+
+    /// An MLS application message as this member would send it. The own state stays as it is.
+    pub(super) fn encrypt(&mut self, log: LogId, bytes: &[u8]) -> Vec<u8> {
+        let (crypto, own) = (self.crypto.clone(), self.keys.clone());
+        self.look(|tx| Group::load(&crypto, tx, log)?.unwrap().encrypt(&own, bytes))
+    }
+
+    /// An envelope for everybody in the log, said to be from `account` and signed with `signer`'s keys.
+    pub(super) fn envelope(
+        &mut self,
+        log: LogId,
+        kind: EnvelopeKind,
+        mls: Vec<u8>,
+        (account, signer): (AccountId, &DeviceKeys),
+    ) -> (EnvelopeId, Vec<u8>) {
+        self.envelope_as(log, kind, mls, (account, signer), EnvelopeId::from_bytes(random::bytes()))
+    }
+
+    /// The same under an id that is given.
+    pub(super) fn envelope_as(
+        &mut self,
+        log: LogId,
+        kind: EnvelopeKind,
+        mls: Vec<u8>,
+        (account, signer): (AccountId, &DeviceKeys),
+        envelope_id: EnvelopeId,
+    ) -> (EnvelopeId, Vec<u8>) {
+        let (crypto, now) = (self.crypto.clone(), 1_800_000_000_000);
+        let blob = self.look(|tx| {
+            let (group, stored) = (Group::load(&crypto, tx, log)?.unwrap(), logs::load(tx, log)?.unwrap());
+            let leaves = group.leaves()?;
+            let chains: Vec<_> =
+                leaves.iter().map(|leaf| keys::chain(tx, leaf.identity.account).unwrap().unwrap()).collect();
+            let recipients: Vec<_> = leaves
+                .iter()
+                .zip(&chains)
+                .map(|(leaf, chain)| Recipient {
+                    account: chain.account(),
+                    record: &chain.device(leaf.identity.device).unwrap().current().record,
+                })
+                .collect();
+            let request = SealRequest {
+                kind,
+                suite: if kind == EnvelopeKind::App { Suite::X25519 } else { Suite::XWing },
+                envelope_id,
+                sender: Sender { account, keys: signer },
+                recipients: &recipients,
+                tag_key: Some(&stored.secret.tag_key()),
+                log,
+                after: stored.last_handshake,
+                counter: 1,
+                sent_ms: now,
+                epoch: group.epoch(),
+                running_hash: stored.handshake_running,
+                content: &Content::Mls(mls).encode(),
+            };
+            Ok(seal(&request, &mut random::rng()).unwrap())
+        });
+        (envelope_id, blob)
+    }
+}
+
+fn extensions(roster: &Roster) -> Extensions<openmls::prelude::GroupContext> {
+    let demanded =
+        RequiredCapabilitiesExtension::new(&[ExtensionType::Unknown(ROSTER_EXTENSION)], &[] as &[ProposalType], &[]);
+    Extensions::from_vec(vec![
+        Extension::RequiredCapabilities(demanded),
+        Extension::Unknown(ROSTER_EXTENSION, UnknownExtension(roster.encode())),
+    ])
+    .unwrap()
+}

@@ -1,0 +1,178 @@
+//! Members that lie: what they put into the log costs a slot or nothing, and everybody goes on alike.
+
+use waxwing_protocol::group::{CommitData, RosterRole};
+use waxwing_protocol::{AppMessage, DeviceKeys, DeviceSeeds};
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{LogId, MessageId};
+
+use super::faults::{change, everybody, group, say, shows};
+use super::forge::Forged;
+use super::world::World;
+use crate::mls::GroupChange;
+use crate::store::conversations::ConversationId;
+use crate::store::logs;
+
+fn log_of(world: &mut World, id: ConversationId) -> LogId {
+    world.devices[0].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log))
+}
+
+/// Everybody but the liar has set the entry aside for this reason.
+fn all_set_aside(world: &mut World, liar: usize, reason: &str) {
+    for who in (0..world.devices.len()).filter(|who| *who != liar) {
+        let aside = world.devices[who].set_aside();
+        assert!(aside.iter().any(|one| one.contains(reason)), "{}: {aside:?}", world.devices[who].name);
+    }
+}
+
+/// All of them still hear each other, and agree in everything.
+fn all_go_on(world: &mut World, id: ConversationId) {
+    everybody(world);
+    let people = world.devices.len();
+    for who in 0..people {
+        let message = say(world, who, id);
+        everybody(world);
+        for other in 0..people {
+            assert!(shows(world, other, id, message), "{other} has not heard {who}");
+        }
+    }
+    world.settle();
+    world.check();
+}
+
+/// `liar` puts a handshake into the log.
+fn handshake(world: &mut World, liar: usize, log: LogId, mls: Vec<u8>) {
+    let device = &mut world.devices[liar];
+    let (account, keys) = (device.account, device.keys.clone());
+    let (id, blob) = device.envelope(log, EnvelopeKind::Handshake, mls, (account, &keys));
+    world.outside.relay.inject(log, id, EnvelopeKind::Handshake, blob);
+}
+
+#[test]
+fn p13_a_commit_by_a_non_admin_is_refused_by_all() {
+    let (mut world, id) = group(4);
+    let log = log_of(&mut world, id);
+    let cem = world.devices[2].account;
+    let mut roster = world.devices[1].roster(log);
+    roster.remove(cem);
+    let data = CommitData { rekey: true, ..CommitData::default() };
+    let mls = world.devices[1].forge(log, Forged { remove: vec![cem], roster: Some(roster), data });
+    handshake(&mut world, 1, log, mls);
+    everybody(&mut world);
+    all_set_aside(&mut world, 1, "it removes somebody without the right to");
+    all_go_on(&mut world, id);
+}
+
+#[test]
+fn p13_nobody_makes_themselves_an_admin() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    let bea = world.devices[1].account;
+    let mut roster = world.devices[1].roster(log);
+    let line = roster.line(bea).unwrap().clone();
+    roster.set(waxwing_protocol::group::RosterLine { role: RosterRole::Admin, ..line });
+    let mls = world.devices[1].forge(log, Forged { roster: Some(roster), ..Forged::default() });
+    handshake(&mut world, 1, log, mls);
+    everybody(&mut world);
+    all_set_aside(&mut world, 1, "it changes the roster without the right to");
+    all_go_on(&mut world, id);
+}
+
+#[test]
+fn a_commit_that_says_wrongly_whether_it_rekeys_is_refused_by_all() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    let data = CommitData { rekey: true, ..CommitData::default() };
+    let mls = world.devices[0].forge(log, Forged { data, ..Forged::default() });
+    handshake(&mut world, 0, log, mls);
+    everybody(&mut world);
+    all_set_aside(&mut world, 0, "it sets a channel secret where none is due");
+    // An admin's removal that keeps the old tokens: whoever is removed could read on.
+    let cem = world.devices[2].account;
+    let mut roster = world.devices[0].roster(log);
+    roster.remove(cem);
+    let mls = world.devices[0].forge(log, Forged { remove: vec![cem], roster: Some(roster), ..Forged::default() });
+    handshake(&mut world, 0, log, mls);
+    everybody(&mut world);
+    assert_eq!(world.devices[1].set_aside().len(), 2);
+    all_go_on(&mut world, id);
+}
+
+#[test]
+fn a_members_garbage_costs_a_slot_and_nothing_else() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    handshake(&mut world, 1, log, b"no MLS message at all".to_vec());
+    everybody(&mut world);
+    all_set_aside(&mut world, 1, "no MLS message of the right form");
+    // What is said in the place of a commit.
+    let mls = world.devices[1].encrypt(log, b"said");
+    handshake(&mut world, 1, log, mls);
+    everybody(&mut world);
+    all_set_aside(&mut world, 1, "stand in for each other");
+    // And a message with nothing in it that can be read: it flows on (D9).
+    let (account, keys) = (world.devices[1].account, world.devices[1].keys.clone());
+    let mls = world.devices[1].encrypt(log, b"\xff");
+    let (entry, blob) = world.devices[1].envelope(log, EnvelopeKind::App, mls, (account, &keys));
+    world.outside.relay.inject(log, entry, EnvelopeKind::App, blob);
+    everybody(&mut world);
+    all_set_aside(&mut world, 1, "its content cannot be read");
+    change(&mut world, 0, id, &GroupChange::Update);
+    all_go_on(&mut world, id);
+}
+
+#[test]
+fn p13_a_member_cannot_speak_as_another() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    let text = AppMessage::Text { message_id: MessageId::from_bytes([7; 16]), text: "I am cem".to_owned() }.encode();
+    let mls = world.devices[1].encrypt(log, &text);
+    // Signed by nobody but bea, under cem's name.
+    let cem = (world.devices[2].account, world.devices[2].device);
+    let seeds = DeviceSeeds::from_bytes(&world.devices[1].kept.seeds);
+    let disguised = DeviceKeys::new(cem.1, 1, seeds).unwrap();
+    let (entry, blob) = world.devices[1].envelope(log, EnvelopeKind::App, mls.clone(), (cem.0, &disguised));
+    world.outside.relay.inject(log, entry, EnvelopeKind::App, blob);
+    everybody(&mut world);
+    all_set_aside(&mut world, 1, "its signature does not hold");
+    // Even with cem's help the two layers must say the same (P3: identity taken from the wrong layer).
+    let keys = world.devices[2].keys.clone();
+    let (entry, blob) = world.devices[1].envelope(log, EnvelopeKind::App, mls, (cem.0, &keys));
+    world.outside.relay.inject(log, entry, EnvelopeKind::App, blob);
+    everybody(&mut world);
+    let aside = world.devices[0].set_aside();
+    assert!(aside.iter().any(|one| one.contains("its two signatures are of two senders")), "{aside:?}");
+    all_go_on(&mut world, id);
+}
+
+#[test]
+fn p13_a_removed_member_reads_nothing_new() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    let cem = world.devices[2].account;
+    let copy = world.devices[2].copy();
+    change(&mut world, 0, id, &GroupChange::Remove(cem));
+    let message = say(&mut world, 0, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 1, id, message) && !shows(&mut world, 2, id, message));
+    // A client that keeps everything it ever had, and a relay that hands it the entries all the same.
+    let mut thief = copy;
+    let old = thief.look(|tx| Ok(logs::load(tx, log)?.unwrap()));
+    let relay = &world.outside.relay;
+    let up_to = relay.read_log(log, old.secret.read_token().as_slice(), old.cursor).unwrap();
+    assert_eq!(up_to.head, up_to.last_handshake, "the old token reads up to the removal");
+    let now = world.devices[0].look(|tx| Ok(logs::load(tx, log)?.unwrap()));
+    let entry = relay.logs[&log].entries.last().unwrap().clone();
+    for secret in [&old.secret, &now.secret] {
+        assert!(thief.opens(log, secret, &entry).is_none());
+    }
+    assert!(world.devices[1].opens(log, &now.secret, &entry).is_some());
+    all_go_on_without(&mut world, id);
+}
+
+fn all_go_on_without(world: &mut World, id: ConversationId) {
+    let message = say(world, 1, id);
+    everybody(world);
+    assert!(shows(world, 0, id, message) && !shows(world, 2, id, message));
+    world.settle();
+    world.check();
+}

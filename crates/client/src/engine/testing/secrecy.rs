@@ -1,0 +1,202 @@
+//! What a thief gets who takes everything that a device has: not what was read before (forward secrecy), and not what is said after
+//! the device has renewed itself (post-compromise security).
+
+use waxwing_protocol::envelope::{self, Message, OpenContext};
+use waxwing_protocol::{ChannelSecret, Content};
+use waxwing_wire::frame::LogEntry;
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::{LogId, MessageId};
+
+use super::device::{Device, empty_database};
+use super::faults::{change, everybody, group, rotate, say, shows};
+use super::ledger::Outside;
+use super::world::World;
+use crate::mls::{Group, GroupChange, Incoming};
+use crate::store::conversations::ConversationId;
+use crate::store::{logs, messages};
+
+impl Device {
+    /// Everything that this device has, in other hands: the whole database page by page, and the keystore.
+    pub(super) fn copy(&mut self) -> Self {
+        let mut db = empty_database();
+        let backup = rusqlite::backup::Backup::new(&self.db, &mut db).unwrap();
+        backup.run_to_completion(1 << 20, std::time::Duration::ZERO, None).unwrap();
+        drop(backup);
+        Self::from_parts(&self.name, self.account, self.device, db, self.kept.clone())
+    }
+
+    /// Every byte of the database.
+    fn pages(&self) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("copy");
+        let mut file = rusqlite::Connection::open(&path).unwrap();
+        let backup = rusqlite::backup::Backup::new(&self.db, &mut file).unwrap();
+        backup.run_to_completion(1 << 20, std::time::Duration::ZERO, None).unwrap();
+        drop(backup);
+        drop(file);
+        std::fs::read(&path).unwrap()
+    }
+
+    /// The outer layer of an entry, opened with this device's sealing keys and that channel secret.
+    pub(super) fn opens(&mut self, log: LogId, secret: &ChannelSecret, entry: &LogEntry) -> Option<envelope::Opened> {
+        let place = OpenContext {
+            envelope_id: entry.entry_id,
+            kind: entry.kind,
+            log,
+            tag_key: Some(&secret.tag_key()),
+            erased: &[],
+        };
+        envelope::open(&entry.blob, &self.opening.list(), self.account, &place).ok()
+    }
+
+    /// The MLS message in an entry, through the outer layer.
+    fn inside(&mut self, log: LogId, entry: &LogEntry) -> Option<Vec<u8>> {
+        let secret = self.look(|tx| Ok(logs::load(tx, log)?.unwrap().secret));
+        let opened = self.opens(log, &secret, entry)?;
+        let crypto = self.crypto.clone();
+        let device = opened.claimed().device;
+        let leaf = self.look(|tx| Group::load(&crypto, tx, log)?.unwrap().leaf(device)).unwrap();
+        let message: Message = opened.verify_leaf(&leaf.identity).ok()?;
+        match Content::decode(entry.kind, &message.content) {
+            Ok(Content::Mls(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Whether MLS gives up what is in it, with all that is in the database.
+    fn decrypts(&mut self, log: LogId, from: waxwing_wire::DeviceId, kind: EnvelopeKind, mls: &[u8]) -> bool {
+        let crypto = self.crypto.clone();
+        self.look(|tx| {
+            let mut group = Group::load(&crypto, tx, log)?.unwrap();
+            let read = group.read(from, kind == EnvelopeKind::Handshake, mls);
+            Ok(matches!(read, Ok(Incoming::Message(_) | Incoming::Change(_))))
+        })
+    }
+}
+
+fn setting(people: usize) -> (World, ConversationId, LogId) {
+    let (mut world, id) = group(people);
+    // Past the updates that come after joining.
+    world.settle();
+    let log = world.devices[0].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log));
+    (world, id, log)
+}
+
+fn last_entries(world: &World, log: LogId, n: usize) -> Vec<LogEntry> {
+    let entries = &world.outside.relay.logs[&log].entries;
+    entries[entries.len() - n..].to_vec()
+}
+
+fn erase(device: &mut Device, said: &[MessageId]) {
+    device.look(|tx| {
+        for id in said {
+            let message = messages::find(tx, *id)?;
+            assert_eq!(message.text, id.to_string());
+        }
+        Ok(())
+    });
+    let said = said.to_vec();
+    device
+        .tx(|tx| said.iter().try_for_each(|id| messages::find(tx, *id).and_then(|one| messages::delete(tx, &one))))
+        .unwrap();
+}
+
+#[test]
+fn forward_secrecy_what_was_read_and_deleted_is_gone() {
+    let (mut world, id, log) = setting(2);
+    let ada = world.devices[0].device;
+    let mut before = world.devices[1].copy();
+    let said: Vec<_> = (0..10).map(|_| say(&mut world, 0, id)).collect();
+    let entries = last_entries(&world, log, 10);
+    everybody(&mut world);
+    assert!(said.iter().all(|message| shows(&mut world, 1, id, *message)));
+    erase(&mut world.devices[1], &said);
+
+    let mut thief = world.devices[1].copy();
+    for entry in &entries {
+        let mls = thief.inside(log, entry).expect("the outer layer opens: its keys last for a rotation");
+        assert!(!thief.decrypts(log, ada, entry.kind, &mls), "what was read can be read again");
+        // With what the device had before it read, the same bytes do decrypt: it is the erased keys that are missing.
+        assert!(before.decrypts(log, ada, entry.kind, &mls));
+    }
+    let pages = world.devices[1].pages();
+    for message in &said {
+        let text = message.to_string();
+        assert!(!pages.windows(text.len()).any(|window| window == text.as_bytes()), "the text is in the database");
+    }
+    // The sender keeps no key to what was sent, either.
+    let own = world.devices[0].device;
+    let mut sender = world.devices[0].copy();
+    for entry in &entries {
+        let mls = sender.inside(log, entry).unwrap();
+        assert!(!sender.decrypts(log, own, entry.kind, &mls));
+    }
+}
+
+#[test]
+fn post_compromise_a_self_update_locks_the_thief_out() {
+    let (mut world, id, log) = setting(3);
+    let (ada, bea) = (world.devices[0].device, world.devices[1].device);
+    let mut thief = world.devices[1].copy();
+    // The thief reads along at first.
+    let heard = say(&mut world, 0, id);
+    let entry = last_entries(&world, log, 1).remove(0);
+    let mls = thief.inside(log, &entry).unwrap();
+    assert!(thief.decrypts(log, ada, entry.kind, &mls));
+    everybody(&mut world);
+    assert!(shows(&mut world, 1, id, heard));
+
+    change(&mut world, 1, id, &GroupChange::Update);
+    let update = last_entries(&world, log, 1).remove(0);
+    assert_eq!(update.kind, EnvelopeKind::Handshake);
+    everybody(&mut world);
+    let secret = say(&mut world, 0, id);
+    let entry = last_entries(&world, log, 1).remove(0);
+    // The outer layer is as it was, the channel secret too.
+    let commit = thief.inside(log, &update).expect("the outer layer of the update opens");
+    let mls = thief.inside(log, &entry).expect("the outer layer opens");
+    assert!(!thief.decrypts(log, bea, update.kind, &commit), "the update's path opens");
+    assert!(!thief.decrypts(log, ada, entry.kind, &mls), "what is said after the update decrypts");
+    // Nor does an engine get there by itself.
+    let relay = std::mem::take(&mut world.outside.relay);
+    let mut elsewhere = Outside { relay, now: world.outside.now, ..Outside::default() };
+    thief.drain_log(&mut elsewhere, log).expect("the tokens are as they were");
+    world.outside.relay = elsewhere.relay;
+    assert!(thief.look(|tx| Ok(messages::find(tx, secret).is_err())));
+    everybody(&mut world);
+    assert!(shows(&mut world, 1, id, secret));
+}
+
+#[test]
+fn post_compromise_a_rotation_takes_tokens_and_tags_away() {
+    let (mut world, id, log) = setting(3);
+    let mut thief = world.devices[1].copy();
+    rotate(&mut world, 1);
+    everybody(&mut world);
+    let message = say(&mut world, 0, id);
+    let entry = last_entries(&world, log, 1).remove(0);
+    everybody(&mut world);
+    assert!(shows(&mut world, 1, id, message));
+
+    let old = thief.look(|tx| Ok(logs::load(tx, log)?.unwrap()));
+    let new = world.devices[1].look(|tx| Ok(logs::load(tx, log)?.unwrap()));
+    assert_ne!(old.secret.as_bytes(), new.secret.as_bytes());
+    let relay = &mut world.outside.relay;
+    // Reading ends with the handshake that brought the new tokens; writing ends at once.
+    let page = relay.read_log(log, old.secret.read_token().as_slice(), old.cursor).unwrap();
+    assert!(page.head < entry.seq);
+    let append = waxwing_wire::frame::Append {
+        entry_id: waxwing_wire::EnvelopeId::from_bytes([1; 16]),
+        kind: EnvelopeKind::App,
+        after: page.head,
+        rekey: None,
+        blob: vec![0; 64],
+    };
+    let answer = relay.append(log, old.secret.write_token().as_slice(), &append);
+    assert_eq!(answer, Err(ProblemCode::Rekeyed));
+    // And if the relay hands the entries out: neither the old tags nor the old sealing keys find anything.
+    assert!(thief.opens(log, &old.secret, &entry).is_none());
+    assert!(thief.opens(log, &new.secret, &entry).is_none());
+    assert!(world.devices[1].opens(log, &new.secret, &entry).is_some());
+}
