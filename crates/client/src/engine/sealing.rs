@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 use waxwing_protocol::content::Content;
 use waxwing_protocol::envelope::{Epoch, Recipient, SealRequest, Sender, Suite, seal};
-use waxwing_protocol::{DeviceKeys, SealingKeys};
+use waxwing_protocol::group::LeaveProof;
+use waxwing_protocol::{AppMessage, DeviceKeys, SealingKeys};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, EnvelopeId, LogId, VerifiedChain};
 
@@ -64,7 +65,16 @@ pub(super) fn seal_item(
     }
     let (kind, suite, message, secret, welcome) = match item.what {
         What::Message => {
-            let message = group.encrypt(&leaf_keys, &item.content)?;
+            let content = match AppMessage::decode(&item.content) {
+                // Signed now, by the leaf as it is: an own update may have come between the wish and its turn.
+                Ok(AppMessage::Leave(_)) => {
+                    let (account, device) = (context.account, context.device);
+                    let proof = LeaveProof::sign(leaf_keys.mls(), log.log, account, device, random::bytes());
+                    AppMessage::Leave(proof).encode()
+                }
+                _ => item.content.clone(),
+            };
+            let message = group.encrypt(&leaf_keys, &content)?;
             (EnvelopeKind::App, Suite::X25519, message, None, None)
         }
         What::Change => {
