@@ -107,7 +107,7 @@ fn texts(device: &mut Device, outside: &Outside, places: &Places) {
             .filter(|(message, _)| {
                 places.get(*message).is_some_and(|(log, seq, after)| {
                     let here = ledger.member(me, *log, *after) && !ledger.is_away(me, *log, *seq);
-                    here && (theirs.contains(*message) || !ledger.is_overtaken(me, *log, *seq))
+                    here && (theirs.contains(*message) || !ledger.is_overtaken(me, *log, *seq, *after))
                 })
             })
             .map(|(message, _)| *message)

@@ -109,9 +109,10 @@ impl Device {
                 }
                 Verdict::Welcomed(welcomed) => {
                     let (message, log) = (&welcomed.message, welcomed.welcome.log);
+                    let sender = welcomed.welcome.account;
+                    // Also with a copy: the chain is kept at hand below, and what comes in later goes behind it.
+                    keys::add_chain_entries(tx, sender, welcomed.from, &welcomed.entries)?;
                     if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? {
-                        let sender = welcomed.welcome.account;
-                        keys::add_chain_entries(tx, sender, welcomed.from, &welcomed.entries)?;
                         tx.execute_batch("SAVEPOINT welcome")?;
                         let refused = join::join(tx, &context, *welcomed, &mut Changes::default())?;
                         if let Some(reason) = refused {

@@ -24,8 +24,9 @@ pub(super) struct Ledger {
     pub(super) sent: HashMap<MessageId, (AccountId, ConversationId)>,
     /// Stretches of a log that somebody does not take in although they are in its group: they have left.
     pub(super) away: HashMap<(AccountId, LogId), Vec<(u64, u64)>>,
-    /// Up to where in a log somebody may lack what was said there: a Welcome that was overtaken by a later one is of no use any more.
-    pub(super) overtaken: HashMap<(AccountId, LogId), u64>,
+    /// From where (what was read by then) up to where in a log somebody may lack what was said after they were brought in again: a
+    /// Welcome that was overtaken by a later one is of no use any more.
+    pub(super) overtaken: HashMap<(AccountId, LogId), Vec<(Option<u64>, u64)>>,
     /// Where the overtaken one came to use all the same: what it brings stands behind what was read before.
     pub(super) skewed: HashSet<(AccountId, LogId)>,
     /// What somebody has seen.
@@ -64,10 +65,10 @@ impl Ledger {
 
     /// Joined at `slot`; `cursor` is what was read of the log before, if anything.
     pub(super) fn joins(&mut self, account: AccountId, log: LogId, cursor: Option<u64>, slot: u64) {
-        match cursor {
-            None => drop(self.overtaken.insert((account, log), slot)),
-            Some(cursor) if cursor > slot => drop(self.skewed.insert((account, log))),
-            Some(_) => {}
+        if cursor.is_some_and(|cursor| cursor > slot) {
+            self.skewed.insert((account, log));
+        } else {
+            self.overtaken.entry((account, log)).or_default().push((cursor, slot));
         }
         for window in self.away.entry((account, log)).or_default() {
             window.1 = window.1.min(slot);
@@ -79,8 +80,14 @@ impl Ledger {
         windows.is_some_and(|windows| windows.iter().any(|(from, to)| seq > *from && seq <= *to))
     }
 
-    pub(super) fn is_overtaken(&self, account: AccountId, log: LogId, seq: u64) -> bool {
-        self.overtaken.get(&(account, log)).is_some_and(|slot| seq <= *slot)
+    /// An entry in a stretch that was jumped over, of a time after the account was taken out in that stretch.
+    pub(super) fn is_overtaken(&self, account: AccountId, log: LogId, seq: u64, after: u64) -> bool {
+        let out = |from: u64| {
+            let mut states = self.states.iter().filter(|((of, at), _)| *of == log && *at >= from && *at <= after);
+            states.any(|(_, state)| !state.members.contains(&account))
+        };
+        let jumps = self.overtaken.get(&(account, log)).into_iter().flatten();
+        jumps.into_iter().any(|(from, slot)| seq <= *slot && from.is_none_or(out))
     }
 
     pub(super) fn member(&self, account: AccountId, log: LogId, after: u64) -> bool {
