@@ -164,7 +164,7 @@ impl<'a> Reading<'a> {
     }
 
     /// This device has lost its place, if nothing worse is known.
-    fn lost(&mut self) {
+    pub(super) fn lost(&mut self) {
         if self.log.trouble == Trouble::None {
             self.log.trouble = Trouble::Lost;
         }
@@ -230,6 +230,7 @@ impl<'a> Reading<'a> {
             // Never given to MLS: nothing of one's own is read there.
             if message.counter > logs::counter(self.tx, self.log.log)? {
                 self.log.trouble = Trouble::RolledBack;
+                account::set_packages(self.tx, 0, 0)?;
             }
             return Ok(Verdict::Aside("an own entry that this device did not make"));
         }
@@ -251,8 +252,12 @@ impl<'a> Reading<'a> {
 
     /// An own envelope, byte for byte as it was sealed here.
     fn own(&mut self, entry: &LogEntry, own: outbox::Shown, running: &[u8; 32]) -> Result<Verdict, Error> {
-        if own.after != self.log.last_handshake {
-            // The relay put it where it does not belong: everybody skips it, and it is sealed again.
+        let kind = match own.what {
+            outbox::What::Message => EnvelopeKind::App,
+            outbox::What::Change => EnvelopeKind::Handshake,
+        };
+        if own.after != self.log.last_handshake || entry.kind != kind {
+            // The relay put it where it does not belong, or calls it something else: everybody skips it, and it is sealed again.
             outbox::unseal(self.tx, own.n)?;
             self.taken.wake = true;
             return Ok(Verdict::Used);

@@ -7,7 +7,7 @@ use waxwing_wire::AccountId;
 use waxwing_wire::ids::to_hex;
 use waxwing_wire::limits::{MAX_GROUP_NAME, MAX_GROUP_PEOPLE};
 
-use super::context::own_line;
+use super::context::{Context, own_line};
 use super::conversations::{introduce_oneself, make_group, started_line};
 use super::emit::Changes;
 use super::register::turns_or_controls;
@@ -17,6 +17,7 @@ use crate::mls::{Group, GroupChange};
 use crate::random;
 use crate::store::account::Account;
 use crate::store::conversations::{Conversation, NewConversation};
+use crate::store::logs::Log;
 use crate::store::{account, contacts, conversations, logs, messages, outbox, people};
 use crate::views::{ContactView, ConversationKind, ConversationView, GroupView, MessageState, Notice, Role, Standing};
 
@@ -293,4 +294,18 @@ mod tests {
             assert_eq!(clean_group_name(name).unwrap_err().code(), ErrorCode::InvalidGroupName);
         }
     }
+}
+
+/// The group goes on with one who has left still in it: the wish is said once more, unless it waits to be. Whoever was to answer may
+/// have lost it, with an older database, or with their place in the group. True if there is something new to send.
+pub(super) fn keep_leaving(tx: &Transaction<'_>, context: &Context, log: &Log) -> Result<bool, Error> {
+    let waiting = outbox::messages(tx, &log.conversation)?;
+    if waiting.iter().any(|item| matches!(AppMessage::decode(&item.content), Ok(AppMessage::Leave(_)))) {
+        return Ok(false);
+    }
+    // Signed anew when it is sealed, by the leaf as it is then.
+    let (keys, random) = (context.keys.mls(), random::bytes());
+    let proof = LeaveProof::sign(keys, log.log, context.account, context.device, random);
+    outbox::push(tx, &log.conversation, None, &AppMessage::Leave(proof).encode())?;
+    Ok(true)
 }

@@ -4,20 +4,19 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use waxwing_protocol::content::{Content, Welcome};
-use waxwing_protocol::envelope::Recipient;
 use waxwing_protocol::group::{ChainPart, GroupKind, Roster, RosterRole};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, DeviceId, VerifiedChain};
 
 use super::context::meet;
 use super::entries::{Reading, Verdict};
-use super::sealing::seal_for_inbox;
+use super::{groups, resync};
 use crate::error::Error;
 use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
 use crate::store::account::Account;
 use crate::store::logs::Noted;
-use crate::store::{account, contacts, conversations, deliveries, keys, logs, messages, outbox, people};
+use crate::store::{account, conversations, deliveries, keys, logs, messages, outbox, people};
 use crate::views::{MessageState, Notice, Role, Standing};
 
 /// Whose commit it is.
@@ -37,13 +36,12 @@ pub(super) fn take(
     learn(reading, &change)?;
     let (facts, secret, removes_me) = (change.facts.clone(), change.secret.clone(), change.removes_me);
     let again = facts.added.iter().any(|new| new.identity.device == reading.context.device);
+    if removes_me && again {
+        return resynced(reading, &facts);
+    }
     let Some(group) = reading.group.as_mut() else { return Ok(Verdict::Aside("its group is gone")) };
     // An own commit that waited is dropped with it; its item in the outbox is sealed again.
     group.merge(change)?;
-    if removes_me && again {
-        resynced(reading)?;
-        return Ok(Verdict::Used);
-    }
     if removes_me {
         removed(reading, &committer)?;
         return Ok(Verdict::Used);
@@ -136,13 +134,21 @@ fn extended(known: Option<&VerifiedChain>, part: &ChainPart) -> Option<(Verified
     (!fresh.is_empty()).then_some((chain, from, fresh))
 }
 
-/// One is taken out and brought in again in one step, as was asked for: the Welcome is on its way.
-fn resynced(reading: &mut Reading<'_>) -> Result<(), Error> {
-    storage::delete_group(reading.tx, reading.log.log.as_bytes())?;
+/// One is taken out and brought in again in one step: the Welcome is on its way. Until it is there the group stays as it was: should it
+/// not come, it tells whom to ask.
+fn resynced(reading: &mut Reading<'_>, commit: &CommitFacts) -> Result<Verdict, Error> {
+    let (_, nonce) = logs::resync(reading.tx, reading.log.log)?;
+    let device = reading.context.device;
+    if commit.data.resyncs.iter().any(|proof| proof.device == device && Some(proof.nonce) == nonce) {
+        reading.log.active = false;
+    } else {
+        // An old request, answered once more: its key package is gone.
+        reading.lost();
+    }
     reading.group = None;
-    reading.log.active = false;
     reading.taken.rekeyed = true;
-    outbox::unseal_changes(reading.tx, reading.log.log)
+    outbox::unseal_changes(reading.tx, reading.log.log)?;
+    Ok(Verdict::Used)
 }
 
 /// One is not in the group any more: nothing of it is of use.
@@ -190,11 +196,25 @@ fn changed(
     for notice in notices(reading, &me, before, &after, commit, committer)? {
         note(reading, by, notice)?;
     }
-    // A wish to leave ends with its answer, whoever else was to give one.
+    if reading.conversation.standing == Standing::Left && groups::keep_leaving(tx, reading.context, &reading.log)? {
+        reading.taken.wake = true;
+    }
+    for proof in &commit.data.resyncs {
+        logs::note_device(tx, reading.log.log, proof.device, Noted::Answered, reading.context.now, 0)?;
+    }
+    // A wish to leave or to be let back in ends with its answer, whoever else was to give one.
     for item in outbox::changes(tx, &conversation)? {
-        if let Ok(GroupChange::AnswerLeave { account, .. }) = GroupChange::decode(&item.content)
-            && after.roster.line(account).is_none()
-        {
+        let over = match GroupChange::decode(&item.content) {
+            Ok(GroupChange::AnswerLeave { account, .. }) => after.roster.line(account).is_none(),
+            Ok(GroupChange::Resync { content, .. }) => match Content::decode(EnvelopeKind::Resync, &content) {
+                Ok(Content::Resync(request)) => {
+                    commit.data.resyncs.iter().any(|proof| proof.device == request.proof.device)
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        if over {
             outbox::remove(tx, item.n)?;
         }
     }
@@ -373,17 +393,8 @@ fn deliver(
     kind: EnvelopeKind,
     content: &[u8],
 ) -> Result<(), Error> {
-    let (tx, context) = (reading.tx, reading.context);
-    let Some(chain) = context.chains.load(tx, account)? else { return Ok(()) };
-    let Some(record) = chain.device(device).map(|state| &state.current().record) else { return Ok(()) };
-    let relay = match contacts::load(tx, account)? {
-        Some(contact) => contact.relay,
-        None => account::require(tx)?.relay,
-    };
-    let recipient = Recipient { account, record };
-    let (entry_id, blob) = seal_for_inbox(&context.keys, context.account, kind, &recipient, content, context.now)?;
-    let conversation = reading.log.conversation;
-    deliveries::push(tx, &deliveries::Delivery { entry_id, kind, conversation, account, device, relay, blob })?;
+    let (tx, context, conversation) = (reading.tx, reading.context, reading.log.conversation);
+    resync::deliver(tx, context, conversation, (account, device), kind, content)?;
     reading.taken.wake = true;
     Ok(())
 }

@@ -28,7 +28,7 @@ const ABROAD: Duration = Duration::from_secs(20);
 enum Verdict {
     Welcomed(Box<Welcomed>),
     /// A notice that a log has news.
-    Look(LogId, Box<Message>),
+    Look(LogId, u64, Box<Message>),
     /// Somebody in a group asks to be let back in.
     Resync(Box<(ResyncRequest, Message)>),
     SetAside(&'static str),
@@ -78,8 +78,8 @@ impl Engine {
         // Only to learn which relay has the sender's chain; used for nothing else before the signature is checked.
         match Content::decode(entry.kind, &opened.unverified_content()) {
             Ok(Content::Welcome(welcome)) => self.judge_welcome(opened, welcome, abroad).await,
-            Ok(Content::Removed { log, .. }) => match self.known_sender(opened).await? {
-                Some(message) => Ok(Verdict::Look(log, Box::new(message))),
+            Ok(Content::Removed { log, seq }) => match self.known_sender(opened).await? {
+                Some(message) => Ok(Verdict::Look(log, seq, Box::new(message))),
                 None => Ok(Verdict::SetAside("a notice of somebody unknown, or without keys in force")),
             },
             Ok(Content::Resync(request)) => match self.known_sender(opened).await? {
@@ -185,7 +185,7 @@ impl Engine {
         let asked = matches!(verdict, Verdict::Resync(_));
         let (chain, look) = match &verdict {
             Verdict::Welcomed(welcomed) => (Some(Arc::clone(&welcomed.chain)), None),
-            Verdict::Look(log, _) => (None, Some(*log)),
+            Verdict::Look(log, ..) => (None, Some(*log)),
             Verdict::Resync(_) | Verdict::SetAside(_) => (None, None),
         };
         let welcomed = chain.is_some();
@@ -208,8 +208,11 @@ impl Engine {
                             aside(reason)?;
                         }
                     }
-                    Verdict::Look(_, message) => {
-                        logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)?;
+                    Verdict::Look(log, seq, message) => {
+                        let sender = (message.sender.account, message.sender.device);
+                        if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? {
+                            resync::told_removed(tx, &context, (log, seq), sender, &mut changes)?;
+                        }
                     }
                     Verdict::Welcomed(welcomed) => {
                         let message = &welcomed.message;

@@ -169,7 +169,9 @@ fn store(
     let new = NewConversation { id: &id, kind, account: sender, standing, title: &roster.name, profile_sent: false };
     let first = conversations::insert(tx, &new, context.now)?;
     let conversation = conversations::load(tx, &id)?;
-    let again = matches!(conversation.standing, Standing::Left | Standing::Removed);
+    // Let back in to say that one leaves: that still stands.
+    let leaving = repaired && conversation.standing == Standing::Left;
+    let again = matches!(conversation.standing, Standing::Left | Standing::Removed) && !leaving;
     if again {
         conversations::set_standing(tx, &id, standing)?;
         conversations::set_profile_sent(tx, &id, false)?;

@@ -2,11 +2,12 @@
 //! nobody can go on (design section 6). Never before the log was read to its head.
 
 use rusqlite::Transaction;
+use waxwing_protocol::DeviceKeys;
 use waxwing_protocol::content::{Content, ResyncRequest};
 use waxwing_protocol::envelope::Recipient;
 use waxwing_protocol::group::{GroupKind, ResyncProof, RosterRole};
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{AccountId, DeviceId, LogId, hash};
+use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress, hash};
 
 use super::Engine;
 use super::context::Context;
@@ -18,7 +19,7 @@ use crate::mls::rules::Leaf;
 use crate::mls::{self, Group, GroupChange, storage};
 use crate::random;
 use crate::store::logs::{Noted, Trouble};
-use crate::store::{account, contacts, conversations, deliveries, logs, messages, outbox};
+use crate::store::{account, contacts, conversations, deliveries, logs, messages, outbox, people};
 use crate::views::{Notice, Standing};
 
 /// At most one request a day for each group, and one answer a day for each device.
@@ -32,20 +33,11 @@ impl Engine {
     /// With the log read to its head: asks for a resync, or starts anew, where that is due.
     pub(super) async fn mend(&self, log: LogId) -> Result<(), Error> {
         let stored = self.store.run(move |tx| logs::load(tx, log)).await?;
-        let Some(stored) = stored.filter(|log| log.active && log.trouble != Trouble::None) else { return Ok(()) };
+        let Some(stored) = stored.filter(|log| log.trouble != Trouble::None) else { return Ok(()) };
         tracing::debug!(trouble = ?stored.trouble, "a group needs mending");
         let context = self.context();
         let home = self.home.address().clone();
-        let changes = self
-            .store
-            .run(move |tx| match stored.trouble {
-                Trouble::None => Ok(None),
-                // Nobody else is there to ask.
-                Trouble::RolledBack if alone(tx, &context, stored.log)? => reboot(tx, &context, &stored, home),
-                Trouble::Lost | Trouble::RolledBack => Ok(ask(tx, &context, &stored)?.then(Changes::default)),
-                Trouble::Frozen => reboot(tx, &context, &stored, home),
-            })
-            .await?;
+        let changes = self.store.run(move |tx| mend(tx, &context, &stored, home)).await?;
         // Woken only for something new to send: whatever waits would else wake itself.
         if let Some(changes) = changes {
             self.tell(changes).await;
@@ -62,6 +54,48 @@ impl Engine {
     }
 }
 
+/// What is due for a group in trouble, which one is in or waits to be let back into; none if that is nothing.
+pub(super) fn mend(
+    tx: &Transaction<'_>,
+    context: &Context,
+    log: &logs::Log,
+    home: RelayAddress,
+) -> Result<Option<Changes>, Error> {
+    let (asked_ms, nonce) = logs::resync(tx, log.log)?;
+    if !log.active && nonce.is_none() {
+        return Ok(None);
+    }
+    let left = conversations::load(tx, &log.conversation)?.standing == Standing::Left;
+    match log.trouble {
+        Trouble::None => Ok(None),
+        Trouble::Frozen => reboot(tx, context, log, home),
+        // Nobody else is there to ask.
+        Trouble::RolledBack if left && alone(tx, context, log.log)? => gone(tx, log).map(Some),
+        Trouble::RolledBack if alone(tx, context, log.log)? => reboot(tx, context, log, home),
+        Trouble::Lost | Trouble::RolledBack => {
+            let unanswered = nonce.is_some() && context.now.saturating_sub(asked_ms) >= DAY_MS;
+            // Those who were asked may wait to be let back in themselves, each for the other.
+            if unanswered && left {
+                return gone(tx, log).map(Some);
+            }
+            if unanswered && let Some(changes) = reboot(tx, context, log, home)? {
+                return Ok(Some(changes));
+            }
+            Ok(ask(tx, context, log)?.then(Changes::default))
+        }
+    }
+}
+
+/// One has left, cannot say so, and nobody lets one back in to do it: it is not waited for any longer.
+fn gone(tx: &Transaction<'_>, log: &logs::Log) -> Result<Changes, Error> {
+    storage::delete_group(tx, log.log.as_bytes())?;
+    logs::set_inactive(tx, log.log)?;
+    outbox::remove_all(tx, &log.conversation)?;
+    let mut changes = Changes::default();
+    changes.conversation(log.conversation);
+    Ok(changes)
+}
+
 fn alone(tx: &Transaction<'_>, context: &Context, log: LogId) -> Result<bool, Error> {
     let Some(group) = Group::load(&context.crypto, tx, log)? else { return Ok(false) };
     Ok(group.leaves()?.len() == 1)
@@ -73,37 +107,59 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
     if context.now.saturating_sub(asked_ms) < DAY_MS {
         return Ok(false);
     }
-    if conversations::load(tx, &log.conversation)?.standing != Standing::Member {
+    // Whoever has left must be let back in to say so.
+    if !matches!(conversations::load(tx, &log.conversation)?.standing, Standing::Member | Standing::Left) {
         return Ok(false);
     }
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
-    let own = group.own_leaf()?;
-    let keys = context.keys_of(tx, own.identity.key_version)?;
     let (key_package, _) = mls::make_packages(&context.crypto, tx, context.account, &context.keys, 0)?;
     let nonce = random::bytes();
-    let proof = ResyncProof::sign(keys.mls(), log.log, context.account, context.device, nonce, hash(&[&key_package]));
-    let content = Content::Resync(ResyncRequest { log: log.log, proof, key_package }).encode();
+    let package_hash = hash(&[&key_package]);
+    let request = |keys: &DeviceKeys| {
+        let proof = ResyncProof::sign(keys.mls(), log.log, context.account, context.device, nonce, package_hash);
+        Content::Resync(ResyncRequest { log: log.log, proof, key_package: key_package.clone() }).encode()
+    };
+    // An older database may not know that its leaf was renewed with the newest keys: one of the two proofs will hold.
+    let mut requests = vec![request(&context.keys)];
+    let of_leaf = group.own_leaf()?.identity.key_version;
+    if of_leaf != context.keys.key_version() {
+        requests.push(request(&*context.keys_of(tx, of_leaf)?));
+    }
     let mut others: Vec<Leaf> =
         group.leaves()?.into_iter().filter(|leaf| leaf.identity.device != context.device).collect();
     // Own devices first, then any.
     others.sort_by_cached_key(|leaf| (leaf.identity.account != context.account, random::bytes::<8>()));
     logs::forget_noted(tx, log.log, Noted::Asked)?;
     for leaf in others.iter().take(ASKED) {
-        let (account, device) = (leaf.identity.account, leaf.identity.device);
-        let Some(chain) = context.chains.load(tx, account)? else { continue };
-        let Some(record) = chain.device(device).map(|state| &state.current().record) else { continue };
-        let relay = match contacts::load(tx, account)? {
-            Some(contact) => contact.relay,
-            None => account::require(tx)?.relay,
-        };
-        let recipient = Recipient { account, record };
-        let kind = EnvelopeKind::Resync;
-        let (entry_id, blob) = seal_for_inbox(&context.keys, context.account, kind, &recipient, &content, context.now)?;
-        let conversation = log.conversation;
-        deliveries::push(tx, &deliveries::Delivery { entry_id, kind, conversation, account, device, relay, blob })?;
-        logs::note_device(tx, log.log, device, Noted::Asked, context.now, 0)?;
+        let to = (leaf.identity.account, leaf.identity.device);
+        for request in &requests {
+            if deliver(tx, context, log.conversation, to, EnvelopeKind::Resync, request)? {
+                logs::note_device(tx, log.log, to.1, Noted::Asked, context.now, 0)?;
+            }
+        }
     }
     logs::set_resync(tx, log.log, context.now, &nonce)?;
+    Ok(true)
+}
+
+/// Seals something for a device's inbox, to be sent from there on until it has arrived. False if nothing is known of the device.
+pub(super) fn deliver(
+    tx: &Transaction<'_>,
+    context: &Context,
+    conversation: conversations::ConversationId,
+    (account, device): (AccountId, DeviceId),
+    kind: EnvelopeKind,
+    content: &[u8],
+) -> Result<bool, Error> {
+    let Some(chain) = context.chains.load(tx, account)? else { return Ok(false) };
+    let Some(record) = chain.device(device).map(|state| &state.current().record) else { return Ok(false) };
+    let relay = match contacts::load(tx, account)? {
+        Some(contact) => contact.relay,
+        None => account::require(tx)?.relay,
+    };
+    let recipient = Recipient { account, record };
+    let (entry_id, blob) = seal_for_inbox(&context.keys, context.account, kind, &recipient, content, context.now)?;
+    deliveries::push(tx, &deliveries::Delivery { entry_id, kind, conversation, account, device, relay, blob })?;
     Ok(true)
 }
 
@@ -119,17 +175,26 @@ pub(super) fn asked(
     }
     let log = logs::load(tx, request.log)?.filter(|log| log.active);
     let Some(log) = log else { return Ok(Some("it asks about a group that is not followed")) };
-    if conversations::load(tx, &log.conversation)?.standing != Standing::Member {
+    // Whoever has left is in the group until somebody takes them out, and nobody else may be there to answer.
+    if !matches!(conversations::load(tx, &log.conversation)?.standing, Standing::Member | Standing::Left) {
         return Ok(Some("it asks before one has accepted"));
     }
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else {
         return Ok(Some("it asks about a group that one is not in"));
     };
+    let since = context.now.saturating_sub(DAY_MS);
     let leaf = group.leaf(device)?.filter(|leaf| leaf.identity.account == account);
-    if leaf.is_none_or(|leaf| !request.proof.holds(&leaf.mls_key, log.log)) {
+    let Some(leaf) = leaf else {
+        if !logs::note_device(tx, log.log, device, Noted::Answered, context.now, since)? {
+            return Ok(Some("it asks too often"));
+        }
+        let content = Content::Removed { log: log.log, seq: log.last_handshake }.encode();
+        deliver(tx, context, log.conversation, (account, device), EnvelopeKind::Notice, &content)?;
+        return Ok(Some("it is not in the group any more"));
+    };
+    if !request.proof.holds(&leaf.mls_key, log.log) {
         return Ok(Some("its proof does not hold"));
     }
-    let since = context.now.saturating_sub(DAY_MS);
     if !logs::note_device(tx, log.log, device, Noted::Answered, context.now, since)? {
         return Ok(Some("it asks too often"));
     }
@@ -140,11 +205,47 @@ pub(super) fn asked(
     Ok(None)
 }
 
+/// A notice that this device was taken out. It counts where this device is blind and has asked the sender: else it sees that in the log.
+pub(super) fn told_removed(
+    tx: &Transaction<'_>,
+    context: &Context,
+    (log, seq): (LogId, u64),
+    (account, device): (AccountId, DeviceId),
+    changes: &mut Changes,
+) -> Result<(), Error> {
+    let Some(log) = logs::load(tx, log)?.filter(|log| log.active && log.trouble != Trouble::None) else {
+        return Ok(());
+    };
+    if seq < log.last_handshake || !logs::is_noted(tx, log.log, device, Noted::Asked)? {
+        return Ok(());
+    }
+    storage::delete_group(tx, log.log.as_bytes())?;
+    logs::set_inactive(tx, log.log)?;
+    outbox::remove_changes(tx, log.log)?;
+    let id = log.conversation;
+    let others = logs::of(tx, &id)?.iter().any(|other| other.active);
+    if others || conversations::load(tx, &id)?.standing != Standing::Member {
+        return Ok(());
+    }
+    conversations::set_standing(tx, &id, Standing::Removed)?;
+    let me = account::require(tx)?;
+    let rest: Vec<_> = people::of(tx, &id)?.into_iter().filter(|one| one.account != me.account).collect();
+    people::replace(tx, &id, &rest)?;
+    let by = people::name(tx, &me, account)?;
+    let notice = Notice::Removed { by, mine: false, name: me.display_name.clone(), me: true };
+    let line = started_line(&id, account, false, context.now, &notice);
+    messages::insert(tx, &line)?;
+    changes.message(account, line.id, false);
+    changes.conversation(id);
+    changes.group(id);
+    Ok(())
+}
+
 /// Nothing more is said in a log that another one takes the place of: what waits goes there. One that nobody can use is forgotten.
 pub(super) fn retire(tx: &Transaction<'_>, log: &logs::Log) -> Result<(), Error> {
     outbox::remove_changes(tx, log.log)?;
     outbox::unseal_for(tx, log.log)?;
-    if log.trouble == Trouble::Frozen || log.trouble == Trouble::RolledBack {
+    if log.trouble != Trouble::None {
         storage::delete_group(tx, log.log.as_bytes())?;
         logs::set_inactive(tx, log.log)?;
     }
@@ -156,7 +257,7 @@ fn reboot(
     tx: &Transaction<'_>,
     context: &Context,
     log: &logs::Log,
-    relay: waxwing_wire::RelayAddress,
+    relay: RelayAddress,
 ) -> Result<Option<Changes>, Error> {
     let mut changes = Changes::default();
     let conversation = conversations::load(tx, &log.conversation)?;

@@ -104,6 +104,9 @@ impl Engine {
         for log in self.store.run(logs::followed).await? {
             outcome = outcome.and(self.drain_log(log.log).await);
         }
+        for log in self.store.run(logs::awaited).await? {
+            outcome = outcome.and(self.mend(log.log).await);
+        }
         // What reading has brought up is answered, and what another pass is sending is waited for.
         for _ in 0..ROUNDS {
             if outcome.is_err() || !self.outbox_waits().await {

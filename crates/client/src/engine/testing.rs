@@ -25,6 +25,7 @@ mod rotate;
 mod schedules;
 mod secrecy;
 mod shell;
+mod snapshot;
 mod sync;
 mod world;
 

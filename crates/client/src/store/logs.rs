@@ -101,6 +101,14 @@ pub(crate) fn followed(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Logs whose groups one was taken out of, to be brought in again, and has not been.
+pub(crate) fn awaited(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
+    let mut statement =
+        tx.prepare_cached("SELECT * FROM logs WHERE active = 0 AND resync_nonce IS NOT NULL ORDER BY log")?;
+    let rows = statement.query_map([], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Own logs that the relay does not have yet.
 pub(crate) fn to_create(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
     let mut statement = tx.prepare_cached("SELECT * FROM logs WHERE mine = 1 AND created = 0 ORDER BY log")?;
@@ -209,9 +217,10 @@ pub(crate) fn set_trouble(tx: &Transaction<'_>, log: LogId, trouble: Trouble) ->
     Ok(())
 }
 
-/// The database is an older copy: every group is to be joined again.
+/// The database is an older copy: every group is to be joined again, and the relay may hold key packages whose private parts are lost.
 pub(crate) fn set_rolled_back(tx: &Transaction<'_>) -> Result<(), Error> {
     tx.execute("UPDATE logs SET trouble = 3 WHERE active = 1", [])?;
+    tx.execute("UPDATE account SET packages_version = 0", [])?;
     Ok(())
 }
 

@@ -242,6 +242,14 @@ pub(crate) fn remove_all(tx: &Transaction<'_>, conversation: &ConversationId) ->
     Ok(())
 }
 
+/// The messages of a conversation that the relay does not have yet, oldest first.
+pub(crate) fn messages(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Vec<Item>, Error> {
+    let mut statement =
+        tx.prepare_cached("SELECT * FROM outbox WHERE conversation = ?1 AND what = 0 AND accepted = 0 ORDER BY n")?;
+    let rows = statement.query_map([conversation], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The group changes of a conversation that have not been merged, oldest first.
 pub(crate) fn changes(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Vec<Item>, Error> {
     let mut statement = tx.prepare_cached("SELECT * FROM outbox WHERE conversation = ?1 AND what = 1 ORDER BY n")?;

@@ -13,7 +13,9 @@ use crate::store::{account, conversations, deliveries, logs, messages, people};
 use crate::views::{MessageState, MessageView, Standing};
 
 /// Where each message stands.
-type Places = HashMap<MessageId, (LogId, u64, u64)>;
+///
+/// Twice only where an older copy of the sender's database sent it once more.
+type Places = HashMap<MessageId, Vec<(LogId, u64, u64)>>;
 
 impl World {
     pub(super) fn check(&mut self) {
@@ -25,6 +27,9 @@ impl World {
             let state = line.map(|line| line.state);
             let there = places.contains_key(message);
             let again = sender.look(|tx| messages::load(tx, sender_of(tx)?, *message)).and_then(|line| line.error);
+            if line_is_lost(&self.outside, sender, state) {
+                continue;
+            }
             let fits = if there { state == Some(MessageState::Sent) } else { state == Some(MessageState::Failed) };
             assert!(fits, "{} has a message that is {state:?} ({again:?}), and in a log: {there}", sender.name);
         }
@@ -36,20 +41,28 @@ impl World {
     }
 }
 
+/// Written after the copy that was put back was made, or sent after it.
+fn line_is_lost(outside: &Outside, sender: &Device, state: Option<MessageState>) -> bool {
+    matches!(state, None | Some(MessageState::Failed)) && outside.ledger.restored.contains(&sender.account)
+}
+
 fn sender_of(tx: &rusqlite::Transaction<'_>) -> Result<AccountId, crate::error::Error> {
     Ok(account::require(tx)?.account)
 }
 
 fn places(outside: &Outside) -> Places {
-    let mut places = HashMap::new();
+    let mut places = Places::new();
     for (id, log) in &outside.relay.logs {
         let mut after = 0;
         for entry in &log.entries {
             if !log.injected.contains(&entry.seq)
                 && let Some(message) = outside.ledger.sealed.get(&entry.entry_id)
             {
-                let twice = places.insert(*message, (*id, entry.seq, after));
-                assert!(twice.is_none(), "a message stands in a log twice");
+                let all: &mut Vec<_> = places.entry(*message).or_default();
+                all.push((*id, entry.seq, after));
+                let sender = outside.ledger.sent.get(message).map(|(sender, _)| sender);
+                let again = sender.is_some_and(|sender| outside.ledger.restored.contains(sender));
+                assert!(all.len() == 1 || again, "a message stands in a log twice");
             }
             if entry.kind == waxwing_wire::log::EnvelopeKind::Handshake {
                 after = entry.seq;
@@ -78,6 +91,10 @@ fn nothing_waits(device: &mut Device) {
 fn texts(device: &mut Device, outside: &Outside, places: &Places) {
     let ledger = &outside.ledger;
     let me = device.account;
+    // Whoever put back an older database lost the Welcomes that were on their way, too.
+    let logs_here: BTreeSet<LogId> =
+        outside.relay.logs.keys().copied().filter(|log| device.look(|tx| logs::load(tx, *log)).is_some()).collect();
+    let unwelcomed = |sender: &AccountId, log: &LogId| ledger.restored.contains(sender) && !logs_here.contains(log);
     for conversation in device.conversations() {
         let (lines, unread) = device.look(|tx| {
             let me = account::require(tx)?;
@@ -92,7 +109,10 @@ fn texts(device: &mut Device, outside: &Outside, places: &Places) {
             let id: MessageId = line.id.parse().unwrap();
             assert_eq!(line.text, line.id, "another text");
             assert_eq!(ledger.sent.get(&id).map(|(sender, _)| sender.to_string()), Some(line.sender.clone()));
-            let Some((log, seq, _)) = places.get(&id) else { continue };
+            let Some([(log, seq, _)]) = places.get(&id).map(Vec::as_slice) else { continue };
+            if ledger.is_blind(me, *log, *seq) {
+                continue;
+            }
             let before = last.insert(*log, *seq).unwrap_or(0);
             let (mine, skewed) = (line.mine, ledger.skewed.contains(&(me, *log)));
             assert!(before < *seq || skewed, "{} shows {seq} (its own: {mine}) behind {before}", device.name);
@@ -104,16 +124,20 @@ fn texts(device: &mut Device, outside: &Outside, places: &Places) {
             .sent
             .iter()
             .filter(|(_, (sender, of))| *sender != me && *of == conversation.id)
-            .filter(|(message, _)| {
-                places.get(*message).is_some_and(|(log, seq, after)| {
+            .filter(|(message, (sender, _))| {
+                places.get(*message).into_iter().flatten().any(|(log, seq, after)| {
+                    if unwelcomed(sender, log) {
+                        return false;
+                    }
                     let here = ledger.member(me, *log, *after) && !ledger.is_away(me, *log, *seq);
-                    here && (theirs.contains(*message) || !ledger.is_overtaken(me, *log, *seq, *after))
+                    let excused = ledger.is_overtaken(me, *log, *seq, *after) || ledger.is_blind(me, *log, *seq);
+                    here && (theirs.contains(*message) || !excused)
                 })
             })
             .map(|(message, _)| *message)
             .collect();
         let show = |set: &BTreeSet<MessageId>, other: &BTreeSet<MessageId>| -> Vec<_> {
-            set.difference(other).map(|message| places[message]).collect()
+            set.difference(other).map(|message| places[message].clone()).collect()
         };
         let aside = device.set_aside();
         assert_eq!(
@@ -131,8 +155,10 @@ fn texts(device: &mut Device, outside: &Outside, places: &Places) {
     // A conversation that this device has never heard of.
     let aside = device.set_aside();
     let known: BTreeSet<_> = device.conversations().into_iter().map(|one| one.id).collect();
-    for (message, (_, of)) in ledger.sent.iter().filter(|(_, (sender, of))| *sender != me && !known.contains(of)) {
-        let due = places.get(message).is_some_and(|(log, _, after)| ledger.member(me, *log, *after));
+    for (message, (sender, of)) in ledger.sent.iter().filter(|(_, (sender, of))| *sender != me && !known.contains(of)) {
+        let due = places.get(message).into_iter().flatten().any(|(log, seq, after)| {
+            ledger.member(me, *log, *after) && !ledger.is_blind(me, *log, *seq) && !unwelcomed(sender, log)
+        });
         assert!(!due, "{} was never brought into {of:?}; set aside: {aside:?}", device.name);
     }
 }
@@ -144,6 +170,21 @@ fn groups(device: &mut Device, outside: &Outside) {
         // A log that was given up before anybody was brought in has no state.
         let Some(last) = outside.ledger.states.get(&(*id, log.last_handshake)) else { continue };
         let here = device.look(|tx| super::sync::state(tx, &context, *id));
+        let over = device.look(|tx| match logs::load(tx, *id)? {
+            // Its Welcome was lost with the database of whoever was to send it.
+            None if !outside.ledger.restored.is_empty() => Ok(true),
+            Some(log) => {
+                let left = conversations::load(tx, &log.conversation)?.standing == Standing::Left;
+                let gave_up = left && outside.ledger.restored.contains(&me);
+                let newer = logs::of(tx, &log.conversation)?.iter().any(|other| other.generation > log.generation);
+                Ok(gave_up || newer)
+            }
+            None => Ok(false),
+        });
+        if here.is_none() && (over || outside.ledger.has_forgotten(me, *id)) {
+            // Another one has taken its place, or this device cannot know of it.
+            continue;
+        }
         let given_up = last.members == [me] && log.entries.is_empty();
         if !last.members.contains(&me) {
             assert!(here.is_none(), "{name} still follows a group that it is not in");

@@ -1,17 +1,19 @@
 //! One account's one device: a database in memory, a keystore, and what an engine holds in memory beside them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use waxwing_protocol::{AccessKey, AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase, statement};
 use waxwing_wire::problem::ProblemCode;
-use waxwing_wire::{AccountId, DeviceId, RelayAddress};
+use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress};
 
 use super::super::context::{Chains, Context};
 use super::super::sealing::OpeningKeys;
 use super::ledger::Outside;
 use super::relay::{Answer, FakeRelay};
 use super::shell::{self, KeyRows};
+use super::snapshot::Snapshot;
 use super::{Halt, Step};
 use crate::error::{Error, ErrorCode};
 use crate::mls::Crypto;
@@ -72,7 +74,11 @@ pub(super) struct Device {
     pub(super) chains: Chains,
     pub(super) crypto: Arc<Crypto>,
     pub(super) opening: Arc<OpeningKeys>,
+    /// Logs that were read to their head since the start.
+    pub(super) replayed: HashSet<LogId>,
     pub(super) faults: Faults,
+    /// A copy of the database that somebody made and may put back.
+    pub(super) snapshot: Option<Snapshot>,
 }
 
 pub(super) fn home() -> RelayAddress {
@@ -129,14 +135,15 @@ impl Device {
         let opening = Arc::new(opening(&db, device, &keys));
         let (chains, crypto) = (Chains::default(), Arc::new(Crypto::new(random::rng())));
         let faults = Faults::default();
-        Self { name: name.to_owned(), account, device, db, kept, keys, chains, crypto, opening, faults }
+        let (name, replayed) = (name.to_owned(), HashSet::new());
+        Self { name, account, device, db, kept, keys, chains, crypto, opening, replayed, faults, snapshot: None }
     }
 
     /// Goes down and comes up again.
     pub(super) fn restart(&mut self, outside: &mut Outside) {
         let db = std::mem::replace(&mut self.db, Connection::open_in_memory().unwrap());
-        let name = std::mem::take(&mut self.name);
-        *self = Self::from_parts(&name, self.account, self.device, db, self.kept.clone());
+        let (name, snapshot) = (std::mem::take(&mut self.name), self.snapshot.take());
+        *self = Self { snapshot, ..Self::from_parts(&name, self.account, self.device, db, self.kept.clone()) };
         self.finish_stored_rotation(outside).unwrap();
     }
 

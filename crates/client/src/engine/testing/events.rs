@@ -4,6 +4,7 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, LogId, MessageId};
 
 use super::device::Faults;
+use super::dice::Dice;
 use super::world::World;
 use crate::mls::GroupChange;
 use crate::store::conversations::ConversationId;
@@ -111,6 +112,23 @@ impl World {
             self.outside.ledger.count(kind);
             let name = self.devices[who].name.clone();
             self.outside.ledger.story.push(format!("{name} {kind}"));
+        }
+    }
+
+    /// Somebody keeps a copy of a database, or puts one back. By dice of its own, so that other schedules stay as they are.
+    pub(super) fn copies(&mut self, dice: &mut Dice) {
+        let who = dice.below(self.devices.len());
+        let (kind, done) = match dice.below(24) {
+            0 | 1 => ("copy made", self.devices[who].keep_copy(&self.outside)),
+            2 => {
+                let Self { outside, devices, .. } = self;
+                ("copy put back", devices[who].put_back(outside))
+            }
+            _ => return,
+        };
+        if done {
+            self.outside.ledger.count(kind);
+            self.outside.ledger.story.push(format!("{} {kind}", self.devices[who].name));
         }
     }
 

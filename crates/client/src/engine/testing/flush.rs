@@ -82,18 +82,24 @@ impl Device {
     fn attempt(&mut self, outside: &mut Outside, item: &Item) -> Step<Attempt> {
         let (conversation, bound) = (item.conversation, item.log);
         let context = self.context(outside.now);
-        let (log, standing, stopped) = self.tx(|tx| {
+        let (log, standing, stopped, awaited) = self.tx(|tx| {
             let found = conversations::load(tx, &conversation)?;
             let mut log = match bound {
                 Some(log) => logs::load(tx, log)?.filter(|log| log.active),
                 None => logs::to_send(tx, &conversation)?,
             };
+            if log.is_none() && logs::awaits_welcome(tx, &conversation)? {
+                return Ok((None, found.standing, None, true));
+            }
             if log.is_none() && bound.is_none() && found.standing == Standing::Member {
                 log = ensure_group(tx, &context, &found, home())?;
             }
             let stops = |code| matches!(code, ErrorCode::RelayWentBack | ErrorCode::ChainBroken);
-            Ok((log, found.standing, found.problem().filter(|problem| stops(problem.code))))
+            Ok((log, found.standing, found.problem().filter(|problem| stops(problem.code)), false))
         })?;
+        if awaited {
+            return Err(Error::new(ErrorCode::RelayBusy, "this device waits to be let back in").into());
+        }
         if let Some(problem) = stopped {
             return Err(Error::new(problem.code, problem.detail).into());
         }
@@ -112,6 +118,7 @@ impl Device {
                 Outcome::Sealed(sealed) => sealed,
                 Outcome::Done => return Ok(Attempt::Accepted),
                 Outcome::Refused(error) => return Ok(Attempt::Refused(error)),
+                Outcome::Wait(error) => return Err(error.into()),
                 _ => return Err(Error::new(ErrorCode::RelayBusy, "it waits").into()),
             },
         };
@@ -120,6 +127,9 @@ impl Device {
 
     fn seal(&mut self, outside: &mut Outside, item: &Item, log: &logs::Log) -> Step<Outcome> {
         let mut claimed = Vec::new();
+        if item.what == What::Message && !self.replayed.contains(&log.log) {
+            self.drain_log(outside, log.log)?;
+        }
         if item.what == What::Change {
             // No own commit before the log is replayed to its head.
             self.drain_log(outside, log.log)?;

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use waxwing_protocol::content::{Content, Welcome};
+use waxwing_protocol::content::{Content, ResyncRequest, Welcome};
 use waxwing_protocol::envelope::{self, Message, OpenContext, Opened};
 use waxwing_wire::frame::InboxEntry;
 use waxwing_wire::{LogId, VerifiedChain};
 
 use super::super::emit::Changes;
 use super::super::join::{self, Welcomed};
+use super::super::resync;
 use super::Step;
 use super::device::Device;
 use super::ledger::Outside;
 use super::sync::state;
 use crate::mls::GroupChange;
-use crate::store::{account, contacts, keys, logs, outbox};
+use crate::store::{account, contacts, conversations, keys, logs, outbox};
+use crate::views::Standing;
 
 const INBOX: LogId = LogId::from_bytes([0; 16]);
 /// The engine replaces a new leaf at a random time; here it is this long after joining, so that a seed gives one schedule.
@@ -22,7 +24,8 @@ const SOON_MS: u64 = 90 * 60 * 1000;
 
 enum Verdict {
     Welcomed(Box<Welcomed>),
-    Look(LogId, Box<Message>),
+    Look(LogId, u64, Box<Message>),
+    Resync(Box<(ResyncRequest, Message)>),
     SetAside(&'static str),
 }
 
@@ -52,12 +55,20 @@ impl Device {
         };
         match Content::decode(entry.kind, &opened.unverified_content()) {
             Ok(Content::Welcome(welcome)) => self.check_welcome(outside, opened, welcome),
-            Ok(Content::Removed { log, .. }) => {
+            Ok(Content::Removed { log, seq }) => {
                 let sender = opened.claimed().account;
                 let chain = self.look(|tx| keys::chain(tx, sender));
                 Ok(match chain.and_then(|chain| verify_in_force(opened, &chain)) {
-                    Some(message) => Verdict::Look(log, Box::new(message)),
+                    Some(message) => Verdict::Look(log, seq, Box::new(message)),
                     None => Verdict::SetAside("a notice of somebody unknown, or without keys in force"),
+                })
+            }
+            Ok(Content::Resync(request)) => {
+                let sender = opened.claimed().account;
+                let chain = self.look(|tx| keys::chain(tx, sender));
+                Ok(match chain.and_then(|chain| verify_in_force(opened, &chain)) {
+                    Some(message) => Verdict::Resync(Box::new((request, message))),
+                    None => Verdict::SetAside("a request of somebody unknown, or without keys in force"),
                 })
             }
             _ => Ok(Verdict::SetAside("its content cannot be read")),
@@ -94,8 +105,8 @@ impl Device {
         let context = self.context(outside.now);
         let (chain, slot, look) = match &verdict {
             Verdict::Welcomed(one) => (Some(Arc::clone(&one.chain)), Some((one.welcome.log, one.welcome.slot)), None),
-            Verdict::Look(log, _) => (None, None, Some(*log)),
-            Verdict::SetAside(_) => (None, None, None),
+            Verdict::Look(log, ..) => (None, None, Some(*log)),
+            Verdict::Resync(_) | Verdict::SetAside(_) => (None, None, None),
         };
         let cursor = slot.and_then(|(log, _)| self.look(|tx| logs::load(tx, log))).map(|log| log.cursor);
         let mut joined = None;
@@ -104,8 +115,20 @@ impl Device {
                 |reason: &str| logs::set_aside(tx, INBOX, entry.seq, entry.entry_id, reason, &entry.blob, context.now);
             match verdict {
                 Verdict::SetAside(reason) => aside(reason)?,
-                Verdict::Look(_, message) => {
-                    logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)?;
+                Verdict::Look(log, seq, message) => {
+                    let sender = (message.sender.account, message.sender.device);
+                    if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? {
+                        resync::told_removed(tx, &context, (log, seq), sender, &mut Changes::default())?;
+                    }
+                }
+                Verdict::Resync(resync) => {
+                    let (request, message) = *resync;
+                    let sender = (message.sender.account, message.sender.device);
+                    if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)?
+                        && let Some(reason) = resync::asked(tx, &context, sender, request)?
+                    {
+                        aside(reason)?;
+                    }
                 }
                 Verdict::Welcomed(welcomed) => {
                     let (message, log) = (&welcomed.message, welcomed.welcome.log);
@@ -133,7 +156,11 @@ impl Device {
         if let (true, Some((after, state)), Some((log, slot))) = (committed, joined, slot) {
             outside.ledger.story.push(format!("{} joins {log:?} at {slot}", self.name));
             outside.ledger.observe(log, after, state);
-            outside.ledger.joins(self.account, log, cursor, slot);
+            let stays = self.look(|tx| {
+                let conversation = logs::load(tx, log)?.map(|log| log.conversation);
+                conversation.map_or(Ok(true), |id| Ok(conversations::load(tx, &id)?.standing != Standing::Left))
+            });
+            outside.ledger.joins(self.account, log, cursor, (slot, stays));
         }
         stored?;
         if let Some(chain) = chain {

@@ -29,6 +29,10 @@ pub(super) struct Ledger {
     pub(super) overtaken: HashMap<(AccountId, LogId), Vec<(Option<u64>, u64)>>,
     /// Where the overtaken one came to use all the same: what it brings stands behind what was read before.
     pub(super) skewed: HashSet<(AccountId, LogId)>,
+    /// Stretches of a log whose texts somebody may lack or have: an older copy of their database was put back.
+    pub(super) blind: HashMap<(AccountId, LogId), Vec<(u64, u64)>>,
+    /// Whose database was replaced by an older copy.
+    pub(super) restored: HashSet<AccountId>,
     /// What somebody has seen.
     pub(super) read: HashSet<(AccountId, MessageId)>,
     /// How often each kind of event took place.
@@ -63,16 +67,44 @@ impl Ledger {
         self.away.entry((account, log)).or_default().push((cursor, u64::MAX));
     }
 
-    /// Joined at `slot`; `cursor` is what was read of the log before, if anything.
-    pub(super) fn joins(&mut self, account: AccountId, log: LogId, cursor: Option<u64>, slot: u64) {
+    /// Joined at `slot`, to stay or only to say that one leaves; `cursor` is what was read of the log before, if anything.
+    pub(super) fn joins(&mut self, account: AccountId, log: LogId, cursor: Option<u64>, (slot, stays): (u64, bool)) {
         if cursor.is_some_and(|cursor| cursor > slot) {
             self.skewed.insert((account, log));
         } else {
             self.overtaken.entry((account, log)).or_default().push((cursor, slot));
         }
-        for window in self.away.entry((account, log)).or_default() {
-            window.1 = window.1.min(slot);
+        if !stays {
+            return;
         }
+        for windows in [&mut self.away, &mut self.blind] {
+            for window in windows.entry((account, log)).or_default() {
+                window.1 = window.1.min(slot);
+            }
+        }
+    }
+
+    /// An older copy of the database, in which `logs` are known and read as far as stated.
+    pub(super) fn goes_back(&mut self, account: AccountId, logs: &[(LogId, u64)], read: HashSet<MessageId>) {
+        self.restored.insert(account);
+        self.read.retain(|(who, message)| *who != account || read.contains(message));
+        let all: HashSet<LogId> = self.states.keys().map(|(log, _)| *log).collect();
+        for log in all {
+            let cursor = logs.iter().find(|(known, _)| *known == log).map_or(0, |(_, cursor)| *cursor);
+            let windows = self.blind.entry((account, log)).or_default();
+            windows.push((cursor, u64::MAX));
+            windows.extend(self.away.remove(&(account, log)).into_iter().flatten());
+        }
+    }
+
+    pub(super) fn is_blind(&self, account: AccountId, log: LogId, seq: u64) -> bool {
+        let windows = self.blind.get(&(account, log)).into_iter().flatten();
+        windows.into_iter().any(|(from, to)| seq > *from && seq <= *to)
+    }
+
+    /// Never brought back into a group that it had not heard of by the time of the copy.
+    pub(super) fn has_forgotten(&self, account: AccountId, log: LogId) -> bool {
+        self.is_blind(account, log, u64::MAX)
     }
 
     pub(super) fn is_away(&self, account: AccountId, log: LogId, seq: u64) -> bool {

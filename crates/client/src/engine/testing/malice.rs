@@ -8,10 +8,11 @@ use waxwing_wire::{AccountId, EnvelopeId, LogId, MessageId};
 
 use super::super::sealing::seal_for_inbox;
 use super::Halt;
+use super::device::Faults;
 use super::faults::{everybody, group, say, shows};
 use super::world::World;
 use crate::error::ErrorCode;
-use crate::mls::{Group, Plan, read_package, storage};
+use crate::mls::{Group, GroupChange, Plan, read_package, storage};
 use crate::store::conversations::ConversationId;
 use crate::store::{account, keys, logs};
 
@@ -230,4 +231,28 @@ fn p16_two_people_are_not_shown_two_texts_by_one_envelope() {
     let message = say(&mut world, 1, id);
     everybody(&mut world);
     assert!(shows(&mut world, 0, id, message) && shows(&mut world, 2, id, message));
+}
+
+#[test]
+fn p5_an_own_commit_under_another_kind_is_not_merged() {
+    for lies in [false, true] {
+        let (mut world, id) = group(2);
+        let log = log_of(&mut world, id);
+        let epoch = |world: &mut World| {
+            let crypto = world.devices[0].crypto.clone();
+            world.devices[0].look(|tx| Ok(Group::load(&crypto, tx, log)?.unwrap().epoch()))
+        };
+        let before = epoch(&mut world);
+        world.on(0, |ada, _| ada.change(id, &GroupChange::Rename("Storks".to_owned())));
+        // It arrives, and she does not hear of it: the third request, behind her name and the reading of the log.
+        world.devices[0].faults = Faults { lose_in: Some(2), arrives: true, ..Faults::default() };
+        world.on(0, |ada, outside| ada.flush(outside));
+        let last = world.outside.relay.logs.get_mut(&log).unwrap().entries.last_mut().unwrap();
+        assert_eq!(last.kind, EnvelopeKind::Handshake);
+        if lies {
+            last.kind = EnvelopeKind::App;
+        }
+        world.on(0, |ada, outside| ada.drain_log(outside, log));
+        assert_eq!(epoch(&mut world) == before, lies);
+    }
 }

@@ -1,5 +1,5 @@
 //! The schedules: 40 to 120 events among 2 to 5 people, with at least three commits and a crash in each, then everything is delivered and
-//! checked.
+//! checked. In every fourth, older copies of databases are put back.
 //!
 //! `WAXWING_SCHEDULES`: how many in all (1,000). `WAXWING_SEED`: one schedule alone, told as it goes.
 
@@ -14,13 +14,16 @@ use super::world::World;
 /// Test functions that share the schedules.
 const PARTS: u64 = 16;
 /// Faults that must have happened too.
-const FAULTS: [&str; 7] = [
+const FAULTS: [&str; 10] = [
     "answer lost",
     "conflict",
+    "copy made",
+    "copy put back",
     "crash after commit",
     "crash before answer",
     "crash before commit",
     "crash before request",
+    "mended",
     "request lost",
 ];
 
@@ -32,8 +35,12 @@ fn schedule(seed: u64, counts: &mut BTreeMap<&'static str, u64>) {
     let others = world.others(0);
     world.create_with(0, &others);
     let told = catch_unwind(AssertUnwindSafe(|| {
+        let mut copies = (seed % 4 == 0).then(|| Dice::new(!seed));
         for _ in 0..events {
             world.event();
+            if let Some(dice) = &mut copies {
+                world.copies(dice);
+            }
         }
         for _ in 0..50 {
             if world.outside.ledger.commits >= 3 {

@@ -8,12 +8,13 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, LogId, VerifiedChain};
 
 use super::super::context::Context;
-use super::super::{entries, not_found};
-use super::device::{Device, refused};
+use super::super::{entries, not_found, resync};
+use super::device::{Device, home, refused};
 use super::ledger::{Outside, State};
 use super::{Halt, Step};
 use crate::error::{Error, ErrorCode};
 use crate::mls::Group;
+use crate::store::logs::Trouble;
 use crate::store::{keys, logs};
 
 impl Device {
@@ -35,6 +36,9 @@ impl Device {
         for log in self.look(logs::followed) {
             self.drain_log(outside, log.log)?;
         }
+        for log in self.look(logs::awaited) {
+            self.mend(outside, log.log)?;
+        }
         Ok(())
     }
 
@@ -54,7 +58,8 @@ impl Device {
             let last = stored.cursor + page.entries.len() as u64;
             let rekeyed = self.take_in(outside, log, page.entries)?;
             if !rekeyed && (last >= head || !moved) {
-                return Ok(());
+                self.replayed.insert(log);
+                return self.mend(outside, log);
             }
         }
     }
@@ -102,6 +107,18 @@ impl Device {
             }
             keys::erase_old_device_keys(tx, oldest.min(keys::oldest_sealing(tx)?.unwrap_or(oldest))).map(drop)
         })
+    }
+
+    /// `resync::mend`.
+    fn mend(&mut self, outside: &mut Outside, log: LogId) -> Step<()> {
+        let Some(stored) = self.look(|tx| logs::load(tx, log)) else { return Ok(()) };
+        let context = self.context(outside.now);
+        let mended = self.tx(|tx| resync::mend(tx, &context, &stored, home()))?;
+        if mended.is_some() {
+            outside.ledger.story.push(format!("{} mends {log:?}: {:?}", self.name, stored.trouble));
+            outside.ledger.count("mended");
+        }
+        Ok(())
     }
 
     pub(super) fn refresh_chain(&mut self, outside: &mut Outside, account: AccountId) -> Step<Arc<VerifiedChain>> {
@@ -154,7 +171,9 @@ pub(super) fn state(
     context: &Context,
     log: LogId,
 ) -> Result<Option<(u64, State)>, Error> {
-    let Some(stored) = logs::load(tx, log)?.filter(|log| log.active) else { return Ok(None) };
+    // A device with an older database knows that it is elsewhere.
+    let here = |log: &logs::Log| log.active && log.trouble != Trouble::RolledBack;
+    let Some(stored) = logs::load(tx, log)?.filter(here) else { return Ok(None) };
     let Some(group) = Group::load(&context.crypto, tx, log)? else { return Ok(None) };
     let mut members: Vec<_> = group.leaves()?.iter().map(|leaf| leaf.identity.account).collect();
     members.sort();
