@@ -1,4 +1,4 @@
-//! Every decoder of `waxwing-wire` and `waxwing-protocol` against bytes that nobody wrote (A6).
+//! Every decoder of `waxwing-wire` and `waxwing-protocol` against bytes that nobody wrote, and two parties on a hostile network (A6).
 //!
 //! A target is a function here, so that the committed seeds run as a plain test too; `fuzz_targets/` hands each to libFuzzer.
 //! A target must not panic, whatever comes. What it accepts must be what would be written (P18): it says so by a panic.
@@ -10,6 +10,7 @@ mod envelope;
 mod people;
 mod protocol;
 mod text;
+mod two_parties;
 mod wire;
 
 #[cfg(test)]
@@ -18,13 +19,14 @@ mod seeds;
 pub use envelope::{envelope_open, envelope_seal};
 pub use protocol::{app_message, commit_data, content, leaf_identity, roster, sealing_keys, welcome};
 pub use text::{invite, names, recovery_phrase, token};
+pub use two_parties::two_parties;
 pub use wire::{chain, chain_entry, frames};
 
 /// Takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("app_message", app_message),
     ("chain", chain),
     ("chain_entry", chain_entry),
@@ -40,6 +42,7 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("roster", roster),
     ("sealing_keys", sealing_keys),
     ("token", token),
+    ("two_parties", two_parties),
     ("welcome", welcome),
 ];
 
