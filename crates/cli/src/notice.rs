@@ -13,6 +13,10 @@ pub(crate) fn words(notice: &Notice) -> String {
         }
         Notice::Started { name, mine } => format!("{} started this conversation.", doer(name, *mine)),
         Notice::Unreadable { name } => format!("A message from {} could not be read here.", line(name)),
+        Notice::Forked { name } => format!(
+            "The relay showed {} another version of this conversation. Some messages may be missing; ask them another way.",
+            line(name)
+        ),
         Notice::Repaired => "You were brought in again; what was said meanwhile is missing here.".to_owned(),
         Notice::Restarted { name, mine } => {
             format!("{} started this conversation anew; the one before could not go on.", doer(name, *mine))
@@ -97,6 +101,8 @@ mod tests {
     fn what_went_wrong() {
         let unreadable = words(&Notice::Unreadable { name: by("Bob\n") });
         assert_eq!(unreadable, "A message from Bob␊ could not be read here.");
+        let forked = words(&Notice::Forked { name: by("Bob\n") });
+        assert!(forked.starts_with("The relay showed Bob␊ another version of this conversation."));
         assert!(words(&Notice::Repaired).contains("missing here"));
         assert!(words(&Notice::Restarted { name: by("Bob"), mine: false }).starts_with("Bob started"));
         assert!(words(&Notice::Restarted { name: by("Me"), mine: true }).starts_with("You started"));

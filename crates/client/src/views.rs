@@ -263,6 +263,11 @@ pub enum Notice {
         /// Whose, as shown.
         name: String,
     },
+    /// Somebody signed that the relay had shown them something else at this point of the conversation than it shows here.
+    Forked {
+        /// Who, as shown.
+        name: String,
+    },
     /// This device had lost its place in the conversation and was brought in again; what was said meanwhile is missing here.
     Repaired,
     /// The conversation was started anew by this person, because the one before could not go on.

@@ -3,6 +3,7 @@
 //! A ratio is a figure divided by the sum of its primitives, each measured here by itself; what is above 1 is what the project and
 //! its libraries add: encoding, copying, allocation, locking, randomness.
 
+mod backlog;
 mod envelope;
 mod mls;
 mod peers;
@@ -47,6 +48,7 @@ pub fn run() -> Report {
     let keygen =
         measure_plain(|| DeviceKeys::new(DeviceId::from_bytes([1; 16]), 1, DeviceSeeds::generate(&mut rng())).unwrap());
     report.add("device_keygen", "all keys of a device", Unit::Us, keygen);
+    backlog::measure(&mut report);
     peers::measure(&mut report);
     // The same thing at the start and at the end: how far the machine itself moved meanwhile.
     let drift = primitives::yardstick().us / before.us - 1.0;

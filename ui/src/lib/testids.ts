@@ -16,7 +16,7 @@
  * member          data-id, data-role: admin | member, data-me
  * group-pending   data-count; there only while changes are on their way
  * confirm         data-kind: block | delete | leave | remove, data-state: idle | running
- * notice          data-kind: keysRotated | started | unreadable | repaired | restarted | added | removed | left | renamed |
+ * notice          data-kind: keysRotated | started | unreadable | forked | repaired | restarted | added | removed | left | renamed |
  *                 roleChanged
  * banner          data-kind: offline | clock | relay | phrase | trouble | conversation
  * rotate-state    data-state: idle | running | done | problem

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 use waxwing_protocol::envelope::{self, OpenContext};
 use waxwing_protocol::group::LeaveProof;
-use waxwing_protocol::{AppMessage, Content, Message, OpenError};
+use waxwing_protocol::{AppMessage, Content, LeafIdentity, Message, OpenError};
 use waxwing_wire::frame::LogEntry;
 use waxwing_wire::log::{EnvelopeKind, running_hash};
 use waxwing_wire::{AccountId, DeviceId, LogId, VerifiedChain, hash};
@@ -67,11 +67,16 @@ pub(super) enum Verdict {
     Aside(&'static str),
     /// A member's signed entry that does not open here: kept, said calmly, and a reason to ask for a resync. Whose it is, and why.
     Stuck(AccountId, &'static str),
+    /// A member signs that the relay has shown them another log.
+    Forked(LeafIdentity),
     /// A member signs another state of the group than the own.
     Disagrees(DeviceId),
     /// Judged again once this account's chain is here.
     Need(AccountId),
 }
+
+/// A member's word that the relay shows two logs is told once a day.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// One log being read.
 pub(super) struct Reading<'a> {
@@ -143,6 +148,15 @@ impl<'a> Reading<'a> {
                     self.note_unreadable(account)?;
                 }
             }
+            Verdict::Forked(who) => {
+                // Kept as evidence: signed by them, and it does not fit what the relay has shown here (P13).
+                self.aside(entry, "its sender has seen another log")?;
+                let since = self.context.now.saturating_sub(DAY_MS);
+                if logs::note_device(self.tx, self.log.log, who.device, Noted::Forked, self.context.now, since)? {
+                    let name = people::name(self.tx, &account::require(self.tx)?, who.account)?;
+                    self.quiet_line(who.account, &Notice::Forked { name })?;
+                }
+            }
             Verdict::Disagrees(device) => {
                 self.aside(entry, "its sender is in another state of the group")?;
                 logs::note_device(self.tx, self.log.log, device, Noted::Disagrees, self.context.now, 0)?;
@@ -178,11 +192,14 @@ impl<'a> Reading<'a> {
 
     /// One quiet line in the place of a message that cannot be read.
     fn note_unreadable(&mut self, sender: AccountId) -> Result<(), Error> {
-        let me = account::require(self.tx)?;
-        let notice = Notice::Unreadable { name: people::name(self.tx, &me, sender)? };
-        let line = started_line(&self.log.conversation, sender, false, self.context.now, &notice);
+        let name = people::name(self.tx, &account::require(self.tx)?, sender)?;
+        self.quiet_line(sender, &Notice::Unreadable { name })
+    }
+
+    fn quiet_line(&mut self, of: AccountId, notice: &Notice) -> Result<(), Error> {
+        let line = started_line(&self.log.conversation, of, false, self.context.now, notice);
         messages::insert(self.tx, &line)?;
-        self.taken.changes.message(sender, line.id, false);
+        self.taken.changes.message(of, line.id, false);
         self.taken.changes.conversation(self.log.conversation);
         Ok(())
     }
@@ -221,7 +238,12 @@ impl<'a> Reading<'a> {
             return Ok(Verdict::Aside("it was sealed for another place in the log"));
         }
         if message.running_hash != self.log.handshake_running {
-            return Ok(Verdict::Aside("its sender has seen another log"));
+            let other = leaf.identity.device != self.context.device;
+            return Ok(if other {
+                Verdict::Forked(leaf.identity)
+            } else {
+                Verdict::Aside("an own entry of another log")
+            });
         }
         if message.epoch != group.epoch() {
             return Ok(Verdict::Disagrees(leaf.identity.device));

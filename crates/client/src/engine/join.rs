@@ -201,6 +201,7 @@ fn store(
     for older in logs::of(tx, &id)?.iter().filter(|one| one.active && one.generation < roster.generation) {
         retire(tx, older)?;
     }
+    let new_here = if restarted { newcomers(facts, &people::of(tx, &id)?) } else { Vec::new() };
     store_people(tx, &id, facts)?;
     if standing == Standing::Member {
         let soon = u64::from_be_bytes(random::bytes()) % DAY_MS;
@@ -214,6 +215,14 @@ fn store(
     if repaired || restarted {
         let name = people::name(tx, &account::require(tx)?, sender)?;
         let notice = if repaired { Notice::Repaired } else { Notice::Restarted { name, mine: false } };
+        let line = started_line(&id, sender, false, context.now, &notice);
+        messages::insert(tx, &line)?;
+        changes.message(sender, line.id, false);
+    }
+    if !new_here.is_empty() {
+        let me = account::require(tx)?;
+        let names = new_here.iter().map(|new| people::name(tx, &me, *new)).collect::<Result<_, _>>()?;
+        let notice = Notice::Added { by: people::name(tx, &me, sender)?, mine: false, names, me: false };
         let line = started_line(&id, sender, false, context.now, &notice);
         messages::insert(tx, &line)?;
         changes.message(sender, line.id, false);
@@ -245,8 +254,16 @@ fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) ->
     if !people::is_admin(&known, welcome.account) {
         return Ok(Some("its sender may not start the group anew"));
     }
-    let stranger = facts.roster.lines.iter().any(|line| known.iter().all(|person| person.account != line.account));
-    Ok(stranger.then_some("it brings in somebody who was not there"))
+    // Whoever has lost their own place may know less than the admin, and sees who is new.
+    let lost = others.iter().any(|log| log.trouble != logs::Trouble::None);
+    let stranger = !newcomers(facts, &known).is_empty();
+    Ok((stranger && !lost).then_some("it brings in somebody who was not there"))
+}
+
+/// Who is in a group and was not known to be.
+fn newcomers(facts: &GroupFacts, known: &[people::Person]) -> Vec<AccountId> {
+    let all = facts.roster.lines.iter().map(|line| line.account);
+    all.filter(|account| known.iter().all(|person| person.account != *account)).collect()
 }
 
 /// Of two people who start a conversation at once, whoever has not brought the other in yet gives up the own group: nobody else

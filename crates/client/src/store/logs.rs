@@ -58,6 +58,8 @@ pub(crate) enum Noted {
     Disagrees = 1,
     /// It asked for a resync, and was answered.
     Answered = 2,
+    /// It was shown another log than this device.
+    Forked = 3,
 }
 
 /// Adds a log; one that is known already is replaced (one was removed, and is added again).

@@ -12,6 +12,8 @@ export function noticeLine(notice: Notice): string {
       return notice.mine ? "You started this conversation" : `${notice.name} started this conversation`;
     case "unreadable":
       return `A message from ${notice.name} could not be read here`;
+    case "forked":
+      return `The relay showed ${notice.name} another version of this conversation; messages may be missing. Ask them another way`;
     case "repaired":
       return "This device was let back in; what was written meanwhile is missing here";
     case "restarted":

@@ -10,7 +10,8 @@ use super::forge::Forged;
 use super::world::World;
 use crate::mls::GroupChange;
 use crate::store::conversations::ConversationId;
-use crate::store::logs;
+use crate::store::{account, logs, messages};
+use crate::views::Notice;
 
 fn log_of(world: &mut World, id: ConversationId) -> LogId {
     world.devices[0].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log))
@@ -175,4 +176,33 @@ fn all_go_on_without(world: &mut World, id: ConversationId) {
     assert!(shows(world, 0, id, message) && !shows(world, 2, id, message));
     world.settle();
     world.check();
+}
+
+#[test]
+fn p13_a_fork_that_a_member_signs_is_shown() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    let (account, keys) = (world.devices[1].account, world.devices[1].keys.clone());
+    let running: [u8; 32] = world.devices[1].look(|tx| Ok(logs::load(tx, log)?.unwrap().handshake_running));
+    let believe = |world: &mut World, running: [u8; 32]| {
+        world.devices[1].tx(|tx| Ok(tx.execute("UPDATE logs SET handshake_running = ?1", [running])?)).unwrap();
+    };
+    for _ in 0..2 {
+        let mls = world.devices[1].encrypt(log, b"\xff");
+        // As if the relay had shown bea another log up to here.
+        believe(&mut world, [9; 32]);
+        let (entry, blob) = world.devices[1].envelope(log, EnvelopeKind::App, mls, (account, &keys));
+        believe(&mut world, running);
+        world.outside.relay.inject(log, entry, EnvelopeKind::App, blob);
+        everybody(&mut world);
+    }
+    all_set_aside(&mut world, 1, "its sender has seen another log");
+    for who in [0, 2] {
+        let told = world.devices[who].look(|tx| {
+            let page = messages::page(tx, &account::require(tx)?, &id, None, 500)?;
+            Ok(page.messages.iter().filter(|line| matches!(line.notice, Some(Notice::Forked { .. }))).count())
+        });
+        assert_eq!(told, 1, "once a day, however often it is said");
+    }
+    all_go_on(&mut world, id);
 }
