@@ -4,6 +4,7 @@
 //! Not here: deciding anything; the engine does.
 
 pub(crate) mod account;
+pub(crate) mod aside;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod deliveries;

@@ -25,7 +25,7 @@ use crate::mls::rules::Leaf;
 use crate::mls::{Group, GroupChange, Incoming, Unreadable};
 use crate::store::conversations::Conversation;
 use crate::store::logs::{Noted, Trouble};
-use crate::store::{account, contacts, conversations, logs, messages, outbox, people};
+use crate::store::{account, aside, contacts, conversations, logs, messages, outbox, people};
 use crate::views::{ConversationKind, MessageState, Notice, Standing};
 
 /// A sender's clock further ahead than this is shown.
@@ -187,7 +187,7 @@ impl<'a> Reading<'a> {
     fn aside(&self, entry: &LogEntry, reason: &'static str) -> Result<(), Error> {
         tracing::info!(reason, "an entry was set aside");
         let (id, now) = (self.log.log, self.context.now);
-        logs::set_aside(self.tx, id, entry.seq, entry.entry_id, reason, &entry.blob, now)
+        aside::keep(self.tx, id, entry.seq, entry.entry_id, reason, &entry.blob, now)
     }
 
     /// One quiet line in the place of a message that cannot be read.

@@ -14,12 +14,9 @@ use super::join::{self, Welcomed};
 use super::keys::OLD_KEYS_LIVE_MS;
 use super::resync;
 use crate::error::{Error, ErrorCode};
-use crate::store::{account, contacts, keys, logs};
+use crate::store::{account, aside, contacts, keys, logs};
 
-const INBOX: LogId = LogId::from_bytes([0; 16]);
-
-/// Why a Welcome waits; it is looked at again with every new connection.
-const OUT_OF_REACH: &str = "its sender's relay is out of reach";
+pub(super) const INBOX: LogId = LogId::from_bytes([0; 16]);
 
 /// Longest wait for another relay's answer to one Welcome.
 const ABROAD: Duration = Duration::from_secs(20);
@@ -31,6 +28,8 @@ enum Verdict {
     Look(LogId, u64, Box<Message>),
     /// Somebody in a group asks to be let back in.
     Resync(Box<(ResyncRequest, Message)>),
+    /// A Welcome whose sender's relay is out of reach; it is looked at again with every new connection.
+    Waits,
     SetAside(&'static str),
 }
 
@@ -94,7 +93,7 @@ impl Engine {
         let at_home = welcome.home.authority() == self.home.address().authority();
         if !at_home && !abroad {
             self.introductions_wake.notify_one();
-            return Ok(Verdict::SetAside(OUT_OF_REACH));
+            return Ok(Verdict::Waits);
         }
         match self.check_welcome(opened, welcome).await {
             Err(error) if matches!(error.code(), ErrorCode::ChainBroken | ErrorCode::UnknownUser) => {
@@ -104,7 +103,7 @@ impl Engine {
             // Trouble with another relay, or an answer that makes no sense: it waits here, and the inbox goes on without it.
             Err(error) if !at_home || error.code() == ErrorCode::RelayMisbehaved => {
                 tracing::info!(%error, "a Welcome waits");
-                Ok(Verdict::SetAside(OUT_OF_REACH))
+                Ok(Verdict::Waits)
             }
             // Trouble with the own relay or this computer is an error: the entry stays in the inbox.
             checked => checked,
@@ -127,7 +126,7 @@ impl Engine {
             // Taken out and brought in again, perhaps, and the first is not read yet.
             if let Err(error) = self.drain_log(log).await {
                 tracing::info!(%error, "a Welcome waits for its log");
-                return Ok(Verdict::SetAside(OUT_OF_REACH));
+                return Ok(Verdict::Waits);
             }
         }
         // Somebody who is known already is asked for where they are known to be.
@@ -167,14 +166,14 @@ impl Engine {
 
     /// Looks again at Welcomes whose sender's relay was out of reach.
     pub(super) async fn retry_welcomes(&self) -> Result<(), Error> {
-        for (n, entry) in self.store.run(|tx| logs::set_aside_for(tx, INBOX, OUT_OF_REACH)).await? {
+        for (n, entry) in self.store.run(aside::waiting).await? {
             let looked_at = tokio::time::timeout(ABROAD, self.judge_inbox(&entry, true)).await;
             let verdict = match looked_at {
-                Err(_) | Ok(Ok(Verdict::SetAside(OUT_OF_REACH))) => continue,
+                Err(_) | Ok(Ok(Verdict::Waits)) => continue,
                 Ok(verdict) => verdict?,
             };
             self.store_inbox(entry, verdict, None).await?;
-            self.store.run(move |tx| logs::remove_set_aside(tx, n)).await?;
+            self.store.run(move |tx| aside::waited(tx, n)).await?;
         }
         Ok(())
     }
@@ -186,26 +185,27 @@ impl Engine {
         let (chain, look) = match &verdict {
             Verdict::Welcomed(welcomed) => (Some(Arc::clone(&welcomed.chain)), None),
             Verdict::Look(log, ..) => (None, Some(*log)),
-            Verdict::Resync(_) | Verdict::SetAside(_) => (None, None),
+            Verdict::Resync(_) | Verdict::Waits | Verdict::SetAside(_) => (None, None),
         };
         let welcomed = chain.is_some();
         let changes = self
             .store
             .run(move |tx| {
                 let mut changes = Changes::default();
-                let aside = |reason: &'static str| {
+                let set_aside = |reason: &'static str| {
                     tracing::info!(reason, "an inbox entry was set aside");
-                    logs::set_aside(tx, INBOX, entry.seq, entry.entry_id, reason, &entry.blob, context.now)
+                    aside::keep(tx, INBOX, entry.seq, entry.entry_id, reason, &entry.blob, context.now)
                 };
                 match verdict {
-                    Verdict::SetAside(reason) => aside(reason)?,
+                    Verdict::SetAside(reason) => set_aside(reason)?,
+                    Verdict::Waits => aside::wait(tx, &entry)?,
                     Verdict::Resync(resync) => {
                         let (request, message) = *resync;
                         let sender = (message.sender.account, message.sender.device);
                         if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)?
                             && let Some(reason) = resync::asked(tx, &context, sender, request)?
                         {
-                            aside(reason)?;
+                            set_aside(reason)?;
                         }
                     }
                     Verdict::Look(log, seq, message) => {
@@ -225,7 +225,7 @@ impl Engine {
                             if let Some(reason) = refused {
                                 tx.execute_batch("ROLLBACK TO welcome")?;
                                 changes = Changes::default();
-                                aside(reason)?;
+                                set_aside(reason)?;
                             }
                             tx.execute_batch("RELEASE welcome")?;
                         }
@@ -259,7 +259,7 @@ impl Engine {
 
 /// Checks the signature: under the version in force, or one that was replaced within the grace time (an envelope can have waited
 /// through any number of rotations).
-fn verify_in_force(opened: Opened, chain: &VerifiedChain, now_ms: u64) -> Option<Message> {
+pub(super) fn verify_in_force(opened: Opened, chain: &VerifiedChain, now_ms: u64) -> Option<Message> {
     let claimed = *opened.claimed();
     if claimed.account != chain.account() {
         return None;

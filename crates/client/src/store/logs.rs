@@ -308,53 +308,6 @@ pub(crate) fn first_sight(
     Ok(added == 1)
 }
 
-/// Most bytes kept of what could not be used; beyond that only the fact is.
-const MAX_ASIDE: u64 = 64 * 1024 * 1024;
-
-/// Keeps what could not be used.
-pub(crate) fn set_aside(
-    tx: &Transaction<'_>,
-    log: LogId,
-    seq: u64,
-    entry_id: EnvelopeId,
-    reason: &str,
-    blob: &[u8],
-    now_ms: u64,
-) -> Result<(), Error> {
-    let kept: u64 = tx.query_row("SELECT coalesce(sum(length(blob)), 0) FROM set_aside", [], |row| row.get(0))?;
-    let blob = if kept + blob.len() as u64 > MAX_ASIDE { &[] } else { blob };
-    tx.execute(
-        "INSERT INTO set_aside (log, seq, entry_id, reason, blob, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![log.as_bytes(), seq, entry_id.as_bytes(), reason, blob, now_ms],
-    )?;
-    Ok(())
-}
-
-/// What was set aside for this reason, oldest first, with its row number.
-pub(crate) fn set_aside_for(
-    tx: &Transaction<'_>,
-    log: LogId,
-    reason: &str,
-) -> Result<Vec<(i64, waxwing_wire::frame::InboxEntry)>, Error> {
-    let mut statement = tx.prepare_cached("SELECT * FROM set_aside WHERE log = ?1 AND reason = ?2 ORDER BY n")?;
-    let rows = statement.query_map(params![log.as_bytes(), reason], |row| {
-        let entry = waxwing_wire::frame::InboxEntry {
-            seq: row.get("seq")?,
-            entry_id: EnvelopeId::from_bytes(bytes(row, "entry_id")?),
-            kind: waxwing_wire::log::EnvelopeKind::Welcome,
-            blob: row.get("blob")?,
-        };
-        Ok((row.get("n")?, entry))
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// It is of use after all.
-pub(crate) fn remove_set_aside(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {
-    tx.execute("DELETE FROM set_aside WHERE n = ?1", [n])?;
-    Ok(())
-}
-
 fn read(row: &Row<'_>) -> rusqlite::Result<Log> {
     Ok(Log {
         log: LogId::from_bytes(bytes(row, "log")?),

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 3] = [V1, crate::mls::storage::SCHEMA, V2];
+const MIGRATIONS: [&str; 4] = [V1, crate::mls::storage::SCHEMA, V2, V3];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -293,6 +293,30 @@ CREATE TABLE deliveries (
     relay TEXT NOT NULL,
     blob BLOB NOT NULL
 ) STRICT;
+";
+
+/// What cannot be used is bounded, and what waits is no longer among it.
+const V3: &str = "
+-- Welcomes whose sender's relay was out of reach.
+CREATE TABLE waiting_welcomes (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER NOT NULL,
+    entry_id BLOB NOT NULL,
+    blob BLOB NOT NULL
+) STRICT;
+INSERT INTO waiting_welcomes (seq, entry_id, blob)
+    SELECT seq, entry_id, blob FROM set_aside WHERE reason = 'its sender''s relay is out of reach' AND length(blob) > 0 ORDER BY n;
+DELETE FROM set_aside WHERE reason = 'its sender''s relay is out of reach';
+
+-- What set_aside holds of each log, and how much of it was dropped since.
+CREATE TABLE aside_sums (
+    log BLOB PRIMARY KEY,
+    entries INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    dropped INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO aside_sums SELECT log, count(*), sum(length(blob)), 0 FROM set_aside GROUP BY log;
+CREATE INDEX set_aside_by_log ON set_aside (log, n);
 ";
 
 /// Brings the database to the newest version, in one transaction.

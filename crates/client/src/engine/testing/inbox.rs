@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use waxwing_protocol::content::{Content, ResyncRequest, Welcome};
 use waxwing_protocol::envelope::{self, Message, OpenContext, Opened};
+use waxwing_wire::LogId;
 use waxwing_wire::frame::InboxEntry;
-use waxwing_wire::{LogId, VerifiedChain};
 
 use super::super::emit::Changes;
+use super::super::inbox::{INBOX, verify_in_force};
 use super::super::join::{self, Welcomed};
 use super::super::resync;
 use super::Step;
@@ -15,10 +16,9 @@ use super::device::Device;
 use super::ledger::Outside;
 use super::sync::state;
 use crate::mls::GroupChange;
-use crate::store::{account, contacts, conversations, keys, logs, outbox};
+use crate::store::{account, aside, contacts, conversations, keys, logs, outbox};
 use crate::views::Standing;
 
-const INBOX: LogId = LogId::from_bytes([0; 16]);
 /// The engine replaces a new leaf at a random time; here it is this long after joining, so that a seed gives one schedule.
 const SOON_MS: u64 = 90 * 60 * 1000;
 
@@ -58,7 +58,7 @@ impl Device {
             Ok(Content::Removed { log, seq }) => {
                 let sender = opened.claimed().account;
                 let chain = self.look(|tx| keys::chain(tx, sender));
-                Ok(match chain.and_then(|chain| verify_in_force(opened, &chain)) {
+                Ok(match chain.and_then(|chain| verify_in_force(opened, &chain, outside.now)) {
                     Some(message) => Verdict::Look(log, seq, Box::new(message)),
                     None => Verdict::SetAside("a notice of somebody unknown, or without keys in force"),
                 })
@@ -66,7 +66,7 @@ impl Device {
             Ok(Content::Resync(request)) => {
                 let sender = opened.claimed().account;
                 let chain = self.look(|tx| keys::chain(tx, sender));
-                Ok(match chain.and_then(|chain| verify_in_force(opened, &chain)) {
+                Ok(match chain.and_then(|chain| verify_in_force(opened, &chain, outside.now)) {
                     Some(message) => Verdict::Resync(Box::new((request, message))),
                     None => Verdict::SetAside("a request of somebody unknown, or without keys in force"),
                 })
@@ -91,7 +91,7 @@ impl Device {
         if !matches {
             return Ok(Verdict::SetAside("the chain is not the one it names"));
         }
-        let Some(message) = verify_in_force(opened, &chain) else {
+        let Some(message) = verify_in_force(opened, &chain, outside.now) else {
             return Ok(Verdict::SetAside("it is not signed with keys in force"));
         };
         let chain = Arc::new(chain);
@@ -112,7 +112,7 @@ impl Device {
         let mut joined = None;
         let stored = self.tx(|tx| {
             let aside =
-                |reason: &str| logs::set_aside(tx, INBOX, entry.seq, entry.entry_id, reason, &entry.blob, context.now);
+                |reason: &str| aside::keep(tx, INBOX, entry.seq, entry.entry_id, reason, &entry.blob, context.now);
             match verdict {
                 Verdict::SetAside(reason) => aside(reason)?,
                 Verdict::Look(log, seq, message) => {
@@ -190,15 +190,4 @@ fn settle_time(tx: &rusqlite::Transaction<'_>, log: LogId, now: u64) -> Result<(
         }
     }
     Ok(())
-}
-
-/// `inbox::verify_in_force`.
-fn verify_in_force(opened: Opened, chain: &VerifiedChain) -> Option<Message> {
-    let claimed = *opened.claimed();
-    if claimed.account != chain.account() {
-        return None;
-    }
-    // No schedule is as long as the grace time.
-    let record = chain.device(claimed.device)?.version(claimed.key_version)?;
-    opened.verify(&record.record).ok()
 }
