@@ -41,7 +41,7 @@ fn join_config() -> MlsGroupJoinConfig {
         .build()
 }
 
-fn capabilities() -> Capabilities {
+pub(crate) fn capabilities() -> Capabilities {
     Capabilities::new(
         Some(&[ProtocolVersion::Mls10]),
         Some(&[SUITE]),

@@ -1,10 +1,11 @@
 //! One MLS group, for the length of one transaction.
 
 use openmls::prelude::{
-    BasicCredential, Credential, Extension, ExtensionType, Extensions, GroupContext, GroupId, LeafNode, LeafNodeIndex,
-    LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsMessageBodyIn, MlsMessageIn, NewSignerBundle,
-    OpenMlsProvider as _, ProcessedMessageContent, Proposal, ProposalType, ProtocolMessage,
-    RequiredCapabilitiesExtension, Sender, StagedCommit, StagedWelcome, UnknownExtension,
+    BasicCredential, Credential, Extension, ExtensionType, Extensions, GroupContext, GroupId, KeyPackageVerifyError,
+    LeafNode, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsMessageBodyIn, MlsMessageIn,
+    NewSignerBundle, OpenMlsProvider as _, ProcessMessageError, ProcessedMessageContent, Proposal, ProposalType,
+    ProtocolMessage, RequiredCapabilitiesExtension, Sender, StagedCommit, StagedWelcome, UnknownExtension,
+    ValidationError,
 };
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::key_package::{ClaimedPackage, credential, message};
 use super::rules::{self, AddedLeaf, CommitFacts, GroupFacts, Invalid, Leaf};
+use super::storage::StorageError;
 use super::{Crypto, PendingWelcome, Provider, SUITE, capabilities, join_config, lifetime};
 use crate::error::{Error, ErrorCode};
 
@@ -286,7 +288,16 @@ impl<'a> Group<'a> {
         }
         let processed = self.mls.process_message(&self.provider, message).map_err(|error| {
             tracing::info!(%error, "an MLS message does not open");
-            Unreadable::Stuck("its MLS part does not open")
+            match error {
+                ProcessMessageError::StorageError(error @ StorageError::Database(_)) => {
+                    Unreadable::Failed(internal("reading a message")(error))
+                }
+                // A lifetime that is none here, see `facts_of`: nobody takes it, and nobody has lost their place by it.
+                ProcessMessageError::ValidationError(ValidationError::KeyPackageVerifyError(
+                    KeyPackageVerifyError::LifetimeError(_),
+                )) => Unreadable::Refused("it adds a leaf that ends"),
+                _ => Unreadable::Stuck("its MLS part does not open"),
+            }
         })?;
         let Sender::Member(sender) = *processed.sender() else {
             return Err(Unreadable::Refused("it is not from a member"));
@@ -393,6 +404,8 @@ fn facts_of(staged: &StagedCommit, committer: u32, before: Roster, data: CommitD
         .map(|queued| {
             let package = queued.add_proposal().key_package();
             let leaf = identity_of(package.leaf_node()).ok_or_else(|| broken("an added leaf"))?;
+            // OpenMLS holds a lifetime against its own clock. With any other than the endless one, two clocks could judge apart.
+            anything_else |= *package.life_time() != lifetime();
             let key_package = hash(&[&message(package.clone())?]);
             Ok(AddedLeaf { identity: leaf.0, key_package })
         })

@@ -5,6 +5,7 @@
 mod hostile;
 mod messages;
 mod own;
+mod packages;
 mod welcomes;
 
 use openmls::group::{CommitBuilder, Initial};

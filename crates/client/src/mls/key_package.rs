@@ -76,6 +76,9 @@ pub(crate) fn read_package(
     if package.ciphersuite() != SUITE {
         return Err(refuse("another suite"));
     }
+    if *package.life_time() != lifetime() {
+        return Err(refuse("it ends"));
+    }
     let leaf = package.leaf_node();
     let stated = chain.device(device).map(|state| &state.current().record).ok_or_else(|| refuse("unknown device"))?;
     let identity = BasicCredential::try_from(leaf.credential().clone())

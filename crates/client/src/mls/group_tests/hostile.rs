@@ -50,7 +50,7 @@ fn the_harness_makes_commits_that_are_taken() {
 }
 
 #[test]
-fn adding_somebody() {
+fn p1_adding_somebody() {
     let mut people = trio();
     let mut dave = Person::new(4);
     let package = dave.package().package;
@@ -68,7 +68,7 @@ fn adding_somebody() {
 }
 
 #[test]
-fn adding_a_second_leaf_of_a_device() {
+fn p1_adding_a_second_leaf_of_a_device() {
     let mut people = trio();
     // Of the committer, under another MLS key; and with the id of somebody else's device.
     for (account, device) in [(2, 2), (2, 3)] {
@@ -79,12 +79,40 @@ fn adding_a_second_leaf_of_a_device() {
 }
 
 #[test]
-fn adding_a_leaf_that_says_not_who_it_is() {
+fn p1_adding_a_leaf_that_says_not_who_it_is() {
     let mut people = trio();
     for identity in [Vec::new(), b"dave".to_vec(), vec![0; LeafIdentity::LEN], vec![2; LeafIdentity::LEN + 1]] {
         let package = Person::new(4).odd_package(identity, lifetime());
         let commit = people[1].hostile(data(false), |builder| builder.propose_adds([package]));
         refused(&mut people, &commit, "it cannot be judged");
+    }
+}
+
+/// OpenMLS holds a lifetime against the computer's clock: with one that ends, members could come apart by their clocks (D8). One that
+/// is over already is refused as well, and nobody takes that for having lost their place.
+#[test]
+fn adding_a_leaf_that_ends() {
+    let mut people = trio();
+    people.swap(0, 1);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let own = |people: &[Person; 3]| people[1].account.as_bytes()[0];
+    let ends_now = now + 2;
+    for (from, to) in [(0, now + 3600), (0, u64::MAX - 1), (1, u64::MAX), (0, ends_now)] {
+        let mut second = Person::device(own(&people), 9);
+        let identity = LeafIdentity::of(second.account, second.keys.record()).encode();
+        let package = second.odd_package(identity, Lifetime::init(from, to));
+        let commit = people[1].hostile(data(false), |builder| builder.propose_adds([package]));
+        if to == ends_now {
+            // Read before its end by one member, and after it by another: both stay where they were.
+            let [alice, bob, carol] = &mut people;
+            let why = "it does something that no commit does here";
+            assert_eq!(alice.read(&bob.keys, true, &commit), Took::Refused(why));
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            assert_eq!(carol.read(&bob.keys, true, &commit), Took::Refused("it adds a leaf that ends"));
+            all_is_well(&mut people);
+        } else {
+            refused(&mut people, &commit, "it does something that no commit does here");
+        }
     }
 }
 
@@ -269,7 +297,7 @@ fn becoming(person: &mut Person, identity: Vec<u8>, new: &DeviceKeys, rekey: boo
 }
 
 #[test]
-fn becoming_somebody_else() {
+fn p2_becoming_somebody_else() {
     let mut people = trio();
     let own = LeafIdentity::of(people[1].account, people[1].keys.record());
     let other = |account: u8, device: u8| LeafIdentity {
@@ -294,7 +322,7 @@ fn becoming_somebody_else() {
 }
 
 #[test]
-fn going_back_to_older_keys() {
+fn p2_going_back_to_older_keys() {
     let mut people = trio();
     let (old, new) = (LeafIdentity::of(people[1].account, people[1].keys.record()), people[1].next_keys());
     let [alice, bob, carol] = &mut people;
