@@ -1,6 +1,7 @@
 //! The way out: access keys, new logs, Welcomes and notices, then each conversation's queue in order. Conversations do not wait
 //! for each other. What is sent is retried byte for byte until the relay has answered.
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -287,16 +288,22 @@ impl Engine {
                 }
             }
         };
+        let mut asked = HashSet::new();
         for _ in 0..MOST_CHAINS {
             let lock = self.log_lock(log.log);
             let one = lock.lock().await;
             // A rotation's last step waits meanwhile.
             let guard = self.keys_guard.read().await;
             let (context, item, id, claimed) = (self.context(), item.clone(), log.log, claimed.clone());
-            let outcome = self.store.run(move |tx| sealing::seal_item(tx, &context, &item, id, claimed)).await?;
+            let known = asked.clone();
+            let outcome =
+                self.store.run(move |tx| sealing::seal_item(tx, &context, &item, id, claimed, &known)).await?;
             drop((guard, one));
             match outcome {
-                Outcome::Need(account) => self.refresh_chain(account).await.map(drop)?,
+                Outcome::Need(account) => {
+                    self.refresh_chain(account).await?;
+                    asked.insert(account);
+                }
                 outcome => return Ok(outcome),
             }
         }

@@ -1,5 +1,6 @@
 //! Sealing into envelopes: messages and commits for a log, Welcomes and notices for inboxes; and the keys to open them with.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::Transaction;
@@ -8,13 +9,12 @@ use waxwing_protocol::envelope::{Epoch, Recipient, SealRequest, Sender, Suite, s
 use waxwing_protocol::group::LeaveProof;
 use waxwing_protocol::{AppMessage, DeviceKeys, SealingKeys};
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{AccountId, EnvelopeId, LogId, VerifiedChain};
+use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, VerifiedChain};
 
 use super::changes::{Planned, plan};
 use super::context::Context;
 use super::{Engine, not_found};
 use crate::error::{Error, ErrorCode};
-use crate::mls::rules::Leaf;
 use crate::mls::{ClaimedPackage, Group, GroupChange};
 use crate::random;
 use crate::store::logs::Trouble;
@@ -26,7 +26,7 @@ pub(super) enum Outcome {
     Sealed(Sealed),
     /// There is nothing to do any more; the item is gone.
     Done,
-    /// This account's chain is needed first.
+    /// This account's chain is needed first, as its relay has it now.
     Need(AccountId),
     /// It must wait.
     Wait(Error),
@@ -35,12 +35,15 @@ pub(super) enum Outcome {
 }
 
 /// Seals an item for a log and stores the envelope with it. The caller holds the log's lock and has read it to its head.
+///
+/// `asked`: accounts whose relay has been asked already.
 pub(super) fn seal_item(
     tx: &Transaction<'_>,
     context: &Context,
     item: &Item,
     log: LogId,
     claimed: Vec<ClaimedPackage>,
+    asked: &HashSet<AccountId>,
 ) -> Result<Outcome, Error> {
     if !outbox::exists(tx, item.n)? {
         return Ok(Outcome::Done);
@@ -58,8 +61,10 @@ pub(super) fn seal_item(
     let mut chains = Vec::with_capacity(leaves.len());
     for leaf in &leaves {
         match context.chains.load(tx, leaf.identity.account)? {
+            Some(chain) if chain.device(leaf.identity.device).is_some() => chains.push((leaf.identity.device, chain)),
+            // A device that is in no chain gets nothing, and keeps nobody from writing to the others.
+            Some(_) if asked.contains(&leaf.identity.account) => {}
             // Its chain may lag behind its leaf: then the relay is asked.
-            Some(chain) if chain.device(leaf.identity.device).is_some() => chains.push(chain),
             _ => return Ok(Outcome::Need(leaf.identity.account)),
         }
     }
@@ -93,7 +98,7 @@ pub(super) fn seal_item(
         }
     };
     let content = Content::Mls(message).encode();
-    let recipients = recipients(&leaves, &chains)?;
+    let recipients = recipients(&chains)?;
     let entry_id = EnvelopeId::from_bytes(random::bytes());
     let request = SealRequest {
         kind,
@@ -120,12 +125,11 @@ pub(super) fn seal_item(
 }
 
 /// Every leaf's device under its keys in force, the own one among them.
-fn recipients<'a>(leaves: &[Leaf], chains: &'a [Arc<VerifiedChain>]) -> Result<Vec<Recipient<'a>>, Error> {
-    leaves
+fn recipients(devices: &[(DeviceId, Arc<VerifiedChain>)]) -> Result<Vec<Recipient<'_>>, Error> {
+    devices
         .iter()
-        .zip(chains)
-        .map(|(leaf, chain)| {
-            let device = chain.device(leaf.identity.device).ok_or_else(|| not_found("a device without keys"))?;
+        .map(|(device, chain)| {
+            let device = chain.device(*device).ok_or_else(|| not_found("a device without keys"))?;
             Ok(Recipient { account: chain.account(), record: &device.current().record })
         })
         .collect()

@@ -17,7 +17,9 @@ mod faults;
 mod flush;
 mod forge;
 mod inbox;
+mod intruders;
 mod ledger;
+mod liar;
 mod malice;
 mod malice_commits;
 mod relay;
@@ -28,6 +30,7 @@ mod shell;
 mod snapshot;
 mod sync;
 mod world;
+mod wrong_keys;
 
 use crate::error::Error;
 

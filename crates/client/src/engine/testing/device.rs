@@ -194,6 +194,7 @@ impl Device {
             Some(requests) => *requests -= 1,
             None => {}
         }
+        relay.requests += 1;
         let answer = request(relay);
         self.faults.point("crash before answer")?;
         Ok(answer)

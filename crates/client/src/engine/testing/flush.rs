@@ -1,6 +1,7 @@
 //! The way out: `outbox::{flush, deliver, send_queue, attempt, seal, claim, append, accepted, refused}`, one conversation after another.
 //! Everybody is at home on one relay and known to it, so access keys are not asked for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use waxwing_protocol::ChannelSecret;
@@ -137,10 +138,14 @@ impl Device {
                 claimed = self.claim(outside, &people)?;
             }
         }
+        let mut asked = HashSet::new();
         for _ in 0..MOST_CHAINS {
             let (context, claimed) = (self.context(outside.now), claimed.clone());
-            match self.tx(|tx| sealing::seal_item(tx, &context, item, log.log, claimed))? {
-                Outcome::Need(account) => self.refresh_chain(outside, account).map(drop)?,
+            match self.tx(|tx| sealing::seal_item(tx, &context, item, log.log, claimed, &asked))? {
+                Outcome::Need(account) => {
+                    self.refresh_chain(outside, account)?;
+                    asked.insert(account);
+                }
                 outcome => return Ok(outcome),
             }
         }

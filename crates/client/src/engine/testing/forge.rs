@@ -1,12 +1,14 @@
 //! What a member can make who does not keep to the rules: commits that nobody judges before they are sent, envelopes with any sender.
 
+use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{
-    Extension, ExtensionType, Extensions, LeafNodeIndex, MlsGroup, OpenMlsProvider as _, ProposalType,
-    RequiredCapabilitiesExtension, UnknownExtension,
+    BasicCredential, CredentialWithKey, Extension, ExtensionType, Extensions, LeafNodeIndex, LeafNodeParameters,
+    MlsGroup, MlsMessageBodyIn, MlsMessageIn, OpenMlsProvider as _, ProposalType, RequiredCapabilitiesExtension,
+    UnknownExtension,
 };
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
-use tls_codec::Serialize as _;
+use tls_codec::{DeserializeBytes as _, Serialize as _};
 use waxwing_protocol::content::Content;
 use waxwing_protocol::envelope::{Recipient, SealRequest, Sender, seal};
 use waxwing_protocol::group::{CommitData, ROSTER_EXTENSION, Roster};
@@ -68,6 +70,47 @@ impl Device {
         })
     }
 
+    /// The group's public state and its tree, signed: what MLS demands for an external commit.
+    pub(super) fn group_info(&mut self, log: LogId) -> VerifiableGroupInfo {
+        let (crypto, own) = (self.crypto.clone(), self.keys.clone());
+        self.look(|tx| {
+            let provider = Provider::new(&crypto, tx);
+            let id = openmls::group::GroupId::from_slice(log.as_bytes());
+            let group = MlsGroup::load(provider.storage(), &id).unwrap().unwrap();
+            let info = group.export_group_info(provider.crypto(), &Key(own.mls()), true).unwrap();
+            let bytes = info.tls_serialize_detached().unwrap();
+            let (message, _) = MlsMessageIn::tls_deserialize_bytes(&bytes).unwrap();
+            Ok(match message.extract() {
+                MlsMessageBodyIn::GroupInfo(info) => info,
+                _ => panic!("no group info"),
+            })
+        })
+    }
+
+    /// The commit with which this device would add itself to a group, by itself.
+    pub(super) fn external_commit(&mut self, info: &VerifiableGroupInfo) -> Vec<u8> {
+        let (crypto, own, account) = (self.crypto.clone(), self.keys.clone(), self.account);
+        let data = CommitData::default().encode();
+        self.look(|tx| {
+            let provider = Provider::new(&crypto, tx);
+            let identity = waxwing_protocol::LeafIdentity::of(account, own.record()).encode();
+            let credential_with_key = CredentialWithKey {
+                credential: BasicCredential::new(identity).into(),
+                signature_key: own.record().mls.to_vec().into(),
+            };
+            let leaf = LeafNodeParameters::builder().with_capabilities(crate::mls::capabilities()).build();
+            let builder = MlsGroup::external_commit_builder()
+                .with_aad(data)
+                .build_group(&provider, info.clone(), credential_with_key)
+                .unwrap()
+                .leaf_node_parameters(leaf);
+            let loaded = builder.load_psks(provider.storage()).unwrap();
+            let built = loaded.build(provider.rand(), provider.crypto(), &Key(own.mls()), |_| true).unwrap();
+            let (_, commit) = built.finalize(&provider).unwrap();
+            Ok(commit.commit().tls_serialize_detached().unwrap())
+        })
+    }
+
     /// An MLS application message as this member would send it. The own state stays as it is.
     pub(super) fn encrypt(&mut self, log: LogId, bytes: &[u8]) -> Vec<u8> {
         let (crypto, own) = (self.crypto.clone(), self.keys.clone());
@@ -98,16 +141,19 @@ impl Device {
         let blob = self.look(|tx| {
             let (group, stored) = (Group::load(&crypto, tx, log)?.unwrap(), logs::load(tx, log)?.unwrap());
             let leaves = group.leaves()?;
-            let chains: Vec<_> =
-                leaves.iter().map(|leaf| keys::chain(tx, leaf.identity.account).unwrap().unwrap()).collect();
-            let recipients: Vec<_> = leaves
+            let chains = leaves.iter().map(|leaf| keys::chain(tx, leaf.identity.account).unwrap());
+            let chains: Vec<_> = chains.map(Option::unwrap).collect();
+            let mut recipients: Vec<_> = leaves
                 .iter()
                 .zip(&chains)
-                .map(|(leaf, chain)| Recipient {
-                    account: chain.account(),
-                    record: &chain.device(leaf.identity.device).unwrap().current().record,
+                .filter_map(|(leaf, chain)| {
+                    let record = &chain.device(leaf.identity.device)?.current().record;
+                    Some(Recipient { account: chain.account(), record })
                 })
                 .collect();
+            if recipients.iter().all(|recipient| recipient.record.device != signer.device()) {
+                recipients.push(Recipient { account, record: signer.record() });
+            }
             let request = SealRequest {
                 kind,
                 suite: if kind == EnvelopeKind::App { Suite::X25519 } else { Suite::XWing },

@@ -50,6 +50,8 @@ pub(super) struct FakeRelay {
     pub(super) holds: bool,
     /// Most entries of a page.
     pub(super) page: usize,
+    /// How many requests there were.
+    pub(super) requests: u64,
 }
 
 impl FakeRelay {
@@ -62,6 +64,16 @@ impl FakeRelay {
     pub(super) fn chain(&self, account: AccountId, from: u32) -> Answer<Vec<Vec<u8>>> {
         let chain = self.chains.get(&account).ok_or(ProblemCode::UnknownAccount)?;
         Ok(chain.get(from as usize..).unwrap_or_default().to_vec())
+    }
+
+    /// Puts into a chain what nobody has checked. A relay can.
+    pub(super) fn forge_chain(&mut self, account: AccountId, entry: Vec<u8>) {
+        self.chains.entry(account).or_default().push(entry);
+    }
+
+    /// Takes the newest entry of a chain away again.
+    pub(super) fn withhold_chain(&mut self, account: AccountId) {
+        self.chains.get_mut(&account).unwrap().pop();
     }
 
     /// A rotation removes the device's key packages with it.
