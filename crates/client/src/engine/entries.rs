@@ -88,6 +88,8 @@ pub(super) struct Reading<'a> {
     pub(super) taken: Taken,
     /// Whose wish to leave the own commit at hand answers.
     pub(super) answered: Option<AccountId>,
+    /// Whether OpenMLS has looked at the entry at hand, and may have changed its state.
+    touched: bool,
     opening: &'a OpeningKeys,
     /// Accounts whose relay has been asked already.
     asked: &'a HashSet<AccountId>,
@@ -105,8 +107,8 @@ pub(super) fn take(
     let Some(log) = logs::load(tx, log)? else { return Ok(Taken { done: entries.len(), ..Taken::default() }) };
     let conversation = conversations::load(tx, &log.conversation)?;
     let group = Group::load(&context.crypto, tx, log.log)?;
-    let mut reading =
-        Reading { tx, context, log, conversation, group, taken: Taken::default(), answered: None, opening, asked };
+    let (taken, answered, touched) = (Taken::default(), None, false);
+    let mut reading = Reading { tx, context, log, conversation, group, taken, answered, touched, opening, asked };
     for entry in entries {
         if !reading.log.active {
             reading.taken.done = entries.len();
@@ -129,13 +131,17 @@ impl<'a> Reading<'a> {
         }
         let running = running_hash(&self.log.running, entry.seq, entry.entry_id, entry.kind, &entry.blob);
         let before = self.log.clone();
+        self.touched = false;
         self.tx.execute_batch("SAVEPOINT entry")?;
         let verdict = self.judge(entry, &running)?;
         if !matches!(verdict, Verdict::Used) {
             // Whatever OpenMLS did to its state while it looked at it is undone, and the group read again.
             self.tx.execute_batch("ROLLBACK TO entry")?;
             self.log = logs::Log { trouble: self.log.trouble, ..before };
-            self.group = Group::load(&self.context.crypto, self.tx, self.log.log)?;
+            // Not for each piece of junk: to read a group takes far longer than to see that there is nothing to open.
+            if self.touched {
+                self.group = Group::load(&self.context.crypto, self.tx, self.log.log)?;
+            }
         }
         self.tx.execute_batch("RELEASE entry")?;
         match verdict {
@@ -263,6 +269,7 @@ impl<'a> Reading<'a> {
             return Ok(Verdict::Aside("its content cannot be read"));
         };
         let handshake = entry.kind == EnvelopeKind::Handshake;
+        self.touched = true;
         match group.read(leaf.identity.device, handshake, &bytes) {
             Err(Unreadable::Failed(error)) => Err(error),
             Err(Unreadable::Refused(reason)) => Ok(Verdict::Aside(reason)),
@@ -285,8 +292,8 @@ impl<'a> Reading<'a> {
             return Ok(Verdict::Used);
         }
         if own.what == outbox::What::Change {
-            let verdict = handshake::own(self, own, running, entry.seq)?;
-            return Ok(verdict);
+            self.touched = true;
+            return handshake::own(self, own, running, entry.seq);
         }
         outbox::remove(self.tx, own.n)?;
         if let Some(id) = own.message {

@@ -16,6 +16,7 @@ mod events;
 mod faults;
 mod flush;
 mod forge;
+mod garbage;
 mod inbox;
 mod intruders;
 mod ledger;
@@ -29,6 +30,7 @@ mod secrecy;
 mod shell;
 mod snapshot;
 mod sync;
+mod thieves;
 mod world;
 mod wrong_keys;
 

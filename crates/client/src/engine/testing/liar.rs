@@ -5,7 +5,7 @@ use std::sync::Arc;
 use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, ProtocolVersion};
 use tls_codec::DeserializeBytes as _;
 use waxwing_protocol::DeviceKeys;
-use waxwing_protocol::group::{RosterLine, RosterRole};
+use waxwing_protocol::group::{GroupKind, Roster, RosterLine, RosterRole};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, DeviceId, LogId};
 
@@ -80,6 +80,20 @@ impl Device {
         self.keys = Arc::clone(new);
         self.flush(outside).unwrap();
         welcome
+    }
+
+    /// The Welcome to a new group of this id, of which nobody else hears. The own state stays as it is.
+    pub(super) fn founds(&mut self, log: LogId, guest: ClaimedPackage) -> Vec<u8> {
+        let (crypto, account, keys) = (Arc::clone(&self.crypto), self.account, Arc::clone(&self.keys));
+        let (name, lines) = ("Birds".to_owned(), Vec::new());
+        let mut roster = Roster { kind: GroupKind::Group, conversation: [4; 32], generation: 1, name, lines };
+        roster.set(self.line("ada", account));
+        roster.set(self.line("bea", guest.account));
+        self.look(|tx| {
+            let mut group = Group::create(&crypto, tx, account, &keys, log, &roster)?;
+            let plan = Plan { add: vec![guest], ..Plan::default() };
+            Ok(group.commit(account, &keys, &keys, plan)?.welcome.unwrap().mls)
+        })
     }
 
     /// Takes a Welcome without asking any questions.

@@ -91,7 +91,7 @@ fn p1_adding_a_leaf_that_says_not_who_it_is() {
 /// OpenMLS holds a lifetime against the computer's clock: with one that ends, members could come apart by their clocks (D8). One that
 /// is over already is refused as well, and nobody takes that for having lost their place.
 #[test]
-fn adding_a_leaf_that_ends() {
+fn d8_adding_a_leaf_that_ends() {
     let mut people = trio();
     people.swap(0, 1);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

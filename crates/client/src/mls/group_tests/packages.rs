@@ -150,7 +150,7 @@ fn p8_a_key_package_of_another_suite_is_refused() {
 }
 
 #[test]
-fn a_key_package_that_is_cut_long_or_bent_is_refused() {
+fn p8_a_key_package_that_is_cut_long_or_bent_is_refused() {
     let mut alice = Owner::new(1);
     let good = alice.package();
     for length in (0..good.len()).step_by(3) {
@@ -168,7 +168,7 @@ fn a_key_package_that_is_cut_long_or_bent_is_refused() {
 
 /// With an end, two members' clocks could come to two groups; one that is over, or not yet good, is refused by the clock already.
 #[test]
-fn a_key_package_that_ends_is_refused() {
+fn d8_a_key_package_that_ends_is_refused() {
     let mut alice = Owner::new(1);
     let identity = alice.identity().encode();
     for (from, to) in [(0, 1), (0, u64::MAX - 1), (1, u64::MAX), (u64::MAX - 1, u64::MAX)] {

@@ -1,0 +1,241 @@
+//! Asking to be let back in: who is, who is not, and how often (design section 6 'Resync'). A thief who has a device's keys as they
+//! were gets nothing with them once the device is gone from the group, or its leaf has other keys.
+//!
+//! Not here: revocation as a statement of the chain, which does not exist yet.
+
+use std::sync::Arc;
+
+use waxwing_protocol::content::{Content, ResyncRequest};
+use waxwing_protocol::group::ResyncProof;
+use waxwing_protocol::{DeviceKeys, Recipient};
+use waxwing_wire::frame::InboxSend;
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{AccountId, EnvelopeId, LogId, hash};
+
+use super::super::resync;
+use super::super::sealing::seal_for_inbox;
+use super::device::Device;
+use super::faults::{change, everybody, group, rotate, say, shows};
+use super::world::World;
+use crate::mls::GroupChange;
+use crate::store::conversations::ConversationId;
+use crate::store::logs::{self, Trouble};
+use crate::store::outbox;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn setting() -> (World, ConversationId, LogId) {
+    let (mut world, id) = group(3);
+    world.settle();
+    let log = world.devices[0].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log));
+    (world, id, log)
+}
+
+impl Device {
+    /// `resync::mend` for a device that has lost its place, and what it asks the others.
+    fn asks(&mut self, log: LogId, now: u64) -> bool {
+        let context = self.context(now);
+        self.tx(|tx| {
+            logs::set_trouble(tx, log, Trouble::Lost)?;
+            let stored = logs::load(tx, log)?.unwrap();
+            resync::ask(tx, &context, &stored)
+        })
+        .unwrap()
+    }
+
+    /// A request of this device's own making.
+    fn request(&mut self, log: LogId, nonce: [u8; 16]) -> ResyncRequest {
+        let (keys, key_package) = (Arc::clone(&self.keys), self.package());
+        let proof = ResyncProof::sign(keys.mls(), log, self.account, self.device, nonce, hash(&[&key_package]));
+        ResyncRequest { log, proof, key_package }
+    }
+}
+
+/// Puts a request into somebody's inbox, signed by these keys.
+fn ask(world: &mut World, to: usize, request: &ResyncRequest, (account, keys): (AccountId, &DeviceKeys)) -> EnvelopeId {
+    let content = Content::Resync(request.clone()).encode();
+    let record = world.devices[to].keys.record().clone();
+    let recipient = Recipient { account: world.devices[to].account, record: &record };
+    let kind = EnvelopeKind::Resync;
+    let (entry_id, blob) = seal_for_inbox(keys, account, kind, &recipient, &content, world.outside.now).unwrap();
+    world.outside.relay.send(record.device, &InboxSend { entry_id, kind, blob }).unwrap();
+    world.on(to, |device, outside| device.drain_inbox(outside)).unwrap();
+    entry_id
+}
+
+/// What waits to be answered there.
+fn answers(world: &mut World, who: usize, id: ConversationId) -> usize {
+    world.devices[who].look(|tx| {
+        let all = outbox::changes(tx, &id)?;
+        let answers = all.iter().map(|item| GroupChange::decode(&item.content).unwrap());
+        Ok(answers.filter(|change| matches!(change, GroupChange::Resync { .. })).count())
+    })
+}
+
+#[track_caller]
+fn refused(world: &mut World, who: usize, id: ConversationId, why: &str) {
+    assert_eq!(answers(world, who, id), 0, "it is answered");
+    assert_eq!(world.devices[who].set_aside().last().map(String::as_str), Some(why));
+}
+
+fn commits(world: &World, log: LogId) -> usize {
+    world.outside.relay.logs[&log].entries.iter().filter(|entry| entry.kind == EnvelopeKind::Handshake).count()
+}
+
+fn all_hear(world: &mut World, id: ConversationId, who: &[usize]) {
+    for from in who {
+        let message = say(world, *from, id);
+        everybody(world);
+        assert!(who.iter().all(|other| shows(world, *other, id, message)), "{from} is not heard");
+    }
+}
+
+#[test]
+fn p5_whoever_has_lost_their_place_is_let_back_in_once() {
+    let (mut world, id, log) = setting();
+    let (now, before) = (world.outside.now, commits(&world, log));
+    assert!(world.devices[2].asks(log, now));
+    // Asked once a day, however lost.
+    assert!(!world.devices[2].asks(log, now + DAY_MS - 1));
+    everybody(&mut world);
+    // Those who were asked answer within seconds; the second finds it done.
+    world.outside.now += 4000;
+    everybody(&mut world);
+    assert_eq!(commits(&world, log), before + 1, "one answer for two who were asked");
+    all_hear(&mut world, id, &[0, 1, 2]);
+    // The relay shows the requests, and the Welcome, again and again.
+    for which in 0..6 {
+        for who in 0..3 {
+            let device = world.devices[who].device;
+            world.outside.relay.repeat(device, which);
+        }
+        everybody(&mut world);
+    }
+    world.outside.now += DAY_MS;
+    everybody(&mut world);
+    let after = commits(&world, log);
+    world.outside.relay.repeat(world.devices[0].device, 0);
+    everybody(&mut world);
+    assert_eq!(commits(&world, log), after, "a request that was answered is answered again");
+    all_hear(&mut world, id, &[0, 1, 2]);
+}
+
+#[test]
+fn p5_a_request_is_good_for_one_answer() {
+    let (mut world, id, log) = setting();
+    let (cem, keys) = (world.devices[2].account, Arc::clone(&world.devices[2].keys));
+    let request = world.devices[2].request(log, [1; 16]);
+    ask(&mut world, 0, &request, (cem, &keys));
+    assert_eq!(answers(&mut world, 0, id), 1);
+    // Sealed anew with the same nonce, or another one: once a day.
+    ask(&mut world, 0, &request, (cem, &keys));
+    assert_eq!(world.devices[0].set_aside().last().unwrap(), "it asks too often");
+    let other = world.devices[2].request(log, [2; 16]);
+    ask(&mut world, 0, &other, (cem, &keys));
+    assert_eq!(answers(&mut world, 0, id), 1);
+    let before = commits(&world, log);
+    world.outside.now += 4000;
+    world.on(0, |device, outside| device.sync(outside)).unwrap();
+    assert_eq!(commits(&world, log), before + 1);
+    // A day later the old one is stale: its key package is the leaf already.
+    world.outside.now += DAY_MS + 1;
+    ask(&mut world, 0, &request, (cem, &keys));
+    world.outside.now += 4000;
+    let before = commits(&world, log);
+    world.on(0, |device, outside| device.flush(outside)).unwrap();
+    assert_eq!(commits(&world, log), before, "a stale request is answered");
+}
+
+#[test]
+fn p5_nobody_asks_for_another() {
+    let (mut world, id, log) = setting();
+    let (bea, beas) = (world.devices[1].account, Arc::clone(&world.devices[1].keys));
+    // Bea was asked, and sends the request on as if it were hers to send; or alters whom it is for.
+    let request = world.devices[2].request(log, [1; 16]);
+    ask(&mut world, 0, &request, (bea, &beas));
+    refused(&mut world, 0, id, "it asks for somebody else");
+    let mut altered = request.clone();
+    (altered.proof.account, altered.proof.device) = (bea, beas.device());
+    ask(&mut world, 0, &altered, (bea, &beas));
+    refused(&mut world, 0, id, "its proof does not hold");
+    // A proof for another group.
+    let mut elsewhere = world.devices[1].request(LogId::from_bytes([8; 16]), [1; 16]);
+    elsewhere.log = log;
+    ask(&mut world, 0, &elsewhere, (bea, &beas));
+    refused(&mut world, 0, id, "its proof does not hold");
+    all_hear(&mut world, id, &[0, 1, 2]);
+}
+
+#[test]
+fn p13_a_thief_of_a_removed_device_is_not_let_back_in() {
+    let (mut world, id, log) = setting();
+    let cem = world.devices[2].account;
+    let mut thief = world.devices[2].copy();
+    let early = thief.request(log, [1; 16]);
+    change(&mut world, 0, id, &GroupChange::Remove(cem));
+    everybody(&mut world);
+    let before = commits(&world, log);
+    let (keys, late) = (Arc::clone(&thief.keys), thief.request(log, [2; 16]));
+    for who in [0, 1] {
+        for request in [&early, &late] {
+            ask(&mut world, who, request, (cem, &keys));
+            refused(&mut world, who, id, "its proof does not hold");
+        }
+    }
+    world.outside.now += DAY_MS;
+    everybody(&mut world);
+    assert_eq!(commits(&world, log), before);
+    let message = say(&mut world, 1, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 0, id, message));
+    let (entry, now) = (
+        world.outside.relay.logs[&log].entries.last().unwrap().clone(),
+        world.devices[0].look(|tx| Ok(logs::load(tx, log)?.unwrap().secret)),
+    );
+    assert!(thief.opens(log, &now, &entry).is_none());
+}
+
+#[test]
+fn p13_a_thief_with_keys_from_before_a_rotation_is_not_let_in() {
+    let (mut world, id, log) = setting();
+    let cem = world.devices[2].account;
+    let mut thief = world.devices[2].copy();
+    rotate(&mut world, 2);
+    world.settle();
+    let before = commits(&world, log);
+    // The old signing key is within its grace time: the envelope holds. The leaf's key is another one by now.
+    let (keys, request) = (Arc::clone(&thief.keys), thief.request(log, [1; 16]));
+    for who in [0, 1] {
+        ask(&mut world, who, &request, (cem, &keys));
+        refused(&mut world, who, id, "its proof does not hold");
+    }
+    // A member who does the thief's bidding cannot either: the others judge the commit by the leaf.
+    world.outside.now += 4000;
+    everybody(&mut world);
+    assert_eq!(commits(&world, log), before);
+    all_hear(&mut world, id, &[0, 1, 2]);
+}
+
+/// An answer that was queued before the device was removed, or rotated, is not given afterwards.
+#[test]
+fn p13_an_answer_that_comes_too_late_is_not_given() {
+    for rotates in [false, true] {
+        let (mut world, id, log) = setting();
+        let cem = world.devices[2].account;
+        let mut thief = world.devices[2].copy();
+        let (keys, request) = (Arc::clone(&thief.keys), thief.request(log, [1; 16]));
+        ask(&mut world, 1, &request, (cem, &keys));
+        assert_eq!(answers(&mut world, 1, id), 1);
+        if rotates {
+            rotate(&mut world, 2);
+            world.on(2, |device, outside| device.sync(outside)).unwrap();
+        } else {
+            change(&mut world, 0, id, &GroupChange::Remove(cem));
+        }
+        everybody(&mut world);
+        let before = commits(&world, log);
+        world.outside.now += 4000;
+        everybody(&mut world);
+        assert_eq!((commits(&world, log), answers(&mut world, 1, id)), (before, 0));
+    }
+}
