@@ -73,8 +73,9 @@ impl Device {
             let (context, opening) = (self.context(outside.now), Arc::clone(&self.opening));
             let (taken, seen) = self.tx(|tx| {
                 let taken = entries::take(tx, &context, &opening, log, &rest[..end], &asked)?;
-                // Between handshakes nothing changes.
-                let changed = rest[end - 1].kind == EnvelopeKind::Handshake;
+                // Between handshakes nothing changes. Whoever knows to have lost their place is not in step.
+                let lost = logs::load(tx, log)?.is_some_and(|log| log.trouble != logs::Trouble::None);
+                let changed = rest[end - 1].kind == EnvelopeKind::Handshake && !lost;
                 Ok((taken, if changed { state(tx, &context, log)? } else { None }))
             })?;
             if let Some((after, state)) = seen {

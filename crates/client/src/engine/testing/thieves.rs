@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use waxwing_protocol::content::{Content, ResyncRequest};
-use waxwing_protocol::group::ResyncProof;
+use waxwing_protocol::group::{CommitData, ResyncProof};
 use waxwing_protocol::{DeviceKeys, Recipient};
 use waxwing_wire::frame::InboxSend;
 use waxwing_wire::log::EnvelopeKind;
@@ -14,13 +14,13 @@ use waxwing_wire::{AccountId, EnvelopeId, LogId, hash};
 
 use super::super::resync;
 use super::super::sealing::seal_for_inbox;
-use super::device::Device;
+use super::device::{Device, home};
 use super::faults::{change, everybody, group, rotate, say, shows};
 use super::world::World;
-use crate::mls::GroupChange;
+use crate::mls::{Group, GroupChange, Plan, read_package};
 use crate::store::conversations::ConversationId;
 use crate::store::logs::{self, Trouble};
-use crate::store::outbox;
+use crate::store::{keys, outbox};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -32,15 +32,15 @@ fn setting() -> (World, ConversationId, LogId) {
 }
 
 impl Device {
-    /// `resync::mend` for a device that has lost its place, and what it asks the others.
+    /// This device has lost its place, and asks to be let back in, if that is due.
     fn asks(&mut self, log: LogId, now: u64) -> bool {
         let context = self.context(now);
-        self.tx(|tx| {
+        let mended = self.tx(|tx| {
             logs::set_trouble(tx, log, Trouble::Lost)?;
             let stored = logs::load(tx, log)?.unwrap();
-            resync::ask(tx, &context, &stored)
-        })
-        .unwrap()
+            resync::mend(tx, &context, &stored, home())
+        });
+        mended.unwrap().is_some()
     }
 
     /// A request of this device's own making.
@@ -177,9 +177,9 @@ fn p13_a_thief_of_a_removed_device_is_not_let_back_in() {
     let before = commits(&world, log);
     let (keys, late) = (Arc::clone(&thief.keys), thief.request(log, [2; 16]));
     for who in [0, 1] {
-        for request in [&early, &late] {
+        for (request, why) in [(&early, "it is not in the group any more"), (&late, "it asks too often")] {
             ask(&mut world, who, request, (cem, &keys));
-            refused(&mut world, who, id, "its proof does not hold");
+            refused(&mut world, who, id, why);
         }
     }
     world.outside.now += DAY_MS;
@@ -238,4 +238,48 @@ fn p13_an_answer_that_comes_too_late_is_not_given() {
         everybody(&mut world);
         assert_eq!((commits(&world, log), answers(&mut world, 1, id)), (before, 0));
     }
+}
+
+/// A proof holds as long as the leaf has its MLS key, and every member has seen it. Whoever answers it once more takes the device out
+/// of the group; it notices that it has not asked, and comes back by asking.
+#[test]
+fn p5_an_old_request_throws_nobody_out_for_good() {
+    let (mut world, id, log) = setting();
+    let (cem, device, now) = (world.devices[2].account, world.devices[2].device, world.outside.now);
+    assert!(world.devices[2].asks(log, now));
+    world.on(2, |device, outside| device.flush(outside)).unwrap();
+    world.on(1, |device, outside| device.drain_inbox(outside)).unwrap();
+    let waiting = world.devices[1].look(|tx| outbox::changes(tx, &id));
+    let request = waiting.iter().find_map(|item| match GroupChange::decode(&item.content) {
+        Ok(GroupChange::Resync { content, .. }) => match Content::decode(EnvelopeKind::Resync, &content) {
+            Ok(Content::Resync(request)) => Some(request),
+            _ => None,
+        },
+        _ => None,
+    });
+    let request = request.unwrap();
+    world.outside.now += 4000;
+    everybody(&mut world);
+    world.settle();
+    all_hear(&mut world, id, &[0, 1, 2]);
+    // Bea, no admin, answers it again.
+    let World { outside, devices, .. } = &mut world;
+    let bea = &mut devices[1];
+    let (crypto, keys) = (Arc::clone(&bea.crypto), Arc::clone(&bea.keys));
+    let chain = bea.look(|tx| keys::chain(tx, cem)).unwrap();
+    let again = read_package(&crypto, &chain, device, &request.key_package).unwrap();
+    let leaf = bea.look(|tx| Group::load(&crypto, tx, log)?.unwrap().leaf(device)).unwrap();
+    let data = CommitData { resyncs: vec![request.proof], ..CommitData::default() };
+    let plan = Plan { add: vec![again], remove: vec![leaf.index], data, ..Plan::default() };
+    bea.commit_anyway(outside, (id, log), &keys, plan);
+    everybody(&mut world);
+    let stored = world.devices[2].look(|tx| Ok(logs::load(tx, log)?.unwrap()));
+    assert!(stored.active && stored.trouble == Trouble::Lost);
+    world.outside.now += DAY_MS;
+    let now = world.outside.now;
+    assert!(world.devices[2].asks(log, now));
+    everybody(&mut world);
+    world.outside.now += 4000;
+    everybody(&mut world);
+    all_hear(&mut world, id, &[0, 1, 2]);
 }
