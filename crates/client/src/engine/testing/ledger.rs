@@ -15,6 +15,9 @@ pub(super) struct State {
     pub(super) members: Vec<AccountId>,
 }
 
+/// From where, if from anywhere, up to where.
+type Stretch = (Option<u64>, u64);
+
 #[derive(Default)]
 pub(super) struct Ledger {
     /// By log and the last handshake before.
@@ -26,7 +29,7 @@ pub(super) struct Ledger {
     pub(super) away: HashMap<(AccountId, LogId), Vec<(u64, u64)>>,
     /// From where (what was read by then) up to where in a log somebody may lack what was said after they were brought in again: a
     /// Welcome that was overtaken by a later one is of no use any more.
-    pub(super) overtaken: HashMap<(AccountId, LogId), Vec<(Option<u64>, u64)>>,
+    pub(super) overtaken: HashMap<(AccountId, LogId), Vec<Stretch>>,
     /// Where the overtaken one came to use all the same: what it brings stands behind what was read before.
     pub(super) skewed: HashSet<(AccountId, LogId)>,
     /// Stretches of a log whose texts somebody may lack or have: an older copy of their database was put back.
