@@ -31,6 +31,7 @@ mod shell;
 mod snapshot;
 mod sync;
 mod thieves;
+mod welcomes;
 mod world;
 mod wrong_keys;
 

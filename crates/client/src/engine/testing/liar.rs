@@ -84,15 +84,28 @@ impl Device {
 
     /// The Welcome to a new group of this id, of which nobody else hears. The own state stays as it is.
     pub(super) fn founds(&mut self, log: LogId, guest: ClaimedPackage) -> Vec<u8> {
-        let (crypto, account, keys) = (Arc::clone(&self.crypto), self.account, Arc::clone(&self.keys));
+        let (account, keys) = (self.account, Arc::clone(&self.keys));
+        self.founds_as(log, guest, (account, &keys), |_| ())
+    }
+
+    /// The same with a first leaf of anybody's, and another roster.
+    pub(super) fn founds_as(
+        &mut self,
+        log: LogId,
+        guest: ClaimedPackage,
+        (account, keys): (AccountId, &DeviceKeys),
+        change: impl FnOnce(&mut Roster),
+    ) -> Vec<u8> {
+        let (crypto, me) = (Arc::clone(&self.crypto), self.account);
         let (name, lines) = ("Birds".to_owned(), Vec::new());
         let mut roster = Roster { kind: GroupKind::Group, conversation: [4; 32], generation: 1, name, lines };
-        roster.set(self.line("ada", account));
+        roster.set(RosterLine { role: RosterRole::Admin, ..self.line("ada", me) });
         roster.set(self.line("bea", guest.account));
+        change(&mut roster);
         self.look(|tx| {
-            let mut group = Group::create(&crypto, tx, account, &keys, log, &roster)?;
+            let mut group = Group::create(&crypto, tx, account, keys, log, &roster)?;
             let plan = Plan { add: vec![guest], ..Plan::default() };
-            Ok(group.commit(account, &keys, &keys, plan)?.welcome.unwrap().mls)
+            Ok(group.commit(account, keys, keys, plan)?.welcome.unwrap().mls)
         })
     }
 

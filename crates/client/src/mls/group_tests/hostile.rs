@@ -94,26 +94,29 @@ fn p1_adding_a_leaf_that_says_not_who_it_is() {
 fn d8_adding_a_leaf_that_ends() {
     let mut people = trio();
     people.swap(0, 1);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let own = |people: &[Person; 3]| people[1].account.as_bytes()[0];
-    let ends_now = now + 2;
-    for (from, to) in [(0, now + 3600), (0, u64::MAX - 1), (1, u64::MAX), (0, ends_now)] {
-        let mut second = Person::device(own(&people), 9);
+    let seconds =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970").as_secs();
+    let why = "it does something that no commit does here";
+    let adding = |people: &mut [Person; 3], from: u64, to: u64| {
+        let mut second = Person::device(people[1].account.as_bytes()[0], 9);
         let identity = LeafIdentity::of(second.account, second.keys.record()).encode();
         let package = second.odd_package(identity, Lifetime::init(from, to));
-        let commit = people[1].hostile(data(false), |builder| builder.propose_adds([package]));
-        if to == ends_now {
-            // Read before its end by one member, and after it by another: both stay where they were.
-            let [alice, bob, carol] = &mut people;
-            let why = "it does something that no commit does here";
-            assert_eq!(alice.read(&bob.keys, true, &commit), Took::Refused(why));
-            std::thread::sleep(std::time::Duration::from_secs(3));
-            assert_eq!(carol.read(&bob.keys, true, &commit), Took::Refused("it adds a leaf that ends"));
-            all_is_well(&mut people);
-        } else {
-            refused(&mut people, &commit, "it does something that no commit does here");
-        }
+        people[1].hostile(data(false), |builder| builder.propose_adds([package]))
+    };
+    for (from, to) in [(0, seconds() + 3600), (0, u64::MAX - 1), (1, u64::MAX)] {
+        let commit = adding(&mut people, from, to);
+        refused(&mut people, &commit, why);
     }
+    // Read before its end by one member, and after it by another: both stay where they were.
+    let end = seconds() + 5;
+    let commit = adding(&mut people, 0, end);
+    let [alice, bob, carol] = &mut people;
+    assert_eq!(alice.read(&bob.keys, true, &commit), Took::Refused(why));
+    while seconds() <= end {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!(carol.read(&bob.keys, true, &commit), Took::Refused("it adds a leaf that ends"));
+    all_is_well(&mut people);
 }
 
 #[test]
