@@ -24,6 +24,8 @@ use crate::views::{Notice, Standing};
 
 /// At most one request a day for each group, and one answer a day for each device.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// An answer counts as one of the day for a little less: a request takes its time, the next one may take less.
+const ANSWERED_FOR_MS: u64 = DAY_MS - 60 * 60 * 1000;
 /// How many devices are asked.
 const ASKED: usize = 2;
 /// Those who are asked answer within this time of each other; compare-and-swap decides.
@@ -182,7 +184,7 @@ pub(super) fn asked(
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else {
         return Ok(Some("it asks about a group that one is not in"));
     };
-    let since = context.now.saturating_sub(DAY_MS);
+    let since = context.now.saturating_sub(ANSWERED_FOR_MS);
     let leaf = group.leaf(device)?.filter(|leaf| leaf.identity.account == account);
     let Some(leaf) = leaf else {
         if !logs::note_device(tx, log.log, device, Noted::Answered, context.now, since)? {

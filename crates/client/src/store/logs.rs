@@ -187,6 +187,10 @@ pub(crate) fn note_device(
     let known = tx
         .prepare_cached("SELECT 1 FROM log_devices WHERE log = ?1 AND device = ?2 AND what = ?3 AND at_ms >= ?4")?
         .exists(params![log.as_bytes(), device.as_bytes(), what as i64, after_ms])?;
+    if known && after_ms > 0 {
+        // The first time counts: whoever is refused for coming too often must not have to wait longer for it.
+        return Ok(false);
+    }
     tx.prepare_cached("INSERT OR REPLACE INTO log_devices (log, device, what, at_ms) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![log.as_bytes(), device.as_bytes(), what as i64, now_ms])?;
     Ok(!known)
