@@ -282,20 +282,6 @@ fn clean_group_name(name: &str) -> Result<String, Error> {
     Ok(name.to_owned())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_groups() {
-        assert_eq!(clean_group_name("  Book club ").unwrap(), "Book club");
-        assert_eq!(clean_group_name(&"ö".repeat(64)).unwrap().chars().count(), 64);
-        for name in ["", "   ", "a\u{202e}b", "a\nb", &"x".repeat(65)] {
-            assert_eq!(clean_group_name(name).unwrap_err().code(), ErrorCode::InvalidGroupName);
-        }
-    }
-}
-
 /// The group goes on with one who has left still in it: the wish is said once more, unless it waits to be. Whoever was to answer may
 /// have lost it, with an older database, or with their place in the group. True if there is something new to send.
 pub(super) fn keep_leaving(tx: &Transaction<'_>, context: &Context, log: &Log) -> Result<bool, Error> {
@@ -308,4 +294,18 @@ pub(super) fn keep_leaving(tx: &Transaction<'_>, context: &Context, log: &Log) -
     let proof = LeaveProof::sign(keys, log.log, context.account, context.device, random);
     outbox::push(tx, &log.conversation, None, &AppMessage::Leave(proof).encode())?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_groups() {
+        assert_eq!(clean_group_name("  Book club ").unwrap(), "Book club");
+        assert_eq!(clean_group_name(&"ö".repeat(64)).unwrap().chars().count(), 64);
+        for name in ["", "   ", "a\u{202e}b", "a\nb", &"x".repeat(65)] {
+            assert_eq!(clean_group_name(name).unwrap_err().code(), ErrorCode::InvalidGroupName);
+        }
+    }
 }

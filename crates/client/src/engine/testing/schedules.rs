@@ -35,7 +35,7 @@ fn schedule(seed: u64, counts: &mut BTreeMap<&'static str, u64>) {
     let others = world.others(0);
     world.create_with(0, &others);
     let told = catch_unwind(AssertUnwindSafe(|| {
-        let mut copies = (seed % 4 == 0).then(|| Dice::new(!seed));
+        let mut copies = seed.is_multiple_of(4).then(|| Dice::new(!seed));
         for _ in 0..events {
             world.event();
             if let Some(dice) = &mut copies {
