@@ -42,6 +42,7 @@ pub fn measure(report: &mut Report) {
 /// How long all texts took from the first one typed to the last one accepted, and how long a member took to take them in.
 async fn both_ways(members: usize) -> (Duration, Duration) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    eprintln!("{members} members: making a group");
     let folder = tempfile::tempdir().unwrap();
     let relay = start_relay(folder.path()).await;
     let address = relay.local_addr().to_string();
@@ -77,6 +78,7 @@ async fn both_ways(members: usize) -> (Duration, Duration) {
         drop(profile);
     }
 
+    eprintln!("{members} members: sending {ENTRIES} texts");
     let text = "x".repeat(TEXT);
     let start = Instant::now();
     let mut last = String::new();
@@ -88,6 +90,7 @@ async fn both_ways(members: usize) -> (Duration, Duration) {
     let sent = start.elapsed();
     writer.stop().await;
 
+    eprintln!("{members} members: taking them in");
     let profile = open(&folder_of).await;
     let reader = Client::start(&profile, Some(PASSPHRASE.to_owned().into())).await.unwrap();
     let start = Instant::now();

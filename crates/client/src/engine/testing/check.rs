@@ -20,6 +20,8 @@ type Places = HashMap<MessageId, Vec<(LogId, u64, u64)>>;
 impl World {
     pub(super) fn check(&mut self) {
         let places = places(&self.outside);
+        let aside: Vec<_> = self.devices.iter_mut().map(|device| (device.name.clone(), device.set_aside())).collect();
+        self.outside.ledger.story.push(format!("set aside: {aside:?}"));
         self.devices.iter_mut().for_each(nothing_waits);
         for (message, (sender, _)) in &self.outside.ledger.sent {
             let sender = self.devices.iter_mut().find(|device| device.account == *sender).unwrap();
@@ -209,6 +211,9 @@ fn groups(device: &mut Device, outside: &Outside, dead: &BTreeSet<LogId>) {
             assert_eq!(stored.cursor, log.entries.len() as u64, "{name} has not read to the head");
             let roster = Group::load(&context.crypto, tx, *id)?.unwrap().roster()?;
             let conversation = conversations::load(tx, &stored.conversation)?;
+            if logs::of(tx, &conversation.id)?.iter().any(|other| other.generation > stored.generation) {
+                return Ok(());
+            }
             let shown: Vec<_> = people::of(tx, &conversation.id)?.iter().map(|one| (one.account, one.admin)).collect();
             let mut lines: Vec<_> =
                 roster.lines.iter().map(|line| (line.account, line.role == RosterRole::Admin)).collect();
@@ -228,11 +233,12 @@ fn leavers_are_gone(devices: &mut [Device]) {
     let mut leaving = Vec::new();
     for device in devices.iter_mut() {
         for conversation in device.conversations() {
-            let active = device.look(|tx| Ok(logs::of(tx, &conversation.id)?.iter().any(|log| log.active)));
-            match conversation.standing {
-                Standing::Member if active => drop(staying.insert(conversation.id)),
-                Standing::Left if active => leaving.push((device.name.clone(), conversation.id)),
-                _ => {}
+            for log in device.look(|tx| logs::of(tx, &conversation.id)).into_iter().filter(|log| log.active) {
+                match conversation.standing {
+                    Standing::Member => drop(staying.insert(log.log)),
+                    Standing::Left => leaving.push((device.name.clone(), log.log)),
+                    _ => {}
+                }
             }
         }
     }

@@ -115,9 +115,8 @@ impl World {
         }
     }
 
-    /// Somebody keeps a copy of a database, or puts one back. By dice of its own, so that other schedules stay as they are.
-    pub(super) fn copies(&mut self, dice: &mut Dice) {
-        let who = dice.below(self.devices.len());
+    /// This person keeps a copy of their database, or puts one back. By dice of its own, so that other schedules stay as they are.
+    pub(super) fn copies(&mut self, who: usize, dice: &mut Dice) {
         let (kind, done) = match dice.below(24) {
             0 | 1 => ("copy made", self.devices[who].keep_copy(&self.outside)),
             2 => {

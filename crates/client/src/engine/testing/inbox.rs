@@ -55,24 +55,25 @@ impl Device {
         };
         match Content::decode(entry.kind, &opened.unverified_content()) {
             Ok(Content::Welcome(welcome)) => self.check_welcome(outside, opened, welcome),
-            Ok(Content::Removed { log, seq }) => {
-                let sender = opened.claimed().account;
-                let chain = self.look(|tx| keys::chain(tx, sender));
-                Ok(match chain.and_then(|chain| verify_in_force(opened, &chain, outside.now)) {
-                    Some(message) => Verdict::Look(log, seq, Box::new(message)),
-                    None => Verdict::SetAside("a notice of somebody unknown, or without keys in force"),
-                })
-            }
-            Ok(Content::Resync(request)) => {
-                let sender = opened.claimed().account;
-                let chain = self.look(|tx| keys::chain(tx, sender));
-                Ok(match chain.and_then(|chain| verify_in_force(opened, &chain, outside.now)) {
-                    Some(message) => Verdict::Resync(Box::new((request, message))),
-                    None => Verdict::SetAside("a request of somebody unknown, or without keys in force"),
-                })
-            }
+            Ok(Content::Removed { log, seq }) => Ok(match self.known_sender(outside, opened)? {
+                Some(message) => Verdict::Look(log, seq, Box::new(message)),
+                None => Verdict::SetAside("a notice of somebody unknown, or without keys in force"),
+            }),
+            Ok(Content::Resync(request)) => Ok(match self.known_sender(outside, opened)? {
+                Some(message) => Verdict::Resync(Box::new((request, message))),
+                None => Verdict::SetAside("a request of somebody unknown, or without keys in force"),
+            }),
             _ => Ok(Verdict::SetAside("its content cannot be read")),
         }
+    }
+
+    fn known_sender(&mut self, outside: &mut Outside, opened: Opened) -> Step<Option<Message>> {
+        let sender = opened.claimed().account;
+        if self.look(|tx| keys::chain(tx, sender)).is_none() {
+            return Ok(None);
+        }
+        let chain = self.refresh_chain(outside, sender)?;
+        Ok(verify_in_force(opened, &chain, outside.now))
     }
 
     fn check_welcome(&mut self, outside: &mut Outside, opened: Opened, welcome: Welcome) -> Step<Verdict> {
