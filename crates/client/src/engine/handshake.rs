@@ -156,6 +156,8 @@ fn removed(reading: &mut Reading<'_>, committer: &Committer) -> Result<(), Error
     let (tx, conversation) = (reading.tx, reading.log.conversation);
     storage::delete_group(tx, reading.log.log.as_bytes())?;
     reading.group = None;
+    // Nothing that was asked for will come any more.
+    logs::set_inactive(tx, reading.log.log)?;
     reading.log.active = false;
     reading.taken.rekeyed = true;
     outbox::remove_changes(tx, reading.log.log)?;

@@ -34,6 +34,8 @@ pub(super) struct Ledger {
     pub(super) skewed: HashSet<(AccountId, LogId)>,
     /// Stretches of a log whose texts somebody may lack or have: an older copy of their database was put back.
     pub(super) blind: HashMap<(AccountId, LogId), Vec<(u64, u64)>>,
+    /// How long each log was then: a Welcome from before is no way back.
+    pub(super) heads: HashMap<(AccountId, LogId), u64>,
     /// Whose database was replaced by an older copy.
     pub(super) restored: HashSet<AccountId>,
     /// What somebody has seen.
@@ -80,7 +82,9 @@ impl Ledger {
         if !stays {
             return;
         }
-        for windows in [&mut self.away, &mut self.blind] {
+        let back = self.heads.get(&(account, log)).is_none_or(|head| slot > *head);
+        let windows = [Some(&mut self.away), back.then_some(&mut self.blind)];
+        for windows in windows.into_iter().flatten() {
             for window in windows.entry((account, log)).or_default() {
                 window.1 = window.1.min(slot);
             }
@@ -88,10 +92,17 @@ impl Ledger {
     }
 
     /// An older copy of the database, in which `logs` are known and read as far as stated.
-    pub(super) fn goes_back(&mut self, account: AccountId, logs: &[(LogId, u64)], read: HashSet<MessageId>) {
+    pub(super) fn goes_back(
+        &mut self,
+        account: AccountId,
+        logs: &[(LogId, u64)],
+        heads: &[(LogId, u64)],
+        read: HashSet<MessageId>,
+    ) {
         self.restored.insert(account);
         self.read.retain(|(who, message)| *who != account || read.contains(message));
         let all: HashSet<LogId> = self.states.keys().map(|(log, _)| *log).collect();
+        self.heads.extend(heads.iter().map(|(log, head)| ((account, *log), *head)));
         for log in all {
             let cursor = logs.iter().find(|(known, _)| *known == log).map_or(0, |(_, cursor)| *cursor);
             let windows = self.blind.entry((account, log)).or_default();

@@ -36,7 +36,8 @@ impl Device {
         // `register::start`, where the counters do not fit.
         self.tx(logs::set_rolled_back).unwrap();
         let known: Vec<(LogId, u64)> = self.look(logs::active).into_iter().map(|log| (log.log, log.cursor)).collect();
-        outside.ledger.goes_back(self.account, &known, copy.read);
+        let heads: Vec<_> = outside.relay.logs.iter().map(|(id, log)| (*id, log.entries.len() as u64)).collect();
+        outside.ledger.goes_back(self.account, &known, &heads, copy.read);
         true
     }
 }
