@@ -148,7 +148,7 @@ fn proofs() -> (LeaveProof, ResyncProof) {
     let one = Person::new(1);
     let (account, device, key) = (one.account, one.keys.device(), one.keys.mls());
     let resync = ResyncProof::sign(key, LOG, account, device, [5; 16], [6; 32]);
-    (LeaveProof::sign(key, LOG, account, device, [5; 16]), resync)
+    (LeaveProof::sign(key, LOG, account, device, &[7; 32], [5; 16]), resync)
 }
 
 fn a_welcome() -> Welcome {

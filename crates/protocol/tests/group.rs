@@ -34,7 +34,7 @@ fn roster() -> Roster {
 
 fn leave() -> LeaveProof {
     let person = person(1);
-    LeaveProof::sign(person.keys.mls(), GROUP, person.account, person.keys.device(), [5; 16])
+    LeaveProof::sign(person.keys.mls(), GROUP, person.account, person.keys.device(), &[0; 32], [5; 16])
 }
 
 fn resync() -> ResyncProof {
@@ -231,11 +231,11 @@ fn p18_a_leaf_has_a_version() {
 fn p4_proofs_are_for_one_thing_alone() {
     let (alice, bob) = (person(1), person(2));
     let key = alice.keys.record().mls;
-    assert!(leave().holds(&key, GROUP) && resync().holds(&key, GROUP));
+    assert!(leave().holds(&key, &[0; 32], GROUP) && resync().holds(&key, GROUP));
     let other = LogId::from_bytes([3; 16]);
-    assert!(!leave().holds(&key, other) && !resync().holds(&key, other));
+    assert!(!leave().holds(&key, &[0; 32], other) && !resync().holds(&key, other));
     for key in [bob.keys.record().mls, alice.keys.record().signing, alice.keys.record().relay_auth, [0; 32]] {
-        assert!(!leave().holds(&key, GROUP) && !resync().holds(&key, GROUP));
+        assert!(!leave().holds(&key, &[0; 32], GROUP) && !resync().holds(&key, GROUP));
     }
     let leaves: [fn(&mut LeaveProof); 3] = [
         |proof| proof.account = person(2).account,
@@ -245,14 +245,14 @@ fn p4_proofs_are_for_one_thing_alone() {
     for change in leaves {
         let mut proof = leave();
         change(&mut proof);
-        assert!(!proof.holds(&key, GROUP));
+        assert!(!proof.holds(&key, &[0; 32], GROUP));
     }
     let resyncs: [fn(&mut ResyncProof); 5] = [
         |proof| proof.account = person(2).account,
         |proof| proof.device = person(2).keys.device(),
         |proof| proof.nonce = [9; 16],
         |proof| proof.key_package = [9; 32],
-        // A request to leave covers zeros in this place, under another label.
+        // A request to leave covers the leaf's key in this place, under another label.
         |proof| proof.key_package = [0; 32],
     ];
     for change in resyncs {
@@ -260,13 +260,13 @@ fn p4_proofs_are_for_one_thing_alone() {
         change(&mut proof);
         assert!(!proof.holds(&key, GROUP));
     }
-    // A signature moved from one to the other: the one thing that zeros and the same fields leave apart is the label.
+    // A signature moved from one to the other: the one thing that the same fields leave apart is the label.
     let person = person(1);
     let crossed = ResyncProof::sign(person.keys.mls(), GROUP, person.account, person.keys.device(), [5; 16], [0; 32]);
     let resync = CommitData { resyncs: vec![crossed], ..CommitData::default() }.encode();
     let moved = [&[3], proof_ids().as_slice(), &resync[8 + 48 + 32..]].concat();
     let Ok(AppMessage::Leave(moved)) = AppMessage::decode(&moved) else { panic!("it can be read") };
-    assert!(!moved.holds(&key, GROUP));
+    assert!(!moved.holds(&key, &[0; 32], GROUP));
 }
 
 /// What is in groups must stay readable.

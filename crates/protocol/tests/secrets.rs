@@ -72,7 +72,14 @@ fn p12_debug_prints_no_content() {
     let profile = AppMessage::Profile { display_name: "Alice Liddell".to_owned(), access_key };
     assert_eq!(printed(&profile, welcome.access_key.as_bytes()), "Profile(***)");
     printed(&profile, b"Alice Liddell");
-    let proof = LeaveProof::sign(person(1).keys.mls(), welcome.log, welcome.account, person(1).keys.device(), [2; 16]);
+    let proof = LeaveProof::sign(
+        person(1).keys.mls(),
+        welcome.log,
+        welcome.account,
+        person(1).keys.device(),
+        &[3; 32],
+        [2; 16],
+    );
     assert_eq!(format!("{:?}", AppMessage::Leave(proof)), "Leave");
 
     let (alice, bob) = (person(1), person(2));

@@ -112,7 +112,9 @@ pub(super) fn plan(
         GroupChange::AnswerLeave { account, message } => {
             let Ok(AppMessage::Leave(proof)) = AppMessage::decode(message) else { return Ok(Planned::Nothing) };
             let asked = facts.leaves.iter().find(|leaf| leaf.identity.device == proof.device);
-            if asked.is_none_or(|leaf| !proof.holds(&leaf.mls_key, log.log)) || *account == context.account {
+            if asked.is_none_or(|leaf| !proof.holds(&leaf.mls_key, &leaf.encryption_key, log.log))
+                || *account == context.account
+            {
                 return Ok(Planned::Nothing);
             }
             roster.remove(*account);

@@ -384,7 +384,8 @@ impl<'a> Reading<'a> {
     fn leave(&mut self, leaf: &Leaf, proof: &LeaveProof, bytes: &[u8]) -> Result<Verdict, Error> {
         let identity = leaf.identity;
         let theirs = (proof.account, proof.device) == (identity.account, identity.device);
-        if self.conversation.kind != ConversationKind::Group || !theirs || !proof.holds(&leaf.mls_key, self.log.log) {
+        let holds = theirs && proof.holds(&leaf.mls_key, &leaf.encryption_key, self.log.log);
+        if self.conversation.kind != ConversationKind::Group || !holds {
             return Ok(Verdict::Aside("its wish to leave does not hold"));
         }
         // Where one has not accepted, the answer waits until one has.

@@ -162,7 +162,9 @@ impl Client {
                 {
                     let own = group.own_leaf()?;
                     let keys = context.keys_of(tx, own.identity.key_version)?;
-                    let proof = LeaveProof::sign(keys.mls(), log.log, context.account, context.device, random::bytes());
+                    let (account, device) = (context.account, context.device);
+                    let leaf = &own.encryption_key;
+                    let proof = LeaveProof::sign(keys.mls(), log.log, account, device, leaf, random::bytes());
                     // What one still had to say there is not said any more, and says so; changes are not made.
                     let unsaid = Error::new(ErrorCode::NotMember, "one left before it was sent").view();
                     for message in outbox::remove_unsealed(tx, &id)? {
@@ -291,7 +293,7 @@ pub(super) fn keep_leaving(tx: &Transaction<'_>, context: &Context, log: &Log) -
     }
     // Signed anew when it is sealed, by the leaf as it is then.
     let (keys, random) = (context.keys.mls(), random::bytes());
-    let proof = LeaveProof::sign(keys, log.log, context.account, context.device, random);
+    let proof = LeaveProof::sign(keys, log.log, context.account, context.device, &[0; 32], random);
     outbox::push(tx, &log.conversation, None, &AppMessage::Leave(proof).encode())?;
     Ok(true)
 }

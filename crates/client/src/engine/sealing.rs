@@ -74,7 +74,8 @@ pub(super) fn seal_item(
                 // Signed now, by the leaf as it is: an own update may have come between the wish and its turn.
                 Ok(AppMessage::Leave(_)) => {
                     let (account, device) = (context.account, context.device);
-                    let proof = LeaveProof::sign(leaf_keys.mls(), log.log, account, device, random::bytes());
+                    let leaf = &own.encryption_key;
+                    let proof = LeaveProof::sign(leaf_keys.mls(), log.log, account, device, leaf, random::bytes());
                     AppMessage::Leave(proof).encode()
                 }
                 _ => item.content.clone(),

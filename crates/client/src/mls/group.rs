@@ -161,8 +161,9 @@ impl<'a> Group<'a> {
     }
 
     pub(crate) fn leaves(&self) -> Result<Vec<Leaf>, Error> {
-        let leaf =
-            |member: openmls::prelude::Member| leaf_of(member.index.u32(), &member.credential, &member.signature_key);
+        let leaf = |member: openmls::prelude::Member| {
+            leaf_of(member.index.u32(), &member.credential, &member.signature_key, &member.encryption_key)
+        };
         self.mls.members().map(leaf).collect::<Option<_>>().ok_or_else(|| broken("a leaf that says not who it is"))
     }
 
@@ -378,8 +379,9 @@ pub(crate) fn join(
         return Ok(Err("its Welcome is for another group"));
     }
     let Some(roster) = roster_of(context.extensions()) else { return Ok(Err("its group has no roster")) };
-    let leaf =
-        |member: openmls::prelude::Member| leaf_of(member.index.u32(), &member.credential, &member.signature_key);
+    let leaf = |member: openmls::prelude::Member| {
+        leaf_of(member.index.u32(), &member.credential, &member.signature_key, &member.encryption_key)
+    };
     let Some(leaves) = staged.members().map(leaf).collect::<Option<Vec<_>>>() else {
         return Ok(Err("its group has a leaf that says not who it is"));
     };
@@ -449,15 +451,18 @@ fn roster_of(extensions: &Extensions<GroupContext>) -> Option<Roster> {
     Roster::decode(&extensions.unknown(ROSTER_EXTENSION)?.0).ok()
 }
 
-fn leaf_of(index: u32, credential: &Credential, mls_key: &[u8]) -> Option<Leaf> {
+fn leaf_of(index: u32, credential: &Credential, mls_key: &[u8], encryption_key: &[u8]) -> Option<Leaf> {
+    let (mls_key, encryption_key) = (mls_key.try_into().ok()?, encryption_key.try_into().ok()?);
+    Some(Leaf { index, identity: named_in(credential)?, mls_key, encryption_key })
+}
+
+fn named_in(credential: &Credential) -> Option<LeafIdentity> {
     let credential = BasicCredential::try_from(credential.clone()).ok()?;
-    let identity = LeafIdentity::decode(credential.identity()).ok()?;
-    Some(Leaf { index, identity, mls_key: mls_key.try_into().ok()? })
+    LeafIdentity::decode(credential.identity()).ok()
 }
 
 fn identity_of(leaf: &LeafNode) -> Option<(LeafIdentity, [u8; 32])> {
-    let leaf = leaf_of(0, leaf.credential(), leaf.signature_key().as_slice())?;
-    Some((leaf.identity, leaf.mls_key))
+    Some((named_in(leaf.credential())?, leaf.signature_key().as_slice().try_into().ok()?))
 }
 
 fn exported(staged: &StagedCommit, crypto: &Crypto) -> Result<Option<ChannelSecret>, Error> {

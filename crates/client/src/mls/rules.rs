@@ -15,6 +15,8 @@ pub(crate) struct Leaf {
     pub(crate) identity: LeafIdentity,
     /// Its MLS signature key.
     pub(crate) mls_key: [u8; 32],
+    /// Its encryption key: another one with each replacement of the leaf.
+    pub(crate) encryption_key: [u8; 32],
 }
 
 /// A group before a commit.
@@ -126,7 +128,7 @@ fn leaving(before: &GroupFacts, commit: &CommitFacts) -> Result<HashSet<AccountI
             .iter()
             .find(|leaf| (leaf.identity.account, leaf.identity.device) == (proof.account, proof.device))
             .ok_or(Invalid("it answers a wish to leave of somebody who is not there"))?;
-        if before.roster.kind != GroupKind::Group || !proof.holds(&leaf.mls_key, before.id) {
+        if before.roster.kind != GroupKind::Group || !proof.holds(&leaf.mls_key, &leaf.encryption_key, before.id) {
             return Err(Invalid("a proof of a wish to leave does not hold"));
         }
         let of_account = |leaf: &&Leaf| leaf.identity.account == proof.account;

@@ -317,6 +317,10 @@ CREATE TABLE aside_sums (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO aside_sums SELECT log, count(*), sum(length(blob)), 0 FROM set_aside GROUP BY log;
 CREATE INDEX set_aside_by_log ON set_aside (log, n);
+
+-- What is to be sent is looked for again and again, also behind thousands of texts that were written without a connection.
+CREATE INDEX outbox_waiting ON outbox (conversation, n, not_before_ms) WHERE accepted = 0;
+CREATE INDEX outbox_by_time ON outbox (not_before_ms) WHERE accepted = 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -114,7 +114,7 @@ mod tests {
         let data = CommitData {
             rekey: true,
             chains: vec![ChainPart { account, from_seq: 2, entries: vec![vec![1; 10], vec![2; 20]] }],
-            leaves: vec![LeaveProof::sign(&key, group, account, device, [5; 16])],
+            leaves: vec![LeaveProof::sign(&key, group, account, device, &[7; 32], [5; 16])],
             resyncs: vec![ResyncProof::sign(&key, group, account, device, [5; 16], [6; 32])],
         };
         let bytes = data.encode();

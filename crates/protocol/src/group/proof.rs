@@ -34,30 +34,39 @@ pub struct ResyncProof {
     signature: [u8; 64],
 }
 
-/// `group 16 | account 16 | device 16 | nonce 16 | key package 32`: what both signatures cover (zeros where there is none).
-fn message(group: LogId, account: AccountId, device: DeviceId, nonce: &[u8; 16], key_package: &[u8; 32]) -> Vec<u8> {
+/// `group 16 | account 16 | device 16 | nonce 16 | what 32`: what both signatures cover. `what` is the leaf's encryption key where it
+/// leaves, and the hash of a key package where it is to be added again.
+fn message(group: LogId, account: AccountId, device: DeviceId, nonce: &[u8; 16], what: &[u8; 32]) -> Vec<u8> {
     Writer::with_capacity(96)
         .bytes(group.as_bytes())
         .bytes(account.as_bytes())
         .bytes(device.as_bytes())
         .bytes(nonce)
-        .bytes(key_package)
+        .bytes(what)
         .finish()
 }
 
 impl LeaveProof {
-    /// Signs with the leaf's MLS key. `group` is the group's id, which is its log's.
+    /// Signs with the leaf's MLS key. `group` is the group's id, which is its log's; `leaf` is the leaf's encryption key (HPKE public key,
+    /// RFC 9420, section 7.2) as it is now: the proof is of no use against a later leaf of the same device.
     #[must_use]
-    pub fn sign(key: &SigningKey, group: LogId, account: AccountId, device: DeviceId, nonce: [u8; 16]) -> Self {
-        let message = message(group, account, device, &nonce, &[0; 32]);
+    pub fn sign(
+        key: &SigningKey,
+        group: LogId,
+        account: AccountId,
+        device: DeviceId,
+        leaf: &[u8; 32],
+        nonce: [u8; 16],
+    ) -> Self {
+        let message = message(group, account, device, &nonce, leaf);
         let signature = key.sign(&signing_input(LEAVE, &message)).to_bytes();
         Self { account, device, nonce, signature }
     }
 
-    /// Whether the leaf with this MLS key asked to leave this group.
+    /// Whether the leaf with this MLS key and this encryption key asked to leave this group.
     #[must_use]
-    pub fn holds(&self, key: &[u8; 32], group: LogId) -> bool {
-        let message = message(group, self.account, self.device, &self.nonce, &[0; 32]);
+    pub fn holds(&self, key: &[u8; 32], leaf: &[u8; 32], group: LogId) -> bool {
+        let message = message(group, self.account, self.device, &self.nonce, leaf);
         signature::verify(key, LEAVE, &message, &self.signature).is_ok()
     }
 
@@ -130,14 +139,15 @@ mod tests {
         let public = key.verifying_key().to_bytes();
         let (group, other) = (LogId::from_bytes([1; 16]), LogId::from_bytes([2; 16]));
         let (account, device) = (AccountId::from_bytes([3; 16]), DeviceId::from_bytes([4; 16]));
-        let leave = LeaveProof::sign(&key, group, account, device, [5; 16]);
-        assert!(leave.holds(&public, group) && !leave.holds(&public, other));
-        assert!(!LeaveProof { nonce: [6; 16], ..leave.clone() }.holds(&public, group));
-        assert!(!LeaveProof { device: DeviceId::from_bytes([9; 16]), ..leave.clone() }.holds(&public, group));
+        let leave = LeaveProof::sign(&key, group, account, device, &[0; 32], [5; 16]);
+        assert!(leave.holds(&public, &[0; 32], group) && !leave.holds(&public, &[0; 32], other));
+        assert!(!LeaveProof { nonce: [6; 16], ..leave.clone() }.holds(&public, &[0; 32], group));
+        assert!(!LeaveProof { device: DeviceId::from_bytes([9; 16]), ..leave.clone() }.holds(&public, &[0; 32], group));
+        assert!(!leave.holds(&public, &[1; 32], group), "a later leaf of the same device");
         let resync = ResyncProof::sign(&key, group, account, device, [5; 16], [0; 32]);
         assert!(resync.holds(&public, group) && !resync.holds(&public, other));
         // The same bytes under the other label.
         let crossed = LeaveProof { signature: resync.signature, ..leave };
-        assert!(!crossed.holds(&public, group));
+        assert!(!crossed.holds(&public, &[0; 32], group));
     }
 }

@@ -138,7 +138,7 @@ impl Device {
                 let own = group.own_leaf()?;
                 let keys = context.keys_of(tx, own.identity.key_version)?;
                 let nonce = crate::random::bytes();
-                let proof = LeaveProof::sign(keys.mls(), log.log, context.account, context.device, nonce);
+                let proof = LeaveProof::sign(keys.mls(), log.log, context.account, context.device, &[0; 32], nonce);
                 let unsaid = Error::new(ErrorCode::NotMember, "one left before it was sent").view();
                 dropped = outbox::remove_unsealed(tx, &id)?;
                 for message in &dropped {
@@ -155,7 +155,8 @@ impl Device {
         if let Some((log, cursor)) = left {
             // An older database may drop once more what was sent long ago.
             if !outside.ledger.restored.contains(&self.account) {
-                outside.ledger.sent.retain(|message, _| !dropped.contains(message));
+                let ledger = &mut outside.ledger;
+                ledger.dropped.extend(ledger.sent.extract_if(|message, _| dropped.contains(message)));
             }
             outside.ledger.goes_away(self.account, log, cursor);
         }

@@ -36,6 +36,8 @@ pub(super) struct Ledger {
     pub(super) blind: HashMap<(AccountId, LogId), Vec<(u64, u64)>>,
     /// How long each log was then: a Welcome from before is no way back.
     pub(super) heads: HashMap<(AccountId, LogId), u64>,
+    /// What somebody had not sent yet when they left. An older database may send it all the same.
+    pub(super) dropped: HashMap<MessageId, (AccountId, ConversationId)>,
     /// Whose database was replaced by an older copy.
     pub(super) restored: HashSet<AccountId>,
     /// What somebody has seen.
@@ -100,6 +102,8 @@ impl Ledger {
         read: HashSet<MessageId>,
     ) {
         self.restored.insert(account);
+        let dropped = self.dropped.iter().filter(|(_, (sender, _))| *sender == account);
+        self.sent.extend(dropped.map(|(message, of)| (*message, *of)));
         self.read.retain(|(who, message)| *who != account || read.contains(message));
         let all: HashSet<LogId> = self.states.keys().map(|(log, _)| *log).collect();
         self.heads.extend(heads.iter().map(|(log, head)| ((account, *log), *head)));

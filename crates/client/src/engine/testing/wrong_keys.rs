@@ -229,9 +229,9 @@ fn p4_a_signature_is_good_in_one_context_alone() {
     let keys = DeviceKeys::new(DeviceId::from_bytes([1; 16]), 1, DeviceSeeds::generate(&mut random::rng())).unwrap();
     let (key, public) = (keys.mls(), keys.record().mls);
     let (group, account, device) = (LogId::from_bytes([2; 16]), AccountId::from_bytes([3; 16]), keys.device());
-    let leave = LeaveProof::sign(key, group, account, device, [4; 16]);
+    let leave = LeaveProof::sign(key, group, account, device, &[0; 32], [4; 16]);
     let resync = ResyncProof::sign(key, group, account, device, [4; 16], [0; 32]);
-    assert!(leave.holds(&public, group) && resync.holds(&public, group));
+    assert!(leave.holds(&public, &[0; 32], group) && resync.holds(&public, group));
     // The bytes that both proofs sign are the same here.
     let message = [group.as_bytes().as_slice(), account.as_bytes(), device.as_bytes(), &[4; 16], &[0; 32]].concat();
     for context in contexts {
@@ -240,7 +240,7 @@ fn p4_a_signature_is_good_in_one_context_alone() {
         let at = bytes.len() - 64;
         bytes[at..].copy_from_slice(&signature);
         let forged = CommitData::decode(&bytes).unwrap().leaves.remove(0);
-        assert_eq!(forged.holds(&public, group), context == "leave", "{context}");
+        assert_eq!(forged.holds(&public, &[0; 32], group), context == "leave", "{context}");
         let mut bytes = CommitData { resyncs: vec![resync.clone()], ..CommitData::default() }.encode();
         let at = bytes.len() - 64;
         bytes[at..].copy_from_slice(&signature);

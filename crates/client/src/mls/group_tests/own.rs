@@ -57,14 +57,21 @@ fn what_an_admin_may_not_do_is_not_sent() {
     all_is_well(&mut people);
 }
 
+/// Of a device's leaf, as somebody sees it.
+fn encryption_key(seen_by: &mut Person, device: DeviceId) -> [u8; 32] {
+    let leaves = seen_by.facts().leaves;
+    leaves.iter().find(|leaf| leaf.identity.device == device).unwrap().encryption_key
+}
+
 #[test]
 fn proofs_that_do_not_hold_are_not_sent() {
     let mut people = trio();
     let carol = people[2].keys.device();
     let account = people[2].account;
     let key = people[2].keys.mls().clone();
+    let leaf = encryption_key(&mut people[0], carol);
     let leave = |log| CommitData {
-        leaves: vec![LeaveProof::sign(&key, log, account, carol, [5; 16])],
+        leaves: vec![LeaveProof::sign(&key, log, account, carol, &leaf, [5; 16])],
         ..CommitData::default()
     };
     let bob = &mut people[1];
@@ -82,7 +89,8 @@ fn proofs_that_do_not_hold_are_not_sent() {
 #[test]
 fn a_wish_to_leave_is_answered_by_a_member() {
     let [mut alice, mut bob, mut carol] = trio();
-    let proof = LeaveProof::sign(carol.keys.mls(), LOG, carol.account, carol.keys.device(), [5; 16]);
+    let leaf = encryption_key(&mut alice, carol.keys.device());
+    let proof = LeaveProof::sign(carol.keys.mls(), LOG, carol.account, carol.keys.device(), &leaf, [5; 16]);
     let mut roster = bob.facts().roster;
     roster.remove(carol.account);
     let data = CommitData { leaves: vec![proof], ..CommitData::default() };

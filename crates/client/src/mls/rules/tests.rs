@@ -43,8 +43,14 @@ fn identity(person: u8, number: u8, version: u8) -> LeafIdentity {
     }
 }
 
+/// The encryption key of a device's leaf.
+fn encryption(person: u8, number: u8) -> [u8; 32] {
+    hash(&[b"encryption", &[person, number]])
+}
+
 fn leaf(index: u32, person: u8, number: u8) -> Leaf {
-    Leaf { index, identity: identity(person, number, 1), mls_key: key(person, number, 1).verifying_key().to_bytes() }
+    let mls_key = key(person, number, 1).verifying_key().to_bytes();
+    Leaf { index, identity: identity(person, number, 1), mls_key, encryption_key: encryption(person, number) }
 }
 
 fn line(person: u8, role: RosterRole) -> RosterLine {
@@ -111,7 +117,8 @@ fn new(person: u8, number: u8) -> AddedLeaf {
 }
 
 fn leave_proof(person: u8, number: u8) -> LeaveProof {
-    LeaveProof::sign(&key(person, number, 1), GROUP, account(person), device(person, number), [5; 16])
+    let (key, leaf) = (key(person, number, 1), encryption(person, number));
+    LeaveProof::sign(&key, GROUP, account(person), device(person, number), &leaf, [5; 16])
 }
 
 /// For the key package of [`new`].

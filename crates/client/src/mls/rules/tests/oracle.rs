@@ -67,7 +67,7 @@ fn is_admin(before: &GroupFacts, account: AccountId) -> bool {
 fn leave_holds(before: &GroupFacts, commit: &CommitFacts, after: &[After], proof: &LeaveProof) -> bool {
     let by = |leaf: &&Leaf| (leaf.identity.account, leaf.identity.device) == (proof.account, proof.device);
     before.roster.kind == GroupKind::Group
-        && before.leaves.iter().find(by).is_some_and(|leaf| proof.holds(&leaf.mls_key, before.id))
+        && before.leaves.iter().find(by).is_some_and(|leaf| proof.holds(&leaf.mls_key, &leaf.encryption_key, before.id))
         && !after.iter().any(|leaf| leaf.stays && leaf.account == proof.account)
         && commit.roster.line(proof.account).is_none()
 }

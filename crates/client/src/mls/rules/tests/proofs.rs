@@ -49,7 +49,8 @@ fn two_people_leave_at_once() {
 #[test]
 fn a_wish_to_leave_is_signed_by_the_leaf_that_leaves() {
     let before = group();
-    let signed_by = |key: &SigningKey| LeaveProof::sign(key, GROUP, account(3), device(3, 1), [5; 16]);
+    let signed_by =
+        |key: &SigningKey| LeaveProof::sign(key, GROUP, account(3), device(3, 1), &encryption(3, 1), [5; 16]);
     // By the committer, another device of the account, an older or newer key of the device.
     for wrong in [key(2, 1, 1), key(1, 1, 1), key(3, 2, 1), key(3, 1, 2)] {
         invalid(&before, &with_leave(signed_by(&wrong)), LEAVE);
@@ -63,7 +64,16 @@ fn a_wish_to_leave_is_signed_by_the_leaf_that_leaves() {
 #[test]
 fn a_wish_to_leave_is_for_one_group() {
     let before = group();
-    let proof = LeaveProof::sign(&key(3, 1, 1), ELSEWHERE, account(3), device(3, 1), [5; 16]);
+    let proof = LeaveProof::sign(&key(3, 1, 1), ELSEWHERE, account(3), device(3, 1), &encryption(3, 1), [5; 16]);
+    invalid(&before, &with_leave(proof), LEAVE);
+}
+
+/// Whoever left once and was added again is not thrown out by the old wish.
+#[test]
+fn a_wish_to_leave_is_of_one_leaf() {
+    let before = group();
+    let earlier = encryption(9, 9);
+    let proof = LeaveProof::sign(&key(3, 1, 1), GROUP, account(3), device(3, 1), &earlier, [5; 16]);
     invalid(&before, &with_leave(proof), LEAVE);
 }
 

@@ -118,7 +118,8 @@ prop_compose! {
             let (person, number) = ((number - 1) / DEVICES + 1, (number - 1) % DEVICES + 1);
             let index = u32::try_from(leaves.len()).unwrap() * gap;
             let identity = identity(person, number, 2);
-            leaves.push(Leaf { index, identity, mls_key: key(person, number, 2).verifying_key().to_bytes() });
+            let mls_key = key(person, number, 2).verifying_key().to_bytes();
+            leaves.push(Leaf { index, identity, mls_key, encryption_key: encryption(person, number) });
             people.push(person);
         }
         people.extend((1..=PEOPLE).zip(&on).filter(|(_, (on, _))| *on).map(|(person, _)| person));
@@ -198,7 +199,7 @@ fn grant(before: &GroupFacts, commit: &mut CommitFacts, wish: &Wish) {
     let place = if matches!(wish.flaw, Some(Flaw::Group)) { ELSEWHERE } else { GROUP };
     let again = new(person, number);
     if wish.leave {
-        let mut proof = LeaveProof::sign(&signer, place, who, device, [5; 16]);
+        let mut proof = LeaveProof::sign(&signer, place, who, device, &encryption(person, number), [5; 16]);
         if matches!(wish.flaw, Some(Flaw::Nonce)) {
             proof.nonce = [1; 16];
         }
@@ -241,12 +242,16 @@ fn runner(cases: u32) -> TestRunner {
 /// What a commit that was accepted changed, by somebody who is no admin.
 fn only_what_a_member_may(before: &GroupFacts, commit: &CommitFacts, me: AccountId) -> TestCaseResult {
     let data = &commit.data;
-    let signer = |who: AccountId, device: DeviceId| {
+    let keys = |who: AccountId, device: DeviceId| {
         let leaf = before.leaves.iter().find(|leaf| (leaf.identity.account, leaf.identity.device) == (who, device));
-        leaf.map(|leaf| leaf.mls_key).unwrap_or_default()
+        leaf.map(|leaf| (leaf.mls_key, leaf.encryption_key)).unwrap_or_default()
     };
+    let signer = |who: AccountId, device: DeviceId| keys(who, device).0;
     let wants_to_leave = |who| {
-        data.leaves.iter().any(|proof| proof.account == who && proof.holds(&signer(who, proof.device), before.id))
+        data.leaves.iter().any(|proof| {
+            let (key, leaf) = keys(who, proof.device);
+            proof.account == who && proof.holds(&key, &leaf, before.id)
+        })
     };
     let wants_a_resync = |leaf: &LeafIdentity, package: Option<[u8; 32]>| {
         data.resyncs.iter().any(|proof| {
