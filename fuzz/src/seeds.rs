@@ -10,8 +10,8 @@ use waxwing_protocol::group::{
     ChainPart, CommitData, GroupKind, LeaveProof, ResyncProof, Roster, RosterLine, RosterRole,
 };
 use waxwing_protocol::{
-    AccessKey, AccountKey, AppMessage, ChannelSecret, Content, Epoch, Invite, RecoveryPhrase, ResyncRequest,
-    SealRequest, Suite, Welcome, statement,
+    AccessKey, AccountKey, AppMessage, ChannelSecret, Content, Epoch, GroupInvite, Invite, JoinRequest, RecoveryPhrase,
+    ResyncRequest, SealRequest, Suite, Welcome, statement,
 };
 use waxwing_wire::api::base64url;
 use waxwing_wire::frame::{
@@ -103,6 +103,7 @@ fn texts() -> Vec<Seed> {
     let pinned = format!("127.0.0.1:4000#{}", "cd".repeat(32));
     let link = invite(&pinned).to_link();
     let bare = format!("waxwing:{}", link.split_once('#').unwrap().1);
+    let group = GroupInvite { inviter: invite("waxwing.example"), conversation: [6; 32], title: "Birds ✨".to_owned() };
     let words = RecoveryPhrase::from_entropy(&[0x80; 32]).words().join(" ");
     [
         ("names", "id", "0123456789abcdef0123456789abcdef".to_owned()),
@@ -116,6 +117,7 @@ fn texts() -> Vec<Seed> {
         ("invite", "link_port", invite("localhost:4000").to_link()),
         ("invite", "pinned", link),
         ("invite", "bare", bare),
+        ("invite", "group", group.to_link()),
         ("recovery_phrase", "words", words.clone()),
         ("recovery_phrase", "typed", format!("  {}\n", words.replace(' ', "\t ").to_uppercase())),
         ("recovery_phrase", "too_few", "abandon ability able".to_owned()),
@@ -181,11 +183,24 @@ fn contents() -> Vec<Seed> {
     let access_key = AccessKey::from_bytes(&[6; 16]);
     let profile = AppMessage::Profile { display_name: "Alice ✨".to_owned(), access_key };
     let resync = ResyncRequest { log: LOG, proof, key_package: vec![11; 60] };
+    let join = JoinRequest {
+        conversation: [1; 32],
+        proof: [2; 32],
+        account: AccountId::from_bytes([5; 16]),
+        home: "waxwing.example:8443".parse().unwrap(),
+        name: "cem".parse().unwrap(),
+        display_name: "Cem ✨".to_owned(),
+        access_key: AccessKey::from_bytes(&[6; 16]),
+        account_key: [7; 32],
+        chain_seq: 8,
+        chain_head: [9; 32],
+    };
     vec![
         ("content", "mls", Content::Mls(vec![12; 60]).encode().to_vec()),
         ("content", "welcome", welcome.clone()),
         ("content", "removed", Content::Removed { log: LOG, seq: 13 }.encode().to_vec()),
         ("content", "resync", Content::Resync(resync).encode().to_vec()),
+        ("content", "join", Content::Join(join).encode().to_vec()),
         ("welcome", "full", welcome[1..].to_vec()),
         ("welcome", "least", Content::Welcome(unnamed).encode()[1..].to_vec()),
         ("app_message", "text", text.encode().to_vec()),

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use waxwing_protocol::{Invite, RecoveryPhrase};
+use waxwing_protocol::{Link, RecoveryPhrase};
 use waxwing_wire::api::base64url;
 use waxwing_wire::token::{AccessToken, Assertion, DpopProof};
 use waxwing_wire::{AccountAddress, AccountId, DeviceId, EnvelopeId, LogId, MessageId, RelayAddress, Username};
@@ -45,12 +45,16 @@ fn settles<T: FromStr<Err: std::fmt::Debug> + Display + PartialEq + std::fmt::De
     }
 }
 
-/// An invite link. It is read leniently (white space, letter case in front) and written in one way.
+/// An invite link, to a person or into a group. It is read leniently (white space, letter case in front) and written in one way.
 pub fn invite(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes)
-        && let Ok(invite) = Invite::parse(text)
+        && let Ok(link) = Link::parse(text)
     {
-        assert_eq!(Invite::parse(&invite.to_link()).as_ref(), Ok(&invite));
+        let written = match &link {
+            Link::Person(invite) => invite.to_link(),
+            Link::Group(invite) => invite.to_link(),
+        };
+        assert_eq!(Link::parse(&written).as_ref(), Ok(&link));
     }
 }
 

@@ -3,6 +3,7 @@
 //! Canonical: one encoding of each value, in the codec of `waxwing-wire`; strict: nothing left over. Its first byte is its
 //! type, and each type travels in certain kinds of envelopes alone. Not here: what is said inside MLS ([`crate::AppMessage`]).
 
+mod join;
 mod resync;
 mod welcome;
 
@@ -13,6 +14,7 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{DecodeError, LogId, Reader, Writer};
 use zeroize::Zeroizing;
 
+pub use join::JoinRequest;
 pub use resync::ResyncRequest;
 pub(crate) use welcome::MAX_RELAY;
 pub use welcome::Welcome;
@@ -21,6 +23,7 @@ const MLS: u8 = 1;
 const WELCOME: u8 = 2;
 const REMOVED: u8 = 3;
 const RESYNC: u8 = 4;
+const JOIN: u8 = 5;
 
 /// What an envelope carries.
 #[allow(clippy::large_enum_variant, reason = "one at a time, and soon taken apart")]
@@ -39,6 +42,8 @@ pub enum Content {
     },
     /// A device that lost its place in a group asks to be added again. In kind `Resync`.
     Resync(ResyncRequest),
+    /// Somebody with a link into a group asks to be let in. In kind `Notice`.
+    Join(JoinRequest),
 }
 
 /// Why bytes are no content.
@@ -56,8 +61,8 @@ pub enum ContentError {
 }
 
 impl Content {
-    /// `type 1 | fields`: `1 | MLSMessage var`, `2 | welcome`, `3 | log 16 | seq u64`, `4 | resync request`;
-    /// `var` = `len u32 | bytes`.
+    /// `type 1 | fields`: `1 | MLSMessage var`, `2 | welcome`, `3 | log 16 | seq u64`, `4 | resync request`,
+    /// `5 | join request`; `var` = `len u32 | bytes`.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut writer = Writer::with_capacity(self.capacity());
@@ -70,6 +75,7 @@ impl Content {
                 writer.u8(REMOVED).bytes(log.as_bytes()).u64(*seq);
             }
             Self::Resync(request) => request.write(writer.u8(RESYNC)),
+            Self::Join(request) => request.write(writer.u8(JOIN)),
         }
         Zeroizing::new(writer.finish())
     }
@@ -81,6 +87,7 @@ impl Content {
             Self::Welcome(welcome) => welcome.capacity(),
             Self::Removed { .. } => 0,
             Self::Resync(request) => request.capacity(),
+            Self::Join(request) => request.capacity(),
         }
     }
 
@@ -96,7 +103,8 @@ impl Content {
                 Self::Removed { log: LogId::from_bytes(reader.array("log id")?), seq: reader.u64("seq")? }
             }
             (RESYNC, EnvelopeKind::Resync) => Self::Resync(ResyncRequest::read(&mut reader)?),
-            (MLS | WELCOME | REMOVED | RESYNC, _) => return Err(ContentError::WrongKind),
+            (JOIN, EnvelopeKind::Notice) => Self::Join(JoinRequest::read(&mut reader)?),
+            (MLS | WELCOME | REMOVED | RESYNC | JOIN, _) => return Err(ContentError::WrongKind),
             (unknown, _) => return Err(ContentError::UnknownType(unknown)),
         };
         reader.finish("content")?;
@@ -111,6 +119,7 @@ impl fmt::Debug for Content {
             Self::Welcome(_) => "Welcome(***)",
             Self::Removed { .. } => "Removed(***)",
             Self::Resync(_) => "Resync(***)",
+            Self::Join(_) => "Join(***)",
         })
     }
 }

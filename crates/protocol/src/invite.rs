@@ -1,6 +1,7 @@
 //! Invite: the link (or QR code) by which people find each other without trusting a relay (design section 4).
 //!
-//! Everything is in the fragment, which browsers do not send. Not here: checking the chain against what the link pins.
+//! Everything is in the fragment, which browsers do not send. Here too: the text form that all links share. Not here: what a link
+//! for a group carries beside it ([`crate::GroupInvite`]); checking the chain against what the link pins.
 
 use waxwing_wire::api::base64url;
 use waxwing_wire::{AccountId, DecodeError, Reader, RelayAddress, Username, Writer, hash, label};
@@ -8,8 +9,12 @@ use zeroize::Zeroizing;
 
 use crate::access_key::AccessKey;
 use crate::content::MAX_RELAY;
+use crate::group_invite::GroupInvite;
 
-const VERSION: u8 = 1;
+/// First byte of a link to a person.
+pub(crate) const PERSON: u8 = 1;
+/// First byte of a link into a group.
+pub(crate) const GROUP: u8 = 2;
 const CHECKSUM: usize = 4;
 const SCHEME: &str = "waxwing:";
 /// Longest text that is looked at, in bytes.
@@ -48,6 +53,9 @@ pub enum InviteError {
     /// Part of it is missing or mistyped.
     #[error("the invite link is damaged")]
     Damaged,
+    /// It is a link into a group where one to a person is wanted, or the other way round.
+    #[error("the invite link is of another kind")]
+    OtherKind,
 }
 
 impl From<DecodeError> for InviteError {
@@ -60,30 +68,24 @@ impl Invite {
     /// `https://HOST[:PORT]/i#BASE64URL` (`http` for an unpinned relay on this computer).
     #[must_use]
     pub fn to_link(&self) -> String {
-        format!("{}/i#{}", self.relay.base_url(), base64url::encode(&self.encode()))
+        let mut writer = Writer::with_capacity(512);
+        self.write(writer.u8(PERSON));
+        wrap(&self.relay, writer)
     }
 
     /// Reads a link, or `waxwing:BASE64URL`. White space around it, and inside where a mail program broke the line, is
     /// passed over. The host in front of the fragment must be the invite's own, so that nobody is shown another.
     pub fn parse(text: &str) -> Result<Self, InviteError> {
-        if text.len() > MAX_LINK {
-            return Err(InviteError::NotALink);
-        }
-        let text = Zeroizing::new(text.split_whitespace().collect::<String>());
-        let (authority, payload) = split(&text).ok_or(InviteError::NotALink)?;
-        let bytes = Zeroizing::new(base64url::decode(payload).ok_or(InviteError::Damaged)?);
-        let invite = Self::decode(&bytes)?;
-        match authority {
-            Some(authority) if authority.to_ascii_lowercase() != invite.relay.authority() => Err(InviteError::Damaged),
-            _ => Ok(invite),
+        match Link::parse(text)? {
+            Link::Person(invite) => Ok(invite),
+            Link::Group(_) => Err(InviteError::OtherKind),
         }
     }
 
-    /// `version 1 = 1 | relay_len u16 | relay | pinned 1 [pin 32] | log_key 32 | account 16 | account_key 32 | chain_seq u32 |
-    /// chain_head 32 | access_key 16 | name_len u16 | name | checksum 4`; `relay` is `host[:port]`.
-    fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut writer = Writer::with_capacity(512);
-        write_short(writer.u8(VERSION), &self.relay.authority());
+    /// `relay_len u16 | relay | pinned 1 [pin 32] | log_key 32 | account 16 | account_key 32 | chain_seq u32 | chain_head 32 |
+    /// access_key 16 | name_len u16 | name`; `relay` is `host[:port]`.
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        write_short(writer, &self.relay.authority());
         match self.relay.pin() {
             None => writer.u8(0),
             Some(pin) => writer.u8(1).bytes(pin),
@@ -95,26 +97,11 @@ impl Invite {
             .u32(self.chain_seq)
             .bytes(&self.chain_head)
             .bytes(self.access_key.as_bytes());
-        write_short(&mut writer, self.name.as_str());
-        let mut bytes = Zeroizing::new(writer.finish());
-        let check = checksum(&bytes);
-        bytes.extend_from_slice(&check);
-        bytes
+        write_short(writer, self.name.as_str());
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, InviteError> {
-        let (payload, check) = bytes.split_last_chunk::<CHECKSUM>().ok_or(InviteError::Damaged)?;
-        // Checksum first: a damaged version byte is damage. It stands at the end in every version.
-        if checksum(payload) != *check {
-            return Err(InviteError::Damaged);
-        }
-        let mut reader = Reader::new(payload);
-        match reader.u8("version")? {
-            VERSION => {}
-            newer if newer > VERSION => return Err(InviteError::TooNew),
-            _ => return Err(InviteError::Damaged),
-        }
-        let authority = read_short(&mut reader, "relay")?;
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, InviteError> {
+        let authority = read_short(reader, "relay")?;
         let mut relay: RelayAddress = authority.parse().map_err(|_| InviteError::Damaged)?;
         if relay.pin().is_some() || relay.authority() != authority || authority.len() > MAX_RELAY {
             return Err(InviteError::Damaged);
@@ -124,7 +111,7 @@ impl Invite {
             1 => relay = relay.with_pin(reader.array("pin")?),
             _ => return Err(InviteError::Damaged),
         }
-        let invite = Self {
+        Ok(Self {
             relay,
             log_key: reader.array("log key")?,
             account: AccountId::from_bytes(reader.array("account id")?),
@@ -132,11 +119,65 @@ impl Invite {
             chain_seq: reader.u32("chain seq")?,
             chain_head: reader.array("chain head")?,
             access_key: AccessKey::from_bytes(&Zeroizing::new(reader.array("access key")?)),
-            name: read_short(&mut reader, "name")?.parse().map_err(|_| InviteError::Damaged)?,
+            name: read_short(reader, "name")?.parse().map_err(|_| InviteError::Damaged)?,
+        })
+    }
+}
+
+/// A link of either kind, by its first byte: `1 | invite | checksum 4` or `2 | group invite | checksum 4`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, and soon taken apart")]
+pub enum Link {
+    /// To a person.
+    Person(Invite),
+    /// Into a group.
+    Group(GroupInvite),
+}
+
+impl Link {
+    /// Reads what [`Invite::to_link`] or [`GroupInvite::to_link`] has made, as leniently as [`Invite::parse`] says.
+    pub fn parse(text: &str) -> Result<Self, InviteError> {
+        if text.len() > MAX_LINK {
+            return Err(InviteError::NotALink);
+        }
+        let text = Zeroizing::new(text.split_whitespace().collect::<String>());
+        let (authority, payload) = split(&text).ok_or(InviteError::NotALink)?;
+        let bytes = Zeroizing::new(base64url::decode(payload).ok_or(InviteError::Damaged)?);
+        let link = Self::decode(&bytes)?;
+        let relay = match &link {
+            Self::Person(invite) => &invite.relay,
+            Self::Group(group) => &group.inviter.relay,
+        };
+        match authority {
+            Some(authority) if authority.to_ascii_lowercase() != relay.authority() => Err(InviteError::Damaged),
+            _ => Ok(link),
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, InviteError> {
+        let (payload, check) = bytes.split_last_chunk::<CHECKSUM>().ok_or(InviteError::Damaged)?;
+        // Checksum first: a damaged version byte is damage. It stands at the end in every version.
+        if checksum(payload) != *check {
+            return Err(InviteError::Damaged);
+        }
+        let mut reader = Reader::new(payload);
+        let link = match reader.u8("version")? {
+            PERSON => Self::Person(Invite::read(&mut reader)?),
+            GROUP => Self::Group(GroupInvite::read(&mut reader)?),
+            newer if newer > GROUP => return Err(InviteError::TooNew),
+            _ => return Err(InviteError::Damaged),
         };
         reader.finish("invite")?;
-        Ok(invite)
+        Ok(link)
     }
+}
+
+/// Fields as a link: with their checksum, behind the address of the relay's page.
+pub(crate) fn wrap(relay: &RelayAddress, mut fields: Writer) -> String {
+    let mut bytes = Zeroizing::new(fields.finish());
+    let check = checksum(&bytes);
+    bytes.extend_from_slice(&check);
+    format!("{}/i#{}", relay.base_url(), base64url::encode(&bytes))
 }
 
 /// `http[s]://AUTHORITY/i#PAYLOAD` or `waxwing:PAYLOAD`; the scheme's case does not matter.
@@ -159,13 +200,13 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
     [a, b, c, d]
 }
 
-/// `len u16 | text`. Host names and user names are far shorter than 64 KiB.
-fn write_short(writer: &mut Writer, text: &str) {
+/// `len u16 | text`. Host names, user names and names of groups are far shorter than 64 KiB.
+pub(crate) fn write_short(writer: &mut Writer, text: &str) {
     let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
     writer.u16(len).bytes(text.as_bytes().get(..usize::from(len)).unwrap_or_default());
 }
 
-fn read_short<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<&'a str, DecodeError> {
+pub(crate) fn read_short<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<&'a str, DecodeError> {
     let len = usize::from(reader.u16(field)?);
     std::str::from_utf8(reader.take(len, field)?).map_err(|_| DecodeError::Invalid(field))
 }

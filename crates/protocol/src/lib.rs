@@ -17,6 +17,7 @@ mod device_seeds;
 pub mod envelope;
 mod fingerprint;
 pub mod group;
+mod group_invite;
 mod invite;
 mod kdf;
 mod leaf_identity;
@@ -32,7 +33,7 @@ pub use access_key::AccessKey;
 pub use account_key::AccountKey;
 pub use app_message::AppMessage;
 pub use channel_secret::ChannelSecret;
-pub use content::{Content, ContentError, ResyncRequest, Welcome};
+pub use content::{Content, ContentError, JoinRequest, ResyncRequest, Welcome};
 pub use conversation::conversation_id;
 pub use device_keys::{DeviceKeys, KeyError};
 pub use device_seeds::DeviceSeeds;
@@ -41,7 +42,8 @@ pub use envelope::{
     Sender, Suite,
 };
 pub use fingerprint::fingerprint_text;
-pub use invite::{Invite, InviteError};
+pub use group_invite::GroupInvite;
+pub use invite::{Invite, InviteError, Link};
 pub use leaf_identity::LeafIdentity;
 pub use mls_crypto::{MlsCrypto, RandomnessError};
 pub use recovery_key::RecoveryKey;

@@ -6,7 +6,7 @@ mod common;
 
 use common::{one_encoding, person, rng, var};
 use waxwing_protocol::group::ResyncProof;
-use waxwing_protocol::{AccessKey, ChannelSecret, Content, ContentError, ResyncRequest, Welcome};
+use waxwing_protocol::{AccessKey, ChannelSecret, Content, ContentError, JoinRequest, ResyncRequest, Welcome};
 use waxwing_wire::limits::{MAX_DISPLAY_NAME, MAX_ENVELOPE, MAX_KEY_PACKAGE};
 use waxwing_wire::log::EnvelopeKind::{self, App, Handshake, Notice, Resync};
 use waxwing_wire::{AccountId, DecodeError, LogId, hash};
@@ -42,13 +42,30 @@ fn resync() -> ResyncRequest {
     ResyncRequest { log, proof, key_package: vec![9; 100] }
 }
 
+fn join() -> JoinRequest {
+    let account = AccountId::from_bytes([4; 16]);
+    JoinRequest {
+        conversation: [1; 32],
+        proof: JoinRequest::prove(&AccessKey::from_bytes(&[5; 16]), &[1; 32], AccountId::from_bytes([6; 16]), account),
+        account,
+        home: format!("127.0.0.1:4000#{}", "ab".repeat(32)).parse().unwrap(),
+        name: "cem".parse().unwrap(),
+        display_name: "Cem ✨".to_owned(),
+        access_key: AccessKey::generate(&mut rng(3)),
+        account_key: [7; 32],
+        chain_seq: 3,
+        chain_head: [8; 32],
+    }
+}
+
 /// Each type, with the kinds of envelopes that it travels in.
-fn each() -> [(Content, &'static [EnvelopeKind]); 4] {
+fn each() -> [(Content, &'static [EnvelopeKind]); 5] {
     [
         (Content::Mls(vec![7; 300]), &[App, Handshake]),
         (Content::Welcome(welcome()), &[EnvelopeKind::Welcome]),
         (Content::Removed { log: LogId::from_bytes([2; 16]), seq: 0x0807_0605_0403_0201 }, &[Notice]),
         (Content::Resync(resync()), &[Resync]),
+        (Content::Join(join()), &[Notice]),
     ]
 }
 
@@ -76,7 +93,7 @@ fn p18_one_encoding_of_each() {
 /// Field by field as docs/protocol.md lists them.
 #[test]
 fn as_specified() {
-    let [mls, welcome_content, removed, resync_content] = each().map(|(content, _)| content.encode());
+    let [mls, welcome_content, removed, resync_content, join_content] = each().map(|(content, _)| content.encode());
     assert_eq!(mls.as_slice(), [&[1], var(&[7; 300]).as_slice()].concat());
     let welcome = welcome();
     let fields = [
@@ -105,12 +122,56 @@ fn as_specified() {
     let ids = [person.account.as_bytes().as_slice(), person.keys.device().as_bytes()].concat();
     assert_eq!(head, [&[4], [2; 16].as_slice(), &ids, &[5; 16], &[6; 32]].concat());
     assert_eq!(tail[64..], var(&[9; 100]));
+    let (asked, account) = (join(), [4; 16]);
+    let proof = hash(&[b"waxwing/1 join", &[5; 16], &[1; 32], &[6; 16], &account]);
+    let fields = [
+        &[5],
+        [1; 32].as_slice(),
+        &proof,
+        &account,
+        &var(format!("127.0.0.1:4000#{}", "ab".repeat(32)).as_bytes()),
+        &var(b"cem"),
+        &var("Cem ✨".as_bytes()),
+        asked.access_key.as_bytes(),
+        &[7; 32],
+        &[0, 0, 0, 3],
+        &[8; 32],
+    ];
+    assert_eq!(join_content.as_slice(), fields.concat());
+}
+
+/// The proof is of this link, this group, this pair of people, and of nothing else.
+#[test]
+fn p5_a_join_request_proves_one_link_alone() {
+    let (asked, link, inviter) = (join(), AccessKey::from_bytes(&[5; 16]), AccountId::from_bytes([6; 16]));
+    assert!(asked.holds(&link, inviter));
+    assert!(!asked.holds(&AccessKey::from_bytes(&[9; 16]), inviter));
+    assert!(!asked.holds(&link, AccountId::from_bytes([7; 16])));
+    assert!(!JoinRequest { conversation: [2; 32], ..join() }.holds(&link, inviter));
+    assert!(!JoinRequest { account: AccountId::from_bytes([5; 16]), ..join() }.holds(&link, inviter));
+    assert!(!JoinRequest { proof: [0; 32], ..join() }.holds(&link, inviter));
+}
+
+#[test]
+fn p18_a_join_request_keeps_its_limits() {
+    let decoded = |request: JoinRequest| Content::decode(Notice, &Content::Join(request).encode());
+    let longest = JoinRequest { display_name: "x".repeat(MAX_DISPLAY_NAME), ..join() };
+    assert_eq!(decoded(longest.clone()), Ok(Content::Join(longest)));
+    let longer = JoinRequest { display_name: "x".repeat(MAX_DISPLAY_NAME + 1), ..join() };
+    assert!(matches!(decoded(longer), Err(ContentError::Decode(DecodeError::TooLong("display name")))));
+    let bytes = Content::Join(join()).encode();
+    for (from, to) in [(b"cem", b"Cem"), (b"127", b"27.")] {
+        let at = bytes.windows(3).position(|part| part == from).unwrap();
+        let mut changed = bytes.to_vec();
+        changed[at..at + 3].copy_from_slice(to);
+        assert!(Content::decode(Notice, &changed).is_err());
+    }
 }
 
 #[test]
 fn p18_unknown_types_and_broken_texts_are_refused() {
     for kind in KINDS {
-        for unknown in (0..=255).filter(|number| !(1..=4).contains(number)) {
+        for unknown in (0..=255).filter(|number| !(1..=5).contains(number)) {
             let unknown_type = Err(ContentError::UnknownType(unknown));
             assert_eq!(Content::decode(kind, &[unknown]), unknown_type);
             assert_eq!(Content::decode(kind, &[&[unknown], mls().as_slice()].concat()), unknown_type);
@@ -183,6 +244,8 @@ fn p18_limits() {
 /// What is in logs and inboxes must stay readable.
 #[test]
 fn stable() {
-    let all: Vec<u8> = each().iter().flat_map(|(content, _)| content.encode().to_vec()).collect();
-    assert_eq!(hex::encode(hash(&[&all])), "510f902e7aa2dae021cac5fca61c98733621729b3916ccc7d9d920f193af595c");
+    let [mls, welcome, removed, resync, join] = each().map(|(content, _)| content.encode().to_vec());
+    let first = [mls, welcome, removed, resync].concat();
+    assert_eq!(hex::encode(hash(&[&first])), "510f902e7aa2dae021cac5fca61c98733621729b3916ccc7d9d920f193af595c");
+    assert_eq!(hex::encode(hash(&[&join])), "b82303161847779653a3dc1f43445e2fc3ee59978c0876d679ba0fcfb3308020");
 }

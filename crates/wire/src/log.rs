@@ -14,7 +14,7 @@ pub enum EnvelopeKind {
     Handshake = 2,
     /// Brings a device into a group, in an inbox.
     Welcome = 3,
-    /// A notice in an inbox (stale key, removed).
+    /// A notice in an inbox (removed, or a request to be let into a group).
     Notice = 4,
     /// A resync request in an inbox.
     Resync = 5,

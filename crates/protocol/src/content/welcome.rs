@@ -13,7 +13,7 @@ use crate::channel_secret::ChannelSecret;
 /// Longest relay address, in bytes: a host name, a port and a pin.
 pub(crate) const MAX_RELAY: usize = 253 + 6 + 1 + 64;
 /// Longest user name, in bytes.
-const MAX_NAME: usize = 32;
+pub(super) const MAX_NAME: usize = 32;
 
 /// A group to join, and who invites.
 #[derive(Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Welcome {
 }
 
 /// An address in its one spelling (P18).
-fn relay(reader: &mut Reader<'_>, field: &'static str) -> Result<RelayAddress, DecodeError> {
+pub(super) fn relay(reader: &mut Reader<'_>, field: &'static str) -> Result<RelayAddress, DecodeError> {
     let text = reader.text(MAX_RELAY, field)?;
     let address: RelayAddress = text.parse().map_err(|_| DecodeError::Invalid(field))?;
     if address.to_string() == text { Ok(address) } else { Err(DecodeError::Invalid(field)) }
