@@ -157,6 +157,12 @@ mod tests {
         assert!(matches!(group(&["rename", "club", "Film club"]), Command::Rename(rename)
             if (rename.group.as_str(), rename.name.as_str()) == ("club", "Film club")));
         assert!(matches!(group(&["leave", "club"]), Command::Leave(leave) if leave.group == "club"));
+        assert!(matches!(group(&["link", "club"]), Command::Link(link)
+            if link.group == "club" && !link.off && !link.new));
+        assert!(matches!(group(&["link", "club", "--off"]), Command::Link(link) if link.off));
+        assert!(matches!(group(&["link", "--new", "club"]), Command::Link(link) if link.new));
+        assert!(matches!(group(&["join", "-"]), Command::Join(join) if join.link == "-" && !join.look));
+        assert!(matches!(group(&["join", "--look", "waxwing:x"]), Command::Join(join) if join.look));
         assert!(matches!(group(&["list"]), Command::List(list) if list.group.is_none()));
         assert!(matches!(group(&["list", "club"]), Command::List(list) if list.group.as_deref() == Some("club")));
     }
@@ -214,6 +220,9 @@ mod tests {
             &["group", "rename", "club"],
             &["group", "leave"],
             &["group", "list", "club", "pub"],
+            &["group", "link"],
+            &["group", "link", "--off", "--new", "club"],
+            &["group", "join"],
             &["requests", "bob"],
             &["accept"],
             &["block"],

@@ -59,6 +59,9 @@ pub(crate) enum Failure {
     /// One has not accepted their request.
     #[error("the request of {0} is not accepted")]
     NotAccepted(String),
+    /// One has asked to be let in, and waits.
+    #[error("not let into {0} yet")]
+    NotLetIn(String),
     /// They are blocked.
     #[error("{0} is blocked")]
     Blocked(String),
@@ -121,7 +124,7 @@ impl Failure {
             | Self::NoRequest(_)
             | Self::NotOnePerson(_)
             | Self::PhraseErased => ErrorCode::NotFound,
-            Self::NotAccepted(_) => ErrorCode::NotMember,
+            Self::NotAccepted(_) | Self::NotLetIn(_) => ErrorCode::NotMember,
             Self::Blocked(_) => ErrorCode::Blocked,
             Self::RemovesOneself => ErrorCode::OwnLink,
             Self::NotRegistered(_) => ErrorCode::NotRegistered,
@@ -148,6 +151,7 @@ impl Failure {
             | Self::Ambiguous { .. }
             | Self::NoRequest(_)
             | Self::NotAccepted(_)
+            | Self::NotLetIn(_)
             | Self::Blocked(_)
             | Self::NotOnePerson(_)
             | Self::RemovesOneself

@@ -66,6 +66,8 @@ pub(crate) fn message(room: &Room, message: &MessageView) -> String {
 pub(crate) fn conversation(conversation: &ConversationView) -> String {
     let mut text = format!("{}  {}", who(conversation), line(&conversation.title));
     match (conversation.kind, conversation.trust) {
+        // Who is in it is not known yet.
+        (ConversationKind::Group, _) if conversation.standing == Standing::Asked => text.push_str("  (group)"),
         (ConversationKind::Group, trust) => {
             let verified = if trust == Trust::FirstUse { ", not all verified" } else { "" };
             text.push_str(&format!("  (group, {}{verified})", count(conversation.people, "person", "people")));
@@ -79,6 +81,7 @@ pub(crate) fn conversation(conversation: &ConversationView) -> String {
         Standing::Request => text.push_str("  (a request; not accepted)"),
         Standing::Left => text.push_str("  (you left)"),
         Standing::Removed => text.push_str("  (you were removed)"),
+        Standing::Asked => text.push_str("  (you asked to join; not let in yet)"),
     }
     if conversation.blocked {
         text.push_str("  (blocked)");
@@ -100,6 +103,7 @@ pub(crate) fn conversation(conversation: &ConversationView) -> String {
 /// What a problem keeps from happening.
 fn troubled(problem: &ErrorView) -> &'static str {
     match problem.code {
+        ErrorCode::LinkOff => "You were not let in",
         ErrorCode::NotAdmin | ErrorCode::GroupFull | ErrorCode::NoKeyPackage => "A change was not made",
         _ => "Nothing can be sent here",
     }
@@ -111,6 +115,9 @@ pub(crate) fn group(group: &GroupView) -> String {
     let mut text = format!("{}  {}  ({people})", line(short_id(&group.conversation)), line(&group.name));
     for one in &group.members {
         text.push_str(&format!("\n    {}", member(one)));
+    }
+    if group.has_link {
+        text.push_str("\n    A link of yours lets people in.");
     }
     if group.pending > 0 {
         let changes = count(group.pending, "change waits", "changes wait");
@@ -208,6 +215,7 @@ pub(crate) mod tests {
             account_id: digits.repeat(16),
             trust: Trust::FirstUse,
             standing: Standing::Member,
+            inviter: None,
             people: 2,
             blocked: false,
             last: None,
@@ -311,6 +319,8 @@ pub(crate) mod tests {
     fn standings() {
         let alone = ConversationView { people: 1, standing: Standing::Left, ..book_club() };
         assert_eq!(conversation(&alone), "4f4f4f4f  Book club  (group, 1 person)  (you left)");
+        let asked = ConversationView { standing: Standing::Asked, ..book_club() };
+        assert!(conversation(&asked).contains("  (group)  (you asked to join; not let in yet)"));
         let removed = ConversationView { standing: Standing::Removed, trust: Trust::FirstUse, ..book_club() };
         let text = "4f4f4f4f  Book club  (group, 3 people, not all verified)  (you were removed)";
         assert_eq!(conversation(&removed), text);
@@ -348,13 +358,15 @@ pub(crate) mod tests {
             member("", Role::Member, false, Trust::Invite, 0),
         ];
         let name = "Book club".to_owned();
-        let text = group(&GroupView { conversation: "4f".repeat(32), name, admin: true, members, pending: 1 });
+        let text =
+            group(&GroupView { conversation: "4f".repeat(32), name, admin: true, members, pending: 1, has_link: true });
         assert_eq!(
             text,
             "4f4f4f4f  Book club  (3 people)\n    \
              ada@relay:1  Ada␇  admin  (you)\n    \
              bob@relay:1  Ada␇  member  (not verified)\n    \
              0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d0d  Ada␇  member  (by invite link)  (with no device in it)\n    \
+             A link of yours lets people in.\n    \
              1 change waits here for the relay."
         );
     }

@@ -22,6 +22,10 @@ pub(crate) fn words(notice: &Notice) -> String {
             format!("{} started this conversation anew; the one before could not go on.", doer(name, *mine))
         }
         Notice::Added { by, mine, names, me } => format!("{} added {}.", doer(by, *mine), added(names, *me)),
+        Notice::JoinedByLink { mine: true, name, .. } => format!("{} joined by your link.", line(name)),
+        Notice::JoinedByLink { by, name, me, .. } => {
+            format!("{} joined by a link of {}.", doer(name, *me), line(by))
+        }
         Notice::Removed { by, mine, name, me } => format!("{} removed {}.", doer(by, *mine), whom(name, *me)),
         Notice::Left { name, mine } => format!("{} left.", doer(name, *mine)),
         Notice::Renamed { by, mine, title } => format!("{} named the group {}.", doer(by, *mine), quoted(title)),
@@ -85,6 +89,14 @@ mod tests {
         ] {
             assert_eq!(words(&Notice::Added { by: by("Ada"), mine, names: names(who), me }), text);
         }
+    }
+
+    #[test]
+    fn people_come_by_link() {
+        let joined = |mine, me| words(&Notice::JoinedByLink { by: by("Ada"), mine, name: "Bob".to_owned(), me });
+        assert_eq!(joined(true, false), "Bob joined by your link.");
+        assert_eq!(joined(false, true), "You joined by a link of Ada.");
+        assert_eq!(joined(false, false), "Bob joined by a link of Ada.");
     }
 
     #[test]

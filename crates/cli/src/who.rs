@@ -80,6 +80,7 @@ pub(crate) fn member(group: &GroupView, person: &str) -> Result<MemberView, Fail
 pub(crate) fn accepted(conversation: &ConversationView) -> Result<(), Failure> {
     match conversation.standing {
         Standing::Request => Err(Failure::NotAccepted(lines::who(conversation))),
+        Standing::Asked => Err(Failure::NotLetIn(lines::named(conversation))),
         // The engine says what follows from having left.
         Standing::Member | Standing::Left | Standing::Removed => Ok(()),
     }
@@ -261,8 +262,14 @@ mod tests {
             devices: 1,
         };
         let members = vec![member("ada", true), member("bob", false)];
-        let group =
-            GroupView { conversation: "4f".repeat(32), name: "Book club".to_owned(), admin: true, members, pending: 0 };
+        let group = GroupView {
+            conversation: "4f".repeat(32),
+            name: "Book club".to_owned(),
+            admin: true,
+            members,
+            pending: 0,
+            has_link: false,
+        };
         for (word, id) in [("me", "a"), ("ada", "a"), ("bob@relay:1", "b"), ("bbbbbbbb", "b")] {
             assert_eq!(super::member(&group, word).unwrap().account_id, id.repeat(32), "{word}");
         }

@@ -56,6 +56,10 @@ pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
             format!("{person} is none of your contacts, so they cannot be added. Nothing was done."),
             "Add them with `waxwing-cli add`, or accept their request, first.",
         ),
+        Failure::NotLetIn(group) => owned(
+            format!("You asked to join {group}, and were not let in yet. Nothing was done."),
+            "Wait until whoever made the link is connected; `waxwing-cli delete` takes your wish back.",
+        ),
         Failure::NoMember(person) => owned(
             format!("Nobody in this group is {person}. Nothing was done."),
             "Look at `waxwing-cli group list GROUP`.",
@@ -177,6 +181,19 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
         }
         ErrorCode::OwnLink => {
             ("This link or address is your own; others use it to reach you.", "To write to yourself, send to `me`.")
+        }
+        ErrorCode::GroupLink => {
+            ("This link goes into a group, not to a person. Nothing was done.", "Use it with `waxwing-cli group join`.")
+        }
+        ErrorCode::PersonLink => {
+            ("This link goes to a person, not into a group. Nothing was done.", "Use it with `waxwing-cli add`.")
+        }
+        ErrorCode::LinkOff => (
+            "This link lets nobody in any more: it was turned off, or another one took its place.",
+            "Ask for a new link, and use that with `waxwing-cli group join`.",
+        ),
+        ErrorCode::AlreadyMember => {
+            ("You are in this group already. Nothing was done.", "Look at `waxwing-cli group list`.")
         }
         ErrorCode::UnknownUser => {
             ("Your relay knows nobody by this name.", "Check the spelling, or ask for an invite link.")

@@ -3,6 +3,8 @@
 //! Locks, outermost first: `rotating`, a log's lock, `keys_guard`, the store. None is held over another's network request
 //! except a log's own.
 
+mod admit;
+mod asking;
 mod chains;
 mod changes;
 mod compose;
@@ -16,6 +18,7 @@ mod handshake;
 mod inbox;
 mod join;
 mod keys;
+mod links;
 mod outbox;
 mod packages;
 mod phrase;

@@ -23,6 +23,14 @@ pub enum ErrorCode {
     LinkTooNew,
     /// The link or address is one's own.
     OwnLink,
+    /// The link goes into a group, where one to a person is wanted.
+    GroupLink,
+    /// The link goes to a person, where one into a group is wanted.
+    PersonLink,
+    /// The link into a group lets nobody in any more.
+    LinkOff,
+    /// One is in that group already.
+    AlreadyMember,
     /// The relay knows no such account.
     UnknownUser,
     /// The account is on another relay and can be reached by invite link only.

@@ -9,6 +9,7 @@ pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod deliveries;
 pub(crate) mod keys;
+pub(crate) mod links;
 pub(crate) mod logs;
 pub(crate) mod messages;
 pub(crate) mod outbox;

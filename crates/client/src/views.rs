@@ -62,6 +62,8 @@ pub struct ConversationView {
     pub trust: Trust,
     /// How one stands in it.
     pub standing: Standing,
+    /// Whose device one waits for, as shown, while one has asked to be let in.
+    pub inviter: Option<String>,
     /// How many people are in it, oneself among them.
     pub people: u32,
     /// Whether the other person (of a conversation with one other) is blocked: nothing of theirs is taken in.
@@ -104,6 +106,8 @@ pub enum Standing {
     Left,
     /// Somebody else has removed one. What was said stays readable.
     Removed,
+    /// One has asked with a link to be let into this group, and waits for the device that made the link.
+    Asked,
 }
 
 /// What somebody may do in a group.
@@ -130,6 +134,8 @@ pub struct GroupView {
     pub members: Vec<MemberView>,
     /// Changes made here that have not reached the relay yet.
     pub pending: u32,
+    /// Whether a link of this device's lets people in.
+    pub has_link: bool,
 }
 
 /// Somebody in a group.
@@ -288,6 +294,17 @@ pub enum Notice {
         /// Whether oneself is among them.
         me: bool,
     },
+    /// Somebody came into a group by a link.
+    JoinedByLink {
+        /// Whose link, as shown.
+        by: String,
+        /// Whether one's own.
+        mine: bool,
+        /// Who, as shown.
+        name: String,
+        /// Whether that is oneself.
+        me: bool,
+    },
     /// Somebody was removed from a group.
     Removed {
         /// By whom, as shown.
@@ -347,6 +364,36 @@ pub struct InviteView {
     /// The link to hand over. It admits its holder to one's inbox; it is no secret from the relay.
     pub link: String,
     /// `name@host[:port]`, which can be told instead.
+    pub address: String,
+}
+
+/// An own link into a group.
+#[derive(Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupLinkView {
+    /// The conversation's id.
+    pub conversation: String,
+    /// The link to hand over: whoever has it is let in.
+    pub link: String,
+}
+
+impl std::fmt::Debug for GroupLinkView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupLinkView").field("conversation", &self.conversation).finish_non_exhaustive()
+    }
+}
+
+/// What somebody's link into a group says, before one asks to be let in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupOfferView {
+    /// The conversation's id.
+    pub conversation: String,
+    /// What the group was called when the link was made.
+    pub title: String,
+    /// Who lets people in, as shown: their name where they are known, else their address.
+    pub inviter: String,
+    /// Their `name@host[:port]`.
     pub address: String,
 }
 

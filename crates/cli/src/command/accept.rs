@@ -29,7 +29,9 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
             change::of_standing(client, &conversation, arguments.waiting).await?
         }
         Standing::Member => (conversation, Fate::Made),
-        Standing::Left | Standing::Removed => return Err(Failure::NoRequest(lines::who(&conversation))),
+        Standing::Left | Standing::Removed | Standing::Asked => {
+            return Err(Failure::NoRequest(lines::who(&conversation)));
+        }
     };
     output.view(&now, |now| fate.say(&format!("{} is accepted", lines::named(now))))?;
     fate.result()

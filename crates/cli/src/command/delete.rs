@@ -29,6 +29,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
 fn said(conversation: &ConversationView) -> String {
     let after = match conversation.standing {
         Standing::Left | Standing::Removed => "",
+        Standing::Asked => " You do not wait to be let in any more.",
         Standing::Member | Standing::Request if conversation.blocked => "",
         Standing::Member | Standing::Request => " It comes back, empty, with the next message.",
     };
@@ -48,5 +49,7 @@ mod tests {
         assert_eq!(said(&ConversationView { blocked: true, ..bob }), "Deleted on this computer: bob@relay:1.");
         let left = ConversationView { standing: Standing::Left, ..book_club() };
         assert_eq!(said(&left), "Deleted on this computer: 4f4f4f4f \"Book club\".");
+        let asked = ConversationView { standing: Standing::Asked, ..book_club() };
+        assert!(said(&asked).ends_with("\"Book club\". You do not wait to be let in any more."));
     }
 }

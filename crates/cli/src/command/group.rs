@@ -2,7 +2,9 @@
 
 mod add;
 mod create;
+mod join;
 mod leave;
+mod link;
 mod list;
 mod remove;
 mod rename;
@@ -39,6 +41,10 @@ pub(crate) enum Command {
     Rename(rename::Arguments),
     /// Leave a group
     Leave(leave::Arguments),
+    /// Print a link that lets whoever has it into a group, or turn it off
+    Link(link::Arguments),
+    /// Ask to be let into a group, with somebody's link
+    Join(join::Arguments),
     /// List the groups, or who is in one
     List(list::Arguments),
 }
@@ -52,6 +58,8 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         Command::Role(arguments) => role::run(arguments, client, output).await,
         Command::Rename(arguments) => rename::run(arguments, client, output).await,
         Command::Leave(arguments) => leave::run(arguments, client, output).await,
+        Command::Link(arguments) => link::run(arguments, client, output).await,
+        Command::Join(arguments) => join::run(arguments, client, output).await,
         Command::List(arguments) => list::run(arguments, client, output).await,
     }
 }

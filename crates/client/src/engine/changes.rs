@@ -7,6 +7,7 @@ use waxwing_wire::AccountId;
 use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
 use waxwing_wire::log::EnvelopeKind;
 
+use super::admit;
 use super::context::{Context, contact_line};
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::{self, GroupFacts};
@@ -57,25 +58,18 @@ pub(super) fn plan(
             if !admin {
                 return Ok(not_admin());
             }
-            let here = |account: &AccountId| facts.leaves.iter().any(|leaf| leaf.identity.account == *account);
-            let new: Vec<_> = people.iter().copied().filter(|account| !here(account)).collect();
-            if new.is_empty() {
+            add(tx, context, &facts, people, claimed, data)?
+        }
+        GroupChange::Admit { account, link, asked_ms } => {
+            let stands = admit::stands(tx, context, &log.conversation, (*account, link, *asked_ms))?;
+            if !stands || !admin || roster.line(*account).is_some() {
                 return Ok(Planned::Nothing);
             }
-            for account in &new {
-                if facts.roster.kind == GroupKind::Group && roster.line(*account).is_none() {
-                    let contact = contacts::load(tx, *account)?.ok_or_else(|| super::not_found("no such contact"))?;
-                    let chain = context.chains.load(tx, *account)?.ok_or_else(|| super::not_found("no chain"))?;
-                    roster.set(contact_line(&contact, &chain, RosterRole::Member));
-                }
-                data.chains.extend(chain_part(tx, *account, None)?);
+            match add(tx, context, &facts, &[*account], claimed, data)? {
+                // Nobody here has asked for it, so nobody is told.
+                Planned::Refused(_) => Planned::Nothing,
+                planned => planned,
             }
-            let add: Vec<_> = claimed.into_iter().filter(|one| new.contains(&one.account)).collect();
-            if roster.lines.len() > MAX_GROUP_PEOPLE || facts.leaves.len() + add.len() > MAX_GROUP_DEVICES {
-                return Ok(Planned::Refused(Error::new(ErrorCode::GroupFull, "the group is full")));
-            }
-            let roster = (roster != facts.roster).then_some(roster);
-            Planned::Commit(Plan { add, roster, data, ..Plan::default() })
         }
         GroupChange::Remove(account) => {
             if !admin {
@@ -143,6 +137,37 @@ pub(super) fn plan(
             Planned::Commit(Plan { roster: Some(roster), data, ..Plan::default() })
         }
     })
+}
+
+/// Brings people in with the key packages claimed, those who are not in it yet.
+fn add(
+    tx: &Transaction<'_>,
+    context: &Context,
+    facts: &GroupFacts,
+    people: &[AccountId],
+    claimed: Vec<ClaimedPackage>,
+    mut data: CommitData,
+) -> Result<Planned, Error> {
+    let mut roster = facts.roster.clone();
+    let here = |account: &AccountId| facts.leaves.iter().any(|leaf| leaf.identity.account == *account);
+    let new: Vec<_> = people.iter().copied().filter(|account| !here(account)).collect();
+    if new.is_empty() {
+        return Ok(Planned::Nothing);
+    }
+    for account in &new {
+        if facts.roster.kind == GroupKind::Group && roster.line(*account).is_none() {
+            let contact = contacts::load(tx, *account)?.ok_or_else(|| super::not_found("no such contact"))?;
+            let chain = context.chains.load(tx, *account)?.ok_or_else(|| super::not_found("no chain"))?;
+            roster.set(contact_line(&contact, &chain, RosterRole::Member));
+        }
+        data.chains.extend(chain_part(tx, *account, None)?);
+    }
+    let add: Vec<_> = claimed.into_iter().filter(|one| new.contains(&one.account)).collect();
+    if roster.lines.len() > MAX_GROUP_PEOPLE || facts.leaves.len() + add.len() > MAX_GROUP_DEVICES {
+        return Ok(Planned::Refused(Error::new(ErrorCode::GroupFull, "the group is full")));
+    }
+    let roster = (roster != facts.roster).then_some(roster);
+    Ok(Planned::Commit(Plan { add, roster, data, ..Plan::default() }))
 }
 
 fn leaves_of(facts: &GroupFacts, account: AccountId) -> Vec<u32> {

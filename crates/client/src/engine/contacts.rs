@@ -1,7 +1,8 @@
-//! Starting conversations: by invite link, by address; and the own invite.
+//! Starting conversations: by invite link, by address; and the own invite. Not here: links into groups (`links`, `asking`).
 
 use std::sync::Arc;
 
+use rusqlite::Transaction;
 use waxwing_protocol::{AccessKey, Invite, InviteError, conversation_id};
 use waxwing_wire::{AccountAddress, AccountId, RelayAddress, Username, VerifiedChain};
 
@@ -10,6 +11,7 @@ use super::emit::Changes;
 use super::{Client, Engine};
 use crate::error::{Error, ErrorCode};
 use crate::mls::GroupChange;
+use crate::store::account::Account;
 use crate::store::contacts::Contact;
 use crate::store::conversations::{ConversationId, NewConversation};
 use crate::store::{account, contacts, conversations, keys, logs, messages, outbox};
@@ -35,6 +37,9 @@ impl Client {
             Err(InviteError::TooNew) => {
                 return Err(Error::new(ErrorCode::LinkTooNew, "the link is of a newer version"));
             }
+            Err(InviteError::OtherKind) => {
+                return Err(Error::new(ErrorCode::GroupLink, "the link goes into a group"));
+            }
             Err(error) => match input.parse::<AccountAddress>() {
                 Ok(address) => engine.find_by_address(&address).await?,
                 Err(_) => return Err(Error::new(ErrorCode::InvalidLink, error.to_string())),
@@ -50,24 +55,22 @@ impl Client {
         let engine = &self.0;
         let me = engine.store.run(account::require).await?;
         let chain = engine.chain(me.account).await?;
-        let invite = Invite {
-            relay: me.relay.clone(),
-            log_key: [0; 32],
-            account: me.account,
-            account_key: *chain.account_key(),
-            chain_seq: chain.seq(),
-            chain_head: chain.head(),
-            access_key: me.invite_key.clone(),
-            name: me.username.clone(),
-        };
+        let invite = invite_of(&me, &chain);
         Ok(InviteView { link: invite.to_link(), address: format!("{}@{}", me.username, me.relay.authority()) })
     }
 }
 
 impl Engine {
     async fn find_by_invite(&self, invite: &Invite) -> Result<Found, Error> {
+        self.refuse_oneself(invite.account)?;
+        let (chain, entries) = self.fetch_pinned(invite).await?;
+        let access_key = Some(invite.access_key.clone());
+        Ok(found(chain, entries, invite.name.clone(), invite.relay.clone(), Trust::Invite, access_key))
+    }
+
+    /// The chain of whoever a link names, which must be the one that it pins.
+    pub(super) async fn fetch_pinned(&self, invite: &Invite) -> Result<(VerifiedChain, Vec<Vec<u8>>), Error> {
         let id = invite.account;
-        self.refuse_oneself(id)?;
         let (chain, entries) = self.fetch_chain(&invite.relay, &id.to_string(), None).await?;
         let pinned = chain.account() == id
             && *chain.account_key() == invite.account_key
@@ -77,8 +80,7 @@ impl Engine {
         if !pinned {
             return Err(Error::new(ErrorCode::ChainBroken, "the relay's chain is not the one that the link pins"));
         }
-        let access_key = Some(invite.access_key.clone());
-        Ok(found(chain, entries, invite.name.clone(), invite.relay.clone(), Trust::Invite, access_key))
+        Ok((chain, entries))
     }
 
     async fn find_by_address(&self, address: &AccountAddress) -> Result<Found, Error> {
@@ -112,12 +114,7 @@ impl Engine {
             .run(move |tx| {
                 let mut changes = Changes::default();
                 let me = account::require(tx)?;
-                if let Some(known) = keys::chain(tx, contact.account)? {
-                    // The relay must not show a second history of somebody who is known already.
-                    if news.hash_at(known.seq()) != Some(known.head()) {
-                        return Err(Error::new(ErrorCode::ChainBroken, "the relay's chain is not the one seen before"));
-                    }
-                }
+                refuse_another_chain(tx, &news)?;
                 keys::add_chain_entries(tx, contact.account, 0, &entries)?;
                 contacts::upsert(tx, &contact)?;
                 changes.conversation(id);
@@ -161,6 +158,30 @@ impl Engine {
         self.tell(changes).await;
         self.outbox_wake.notify_one();
         Ok(())
+    }
+}
+
+/// The own invite, as the chain stands.
+pub(super) fn invite_of(me: &Account, chain: &VerifiedChain) -> Invite {
+    Invite {
+        relay: me.relay.clone(),
+        log_key: [0; 32],
+        account: me.account,
+        account_key: *chain.account_key(),
+        chain_seq: chain.seq(),
+        chain_head: chain.head(),
+        access_key: me.invite_key.clone(),
+        name: me.username.clone(),
+    }
+}
+
+/// The relay must not show a second history of somebody who is known already.
+pub(super) fn refuse_another_chain(tx: &Transaction<'_>, news: &VerifiedChain) -> Result<(), Error> {
+    match keys::chain(tx, news.account())? {
+        Some(known) if news.hash_at(known.seq()) != Some(known.head()) => {
+            Err(Error::new(ErrorCode::ChainBroken, "the relay's chain is not the one seen before"))
+        }
+        _ => Ok(()),
     }
 }
 

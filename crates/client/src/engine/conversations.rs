@@ -15,7 +15,7 @@ use crate::mls::{Group, GroupChange, storage};
 use crate::random;
 use crate::store::account::Account;
 use crate::store::conversations::{Conversation, ConversationId, NewConversation};
-use crate::store::{account, contacts, conversations, logs, messages, outbox};
+use crate::store::{account, contacts, conversations, deliveries, links, logs, messages, outbox};
 use crate::views::{ConversationKind, ConversationView, MessageState, Notice, Standing};
 
 impl Client {
@@ -116,7 +116,7 @@ impl Client {
     }
 
     /// Deletes a conversation's history on this device. One that one has left goes altogether; any other comes back with the next
-    /// message, without what was said before.
+    /// message, without what was said before. Where one has asked to be let in, it is as if one had not.
     pub async fn delete_conversation(&self, conversation: &str) -> Result<(), Error> {
         let engine = &self.0;
         let id = conversations::parse_id(conversation)?;
@@ -126,8 +126,15 @@ impl Client {
                 let found = conversations::load(tx, &id)?;
                 messages::delete_all(tx, &id)?;
                 // A wish to leave that is still on its way must get there.
-                let leaving = found.standing == Standing::Left && outbox::head(tx, &id, i64::MAX as u64)?.is_some();
-                if matches!(found.standing, Standing::Left | Standing::Removed) && !leaving {
+                let out = matches!(found.standing, Standing::Left | Standing::Removed | Standing::Asked);
+                let leaving = out && outbox::head(tx, &id, i64::MAX as u64)?.is_some();
+                // Nobody is let in by somebody who does not want to see the group.
+                links::end(tx, &id)?;
+                if found.standing == Standing::Asked {
+                    deliveries::remove_asking(tx, &id)?;
+                    conversations::set_standing(tx, &id, Standing::Left)?;
+                }
+                if out && !leaving {
                     for log in logs::of(tx, &id)? {
                         storage::delete_group(tx, log.log.as_bytes())?;
                         logs::remove(tx, log.log)?;

@@ -90,6 +90,8 @@ pub(super) struct Reading<'a> {
     pub(super) answered: Option<AccountId>,
     /// Whether OpenMLS has looked at the entry at hand, and may have changed its state.
     touched: bool,
+    /// Whom the own commit that is being merged lets in by a link.
+    pub(super) admitted: Option<AccountId>,
     opening: &'a OpeningKeys,
     /// Accounts whose relay has been asked already.
     asked: &'a HashSet<AccountId>,
@@ -107,8 +109,19 @@ pub(super) fn take(
     let Some(log) = logs::load(tx, log)? else { return Ok(Taken { done: entries.len(), ..Taken::default() }) };
     let conversation = conversations::load(tx, &log.conversation)?;
     let group = Group::load(&context.crypto, tx, log.log)?;
-    let (taken, answered, touched) = (Taken::default(), None, false);
-    let mut reading = Reading { tx, context, log, conversation, group, taken, answered, touched, opening, asked };
+    let mut reading = Reading {
+        tx,
+        context,
+        log,
+        conversation,
+        group,
+        taken: Taken::default(),
+        answered: None,
+        admitted: None,
+        touched: false,
+        opening,
+        asked,
+    };
     for entry in entries {
         if !reading.log.active {
             reading.taken.done = entries.len();
@@ -323,7 +336,7 @@ impl<'a> Reading<'a> {
         let contact = contacts::load(self.tx, sender)?;
         let direct = self.conversation.kind == ConversationKind::Direct;
         let unheard = direct && contact.as_ref().is_some_and(|contact| contact.blocked);
-        if unheard || self.conversation.standing == Standing::Left {
+        if unheard || matches!(self.conversation.standing, Standing::Left | Standing::Asked) {
             return Ok(Verdict::Used);
         }
         match AppMessage::decode(bytes) {

@@ -18,7 +18,7 @@ use crate::random;
 use crate::store::account::Account;
 use crate::store::conversations::{Conversation, NewConversation};
 use crate::store::logs::Log;
-use crate::store::{account, contacts, conversations, logs, messages, outbox, people};
+use crate::store::{account, contacts, conversations, links, logs, messages, outbox, people};
 use crate::views::{ContactView, ConversationKind, ConversationView, GroupView, MessageState, Notice, Role, Standing};
 
 /// Longest name of a group, in characters.
@@ -152,6 +152,9 @@ impl Client {
                 if found.kind != ConversationKind::Group {
                     return Err(not_found("no group to leave"));
                 }
+                if found.standing == Standing::Asked {
+                    return Err(Error::new(ErrorCode::NotMember, "one was not let in yet"));
+                }
                 if !matches!(found.standing, Standing::Member | Standing::Request) {
                     return Ok(changes);
                 }
@@ -174,6 +177,7 @@ impl Client {
                     outbox::push(tx, &id, None, &AppMessage::Leave(proof).encode())?;
                 }
                 conversations::set_standing(tx, &id, Standing::Left)?;
+                links::end(tx, &id)?;
                 let notice = Notice::Left { name: me.display_name.clone(), mine: true };
                 let line = started_line(&id, me.account, true, context.now, &notice);
                 messages::insert(tx, &line)?;
@@ -234,6 +238,7 @@ pub(super) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversati
             Ok(GroupChange::Update
                 | GroupChange::JoinUpdate
                 | GroupChange::RotateUpdate
+                | GroupChange::Admit { .. }
                 | GroupChange::Resync { .. }
                 | GroupChange::AnswerLeave { .. })
         );
@@ -247,6 +252,7 @@ pub(super) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversati
             && people::is_admin(&here, me.account),
         members: people::views(tx, me, &conversation.id)?,
         pending,
+        has_link: links::load(tx, &conversation.id)?.is_some(),
     })
 }
 

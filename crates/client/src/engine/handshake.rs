@@ -16,7 +16,7 @@ use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
 use crate::store::account::Account;
 use crate::store::logs::Noted;
-use crate::store::{account, conversations, deliveries, keys, logs, messages, outbox, people};
+use crate::store::{account, conversations, deliveries, keys, links, logs, messages, outbox, people};
 use crate::views::{MessageState, Notice, Role, Standing};
 
 /// Whose commit it is.
@@ -78,10 +78,11 @@ pub(super) fn own(
         reading.log.secret = secret;
         reading.taken.rekeyed = true;
     }
-    reading.answered = match GroupChange::decode(&shown.content)? {
-        GroupChange::AnswerLeave { account, .. } => Some(account),
-        _ => None,
-    };
+    match GroupChange::decode(&shown.content)? {
+        GroupChange::AnswerLeave { account, .. } => reading.answered = Some(account),
+        GroupChange::Admit { account, .. } => reading.admitted = Some(account),
+        _ => {}
+    }
     outbox::remove(reading.tx, shown.n)?;
     // What had stood in the way does so no more.
     if !deliveries::welcoming(reading.tx, &reading.log.conversation)? {
@@ -166,9 +167,11 @@ fn removed(reading: &mut Reading<'_>, committer: &Committer) -> Result<(), Error
         return Ok(());
     }
     let me = account::require(tx)?;
-    if reading.conversation.standing == Standing::Left {
+    // Having left, one may have asked to be let in again before this was seen.
+    if matches!(reading.conversation.standing, Standing::Left | Standing::Asked) {
         return Ok(());
     }
+    reading.taken.wake |= links::end(tx, &conversation)?;
     conversations::set_standing(tx, &conversation, Standing::Removed)?;
     let rest: Vec<_> = people::of(tx, &conversation)?.into_iter().filter(|one| one.account != me.account).collect();
     people::replace(tx, &conversation, &rest)?;
@@ -198,7 +201,9 @@ fn changed(
     for notice in notices(reading, &me, before, &after, commit, committer)? {
         note(reading, by, notice)?;
     }
-    if reading.conversation.standing == Standing::Left && groups::keep_leaving(tx, reading.context, &reading.log)? {
+    links_after(reading, &me, before, &after, commit)?;
+    let out = matches!(reading.conversation.standing, Standing::Left | Standing::Asked);
+    if out && groups::keep_leaving(tx, reading.context, &reading.log)? {
         reading.taken.wake = true;
     }
     for proof in &commit.data.resyncs {
@@ -230,6 +235,29 @@ fn changed(
     conversations::touch(tx, &conversation, reading.context.now)?;
     reading.taken.changes.conversation(conversation);
     reading.taken.changes.group(conversation);
+    Ok(())
+}
+
+/// Whom a link does not let in any more, and whether there may be one.
+fn links_after(
+    reading: &mut Reading<'_>,
+    me: &Account,
+    before: &GroupFacts,
+    after: &GroupFacts,
+    commit: &CommitFacts,
+) -> Result<(), Error> {
+    let (tx, conversation) = (reading.tx, reading.log.conversation);
+    let left = |account| commit.data.leaves.iter().any(|proof| proof.account == account);
+    for line in before.roster.lines.iter().filter(|line| after.roster.line(line.account).is_none()) {
+        let by_admin = !left(line.account) && reading.answered != Some(line.account);
+        links::set_removed(tx, &conversation, line.account, by_admin)?;
+    }
+    for line in after.roster.lines.iter().filter(|line| before.roster.line(line.account).is_none()) {
+        links::set_removed(tx, &conversation, line.account, false)?;
+    }
+    if !people::is_admin(&people::of(tx, &conversation)?, me.account) {
+        reading.taken.wake |= links::end(tx, &conversation)?;
+    }
     Ok(())
 }
 
@@ -293,7 +321,15 @@ fn notices(
     if new.kind != GroupKind::Group {
         return Ok(notices);
     }
-    let added: Vec<_> = new.lines.iter().filter(|line| old.line(line.account).is_none()).collect();
+    let (admitted, added): (Vec<_>, Vec<_>) = new
+        .lines
+        .iter()
+        .filter(|line| old.line(line.account).is_none())
+        .partition(|line| reading.admitted == Some(line.account));
+    for line in admitted {
+        let name = people::name(tx, me, line.account)?;
+        notices.push(Notice::JoinedByLink { by: by.clone(), mine, name, me: false });
+    }
     if !added.is_empty() {
         let names = added.iter().map(|line| people::name(tx, me, line.account)).collect::<Result<_, _>>()?;
         let me_too = added.iter().any(|line| line.account == me.account);

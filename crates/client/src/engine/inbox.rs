@@ -1,14 +1,15 @@
-//! The own inbox: Welcomes and notices. Each entry is stored with the cursor in one transaction, then acknowledged.
+//! The own inbox: Welcomes, notices, requests. Each entry is stored with the cursor in one transaction, then acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use waxwing_protocol::content::{Content, ResyncRequest, Welcome};
+use waxwing_protocol::content::{Content, JoinRequest, ResyncRequest, Welcome};
 use waxwing_protocol::envelope::{self, Message, OpenContext, Opened};
 use waxwing_wire::frame::InboxEntry;
-use waxwing_wire::{LogId, VerifiedChain};
+use waxwing_wire::{AccountId, LogId, RelayAddress, Username, VerifiedChain};
 
 use super::Engine;
+use super::admit::{self, Asking};
 use super::emit::Changes;
 use super::join::{self, Welcomed};
 use super::keys::OLD_KEYS_LIVE_MS;
@@ -18,7 +19,9 @@ use crate::store::{account, aside, contacts, keys, logs};
 
 pub(super) const INBOX: LogId = LogId::from_bytes([0; 16]);
 
-/// Longest wait for another relay's answer to one Welcome.
+const THIS_COMPUTER: &str = "it names this computer as a relay";
+
+/// Longest wait for another relay's answer about one of them.
 const ABROAD: Duration = Duration::from_secs(20);
 
 /// What one inbox entry came to.
@@ -28,9 +31,30 @@ enum Verdict {
     Look(LogId, u64, Box<Message>),
     /// Somebody in a group asks to be let back in.
     Resync(Box<(ResyncRequest, Message)>),
-    /// A Welcome whose sender's relay is out of reach; it is looked at again with every new connection.
+    /// A Welcome, or a request to be let in, whose sender's relay is out of reach; it is looked at again with every new connection.
     Waits,
+    /// Somebody asks with a link to be let into a group.
+    Asked(Box<Asking>),
     SetAside(&'static str),
+}
+
+/// What an envelope says of its sender.
+struct Stated {
+    account: AccountId,
+    home: RelayAddress,
+    name: Username,
+    account_key: [u8; 32],
+    chain_seq: u32,
+    chain_head: [u8; 32],
+}
+
+/// A sender whose chain is the one stated, and whose signature holds.
+struct Checked {
+    message: Message,
+    chain: Arc<VerifiedChain>,
+    /// What is new of the chain, from this place on.
+    entries: Vec<Vec<u8>>,
+    from: u32,
 }
 
 impl Engine {
@@ -76,7 +100,19 @@ impl Engine {
         };
         // Only to learn which relay has the sender's chain; used for nothing else before the signature is checked.
         match Content::decode(entry.kind, &opened.unverified_content()) {
-            Ok(Content::Welcome(welcome)) => self.judge_welcome(opened, welcome, abroad).await,
+            Ok(Content::Welcome(welcome)) => {
+                let home = welcome.home.clone();
+                self.patiently(&home, abroad, self.check_welcome(opened, welcome)).await
+            }
+            Ok(Content::Join(request)) => {
+                let (context, asked) = (self.context(), request.clone());
+                // Before anybody is spoken to: it must hold a link that is in force.
+                if let Some(reason) = self.store.run(move |tx| admit::refuse(tx, &context, &asked)).await? {
+                    return Ok(Verdict::SetAside(reason));
+                }
+                let home = request.home.clone();
+                self.patiently(&home, abroad, self.check_join(opened, request)).await
+            }
             Ok(Content::Removed { log, seq }) => match self.known_sender(opened).await? {
                 Some(message) => Ok(Verdict::Look(log, seq, Box::new(message))),
                 None => Ok(Verdict::SetAside("a notice of somebody unknown, or without keys in force")),
@@ -89,20 +125,25 @@ impl Engine {
         }
     }
 
-    async fn judge_welcome(&self, opened: Opened, welcome: Welcome, abroad: bool) -> Result<Verdict, Error> {
-        let at_home = welcome.home.authority() == self.home.address().authority();
+    /// Checks what needs its sender's chain, which their relay `home` has.
+    async fn patiently(
+        &self,
+        home: &RelayAddress,
+        abroad: bool,
+        check: impl Future<Output = Result<Verdict, Error>>,
+    ) -> Result<Verdict, Error> {
+        let at_home = home.authority() == self.home.address().authority();
         if !at_home && !abroad {
-            self.introductions_wake.notify_one();
             return Ok(Verdict::Waits);
         }
-        match self.check_welcome(opened, welcome).await {
+        match check.await {
             Err(error) if matches!(error.code(), ErrorCode::ChainBroken | ErrorCode::UnknownUser) => {
-                tracing::info!(%error, "a Welcome was refused");
+                tracing::info!(%error, "an inbox entry was refused");
                 Ok(Verdict::SetAside("its sender's chain does not match"))
             }
             // Trouble with another relay, or an answer that makes no sense: it waits here, and the inbox goes on without it.
             Err(error) if !at_home || error.code() == ErrorCode::RelayMisbehaved => {
-                tracing::info!(%error, "a Welcome waits");
+                tracing::info!(%error, "an inbox entry waits");
                 Ok(Verdict::Waits)
             }
             // Trouble with the own relay or this computer is an error: the entry stays in the inbox.
@@ -111,15 +152,16 @@ impl Engine {
     }
 
     async fn check_welcome(&self, opened: Opened, welcome: Welcome) -> Result<Verdict, Error> {
-        let claimed = *opened.claimed();
-        let sender = welcome.account;
-        if claimed.account != sender || sender == self.account {
-            return Ok(Verdict::SetAside("it names another sender"));
-        }
-        let (known, contact) =
-            self.store.run(move |tx| Ok((keys::chain(tx, sender)?, contacts::load(tx, sender)?))).await?;
-        if contact.as_ref().is_some_and(|contact| contact.blocked) {
-            return Ok(Verdict::SetAside("its sender is blocked"));
+        let stated = Stated {
+            account: welcome.account,
+            home: welcome.home.clone(),
+            name: welcome.name.clone(),
+            account_key: welcome.account_key,
+            chain_seq: welcome.chain_seq,
+            chain_head: welcome.chain_head,
+        };
+        if let Some(reason) = self.refuse_sender(&opened, stated.account).await? {
+            return Ok(Verdict::SetAside(reason));
         }
         let log = welcome.log;
         if self.store.run(move |tx| logs::load(tx, log)).await?.is_some_and(|log| log.active) {
@@ -129,26 +171,70 @@ impl Engine {
                 return Ok(Verdict::Waits);
             }
         }
+        if !self.home.address().is_loopback() && welcome.relay.is_loopback() {
+            return Ok(Verdict::SetAside(THIS_COMPUTER));
+        }
+        Ok(match self.check_sender(opened, &stated).await? {
+            Ok(Checked { message, chain, entries, from }) => {
+                Verdict::Welcomed(Box::new(Welcomed { welcome, message, chain, entries, from }))
+            }
+            Err(reason) => Verdict::SetAside(reason),
+        })
+    }
+
+    async fn check_join(&self, opened: Opened, request: JoinRequest) -> Result<Verdict, Error> {
+        let stated = Stated {
+            account: request.account,
+            home: request.home.clone(),
+            name: request.name.clone(),
+            account_key: request.account_key,
+            chain_seq: request.chain_seq,
+            chain_head: request.chain_head,
+        };
+        if let Some(reason) = self.refuse_sender(&opened, stated.account).await? {
+            return Ok(Verdict::SetAside(reason));
+        }
+        Ok(match self.check_sender(opened, &stated).await? {
+            Ok(Checked { message, chain, entries, from }) => {
+                Verdict::Asked(Box::new(Asking { request, message, chain, entries, from }))
+            }
+            Err(reason) => Verdict::SetAside(reason),
+        })
+    }
+
+    /// Why nothing is taken in from whoever an envelope says to be from, if so.
+    async fn refuse_sender(&self, opened: &Opened, stated: AccountId) -> Result<Option<&'static str>, Error> {
+        if opened.claimed().account != stated || stated == self.account {
+            return Ok(Some("it names another sender"));
+        }
+        let contact = self.store.run(move |tx| contacts::load(tx, stated)).await?;
+        Ok(contact.is_some_and(|contact| contact.blocked).then_some("its sender is blocked"))
+    }
+
+    /// Asks the sender's relay for their chain, which must be the one stated, and checks the signature against it.
+    async fn check_sender(&self, opened: Opened, stated: &Stated) -> Result<Result<Checked, &'static str>, Error> {
+        let sender = stated.account;
+        let (known, contact) =
+            self.store.run(move |tx| Ok((keys::chain(tx, sender)?, contacts::load(tx, sender)?))).await?;
         // Somebody who is known already is asked for where they are known to be.
-        let relay = contact.map_or_else(|| welcome.home.clone(), |contact| contact.relay);
+        let relay = contact.map_or_else(|| stated.home.clone(), |contact| contact.relay);
         // A stranger does not make this computer speak to itself.
-        if !self.home.address().is_loopback() && (relay.is_loopback() || welcome.relay.is_loopback()) {
-            return Ok(Verdict::SetAside("it names this computer as a relay"));
+        if !self.home.address().is_loopback() && relay.is_loopback() {
+            return Ok(Err(THIS_COMPUTER));
         }
         let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
         let (chain, entries) = self.fetch_chain(&relay, &sender.to_string(), known.as_ref()).await?;
-        let matches = *chain.account_key() == welcome.account_key
-            && chain.hash_at(welcome.chain_seq) == Some(welcome.chain_head)
-            && chain.name() == Some(&welcome.name)
+        let matches = *chain.account_key() == stated.account_key
+            && chain.hash_at(stated.chain_seq) == Some(stated.chain_head)
+            && chain.name() == Some(&stated.name)
             && chain.log_origin() == relay.authority();
         if !matches {
-            return Ok(Verdict::SetAside("the chain is not the one it names"));
+            return Ok(Err("the chain is not the one it names"));
         }
         let Some(message) = verify_in_force(opened, &chain, self.now_ms()) else {
-            return Ok(Verdict::SetAside("it is not signed with keys in force"));
+            return Ok(Err("it is not signed with keys in force"));
         };
-        let chain = Arc::new(chain);
-        Ok(Verdict::Welcomed(Box::new(Welcomed { welcome, message, chain, entries, from })))
+        Ok(Ok(Checked { message, chain: Arc::new(chain), entries, from }))
     }
 
     /// Checks an envelope of somebody whose chain is known: by keys in force, as their relay has them now where it can be asked.
@@ -164,7 +250,7 @@ impl Engine {
         Ok(verify_in_force(opened, &chain, self.now_ms()))
     }
 
-    /// Looks again at Welcomes whose sender's relay was out of reach.
+    /// Looks again at Welcomes and requests whose sender's relay was out of reach.
     pub(super) async fn retry_welcomes(&self) -> Result<(), Error> {
         for (n, entry) in self.store.run(aside::waiting).await? {
             let looked_at = tokio::time::timeout(ABROAD, self.judge_inbox(&entry, true)).await;
@@ -181,13 +267,15 @@ impl Engine {
     /// `cursor`: where the inbox stands now, for an entry that comes from there.
     async fn store_inbox(&self, entry: InboxEntry, verdict: Verdict, cursor: Option<u64>) -> Result<(), Error> {
         let context = self.context();
-        let asked = matches!(verdict, Verdict::Resync(_));
+        let asked = matches!(verdict, Verdict::Resync(_) | Verdict::Asked(_));
         let (chain, look) = match &verdict {
             Verdict::Welcomed(welcomed) => (Some(Arc::clone(&welcomed.chain)), None),
+            Verdict::Asked(asking) => (Some(Arc::clone(&asking.chain)), None),
             Verdict::Look(log, ..) => (None, Some(*log)),
             Verdict::Resync(_) | Verdict::Waits | Verdict::SetAside(_) => (None, None),
         };
-        let welcomed = chain.is_some();
+        let welcomed = matches!(verdict, Verdict::Welcomed(_));
+        let waits = matches!(verdict, Verdict::Waits);
         let changes = self
             .store
             .run(move |tx| {
@@ -204,6 +292,16 @@ impl Engine {
                         let sender = (message.sender.account, message.sender.device);
                         if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)?
                             && let Some(reason) = resync::asked(tx, &context, sender, request)?
+                        {
+                            set_aside(reason)?;
+                        }
+                    }
+                    Verdict::Asked(asking) => {
+                        let message = &asking.message;
+                        // As with a Welcome: the chain is kept at hand below.
+                        keys::add_chain_entries(tx, message.sender.account, asking.from, &asking.entries)?;
+                        if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)?
+                            && let Some(reason) = admit::admit(tx, &context, &asking)?
                         {
                             set_aside(reason)?;
                         }
@@ -241,6 +339,10 @@ impl Engine {
             self.chains.keep(chain);
         }
         self.tell(changes).await;
+        if waits {
+            // Only now: whoever looks again before it is stored would not find it.
+            self.introductions_wake.notify_one();
+        }
         if welcomed {
             self.logs_changed.send_modify(|count| *count += 1);
             self.outbox_wake.notify_one();

@@ -23,7 +23,7 @@ use crate::random;
 use crate::store::contacts::Contact;
 use crate::store::conversations::NewConversation;
 use crate::store::logs::Noted;
-use crate::store::{account, contacts, conversations, logs, messages, outbox, people};
+use crate::store::{account, contacts, conversations, deliveries, logs, messages, outbox, people};
 use crate::views::{ConversationKind, Notice, Standing, Trust};
 
 /// Most logs that somebody else can make one follow for one conversation.
@@ -165,16 +165,24 @@ fn store(
         },
     )?;
     meet(tx, context.account, roster)?;
-    let standing = if known { Standing::Member } else { Standing::Request };
+    // Whoever asked to be let in, and is, by whom they asked, has accepted that already.
+    let asked = match conversations::all(tx)?.into_iter().find(|one| one.id == id) {
+        Some(one) => one.standing == Standing::Asked && one.account == sender && !direct,
+        None => false,
+    };
+    let standing = if known || asked { Standing::Member } else { Standing::Request };
     let new = NewConversation { id: &id, kind, account: sender, standing, title: &roster.name, profile_sent: false };
     let first = conversations::insert(tx, &new, context.now)?;
     let conversation = conversations::load(tx, &id)?;
     // Let back in to say that one leaves: that still stands.
-    let leaving = repaired && conversation.standing == Standing::Left;
-    let again = matches!(conversation.standing, Standing::Left | Standing::Removed) && !leaving;
+    let leaving = repaired && matches!(conversation.standing, Standing::Left | Standing::Asked);
+    let again = matches!(conversation.standing, Standing::Left | Standing::Removed | Standing::Asked) && !leaving;
     if again {
         conversations::set_standing(tx, &id, standing)?;
         conversations::set_profile_sent(tx, &id, false)?;
+        conversations::set_account(tx, &id, sender)?;
+        conversations::set_problem(tx, &id, None)?;
+        deliveries::remove_asking(tx, &id)?;
     }
     let standing = if again || first { standing } else { conversation.standing };
     let restarted =
@@ -228,7 +236,12 @@ fn store(
         changes.message(sender, line.id, false);
     }
     if first || again {
-        note_arrival(tx, context, &conversation.id, sender, direct, changes)?;
+        let how = match (direct, asked) {
+            (true, _) => Arrival::Direct,
+            (false, true) => Arrival::ByLink,
+            (false, false) => Arrival::Added,
+        };
+        note_arrival(tx, context, &conversation.id, sender, how, changes)?;
     }
     conversations::touch(tx, &id, context.now)?;
     changes.conversation(id);
@@ -286,20 +299,27 @@ fn give_up_own(tx: &Transaction<'_>, id: &conversations::ConversationId, direct:
     Ok(())
 }
 
+/// How one came into a conversation.
+enum Arrival {
+    Direct,
+    Added,
+    ByLink,
+}
+
 fn note_arrival(
     tx: &Transaction<'_>,
     context: &Context,
     id: &conversations::ConversationId,
     sender: AccountId,
-    direct: bool,
+    how: Arrival,
     changes: &mut Changes,
 ) -> Result<(), Error> {
     let me = account::require(tx)?;
-    let name = people::name(tx, &me, sender)?;
-    let notice = if direct {
-        Notice::Started { name, mine: false }
-    } else {
-        Notice::Added { by: name, mine: false, names: vec![me.display_name.clone()], me: true }
+    let by = people::name(tx, &me, sender)?;
+    let notice = match how {
+        Arrival::Direct => Notice::Started { name: by, mine: false },
+        Arrival::Added => Notice::Added { by, mine: false, names: vec![me.display_name.clone()], me: true },
+        Arrival::ByLink => Notice::JoinedByLink { by, mine: false, name: me.display_name.clone(), me: true },
     };
     let line = started_line(id, sender, false, context.now, &notice);
     messages::insert(tx, &line)?;

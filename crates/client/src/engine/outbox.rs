@@ -41,6 +41,8 @@ enum Attempt {
     Reseal,
     /// It waits: the relay is out of reach or busy.
     Wait(Error),
+    /// It is tried again then, and holds up nothing that comes after it.
+    Later(u64),
     /// It will not be sent without the user.
     Refused(Error),
 }
@@ -93,7 +95,7 @@ impl Engine {
         due.map(|due| due.saturating_sub(now))
     }
 
-    async fn flush_access_keys(&self) -> Result<(), Error> {
+    pub(super) async fn flush_access_keys(&self) -> Result<(), Error> {
         let (new, gone) = self
             .store
             .run(|tx| Ok((account::unregistered_access_keys(tx)?, account::dismissed_access_keys(tx)?)))
@@ -129,34 +131,37 @@ impl Engine {
         let (peer, conversation) = (delivery.account, delivery.conversation);
         let contact = self.store.run(move |tx| contacts::load(tx, peer)).await?;
         let entry = InboxSend { entry_id: delivery.entry_id, kind: delivery.kind, blob: delivery.blob };
-        let access_key = contact.and_then(|contact| contact.access_key);
+        let asks = delivery.link.is_some();
+        let access_key = delivery.link.or_else(|| contact.and_then(|contact| contact.access_key));
         let mut outcome = Err(ApiError::Malformed("no path"));
         if let Some(key) = &access_key {
             let relay = self.relay(&delivery.relay)?;
             outcome = relay.inbox_send(delivery.device, Some(key), &entry).await;
         }
-        // A refused key falls back to the stranger's path, which needs an account on the same relay.
+        // A refused key falls back to the stranger's path, which needs an account on the same relay. Not that of a link: it is off.
         let refused = matches!(&outcome, Err(error) if error.problem() == Some(ProblemCode::InboxRefused));
         let at_home = delivery.relay.authority() == self.home.address().authority();
-        if (access_key.is_none() || refused) && at_home {
+        if (access_key.is_none() || refused) && at_home && !asks {
             outcome = self.home.inbox_send(delivery.device, None, &entry).await;
         }
         let error = match outcome {
             Ok(_) => None,
             Err(error) if waits(&error) => return Err(error.into()),
+            Err(_) if refused && asks => Some(Error::new(ErrorCode::LinkOff, "the relay does not know the link")),
             Err(error) => Some(Error::from(error)),
         };
         let welcome = delivery.kind == EnvelopeKind::Welcome;
+        let off = refused && asks;
         // A Welcome that is refused is kept and tried again (the other side may free space, a better link may be pasted); until
         // it has arrived, the conversation says that nobody can have read anything. A notice is a courtesy.
-        let view = error.as_ref().filter(|_| welcome).map(Error::view);
+        let view = error.as_ref().filter(|_| welcome || asks).map(Error::view);
         let news = self
             .store
             .run(move |tx| {
-                if view.is_none() {
+                if view.is_none() || off {
                     deliveries::remove(tx, delivery.entry_id)?;
                 }
-                let over = view.is_none() && welcome && !deliveries::welcoming(tx, &conversation)?;
+                let over = view.is_none() && (asks || (welcome && !deliveries::welcoming(tx, &conversation)?));
                 if over || view.is_some() {
                     conversations::set_problem(tx, &conversation, view.as_ref())
                 } else {
@@ -170,7 +175,7 @@ impl Engine {
             self.tell(changes).await;
         }
         match error {
-            Some(error) if welcome => Err(error),
+            Some(error) if (welcome || asks) && !off => Err(error),
             _ => Ok(()),
         }
     }
@@ -207,6 +212,10 @@ impl Engine {
                     return Err(Error::new(ErrorCode::RelayMisbehaved, "the relay keeps asking to seal again"));
                 }
                 Attempt::Wait(error) => return Err(error),
+                Attempt::Later(when) => {
+                    let n = item.n;
+                    self.store.run(move |tx| outbox::postpone(tx, n, when)).await?;
+                }
                 Attempt::Refused(error) => self.refused(&item, &error).await?,
             }
         }
@@ -262,6 +271,7 @@ impl Engine {
                     return Ok(Attempt::Wait(Error::new(ErrorCode::RelayBusy, "somebody's chain is not complete")));
                 }
                 Outcome::Wait(error) => return Ok(Attempt::Wait(error)),
+                Outcome::Later(when) => return Ok(Attempt::Later(when)),
                 Outcome::Refused(error) => return Ok(Attempt::Refused(error)),
             },
         };
@@ -284,6 +294,13 @@ impl Engine {
                 self.drain_log(log.log).await?;
                 match GroupChange::decode(&item.content)? {
                     GroupChange::Add(people) => self.claim(&people).await?,
+                    GroupChange::Admit { account, asked_ms, .. } => match self.claim_patiently(account).await {
+                        Ok(claimed) => claimed,
+                        Err(error) => {
+                            tracing::info!(%error, "somebody who asked to be let in cannot be added now");
+                            return self.admit_later(item, log, asked_ms).await;
+                        }
+                    },
                     _ => Vec::new(),
                 }
             }
@@ -311,7 +328,7 @@ impl Engine {
     }
 
     /// A key package of each device of these accounts, checked against their chains.
-    async fn claim(&self, people: &[AccountId]) -> Result<Vec<ClaimedPackage>, Error> {
+    pub(super) async fn claim(&self, people: &[AccountId]) -> Result<Vec<ClaimedPackage>, Error> {
         let mut claimed = Vec::new();
         for account in people.iter().copied() {
             // The newest chain: what is claimed is signed with the keys in force.

@@ -19,7 +19,7 @@ use crate::mls::rules::Leaf;
 use crate::mls::{self, Group, GroupChange, storage};
 use crate::random;
 use crate::store::logs::{Noted, Trouble};
-use crate::store::{account, contacts, conversations, deliveries, logs, messages, outbox, people};
+use crate::store::{account, contacts, conversations, deliveries, links, logs, messages, outbox, people};
 use crate::views::{Notice, Standing};
 
 /// At most one request a day for each group, and one answer a day for each device.
@@ -67,7 +67,7 @@ pub(super) fn mend(
     if !log.active && nonce.is_none() {
         return Ok(None);
     }
-    let left = conversations::load(tx, &log.conversation)?.standing == Standing::Left;
+    let left = matches!(conversations::load(tx, &log.conversation)?.standing, Standing::Left | Standing::Asked);
     match log.trouble {
         Trouble::None => Ok(None),
         Trouble::Frozen => reboot(tx, context, log, home),
@@ -110,7 +110,10 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
         return Ok(false);
     }
     // Whoever has left must be let back in to say so.
-    if !matches!(conversations::load(tx, &log.conversation)?.standing, Standing::Member | Standing::Left) {
+    if !matches!(
+        conversations::load(tx, &log.conversation)?.standing,
+        Standing::Member | Standing::Left | Standing::Asked
+    ) {
         return Ok(false);
     }
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
@@ -161,7 +164,10 @@ pub(super) fn deliver(
     };
     let recipient = Recipient { account, record };
     let (entry_id, blob) = seal_for_inbox(&context.keys, context.account, kind, &recipient, content, context.now)?;
-    deliveries::push(tx, &deliveries::Delivery { entry_id, kind, conversation, account, device, relay, blob })?;
+    deliveries::push(
+        tx,
+        &deliveries::Delivery { entry_id, kind, conversation, account, device, relay, blob, link: None },
+    )?;
     Ok(true)
 }
 
@@ -230,6 +236,7 @@ pub(super) fn told_removed(
         return Ok(());
     }
     conversations::set_standing(tx, &id, Standing::Removed)?;
+    links::end(tx, &id)?;
     let me = account::require(tx)?;
     let rest: Vec<_> = people::of(tx, &id)?.into_iter().filter(|one| one.account != me.account).collect();
     people::replace(tx, &id, &rest)?;

@@ -30,6 +30,8 @@ pub(super) enum Outcome {
     Need(AccountId),
     /// It must wait.
     Wait(Error),
+    /// It is tried again then, and holds up nothing.
+    Later(u64),
     /// It cannot be done, and will not be tried again.
     Refused(Error),
 }

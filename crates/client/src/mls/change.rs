@@ -10,6 +10,8 @@ use crate::error::{Error, ErrorCode};
 pub(crate) enum GroupChange {
     /// Brings people in, with every device of theirs.
     Add(Vec<AccountId>),
+    /// Lets in somebody who asked with an own link, as long as it is in force: the hash of its access key, and when they asked.
+    Admit { account: AccountId, link: [u8; 32], asked_ms: u64 },
     /// Removes somebody, with every device.
     Remove(AccountId),
     /// Changes what somebody may do.

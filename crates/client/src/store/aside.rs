@@ -1,9 +1,11 @@
-//! What came in and is not used: kept with the reason within bounds, counted beyond them; and Welcomes that wait for a relay.
+//! What came in and is not used: kept with the reason within bounds, counted beyond them; and Welcomes and
+//! requests that wait for a relay.
 //!
 //! Whoever can write to a log or an inbox can fill it with what nobody can use. That must cost this device neither its disk nor its
 //! time, nor the place of what others have sent: each log has its own share, of which the newest stays.
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
+use waxwing_protocol::envelope::Header;
 use waxwing_wire::frame::InboxEntry;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{EnvelopeId, LogId};
@@ -87,7 +89,7 @@ pub(crate) fn sums(tx: &Transaction<'_>, log: LogId) -> Result<Sums, Error> {
     Ok(found.unwrap_or_default())
 }
 
-/// Keeps a Welcome until its sender's relay can be asked.
+/// Keeps a Welcome, or a request to be let in, until its sender's relay can be asked.
 pub(crate) fn wait(tx: &Transaction<'_>, entry: &InboxEntry) -> Result<(), Error> {
     tx.execute(
         "INSERT INTO waiting_welcomes (seq, entry_id, blob) VALUES (?1, ?2, ?3)",
@@ -105,16 +107,15 @@ pub(crate) fn wait(tx: &Transaction<'_>, entry: &InboxEntry) -> Result<(), Error
     }
 }
 
-/// Welcomes that wait, oldest first, with their row numbers.
+/// What waits, oldest first, with their row numbers.
 pub(crate) fn waiting(tx: &Transaction<'_>) -> Result<Vec<(i64, InboxEntry)>, Error> {
     let mut statement = tx.prepare_cached("SELECT * FROM waiting_welcomes ORDER BY n")?;
     let rows = statement.query_map([], |row| {
-        let entry = InboxEntry {
-            seq: row.get("seq")?,
-            entry_id: EnvelopeId::from_bytes(bytes(row, "entry_id")?),
-            kind: EnvelopeKind::Welcome,
-            blob: row.get("blob")?,
-        };
+        let blob: Vec<u8> = row.get("blob")?;
+        // As it says itself; that is compared when it is opened.
+        let kind = Header::parse(&blob).map_or(EnvelopeKind::Welcome, |header| header.kind);
+        let entry =
+            InboxEntry { seq: row.get("seq")?, entry_id: EnvelopeId::from_bytes(bytes(row, "entry_id")?), kind, blob };
         Ok((row.get("n")?, entry))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

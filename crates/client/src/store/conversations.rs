@@ -127,6 +127,7 @@ pub(crate) fn hide(tx: &Transaction<'_>, id: &ConversationId) -> Result<(), Erro
 }
 
 pub(crate) fn remove(tx: &Transaction<'_>, id: &ConversationId) -> Result<(), Error> {
+    super::links::forget(tx, id)?;
     tx.execute("DELETE FROM people WHERE conversation = ?1", [id])?;
     tx.execute("DELETE FROM conversations WHERE id = ?1", [id])?;
     Ok(())
@@ -140,6 +141,12 @@ pub(crate) fn set_profile_sent(tx: &Transaction<'_>, id: &ConversationId, sent: 
 
 pub(crate) fn set_standing(tx: &Transaction<'_>, id: &ConversationId, standing: Standing) -> Result<(), Error> {
     tx.execute("UPDATE conversations SET standing = ?2 WHERE id = ?1", params![id, standing_column(standing)])?;
+    Ok(())
+}
+
+/// Whom one has asked to be let in, or who has brought one in.
+pub(crate) fn set_account(tx: &Transaction<'_>, id: &ConversationId, account: AccountId) -> Result<(), Error> {
+    tx.execute("UPDATE conversations SET account = ?2 WHERE id = ?1", params![id, account.as_bytes()])?;
     Ok(())
 }
 
@@ -176,6 +183,8 @@ pub(crate) fn set_problem(
 pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversation) -> Result<ConversationView, Error> {
     let contact = contacts::load(tx, conversation.account)?;
     let blocked = conversation.kind == ConversationKind::Direct && contact.as_ref().is_some_and(|one| one.blocked);
+    let asked = conversation.standing == Standing::Asked;
+    let inviter = contact.as_ref().filter(|_| asked).map(|contact| contact.display_name.clone());
     let (title, address, account_id, trust) = match (contact, conversation.kind) {
         (Some(contact), ConversationKind::Direct) => {
             let address = contact.address();
@@ -207,6 +216,7 @@ pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversati
         account_id,
         trust,
         standing: conversation.standing,
+        inviter,
         people: people::count(tx, &conversation.id)?.max(1),
         blocked,
         last,
@@ -232,7 +242,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
             0 => Standing::Member,
             1 => Standing::Request,
             2 => Standing::Left,
-            _ => Standing::Removed,
+            3 => Standing::Removed,
+            _ => Standing::Asked,
         },
         title: row.get("title")?,
         access_key: AccessKey::from_bytes(&access_key.unwrap_or_default()),
@@ -259,6 +270,7 @@ fn standing_column(standing: Standing) -> i64 {
         Standing::Request => 1,
         Standing::Left => 2,
         Standing::Removed => 3,
+        Standing::Asked => 4,
     }
 }
 

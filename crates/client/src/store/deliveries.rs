@@ -1,6 +1,7 @@
-//! Envelopes on their way to inboxes: Welcomes and notices. Survive a crash; sent byte for byte until they have arrived.
+//! Envelopes on their way to inboxes: Welcomes, notices, requests. Survive a crash; sent byte for byte until they have arrived.
 
 use rusqlite::{Transaction, params};
+use waxwing_protocol::AccessKey;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, DeviceId, EnvelopeId, RelayAddress};
 
@@ -18,12 +19,14 @@ pub(crate) struct Delivery {
     pub(crate) device: DeviceId,
     pub(crate) relay: RelayAddress,
     pub(crate) blob: Vec<u8>,
+    /// What admits it, where that is not the contact's key: the key of a link into a group.
+    pub(crate) link: Option<AccessKey>,
 }
 
 pub(crate) fn push(tx: &Transaction<'_>, delivery: &Delivery) -> Result<(), Error> {
     tx.execute(
-        "INSERT INTO deliveries (entry_id, kind, conversation, account, device, relay, blob)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO deliveries (entry_id, kind, conversation, account, device, relay, blob, access_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             delivery.entry_id.as_bytes(),
             delivery.kind as u8,
@@ -32,6 +35,7 @@ pub(crate) fn push(tx: &Transaction<'_>, delivery: &Delivery) -> Result<(), Erro
             delivery.device.as_bytes(),
             delivery.relay.to_string(),
             delivery.blob,
+            delivery.link.as_ref().map(|key| *key.as_bytes()),
         ],
     )?;
     Ok(())
@@ -49,6 +53,7 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<Delivery>, Error> {
             device: DeviceId::from_bytes(bytes(row, "device")?),
             relay: text(row, "relay")?,
             blob: row.get("blob")?,
+            link: row.get::<_, Option<[u8; 16]>>("access_key")?.as_ref().map(AccessKey::from_bytes),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -56,6 +61,12 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<Delivery>, Error> {
 
 pub(crate) fn remove(tx: &Transaction<'_>, entry_id: EnvelopeId) -> Result<(), Error> {
     tx.execute("DELETE FROM deliveries WHERE entry_id = ?1", [entry_id.as_bytes()])?;
+    Ok(())
+}
+
+/// What is on its way with a link into this conversation goes no further.
+pub(crate) fn remove_asking(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
+    tx.execute("DELETE FROM deliveries WHERE conversation = ?1 AND access_key IS NOT NULL", [conversation])?;
     Ok(())
 }
 

@@ -176,6 +176,12 @@ pub(crate) fn unseal(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {
     Ok(())
 }
 
+/// The item waits until then, and holds up nothing.
+pub(crate) fn postpone(tx: &Transaction<'_>, n: i64, not_before_ms: u64) -> Result<(), Error> {
+    tx.execute("UPDATE outbox SET not_before_ms = ?2 WHERE n = ?1", params![n, not_before_ms])?;
+    Ok(())
+}
+
 /// The relay has the item's envelope. It stays until the log has shown it, without its content.
 pub(crate) fn set_accepted(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {
     tx.execute("UPDATE outbox SET accepted = 1, content = x'', blob = NULL WHERE n = ?1", [n])?;
@@ -235,10 +241,10 @@ pub(crate) fn remove_unsealed(tx: &Transaction<'_>, conversation: &ConversationI
     Ok(messages.into_iter().flatten().map(MessageId::from_bytes).collect())
 }
 
-/// Removes everything of a conversation.
+/// Removes everything of a conversation but the wish to be let into it.
 pub(crate) fn remove_all(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
     tx.execute("DELETE FROM outbox WHERE conversation = ?1", [conversation])?;
-    tx.execute("DELETE FROM deliveries WHERE conversation = ?1", [conversation])?;
+    tx.execute("DELETE FROM deliveries WHERE conversation = ?1 AND access_key IS NULL", [conversation])?;
     Ok(())
 }
 

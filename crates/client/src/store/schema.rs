@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 4] = [V1, crate::mls::storage::SCHEMA, V2, V3];
+const MIGRATIONS: [&str; 5] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -321,6 +321,29 @@ CREATE INDEX set_aside_by_log ON set_aside (log, n);
 -- What is to be sent is looked for again and again, also behind thousands of texts that were written without a connection.
 CREATE INDEX outbox_waiting ON outbox (conversation, n, not_before_ms) WHERE accepted = 0;
 CREATE INDEX outbox_by_time ON outbox (not_before_ms) WHERE accepted = 0;
+";
+
+/// Links into groups. A conversation's standing may now also be 4: asked to be let in.
+const V4: &str = "
+-- Own links into groups that are in force.
+CREATE TABLE group_links (
+    conversation BLOB PRIMARY KEY REFERENCES conversations (id),
+    -- Admits the holder to the own inboxes, and proves that they hold the link.
+    key BLOB NOT NULL,
+    -- How many were let in since day_ms (relay time).
+    joins INTEGER NOT NULL,
+    day_ms INTEGER NOT NULL
+) STRICT;
+
+-- Whom an admin has removed from a group: a link does not let them in again.
+CREATE TABLE removed_people (
+    conversation BLOB NOT NULL REFERENCES conversations (id),
+    account BLOB NOT NULL,
+    PRIMARY KEY (conversation, account)
+) STRICT, WITHOUT ROWID;
+
+-- What admits this envelope alone, where it is not the contact's key: that of a link.
+ALTER TABLE deliveries ADD COLUMN access_key BLOB;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
     change::catch_up(client, arguments.waiting).await;
     let group = who::group(client, &arguments.group).await?;
+    if group.standing == Standing::Asked {
+        return Err(Failure::NotLetIn(lines::named(&group)));
+    }
     client.leave_group(&group.id).await?;
     let (now, fate) = change::of_standing(client, &group, arguments.waiting).await?;
     output.view(&now, |now| {
