@@ -3,7 +3,7 @@
 use tauri::Wry;
 use tauri_specta::{Builder, collect_commands, collect_events};
 
-use crate::commands::{contacts, conversations, groups, keys, messages, outside, phrase, start};
+use crate::commands::{contacts, conversations, group_links, groups, keys, messages, outside, phrase, start};
 use crate::events::{EngineEvent, StateChanged};
 
 /// All that crosses the bridge. In the order of `commands::names::COMMANDS`.
@@ -41,6 +41,12 @@ pub(crate) fn bridge() -> Builder<Wry> {
             groups::set_role,
             groups::rename_group,
             groups::leave_group,
+            group_links::group_link,
+            group_links::group_link_qr,
+            group_links::make_group_link,
+            group_links::end_group_link,
+            group_links::look_at_link,
+            group_links::join_group,
             messages::messages,
             messages::send,
             messages::retry_message,

@@ -31,6 +31,7 @@ export function conversation(id: string, change: Partial<ConversationView> = {})
     accountId: "a".repeat(32),
     trust: "firstUse",
     standing: "member",
+    inviter: null,
     people: 2,
     blocked: false,
     last: null,
@@ -57,7 +58,7 @@ export function member(name: string, change: Partial<MemberView> = {}): MemberVi
 }
 
 export function group(change: Partial<GroupView> = {}): GroupView {
-  return { conversation: conversationId, name: "Birds", admin: true, members: [member("Maya", { me: true, role: "admin" })], pending: 0, ...change };
+  return { conversation: conversationId, name: "Birds", admin: true, members: [member("Maya", { me: true, role: "admin" })], pending: 0, hasLink: false, ...change };
 }
 
 export function ids(messages: readonly { id: string }[]): string[] {

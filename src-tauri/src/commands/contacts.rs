@@ -44,7 +44,7 @@ pub(crate) async fn invite_qr(shell: State<'_, Shell>) -> Answer<QrView> {
     qr(&invite.link)
 }
 
-fn qr(text: &str) -> Answer<QrView> {
+pub(super) fn qr(text: &str) -> Answer<QrView> {
     let code = QrCode::new(text).map_err(internal)?;
     let size = u32::try_from(code.width()).map_err(internal)?;
     let modules = code.to_colors().into_iter().map(|color| if color == Color::Dark { '1' } else { '0' }).collect();

@@ -1,7 +1,7 @@
 //! A group, from its making to somebody's removal, in two windows.
 
-use waxwing_tests::Outcome;
 use waxwing_tests::window::testid;
+use waxwing_tests::{Outcome, wait};
 
 use crate::Two;
 
@@ -50,6 +50,52 @@ async fn a_group_is_made_renamed_and_left_by_one() -> Outcome<()> {
     bea.click(&testid("confirm-yes")).await?;
     bea.wait_gone(r#"[data-testid="conversation"][data-kind="group"]"#).await?;
     bea.wait(r#"[data-testid="conversation"][data-kind="direct"]"#).await?;
+
+    two.ada_window.close().await?;
+    two.bea_window.close().await
+}
+
+#[tokio::test]
+async fn a_group_is_joined_by_its_link() -> Outcome<()> {
+    let two = Two::meet().await?;
+    let (ada, bea) = (&two.ada_window, &two.bea_window);
+    ada.click(&testid("new-conversation")).await?;
+    ada.click(&testid("new-group")).await?;
+    ada.type_into(&testid("group-name"), "Night walks").await?;
+    ada.click(&testid("person-option")).await?;
+    ada.click(&testid("group-create")).await?;
+    ada.wait(r#"[data-testid="conversation"][data-kind="group"][data-open="true"]"#).await?;
+    bea.click(r#"[data-testid="conversation"][data-kind="group"][data-state="member"]"#).await?;
+    bea.click(&testid("open-details")).await?;
+    bea.click(&testid("details-leave")).await?;
+    bea.click(&testid("confirm-yes")).await?;
+    bea.wait(r#"[data-testid="closed"][data-kind="left"]"#).await?;
+
+    ada.click(&testid("open-details")).await?;
+    ada.wait(r#"[data-testid="members"][data-state="loaded"][data-count="1"]"#).await?;
+    ada.click(&testid("group-link-make")).await?;
+    ada.wait(r#"[data-testid="group-link"][data-state="on"]"#).await?;
+    ada.wait(&testid("group-link-qr")).await?;
+    let link = wait::until("the link", async || {
+        let link = ada.value(&testid("group-link-text")).await?;
+        Ok((!link.is_empty()).then_some(link))
+    })
+    .await?;
+    ada.pictures("group-link").await?;
+    assert_eq!(ada.axe().await?, Vec::<String>::new());
+
+    bea.click(&testid("new-conversation")).await?;
+    bea.type_into(&testid("new-input"), &link).await?;
+    bea.click(&testid("new-add")).await?;
+    bea.wait(&testid("offer")).await?;
+    bea.pictures("group-offer").await?;
+    assert_eq!(bea.axe().await?, Vec::<String>::new());
+    bea.click(&testid("offer-join")).await?;
+    bea.wait(r#"[data-testid="conversation"][data-kind="group"][data-state="member"]"#).await?;
+    bea.write("Here I am again.").await?;
+    ada.wait_message("Here I am again.", "received").await?;
+    ada.click(&testid("group-link-off")).await?;
+    ada.wait(r#"[data-testid="group-link"][data-state="off"]"#).await?;
 
     two.ada_window.close().await?;
     two.bea_window.close().await

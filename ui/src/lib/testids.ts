@@ -5,19 +5,21 @@
  * onboarding      data-step: name | relay | passphrase | phrase | confirm
  * message         data-id, data-mine, data-state: sending | sent | failed | received
  * conversation    data-id, data-unread, data-open, data-kind: direct | group | noteToSelf,
- *                 data-state: member | request | left | removed | blocked
+ *                 data-state: member | request | left | removed | asked | blocked
  * section         data-kind: requests | blocked, data-count, data-state: open | closed
  * person-option   data-id, data-state: free | picked | barred
  * person-chip     data-id
  * group-create, people-add   data-state: idle | running
  * request-card    data-kind: direct | group
- * closed          data-kind: blocked | left | removed
+ * closed          data-kind: blocked | left | removed | asked
+ * offer           data-state: idle | running
+ * group-link      data-state: on | off
  * members         data-count, data-state: loading | loaded
  * member          data-id, data-role: admin | member, data-me
  * group-pending   data-count; there only while changes are on their way
  * confirm         data-kind: block | delete | leave | remove, data-state: idle | running
  * notice          data-kind: keysRotated | started | unreadable | forked | repaired | restarted | added | removed | left | renamed |
- *                 roleChanged
+ *                 roleChanged | joinedByLink
  * banner          data-kind: offline | clock | relay | phrase | trouble | conversation
  * rotate-state    data-state: idle | running | done | problem
  * keys-version    data-version
@@ -74,6 +76,9 @@ export const testids = {
   peopleError: "people-error",
   newInput: "new-input",
   newAdd: "new-add",
+  offer: "offer",
+  offerJoin: "offer-join",
+  offerCancel: "offer-cancel",
   newNote: "new-note",
   newError: "new-error",
   inviteLink: "invite-link",
@@ -117,6 +122,14 @@ export const testids = {
   memberDemote: "member-demote",
   memberRemove: "member-remove",
   addPeople: "add-people",
+  groupLink: "group-link",
+  groupLinkMake: "group-link-make",
+  groupLinkText: "group-link-text",
+  groupLinkQr: "group-link-qr",
+  groupLinkCopy: "group-link-copy",
+  groupLinkNew: "group-link-new",
+  groupLinkOff: "group-link-off",
+  groupLinkError: "group-link-error",
   renameGroup: "rename-group",
   renameField: "rename-field",
   renameSave: "rename-save",

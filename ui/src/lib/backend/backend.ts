@@ -10,6 +10,8 @@ import type {
   ConversationView,
   EngineEvent,
   ErrorView,
+  GroupLinkView,
+  GroupOfferView,
   GroupView,
   InviteView,
   KeysView,
@@ -58,6 +60,14 @@ export interface Backend {
   setRole(conversation: string, account: string, role: Role): Promise<GroupView>;
   renameGroup(conversation: string, name: string): Promise<GroupView>;
   leaveGroup(conversation: string): Promise<ConversationView>;
+  /** The own link into a group, if there is one; a new one turns the one before off. */
+  groupLink(conversation: string): Promise<GroupLinkView | null>;
+  groupLinkQr(conversation: string): Promise<QrView | null>;
+  makeGroupLink(conversation: string): Promise<GroupLinkView>;
+  endGroupLink(conversation: string): Promise<GroupView>;
+  /** What a link into a group says; null where the text is anything else. Nobody is asked. */
+  lookAtLink(text: string): Promise<GroupOfferView | null>;
+  joinGroup(link: string): Promise<ConversationView>;
   keys(): Promise<KeysView>;
   rotateKeys(): Promise<KeysView>;
   setDisplayName(name: string): Promise<ProfileView>;

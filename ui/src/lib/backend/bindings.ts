@@ -63,6 +63,18 @@ export const commands = {
 	renameGroup: (conversation: string, name: string) => typedError<GroupView, ErrorView>(__TAURI_INVOKE("rename_group", { conversation, name })),
 	/**  Leaves a group. What was said stays readable here. */
 	leaveGroup: (conversation: string) => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("leave_group", { conversation })),
+	/**  The own link into a group, if there is one. */
+	groupLink: (conversation: string) => typedError<GroupLinkView | null, ErrorView>(__TAURI_INVOKE("group_link", { conversation })),
+	/**  The own link into a group as a QR code, if there is one. */
+	groupLinkQr: (conversation: string) => typedError<QrView | null, ErrorView>(__TAURI_INVOKE("group_link_qr", { conversation })),
+	/**  Makes a link into a group; the one before lets nobody in any more. */
+	makeGroupLink: (conversation: string) => typedError<GroupLinkView, ErrorView>(__TAURI_INVOKE("make_group_link", { conversation })),
+	/**  Turns the link into a group off. */
+	endGroupLink: (conversation: string) => typedError<GroupView, ErrorView>(__TAURI_INVOKE("end_group_link", { conversation })),
+	/**  What a link into a group says; none where the text is anything else. Nobody is asked. */
+	lookAtLink: (text: string) => typedError<GroupOfferView | null, ErrorView>(__TAURI_INVOKE("look_at_link", { text })),
+	/**  Asks to be let into the group of a link. */
+	joinGroup: (link: string) => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("join_group", { link })),
 	/**  A stretch of a timeline: the newest, or those before a place. */
 	messages: (conversation: string, before: number | null, limit: number) => typedError<MessagePage, ErrorView>(__TAURI_INVOKE("messages", { conversation, before, limit })),
 	/**  Stores a message and sends it as soon as that is possible. The window makes the id, so the row it already shows is this one. */
@@ -175,6 +187,8 @@ export type ConversationView = {
 	trust: Trust,
 	/**  How one stands in it. */
 	standing: Standing,
+	/**  Whose device one waits for, as shown, while one has asked to be let in. */
+	inviter: string | null,
 	/**  How many people are in it, oneself among them. */
 	people: number,
 	/**  Whether the other person (of a conversation with one other) is blocked: nothing of theirs is taken in. */
@@ -212,6 +226,14 @@ export type ErrorCode =
 "linkTooNew" | 
 /**  The link or address is one's own. */
 "ownLink" | 
+/**  The link goes into a group, where one to a person is wanted. */
+"groupLink" | 
+/**  The link goes to a person, where one into a group is wanted. */
+"personLink" | 
+/**  The link into a group lets nobody in any more. */
+"linkOff" | 
+/**  One is in that group already. */
+"alreadyMember" | 
 /**  The relay knows no such account. */
 "unknownUser" | 
 /**  The account is on another relay and can be reached by invite link only. */
@@ -340,6 +362,26 @@ connection: Connection } |
 /**  Events were missed (a slow reader); load everything again. */
 { type: "lagged" };
 
+/**  An own link into a group. */
+export type GroupLinkView = {
+	/**  The conversation's id. */
+	conversation: string,
+	/**  The link to hand over: whoever has it is let in. */
+	link: string,
+};
+
+/**  What somebody's link into a group says, before one asks to be let in. */
+export type GroupOfferView = {
+	/**  The conversation's id. */
+	conversation: string,
+	/**  What the group was called when the link was made. */
+	title: string,
+	/**  Who lets people in, as shown: their name where they are known, else their address. */
+	inviter: string,
+	/**  Their `name@host[:port]`. */
+	address: string,
+};
+
 /**  Who is in a conversation, for its details. */
 export type GroupView = {
 	/**  The conversation's id. */
@@ -352,6 +394,8 @@ export type GroupView = {
 	members: MemberView[],
 	/**  Changes made here that have not reached the relay yet. */
 	pending: number,
+	/**  Whether a link of this device's lets people in. */
+	hasLink: boolean,
 };
 
 /**  The own invite. */
@@ -533,6 +577,16 @@ mine: boolean;
 names: string[]; 
 /**  Whether oneself is among them. */
 me: boolean } | 
+/**  Somebody came into a group by a link. */
+{ type: "joinedByLink"; 
+/**  Whose link, as shown. */
+by: string; 
+/**  Whether one's own. */
+mine: boolean; 
+/**  Who, as shown. */
+name: string; 
+/**  Whether that is oneself. */
+me: boolean } | 
 /**  Somebody was removed from a group. */
 { type: "removed"; 
 /**  By whom, as shown. */
@@ -636,7 +690,9 @@ export type Standing =
 /**  One has left. What was said stays readable. */
 "left" | 
 /**  Somebody else has removed one. What was said stays readable. */
-"removed";
+"removed" | 
+/**  One has asked with a link to be let into this group, and waits for the device that made the link. */
+"asked";
 
 /**  The app came into another state by itself, not as the answer to a command. */
 export type StateChanged = AppState;

@@ -27,6 +27,10 @@ export const fakeWords = (
 export const fakeInvite =
   "https://post.example.org/i#AQEScG9zdC5leGFtcGxlLm9yZ8QgV3h3aW5nLWludml0ZS1kZW1vLWxpbmstbm90LXJlYWw5f3d7aXJ2c3F1c3R1dnd4eXo";
 
+/** A link into a group of Ada's. */
+export const fakeGroupLink =
+  "https://post.example.org/i#AhEScG9zdC5leGFtcGxlLm9yZ8QgV3h3aW5nLWdyb3VwLWRlbW8tbGluay1ub3QtcmVhbDlmf3t3aXJ2c3F1c3R1dnd4";
+
 export function fakeKeys(now: number): KeysView {
   const deviceId = fakeProfile.deviceId;
   return {
@@ -254,6 +258,7 @@ export function fakeWorld(now: number): FakeWorld {
       id,
       ...nameOf(talk, id, group),
       standing,
+      inviter: null,
       blocked: talk.blocked ?? false,
       last: last ? { text: last.text, notice: last.notice, at: last.at, mine: last.mine, state: last.state } : null,
       unread,

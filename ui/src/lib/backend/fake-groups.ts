@@ -38,7 +38,7 @@ export function meAs(profile: ProfileView, role: Role): MemberView {
 
 export function groupOf(conversation: string, name: string, me: MemberView, others: readonly [ContactView, Role][]): GroupView {
   const members = others.map(([contact, role]) => memberOf(contact, role)).sort((left, right) => (left.name < right.name ? -1 : 1));
-  return { conversation, name, admin: me.role === "admin", members: [me, ...members], pending: 0 };
+  return { conversation, name, admin: me.role === "admin", members: [me, ...members], pending: 0, hasLink: false };
 }
 
 function fault(code: ConstructorParameters<typeof BackendError>[0]["code"]): BackendError {

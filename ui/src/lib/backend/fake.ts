@@ -6,8 +6,8 @@
  */
 import type { Backend, StopListening } from "./backend";
 import { BackendError } from "./backend";
-import { fakeInvite, fakeKeys, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
-import { changed, checkName, fakeContacts, groupOf, manyContacts, meAs, trustOf } from "./fake-groups";
+import { fakeGroupLink, fakeInvite, fakeKeys, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
+import { ada, changed, checkName, fakeContacts, groupOf, manyContacts, meAs, trustOf } from "./fake-groups";
 import type {
   AppState,
   Connection,
@@ -98,6 +98,7 @@ export class FakeBackend implements Backend {
   #connection: Connection;
   #phase: AppState["type"];
   #order = 1_000_000;
+  #links = 0;
   readonly #listeners = new Set<(event: EngineEvent) => void>();
   readonly #stateListeners = new Set<(state: AppState) => void>();
 
@@ -289,6 +290,7 @@ export class FakeBackend implements Backend {
       if (!name && !link) throw fault("invalidLink");
       if (name?.[1] === "nobody") throw fault("unknownUser");
       if (input === fakeInvite) throw fault("ownLink");
+      if (input === fakeGroupLink) throw fault("groupLink");
       return this.#start({
         title: name?.[1] ?? "Grete Holm",
         address: link ? "grete@post.example.org" : input.trim(),
@@ -360,6 +362,47 @@ export class FakeBackend implements Backend {
       this.#change(conversation, { standing: "left" });
       this.#changeGroup(rest, { type: "left", name: displayName, mine: true });
       return this.#conversation(conversation);
+    });
+
+  #linkOf(conversation: string) {
+    return this.#group(conversation).hasLink ? { conversation, link: `${fakeInvite}${this.#links}` } : null;
+  }
+
+  groupLink = (conversation: string) => this.#answer("groupLink", [conversation], () => this.#linkOf(conversation));
+
+  groupLinkQr = (conversation: string) =>
+    this.#answer("groupLinkQr", [conversation], () => (this.#linkOf(conversation) ? { size: 49, modules: fakeQr(49) } : null));
+
+  makeGroupLink = (conversation: string) =>
+    this.#answer("makeGroupLink", [conversation], () => {
+      this.#links += 1;
+      this.#setLink(conversation, true);
+      return { conversation, link: `${fakeInvite}${this.#links}` };
+    });
+
+  endGroupLink = (conversation: string) => this.#answer("endGroupLink", [conversation], () => this.#setLink(conversation, false));
+
+  #setLink(conversation: string, hasLink: boolean): GroupView {
+    const group = { ...this.#group(conversation), hasLink };
+    if (!group.admin) throw fault("notAdmin");
+    this.#groups.set(conversation, group);
+    this.emit({ type: "group", group: structuredClone(group) });
+    return structuredClone(group);
+  }
+
+  lookAtLink = (text: string) =>
+    this.#answer("lookAtLink", [text], () => {
+      if (text !== fakeGroupLink) return null;
+      if (this.#conversations.some(({ title, standing }) => title === "Night walks" && standing === "member")) throw fault("alreadyMember");
+      return { conversation: "e".repeat(64), title: "Night walks", inviter: ada.name, address: ada.address };
+    });
+
+  joinGroup = (link: string) =>
+    this.#answer("joinGroup", [link], () => {
+      if (link !== fakeGroupLink) throw fault("invalidLink");
+      const asked = this.#start({ title: "Night walks", address: null, kind: "group", trust: "invite" });
+      this.#groups.set(asked.id, { conversation: asked.id, name: asked.title, admin: false, members: [], pending: 0, hasLink: false });
+      return this.#change(asked.id, { standing: "asked", inviter: ada.name });
     });
 
   keys = () => this.#answer("keys", [], () => structuredClone(this.#keys));
@@ -437,7 +480,7 @@ export class FakeBackend implements Backend {
   #mayWrite(id: string): void {
     const { standing, blocked } = this.#conversation(id);
     if (blocked) throw fault("blocked");
-    if (standing === "left" || standing === "removed") throw fault("notMember");
+    if (standing === "left" || standing === "removed" || standing === "asked") throw fault("notMember");
   }
 
   #byMe(): { by: string; mine: true } {
@@ -517,6 +560,7 @@ export class FakeBackend implements Backend {
       id: (this.#conversations.length + 100).toString(16).padStart(64, "d"),
       accountId: parts.kind === "noteToSelf" ? this.#profile.accountId : parts.title.padStart(32, "7"),
       standing: "member",
+      inviter: null,
       people: parts.kind === "direct" ? 2 : 1,
       blocked: false,
       last: null,

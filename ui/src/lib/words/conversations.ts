@@ -28,21 +28,25 @@ export const groupTrustWords: Record<Trust, { short: string; long: string }> = {
   },
 };
 
+/** Of a group that one has asked to be let into. */
+export const waitingWords = "Waiting to be let in";
+
 /** The line under a conversation's title. */
-export function underTitle({ kind, people, trust }: ConversationView): string {
+export function underTitle({ kind, people, trust, standing }: ConversationView): string {
+  if (standing === "asked") return waitingWords;
   if (kind !== "group") return trustWords[trust].short;
   return trust === "firstUse" ? `${peopleWords(people)}, not all verified` : peopleWords(people);
 }
 
 /** Why nothing can be written here, in one quiet line; none where one can write. */
-export type Closed = "blocked" | "left" | "removed";
+export type Closed = "blocked" | "left" | "removed" | "asked";
 
 export function closedBy({ blocked, standing }: ConversationView): Closed | null {
   if (blocked) return "blocked";
-  return standing === "left" || standing === "removed" ? standing : null;
+  return standing === "left" || standing === "removed" || standing === "asked" ? standing : null;
 }
 
-export function closedLine(closed: Closed, { title }: ConversationView): string {
+export function closedLine(closed: Closed, { title, inviter }: ConversationView): string {
   switch (closed) {
     case "blocked":
       return `You blocked ${title}. Nothing of theirs reaches you.`;
@@ -50,6 +54,8 @@ export function closedLine(closed: Closed, { title }: ConversationView): string 
       return "You left this group. What was said stays readable.";
     case "removed":
       return "You were removed from this group. What was said stays readable.";
+    case "asked":
+      return `You asked to join. ${inviter ?? "The person"}'s app lets you in when it is next online.`;
   }
 }
 
@@ -75,7 +81,11 @@ export function questionWords(question: Question, group: GroupView | null): Ques
         button: "Block",
       };
     case "delete":
-      return { title: deleteTitle(question.conversation), text: deleteText(question.conversation), button: "Delete" };
+      return {
+        title: deleteTitle(question.conversation),
+        text: deleteText(question.conversation),
+        button: question.conversation.standing === "asked" ? "Stop waiting" : "Delete",
+      };
     case "leave":
       return {
         title: `Leave ${title}?`,
@@ -100,10 +110,14 @@ function leaveText({ standing }: ConversationView, group: GroupView | null): str
 
 function deleteTitle({ kind, standing, title }: ConversationView): string {
   if (standing === "request") return "Delete this request?";
+  if (standing === "asked") return `Stop waiting for ${title}?`;
   return kind === "group" ? `Delete ${title}?` : `Delete the conversation with ${title}?`;
 }
 
 function deleteText({ kind, standing, blocked }: ConversationView): string {
+  if (standing === "asked") {
+    return "The group goes from your list. If your wish has arrived already and you are let in, that comes to you as a request, unless you know the person.";
+  }
   const here = "All its messages are deleted from this computer, for good.";
   if (kind === "group") {
     if (standing === "left" || standing === "removed") return `${here} The others keep theirs.`;

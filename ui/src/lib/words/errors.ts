@@ -49,6 +49,26 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     sentence: "This link or address is yours. Others use it to reach you.",
     action: "To write to yourself, use the note to self.",
   },
+  groupLink: {
+    title: "This link goes into a group",
+    sentence: "It is no invite link of a person. Nothing was done.",
+    action: "Paste it again to ask to join the group.",
+  },
+  personLink: {
+    title: "This link goes to a person",
+    sentence: "It does not lead into a group. Nothing was done.",
+    action: "Paste it under New conversation to write to them.",
+  },
+  linkOff: {
+    title: "This link lets nobody in any more",
+    sentence: "It was turned off, or another one took its place. You were not let in.",
+    action: "Ask for a new link, and paste that.",
+  },
+  alreadyMember: {
+    title: "You are in this group already",
+    sentence: "Nothing was done; the group is in your list, or comes back with the next message.",
+    action: "Look for it there.",
+  },
   unknownUser: {
     title: "Nobody here by that name",
     sentence: "Your relay knows nobody by this name.",

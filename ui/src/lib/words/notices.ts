@@ -20,6 +20,8 @@ export function noticeLine(notice: Notice): string {
       return notice.mine ? "You started this conversation anew" : `${notice.name} started this conversation anew`;
     case "added":
       return `${doer(notice)} added ${addedLine(notice.names, notice.me)}`;
+    case "joinedByLink":
+      return `${notice.me ? "You" : notice.name} joined by ${notice.mine ? "your" : `${notice.by}'s`} link`;
     case "removed":
       return `${doer(notice)} removed ${notice.me ? "you" : notice.name}`;
     case "left":
