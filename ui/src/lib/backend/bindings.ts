@@ -559,6 +559,10 @@ mine: boolean } |
 { type: "unreadable"; 
 /**  Whose, as shown. */
 name: string } | 
+/**  Somebody signed that the relay had shown them something else at this point of the conversation than it shows here. */
+{ type: "forked"; 
+/**  Who, as shown. */
+name: string } | 
 /**  This device had lost its place in the conversation and was brought in again; what was said meanwhile is missing here. */
 { type: "repaired" } | 
 /**  The conversation was started anew by this person, because the one before could not go on. */
