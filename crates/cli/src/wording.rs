@@ -238,6 +238,10 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "The relay no longer has messages that it had accepted. Sending is stopped there; the history here is safe.",
             "Ask whoever runs the relay whether it was restored from a backup.",
         ),
+        ErrorCode::LostPlace => (
+            "This device has lost its place there and has asked to be let back in. What is written is kept until then.",
+            "If that takes days, ask a member to remove you and add you again.",
+        ),
         ErrorCode::ChainBroken => (
             "The relay shows keys for this person that do not follow from those known here. Sending to them is stopped.",
             "Ask the person for a fresh invite link, in person if you can.",

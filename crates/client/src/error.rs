@@ -57,6 +57,8 @@ pub enum ErrorCode {
     RelayMisbehaved,
     /// The relay lost entries that it had accepted.
     RelayWentBack,
+    /// This device has lost its place in a conversation, and waits to be let back in.
+    LostPlace,
     /// The chain of keys that the relay serves is broken, or does not contain what was pinned.
     ChainBroken,
     /// This computer's clock differs from the relay's by more than 10 minutes.

@@ -358,13 +358,19 @@ pub struct MessagePage {
 }
 
 /// The own invite.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
 pub struct InviteView {
     /// The link to hand over. It admits its holder to one's inbox; it is no secret from the relay.
     pub link: String,
     /// `name@host[:port]`, which can be told instead.
     pub address: String,
+}
+
+impl std::fmt::Debug for InviteView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InviteView").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// An own link into a group.

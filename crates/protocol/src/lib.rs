@@ -34,7 +34,7 @@ pub use account_key::AccountKey;
 pub use app_message::AppMessage;
 pub use channel_secret::ChannelSecret;
 pub use content::{Content, ContentError, JoinRequest, ResyncRequest, Welcome};
-pub use conversation::conversation_id;
+pub use conversation::{conversation_id, group_conversation_id, is_group_conversation};
 pub use device_keys::{DeviceKeys, KeyError};
 pub use device_seeds::DeviceSeeds;
 pub use envelope::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 use waxwing_protocol::content::{Content, JoinRequest};
 use waxwing_protocol::envelope::Recipient;
-use waxwing_protocol::{GroupInvite, InviteError, Link};
+use waxwing_protocol::{GroupInvite, InviteError, Link, is_group_conversation};
 use waxwing_wire::VerifiedChain;
 use waxwing_wire::ids::to_hex;
 use waxwing_wire::log::EnvelopeKind;
@@ -96,6 +96,9 @@ fn standing(tx: &Transaction<'_>, me: &Account, invite: &GroupInvite) -> Result<
     }
     if contacts::load(tx, invite.inviter.account)?.is_some_and(|contact| contact.blocked) {
         return Err(Error::new(ErrorCode::Blocked, "whoever made the link is blocked"));
+    }
+    if !is_group_conversation(&invite.conversation) {
+        return Err(Error::new(ErrorCode::InvalidLink, "the link names a conversation that is no group"));
     }
     let all = conversations::all(tx)?;
     let Some(found) = all.iter().find(|one| one.id == invite.conversation) else { return Ok(None) };

@@ -143,7 +143,7 @@ impl<'a> Reading<'a> {
             return Err(Error::new(ErrorCode::RelayMisbehaved, "a log has a gap"));
         }
         let running = running_hash(&self.log.running, entry.seq, entry.entry_id, entry.kind, &entry.blob);
-        let before = self.log.clone();
+        let (before, known) = (self.log.clone(), self.log.trouble);
         self.touched = false;
         self.tx.execute_batch("SAVEPOINT entry")?;
         let verdict = self.judge(entry, &running)?;
@@ -157,12 +157,20 @@ impl<'a> Reading<'a> {
             }
         }
         self.tx.execute_batch("RELEASE entry")?;
+        if self.log.trouble == Trouble::RolledBack && known != Trouble::RolledBack {
+            // The private parts of some key packages at the relay are lost with the newer database.
+            account::set_packages(self.tx, 0, 0)?;
+        }
         match verdict {
             Verdict::Need(account) => return Ok(Some(account)),
             Verdict::Aside(reason) => self.aside(entry, reason)?,
             Verdict::Stuck(account, reason) => {
                 self.aside(entry, reason)?;
-                self.lost();
+                if entry.kind == EnvelopeKind::Handshake {
+                    self.behind()
+                } else {
+                    self.lost()
+                }
                 if entry.kind == EnvelopeKind::App {
                     self.note_unreadable(account)?;
                 }
@@ -181,7 +189,7 @@ impl<'a> Reading<'a> {
                 logs::note_device(self.tx, self.log.log, device, Noted::Disagrees, self.context.now, 0)?;
                 let two = people::count(self.tx, &self.log.conversation)? <= 2;
                 if two || logs::noted(self.tx, self.log.log, Noted::Disagrees)? >= 2 {
-                    self.lost();
+                    self.behind();
                 }
             }
             Verdict::Used => {}
@@ -196,8 +204,15 @@ impl<'a> Reading<'a> {
         Ok(None)
     }
 
-    /// This device has lost its place, if nothing worse is known.
-    pub(super) fn lost(&mut self) {
+    /// A handshake went by that this device has not taken in, if nothing worse is known.
+    pub(super) fn behind(&mut self) {
+        if matches!(self.log.trouble, Trouble::None | Trouble::Lost) {
+            self.log.trouble = Trouble::Behind;
+        }
+    }
+
+    /// Something could not be read, if nothing worse is known.
+    fn lost(&mut self) {
         if self.log.trouble == Trouble::None {
             self.log.trouble = Trouble::Lost;
         }
@@ -241,7 +256,7 @@ impl<'a> Reading<'a> {
             Ok(opened) => opened,
             // A handshake that has a wrap for this device, and does not open: a state may have been missed.
             Err(OpenError::Cryptographic) if entry.kind == EnvelopeKind::Handshake => {
-                self.lost();
+                self.behind();
                 return Ok(Verdict::Aside("a handshake for this device does not open"));
             }
             Err(_) => return Ok(Verdict::Aside("it does not open")),
@@ -271,7 +286,6 @@ impl<'a> Reading<'a> {
             // Never given to MLS: nothing of one's own is read there.
             if message.counter > logs::counter(self.tx, self.log.log)? {
                 self.log.trouble = Trouble::RolledBack;
-                account::set_packages(self.tx, 0, 0)?;
             }
             return Ok(Verdict::Aside("an own entry that this device did not make"));
         }

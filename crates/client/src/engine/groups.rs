@@ -1,8 +1,8 @@
 //! Groups: made, and changed. Changes are queued with the conversation's messages, in order, and made when the relay is in reach.
 
 use rusqlite::Transaction;
-use waxwing_protocol::AppMessage;
 use waxwing_protocol::group::{GroupKind, LeaveProof, Roster, RosterRole};
+use waxwing_protocol::{AppMessage, group_conversation_id};
 use waxwing_wire::AccountId;
 use waxwing_wire::ids::to_hex;
 use waxwing_wire::limits::{MAX_GROUP_NAME, MAX_GROUP_PEOPLE};
@@ -39,7 +39,7 @@ impl Client {
             return Err(Error::new(ErrorCode::GroupFull, format!("{MAX_GROUP_PEOPLE} people at most")));
         }
         engine.chain(engine.account).await?;
-        let id = random::bytes();
+        let id = group_conversation_id(random::bytes());
         let (context, relay) = (engine.context(), engine.home.address().clone());
         let changes = engine
             .store

@@ -144,7 +144,7 @@ fn resynced(reading: &mut Reading<'_>, commit: &CommitFacts) -> Result<Verdict, 
         reading.log.active = false;
     } else {
         // An old request, answered once more: its key package is gone.
-        reading.lost();
+        reading.behind();
     }
     reading.group = None;
     reading.taken.rekeyed = true;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 use waxwing_protocol::content::Welcome;
-use waxwing_protocol::conversation_id;
 use waxwing_protocol::envelope::Message;
 use waxwing_protocol::group::GroupKind;
+use waxwing_protocol::{conversation_id, is_group_conversation};
 use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
 use waxwing_wire::{AccountId, VerifiedChain};
 
@@ -26,6 +26,8 @@ use crate::store::logs::Noted;
 use crate::store::{account, contacts, conversations, deliveries, logs, messages, outbox, people};
 use crate::views::{ConversationKind, Notice, Standing, Trust};
 
+/// Far more than anybody starts a conversation anew; room is left for whoever does it next.
+const MOST_GENERATIONS: u32 = u32::MAX / 2;
 /// Most logs that somebody else can make one follow for one conversation.
 const MOST_LOGS: usize = 8;
 /// The own leaf is replaced within a day of joining, at a random time.
@@ -129,6 +131,8 @@ fn judge(
             let two = roster.lines.len() == 2 && roster.conversation == conversation_id(me, peer);
             (!two).then_some("it is no conversation of the two")
         }
+        // Nor does it take the place of a conversation of two that there is not yet.
+        GroupKind::Group if !is_group_conversation(&roster.conversation) => Some("its id is not that of a group"),
         GroupKind::Group => {
             let admin = asked_for || rules::admins(roster, &facts.leaves).contains(&peer);
             (!admin).then_some("its sender may not add anybody")
@@ -221,6 +225,7 @@ fn store(
         }
     }
     if repaired || restarted {
+        conversations::set_problem(tx, &id, None)?;
         let name = people::name(tx, &account::require(tx)?, sender)?;
         let notice = if repaired { Notice::Repaired } else { Notice::Restarted { name, mine: false } };
         let line = started_line(&id, sender, false, context.now, &notice);
@@ -260,6 +265,9 @@ fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) ->
     if !matches!(standing, Standing::Member | Standing::Request) {
         // One was out of it: this is an invitation like any other.
         return Ok(None);
+    }
+    if facts.roster.generation > MOST_GENERATIONS {
+        return Ok(Some("it was started anew too often"));
     }
     if facts.roster.generation <= before {
         return Ok(Some("its group is not newer than the one before"));

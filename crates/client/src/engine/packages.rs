@@ -3,8 +3,9 @@
 use waxwing_wire::frame::UploadKeyPackages;
 
 use super::Engine;
+use super::keys::OLD_KEYS_LIVE_MS;
 use crate::error::Error;
-use crate::mls;
+use crate::mls::{self, storage};
 use crate::store::account;
 
 /// How many are uploaded at once.
@@ -27,8 +28,18 @@ impl Engine {
             return Ok(());
         }
         let (context, version) = (self.context(), keys.key_version());
-        let (last_resort, packages) =
-            self.store.run(move |tx| mls::make_packages(&context.crypto, tx, context.account, &keys, UPLOAD)).await?;
+        let made = self.store.run(move |tx| {
+            // Those at the relay are replaced: a Welcome for one of them can be on its way as long as its envelope can be opened.
+            let erased = stale && {
+                storage::retire_key_packages(tx, now)?;
+                storage::erase_key_packages(tx, now.saturating_sub(OLD_KEYS_LIVE_MS))?
+            };
+            Ok((mls::make_packages(&context.crypto, tx, context.account, &keys, UPLOAD)?, erased))
+        });
+        let ((last_resort, packages), erased) = made.await?;
+        if erased {
+            self.store.checkpoint().await?;
+        }
         let upload = UploadKeyPackages { replace: stale, last_resort: Some(last_resort), packages };
         self.home.upload_key_packages(&upload).await?;
         if stale {

@@ -28,7 +28,7 @@ impl Engine {
                 Ok(page) => page,
                 Err(error) if error.problem() == Some(ProblemCode::Gone) => {
                     // Entries were dropped before this device could read them.
-                    self.store.run(move |tx| logs::set_trouble(tx, log, Trouble::Lost)).await?;
+                    self.store.run(move |tx| logs::note_trouble(tx, log, Trouble::Behind)).await?;
                     return self.mend(log).await;
                 }
                 // The relay knows the log no more, or its tokens were replaced by nothing that is valid.

@@ -103,9 +103,7 @@ impl Client {
             return Err(Error::new(ErrorCode::KeychainWrong, "keystore: the key is not this database's"));
         }
         let store = open_store(profile, &secrets).await?;
-        if raise_counter(&keystore, &mut secrets, &store).await? {
-            store.run(crate::store::logs::set_rolled_back).await?;
-        }
+        raise_counter(&keystore, &mut secrets, &store).await?;
         run(profile, keystore, secrets, store).await
     }
 }
@@ -247,9 +245,9 @@ async fn begin(
     Ok(Pending { keystore, secrets, store })
 }
 
-/// Raises the rollback counter (design section 8): the keystore up to the database, then the database, then the keystore. True if
-/// the database is an older copy.
-async fn raise_counter(keystore: &Keystore, secrets: &mut Secrets, store: &Store) -> Result<bool, Error> {
+/// Raises the rollback counter (design section 8): the keystore up to the database, then the database, then the keystore. In an older
+/// copy of the database every group is marked.
+async fn raise_counter(keystore: &Keystore, secrets: &mut Secrets, store: &Store) -> Result<(), Error> {
     let stored = store.run(|tx| Ok(account::require(tx)?.counter)).await?;
     let rolled_back = stored != secrets.counter && stored != secrets.counter.saturating_add(1);
     if rolled_back {
@@ -260,10 +258,17 @@ async fn raise_counter(keystore: &Keystore, secrets: &mut Secrets, store: &Store
         keystore.write(secrets).await?;
     }
     let next = secrets.counter.saturating_add(1);
-    store.run(move |tx| account::set_counter(tx, next)).await?;
+    // In one transaction: a crash between the two would leave an older database that nobody knows to be one.
+    let raised = store.run(move |tx| {
+        if rolled_back {
+            crate::store::logs::set_rolled_back(tx)?;
+        }
+        account::set_counter(tx, next)
+    });
+    raised.await?;
     secrets.counter = next;
     keystore.write(secrets).await?;
-    Ok(rolled_back)
+    Ok(())
 }
 
 async fn open_store(profile: &Profile, secrets: &Secrets) -> Result<Store, Error> {

@@ -14,7 +14,7 @@ use super::context::Context;
 use super::conversations::{make_group, started_line};
 use super::emit::Changes;
 use super::sealing::seal_for_inbox;
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::mls::rules::Leaf;
 use crate::mls::{self, Group, GroupChange, storage};
 use crate::random;
@@ -51,7 +51,8 @@ impl Engine {
 
     /// Nobody can write to this log any more.
     pub(super) async fn freeze(&self, log: LogId) -> Result<(), Error> {
-        self.store.run(move |tx| logs::set_trouble(tx, log, Trouble::Frozen)).await?;
+        // A device that has lost its place sees another log than the others: that nobody can write is not for it to say.
+        self.store.run(move |tx| logs::note_trouble(tx, log, Trouble::Frozen)).await?;
         self.mend(log).await
     }
 }
@@ -74,7 +75,7 @@ pub(super) fn mend(
         // Nobody else is there to ask.
         Trouble::RolledBack if left && alone(tx, context, log.log)? => gone(tx, log).map(Some),
         Trouble::RolledBack if alone(tx, context, log.log)? => reboot(tx, context, log, home),
-        Trouble::Lost | Trouble::RolledBack => {
+        Trouble::Lost | Trouble::Behind | Trouble::RolledBack => {
             let unanswered = nonce.is_some() && context.now.saturating_sub(asked_ms) >= DAY_MS;
             // Those who were asked may wait to be let back in themselves, each for the other.
             if unanswered && left {
@@ -83,7 +84,10 @@ pub(super) fn mend(
             if unanswered && let Some(changes) = reboot(tx, context, log, home)? {
                 return Ok(Some(changes));
             }
-            Ok(ask(tx, context, log)?.then(Changes::default))
+            let asked = ask(tx, context, log)?;
+            let mut changes = Changes::default();
+            changes.conversation(log.conversation);
+            Ok(asked.then_some(changes))
         }
     }
 }
@@ -93,6 +97,7 @@ fn gone(tx: &Transaction<'_>, log: &logs::Log) -> Result<Changes, Error> {
     storage::delete_group(tx, log.log.as_bytes())?;
     logs::set_inactive(tx, log.log)?;
     outbox::remove_all(tx, &log.conversation)?;
+    conversations::set_problem(tx, &log.conversation, None)?;
     let mut changes = Changes::default();
     changes.conversation(log.conversation);
     Ok(changes)
@@ -144,6 +149,10 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
         }
     }
     logs::set_resync(tx, log.log, context.now, &nonce)?;
+    if log.trouble != Trouble::Lost {
+        let waits = Error::new(ErrorCode::LostPlace, "this device waits to be let back in").view();
+        conversations::set_problem(tx, &log.conversation, Some(&waits))?;
+    }
     Ok(true)
 }
 
@@ -236,6 +245,7 @@ pub(super) fn told_removed(
         return Ok(());
     }
     conversations::set_standing(tx, &id, Standing::Removed)?;
+    conversations::set_problem(tx, &id, None)?;
     links::end(tx, &id)?;
     let me = account::require(tx)?;
     let rest: Vec<_> = people::of(tx, &id)?.into_iter().filter(|one| one.account != me.account).collect();
@@ -278,7 +288,7 @@ fn reboot(
     if conversation.standing != Standing::Member || newer || (roster.kind == GroupKind::Group && !admin) {
         return Ok(None);
     }
-    roster.generation += 1;
+    roster.generation = roster.generation.saturating_add(1);
     if let Some(line) = roster.line(context.account).cloned() {
         roster.set(waxwing_protocol::group::RosterLine { role: RosterRole::Admin, ..line });
     }

@@ -51,7 +51,8 @@ pub(super) fn seal_item(
         return Ok(Outcome::Done);
     }
     let log = logs::load(tx, log)?.ok_or_else(|| not_found("no such log"))?;
-    if log.trouble == Trouble::RolledBack {
+    // What is sealed for an epoch that has passed is read by nobody.
+    if matches!(log.trouble, Trouble::Behind | Trouble::RolledBack) {
         return Ok(Outcome::Wait(Error::new(ErrorCode::RelayBusy, "this device waits to be let back in")));
     }
     let Some(mut group) = Group::load(&context.crypto, tx, log.log)? else {

@@ -104,9 +104,7 @@ impl Engine {
         for log in self.store.run(logs::followed).await? {
             outcome = outcome.and(self.drain_log(log.log).await);
         }
-        for log in self.store.run(logs::awaited).await? {
-            outcome = outcome.and(self.mend(log.log).await);
-        }
+        outcome = outcome.and(self.mend_awaited().await);
         // What reading has brought up is answered, and what another pass is sending is waited for.
         for _ in 0..ROUNDS {
             if outcome.is_err() || !self.outbox_waits().await {
@@ -123,6 +121,14 @@ impl Engine {
             outcome = outcome.and(self.drain_log(log.log).await);
         }
         outcome
+    }
+
+    /// Asks again where a Welcome that was asked for has not come.
+    async fn mend_awaited(&self) -> Result<(), Error> {
+        for log in self.store.run(logs::awaited).await? {
+            self.mend(log.log).await?;
+        }
+        Ok(())
     }
 
     /// Looks again at Welcomes that wait for another relay; on its own, since such a relay may never answer.
@@ -176,6 +182,7 @@ impl Engine {
                     self.resume_rotation().await;
                     self.drain_inbox().await?;
                     self.refill_key_packages().await?;
+                    self.mend_awaited().await?;
                 }
                 _ = watch.tick() => {
                     if suspension.happened() {

@@ -41,8 +41,10 @@ pub(crate) struct Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     None,
-    /// This device has lost its place: it asks to be added again.
+    /// Something could not be read: this device asks to be added again, and goes on meanwhile.
     Lost,
+    /// A handshake was missed: this device asks to be added again, and says nothing before, since nobody could read it.
+    Behind,
     /// Nobody can write to it any more: an admin makes another.
     Frozen,
     /// The database is an older copy: nothing is sealed before this device was added again, lest a key be used twice.
@@ -64,11 +66,13 @@ pub(crate) enum Noted {
 
 /// Adds a log; one that is known already is replaced (one was removed, and is added again).
 pub(crate) fn insert(tx: &Transaction<'_>, log: &Log, now_ms: u64) -> Result<(), Error> {
+    // At most one request to be let back in a day, also where the one before was answered.
+    let (asked_ms, _) = resync(tx, log.log)?;
     tx.execute(
         "INSERT OR REPLACE INTO logs
              (log, conversation, relay, generation, secret, mine, created, active, peer_seen, update_due, cursor, running,
-              last_handshake, handshake_running, counter, updated_ms, updated_counter)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, ?15, 0)",
+              last_handshake, handshake_running, counter, updated_ms, updated_counter, resync_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, ?15, 0, ?16)",
         params![
             log.log.as_bytes(),
             log.conversation,
@@ -85,6 +89,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, log: &Log, now_ms: u64) -> Result<(),
             log.last_handshake,
             log.handshake_running,
             now_ms,
+            asked_ms,
         ],
     )?;
     tx.execute("DELETE FROM log_devices WHERE log = ?1", [log.log.as_bytes()])?;
@@ -134,9 +139,11 @@ pub(crate) fn active(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
 
 /// How many logs of this conversation others have made.
 pub(crate) fn foreign(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<usize, Error> {
-    Ok(tx.query_row("SELECT count(*) FROM logs WHERE conversation = ?1 AND mine = 0", [conversation], |row| {
-        row.get(0)
-    })?)
+    Ok(tx.query_row(
+        "SELECT count(*) FROM logs WHERE conversation = ?1 AND mine = 0 AND active = 1",
+        [conversation],
+        |row| row.get(0),
+    )?)
 }
 
 /// Where to send: among the groups that one is in, the highest generation, then one where the other side was seen (before that the own
@@ -218,8 +225,13 @@ pub(crate) fn forget_noted(tx: &Transaction<'_>, log: LogId, what: Noted) -> Res
     Ok(())
 }
 
-pub(crate) fn set_trouble(tx: &Transaction<'_>, log: LogId, trouble: Trouble) -> Result<(), Error> {
-    tx.execute("UPDATE logs SET trouble = ?2 WHERE log = ?1", params![log.as_bytes(), trouble_column(trouble)])?;
+/// Something is wrong with a log. Whatever is known to be wrong already stays: it would not be mended by what mends something less.
+pub(crate) fn note_trouble(tx: &Transaction<'_>, log: LogId, trouble: Trouble) -> Result<(), Error> {
+    // An unread message is the one thing that anything else is worse than.
+    tx.execute(
+        "UPDATE logs SET trouble = ?2 WHERE log = ?1 AND trouble IN (0, ?3)",
+        params![log.as_bytes(), trouble_column(trouble), trouble_column(Trouble::Lost)],
+    )?;
     Ok(())
 }
 
@@ -332,6 +344,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Log> {
             0 => Trouble::None,
             1 => Trouble::Lost,
             2 => Trouble::Frozen,
+            4 => Trouble::Behind,
             _ => Trouble::RolledBack,
         },
     })
@@ -343,5 +356,6 @@ fn trouble_column(trouble: Trouble) -> i64 {
         Trouble::Lost => 1,
         Trouble::Frozen => 2,
         Trouble::RolledBack => 3,
+        Trouble::Behind => 4,
     }
 }

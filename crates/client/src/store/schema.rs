@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 5] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4];
+const MIGRATIONS: [&str; 6] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -344,6 +344,14 @@ CREATE TABLE removed_people (
 
 -- What admits this envelope alone, where it is not the contact's key: that of a link.
 ALTER TABLE deliveries ADD COLUMN access_key BLOB;
+";
+
+const V5: &str = "
+-- Key packages that the relay does not give out any more, by their key in mls_state, and since when (relay time).
+CREATE TABLE retired_packages (
+    key BLOB PRIMARY KEY,
+    retired_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to the newest version, in one transaction.

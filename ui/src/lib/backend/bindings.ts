@@ -260,6 +260,8 @@ export type ErrorCode =
 "relayMisbehaved" | 
 /**  The relay lost entries that it had accepted. */
 "relayWentBack" | 
+/**  This device has lost its place in a conversation, and waits to be let back in. */
+"lostPlace" | 
 /**  The chain of keys that the relay serves is broken, or does not contain what was pinned. */
 "chainBroken" | 
 /**  This computer's clock differs from the relay's by more than 10 minutes. */

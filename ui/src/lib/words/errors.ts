@@ -143,6 +143,12 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "Ask whoever runs the relay whether it was restored from a backup.",
     button: "Try again",
   },
+  lostPlace: {
+    title: "This device has lost its place here",
+    sentence: "It has asked to be let back in. What you write is kept, and sent as soon as another member's app has answered.",
+    action: "If that takes days, ask a member to remove you and add you again.",
+    button: "Try again",
+  },
   chainBroken: {
     title: "These keys do not fit together",
     sentence: "The relay shows keys that do not fit those you know or the link names. Waxwing does not use them.",

@@ -9,6 +9,7 @@ use super::device::Device;
 use super::ledger::Outside;
 use super::world::World;
 use crate::mls::Group;
+use crate::store::conversations::ConversationId;
 use crate::store::{account, conversations, deliveries, logs, messages, people};
 use crate::views::{MessageState, MessageView, Standing};
 
@@ -22,26 +23,28 @@ impl World {
         let places = places(&self.outside);
         let aside: Vec<_> = self.devices.iter_mut().map(|device| (device.name.clone(), device.set_aside())).collect();
         self.outside.ledger.story.push(format!("set aside: {aside:?}"));
-        self.devices.iter_mut().for_each(nothing_waits);
+        // After an older database a group can be left to nobody but whoever waits to be let back into it.
+        let mut dead: BTreeSet<LogId> = self.outside.relay.logs.keys().copied().collect();
+        for device in &mut self.devices {
+            let here = |log: &logs::Log| log.active && log.trouble == logs::Trouble::None;
+            dead.retain(|log| device.look(|tx| logs::load(tx, *log)).is_none_or(|log| !here(&log)));
+        }
+        if self.outside.ledger.restored.is_empty() {
+            dead.clear();
+        }
+        self.devices.iter_mut().for_each(|device| nothing_waits(device, &dead));
         for (message, (sender, _)) in &self.outside.ledger.sent {
             let sender = self.devices.iter_mut().find(|device| device.account == *sender).unwrap();
             let line = sender.look(|tx| messages::load(tx, sender_of(tx)?, *message));
             let state = line.map(|line| line.state);
             let there = places.contains_key(message);
             let again = sender.look(|tx| messages::load(tx, sender_of(tx)?, *message)).and_then(|line| line.error);
-            if line_is_lost(&self.outside, sender, state) {
+            if line_is_lost(&self.outside, sender, state) || (state == Some(MessageState::Sending) && !dead.is_empty())
+            {
                 continue;
             }
             let fits = if there { state == Some(MessageState::Sent) } else { state == Some(MessageState::Failed) };
             assert!(fits, "{} has a message that is {state:?} ({again:?}), and in a log: {there}", sender.name);
-        }
-        // After an older database, a group can be left to nobody.
-        let mut dead: BTreeSet<LogId> = self.outside.relay.logs.keys().copied().collect();
-        for device in self.devices.iter_mut().filter(|_| !self.outside.ledger.restored.is_empty()) {
-            dead.retain(|log| device.look(|tx| logs::load(tx, *log)).is_none_or(|log| !log.active));
-        }
-        if self.outside.ledger.restored.is_empty() {
-            dead.clear();
         }
         for device in &mut self.devices {
             texts(device, &self.outside, &places);
@@ -82,16 +85,25 @@ fn places(outside: &Outside) -> Places {
     places
 }
 
-fn nothing_waits(device: &mut Device) {
+/// What waits in a conversation that nobody else is in any more waits for good.
+fn nothing_waits(device: &mut Device, dead: &BTreeSet<LogId>) {
     let name = device.name.clone();
     let waits: Vec<String> = device.look(|tx| {
-        let mut statement =
-            tx.prepare("SELECT what, accepted, not_before_ms, message IS NULL, blob IS NULL FROM outbox")?;
+        let mut statement = tx
+            .prepare("SELECT what, accepted, not_before_ms, message IS NULL, blob IS NULL, conversation FROM outbox")?;
         let rows = statement.query_map([], |row| {
-            let row: (i64, i64, i64, bool, bool) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-            Ok(format!("(what, accepted, not before, no message, unsealed) = {row:?}"))
+            let told: (i64, i64, i64, bool, bool) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+            Ok((format!("(what, accepted, not before, no message, unsealed) = {told:?}"), row.get(5)?))
         })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let mut waits = Vec::new();
+        for row in rows {
+            let (told, conversation): (String, ConversationId) = row?;
+            let here: Vec<_> = logs::of(tx, &conversation)?.into_iter().filter(|log| log.active).collect();
+            if here.is_empty() || !here.iter().all(|log| dead.contains(&log.log)) {
+                waits.push(told);
+            }
+        }
+        Ok(waits)
     });
     let aside = device.set_aside();
     assert!(waits.is_empty(), "in the outbox of {name} waits {waits:?}; set aside: {aside:?}");

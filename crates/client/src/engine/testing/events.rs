@@ -162,6 +162,7 @@ impl World {
     /// A group of these.
     pub(super) fn create_with(&mut self, who: usize, others: &[AccountId]) -> ConversationId {
         let id = [self.dice.bytes::<16>(), self.dice.bytes::<16>()].concat().try_into().unwrap();
+        let id = waxwing_protocol::group_conversation_id(id);
         self.on(who, |device, outside| device.create_group(outside, id, "Birds", others));
         id
     }

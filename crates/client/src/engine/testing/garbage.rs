@@ -106,7 +106,7 @@ fn p8_p18_what_is_unknown_or_bent_in_a_log_is_set_aside_in_silence() {
     world.check();
 }
 
-/// In a slot of a handshake too, which it costs; unless the own wrap is found in it (see `a_handshake_that_is_bent_on_its_way`).
+/// In a slot of a handshake too, which it costs; unless the own wrap is found in it: that is a reason to ask for a resync.
 #[test]
 fn p8_p18_what_is_unknown_in_a_handshakes_place_costs_a_slot() {
     let (mut world, id) = group(3);

@@ -98,7 +98,7 @@ impl Device {
     ) -> Vec<u8> {
         let (crypto, me) = (Arc::clone(&self.crypto), self.account);
         let (name, lines) = ("Birds".to_owned(), Vec::new());
-        let mut roster = Roster { kind: GroupKind::Group, conversation: [4; 32], generation: 1, name, lines };
+        let mut roster = Roster { kind: GroupKind::Group, conversation: [0x84; 32], generation: 1, name, lines };
         roster.set(RosterLine { role: RosterRole::Admin, ..self.line("ada", me) });
         roster.set(self.line("bea", guest.account));
         change(&mut roster);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, statement};
 use waxwing_wire::VerifiedChain;
 
+use super::super::keys::OLD_KEYS_LIVE_MS;
 use super::super::not_found;
 use super::Step;
 use super::device::{Device, refused};
@@ -106,7 +107,13 @@ impl Device {
             return Ok(());
         }
         let (now, version) = (outside.now, keys.key_version());
-        let (last, once) = self.tx(|tx| mls::make_packages(&context.crypto, tx, context.account, &keys, UPLOAD))?;
+        let (last, once) = self.tx(|tx| {
+            if stale {
+                mls::storage::retire_key_packages(tx, now)?;
+                mls::storage::erase_key_packages(tx, now.saturating_sub(OLD_KEYS_LIVE_MS))?;
+            }
+            mls::make_packages(&context.crypto, tx, context.account, &keys, UPLOAD)
+        })?;
         self.ask(&mut outside.relay, |relay| relay.upload(device, stale, last, once))?.map_err(refused)?;
         if stale {
             self.tx(|tx| account::set_packages(tx, version, now))?;

@@ -1,6 +1,8 @@
 //! What a thief gets who takes everything that a device has: not what was read before (forward secrecy), and not what is said after
 //! the device has renewed itself (post-compromise security).
 
+use std::collections::HashSet;
+
 use waxwing_protocol::envelope::{self, Message, OpenContext};
 use waxwing_protocol::{ChannelSecret, Content};
 use waxwing_wire::frame::LogEntry;
@@ -8,6 +10,7 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{LogId, MessageId};
 
+use super::super::keys::OLD_KEYS_LIVE_MS;
 use super::device::{Device, empty_database};
 use super::faults::{change, everybody, group, rotate, say, shows};
 use super::ledger::Outside;
@@ -199,4 +202,26 @@ fn post_compromise_a_rotation_takes_tokens_and_tags_away() {
     assert!(thief.opens(log, &old.secret, &entry).is_none());
     assert!(thief.opens(log, &new.secret, &entry).is_none());
     assert!(world.devices[1].opens(log, &new.secret, &entry).is_some());
+}
+
+#[test]
+fn p12_private_parts_of_replaced_key_packages_are_erased() {
+    let (mut world, _) = group(2);
+    let packages = |world: &mut World| -> HashSet<Vec<u8>> {
+        world.devices[1].look(|tx| {
+            let mut statement = tx.prepare("SELECT key FROM mls_state WHERE group_id = x'' AND kind = 16")?;
+            Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+        })
+    };
+    let first = packages(&mut world);
+    rotate(&mut world, 1);
+    everybody(&mut world);
+    let second: HashSet<_> = packages(&mut world).difference(&first).cloned().collect();
+    assert!(!first.is_empty() && !second.is_empty());
+    assert!(packages(&mut world).is_superset(&first), "a Welcome for one of them may be on its way");
+    world.outside.now += OLD_KEYS_LIVE_MS + 1;
+    rotate(&mut world, 1);
+    everybody(&mut world);
+    let now = packages(&mut world);
+    assert!(now.is_disjoint(&first) && now.is_superset(&second) && now.len() > second.len());
 }

@@ -36,7 +36,7 @@ impl Device {
     fn asks(&mut self, log: LogId, now: u64) -> bool {
         let context = self.context(now);
         let mended = self.tx(|tx| {
-            logs::set_trouble(tx, log, Trouble::Lost)?;
+            logs::note_trouble(tx, log, Trouble::Lost)?;
             let stored = logs::load(tx, log)?.unwrap();
             resync::mend(tx, &context, &stored, home())
         });
@@ -289,7 +289,7 @@ fn p5_an_old_request_throws_nobody_out_for_good() {
     bea.commit_anyway(outside, (id, log), &keys, plan);
     everybody(&mut world);
     let stored = world.devices[2].look(|tx| Ok(logs::load(tx, log)?.unwrap()));
-    assert!(stored.active && stored.trouble == Trouble::Lost);
+    assert!(stored.active && stored.trouble == Trouble::Behind);
     // Those who are asked have seen an answer, and give none before a day is over.
     world.outside.now += DAY_MS + 1;
     everybody(&mut world);

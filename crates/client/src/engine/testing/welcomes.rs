@@ -38,7 +38,7 @@ fn told(world: &mut World, lie: &Lie<'_>) -> Option<String> {
         let me = account::require(tx)?;
         let own = keys::chain(tx, me.account)?.unwrap();
         Ok(Welcome {
-            conversation: [4; 32],
+            conversation: [0x84; 32],
             relay: me.relay.clone(),
             log: LOG,
             channel_secret: ChannelSecret::from_bytes(&[5; 32]),
@@ -84,7 +84,10 @@ fn p1_a_welcome_is_believed_only_in_what_the_chains_say() {
     let not_in_force = "it is not signed with keys in force";
     let not_in_chain = "its sender's leaf is not in their chain";
     let other_keys = "its roster has other keys";
-    let lies: [(&str, Lie<'_>); 15] = [
+    // Under the id that a conversation of bea and cem would have.
+    let squatted = waxwing_protocol::conversation_id(bea, cem);
+    let squats = |roster: &mut Roster| roster.conversation = squatted;
+    let lies: [(&str, Lie<'_>); 16] = [
         // The envelope: somebody in ada's name, ada in somebody's, versions of hers that are none.
         ("it names another sender", Lie { signer: (cem, &cems), ..truth() }),
         ("it names another sender", Lie { content: &|welcome| welcome.account = cem, ..truth() }),
@@ -103,6 +106,10 @@ fn p1_a_welcome_is_believed_only_in_what_the_chains_say() {
         (other_keys, Lie { roster: &|roster| line(roster, bea, &|line| line.account_key = [9; 32]), ..truth() }),
         (other_keys, Lie { roster: &|roster| line(roster, ada, &|line| line.account_key = [9; 32]), ..truth() }),
         (other_keys, Lie { roster: &|roster| line(roster, ada, &|line| line.recovery_key = [9; 32]), ..truth() }),
+        (
+            "its id is not that of a group",
+            Lie { roster: &squats, content: &|welcome| welcome.conversation = squatted, ..truth() },
+        ),
         ("its group is of another conversation", Lie { content: &|welcome| welcome.conversation = [8; 32], ..truth() }),
     ];
     for (why, lie) in &lies {

@@ -151,3 +151,24 @@ pub(super) fn column<T: DeserializeOwned>(row: &Row<'_>, name: &str) -> Result<T
 fn bytes<K: Serialize>(key: &K) -> Result<Vec<u8>, StorageError> {
     Ok(encode(key)?.to_vec())
 }
+
+/// The relay is given other key packages now: those that were made before are used by nothing but Welcomes on their way.
+pub(crate) fn retire_key_packages(tx: &Transaction<'_>, now_ms: u64) -> Result<(), StorageError> {
+    tx.execute(
+        "INSERT OR IGNORE INTO retired_packages (key, retired_ms)
+             SELECT key, ?2 FROM mls_state WHERE group_id = x'' AND kind = ?1",
+        params![Kind::KeyPackage as i64, now_ms],
+    )?;
+    Ok(())
+}
+
+/// Erases the private parts of key packages that were retired before a time. True if there were any.
+pub(crate) fn erase_key_packages(tx: &Transaction<'_>, before_ms: u64) -> Result<bool, StorageError> {
+    let erased = tx.execute(
+        "DELETE FROM mls_state WHERE group_id = x'' AND kind = ?1
+             AND key IN (SELECT key FROM retired_packages WHERE retired_ms < ?2)",
+        params![Kind::KeyPackage as i64, before_ms],
+    )?;
+    tx.execute("DELETE FROM retired_packages WHERE retired_ms < ?1", [before_ms])?;
+    Ok(erased > 0)
+}
