@@ -352,6 +352,12 @@ CREATE TABLE retired_packages (
     key BLOB PRIMARY KEY,
     retired_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- The newest line, and what is unread, of a conversation of any length.
+DROP INDEX messages_by_place;
+CREATE INDEX messages_by_place ON messages (conversation, placed, ord DESC);
+CREATE INDEX messages_unread ON messages (conversation, ord) WHERE mine = 0 AND notice IS NULL;
+CREATE INDEX outbox_changes ON outbox (conversation, n) WHERE what = 1;
 ";
 
 /// Brings the database to the newest version, in one transaction.
