@@ -291,6 +291,37 @@ async fn who_is_blocked_or_was_removed_does_not_come_in_by_link() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_left_comes_in_again_by_the_link() {
+    let world = World::new().await;
+    let (ada, cem) = tokio::join!(world.register("ada"), world.register("cem"));
+    let (id, link) = birds(&ada).await;
+    cem.client.join_group(&link).await.unwrap();
+    until_in(&cem, &id).await;
+    until_people(&ada, &id, 2).await;
+    // Both wait for Ada's app, in her inbox and in the log.
+    ada.client.stop().await;
+    cem.client.leave_group(&id).await.unwrap();
+    cem.until("the wish to leave to be said", async |client| {
+        let lines = client.messages(&id, None, 50).await.ok()?.messages;
+        let said = lines.iter().any(|line| matches!(line.notice, Some(Notice::Left { mine: true, .. })));
+        (said && client.group(&id).await.ok()?.pending == 0).then_some(())
+    })
+    .await;
+    cem.client.join_group(&link).await.unwrap();
+    let ada = ada.restart().await;
+    until_in(&cem, &id).await;
+    for person in [&ada, &cem] {
+        until_people(person, &id, 2).await;
+    }
+    cem.send(&id, "here again").await;
+    ada.until("the words of who came back", async |client| {
+        let lines = client.messages(&id, None, 50).await.ok()?.messages;
+        lines.iter().any(|line| line.text == "here again").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn links_that_cannot_be_used_say_why() {
     let world = World::new().await;
     let (ada, cem) = tokio::join!(world.register("ada"), world.register("cem"));

@@ -76,13 +76,16 @@ pub(super) fn admit(tx: &Transaction<'_>, context: &Context, asking: &Asking) ->
         return Ok(Some("one is not in that group"));
     };
     let here = people::of(tx, &id)?;
-    let mut coming = Vec::new();
+    let (mut coming, mut going) = (Vec::new(), Vec::new());
     for item in outbox::changes(tx, &id)? {
-        if let Ok(GroupChange::Admit { account, .. }) = GroupChange::decode(&item.content) {
-            coming.push(account);
+        match GroupChange::decode(&item.content) {
+            Ok(GroupChange::Admit { account, .. }) => coming.push(account),
+            Ok(GroupChange::AnswerLeave { account, .. }) => going.push(account),
+            _ => {}
         }
     }
-    if here.iter().any(|person| person.account == request.account) || coming.contains(&request.account) {
+    let stays = here.iter().any(|person| person.account == request.account) && !going.contains(&request.account);
+    if stays || coming.contains(&request.account) {
         return Ok(None);
     }
     if links::is_removed(tx, &id, request.account)? {

@@ -194,6 +194,13 @@ impl Engine {
         if let Some(reason) = self.refuse_sender(&opened, stated.account).await? {
             return Ok(Verdict::SetAside(reason));
         }
+        let conversation = request.conversation;
+        if let Some(log) = self.store.run(move |tx| logs::to_send(tx, &conversation)).await? {
+            // They may have left before they asked again, and that is not read yet.
+            if let Err(error) = self.drain_log(log.log).await {
+                tracing::info!(%error, "a request to be let in is judged by what is known");
+            }
+        }
         Ok(match self.check_sender(opened, &stated).await? {
             Ok(Checked { message, chain, entries, from }) => {
                 Verdict::Asked(Box::new(Asking { request, message, chain, entries, from }))
