@@ -15,6 +15,7 @@ mod emit;
 mod entries;
 mod groups;
 mod handshake;
+mod held;
 mod inbox;
 mod join;
 mod keys;
@@ -86,6 +87,8 @@ pub(crate) struct Engine {
     packages_lock: tokio::sync::Mutex<()>,
     /// Logs that were read to their head since the start: nothing is sealed for any other.
     replayed: Mutex<HashSet<LogId>>,
+    /// Whose chains could not be had, and when: in groups they are not waited for again and again.
+    absent: Mutex<HashMap<AccountId, std::time::Instant>>,
     log_locks: Mutex<HashMap<LogId, Arc<tokio::sync::Mutex<()>>>>,
     /// One pass of the outbox at a time.
     flushing: tokio::sync::Mutex<()>,

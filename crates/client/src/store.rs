@@ -8,6 +8,7 @@ pub(crate) mod aside;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod deliveries;
+pub(crate) mod held;
 pub(crate) mod keys;
 pub(crate) mod links;
 pub(crate) mod logs;

@@ -95,6 +95,8 @@ pub(super) struct Reading<'a> {
     opening: &'a OpeningKeys,
     /// Accounts whose relay has been asked already.
     asked: &'a HashSet<AccountId>,
+    /// Accounts whose chain cannot be had: what they say is kept apart.
+    absent: &'a HashSet<AccountId>,
 }
 
 /// Takes in entries that follow the log's cursor, until all are done or a chain is missing.
@@ -104,7 +106,7 @@ pub(super) fn take(
     opening: &OpeningKeys,
     log: LogId,
     entries: &[LogEntry],
-    asked: &HashSet<AccountId>,
+    (asked, absent): (&HashSet<AccountId>, &HashSet<AccountId>),
 ) -> Result<Taken, Error> {
     let Some(log) = logs::load(tx, log)? else { return Ok(Taken { done: entries.len(), ..Taken::default() }) };
     let conversation = conversations::load(tx, &log.conversation)?;
@@ -121,6 +123,7 @@ pub(super) fn take(
         touched: false,
         opening,
         asked,
+        absent,
     };
     for entry in entries {
         if !reading.log.active {
@@ -338,6 +341,7 @@ impl<'a> Reading<'a> {
         let sender = leaf.identity.account;
         match self.stated(leaf)? {
             Some(true) => {}
+            _ if self.absent.contains(&sender) => return self.hold(leaf, message, bytes),
             Some(false) if self.asked.contains(&sender) => {
                 return Ok(Verdict::Aside("its sender's device is not in their chain"));
             }
@@ -355,18 +359,11 @@ impl<'a> Reading<'a> {
         }
         match AppMessage::decode(bytes) {
             Err(_) => Ok(Verdict::Aside("its content cannot be read")),
-            Ok(AppMessage::Text { message_id, text }) => self.text(sender, message, message_id, &text),
-            Ok(AppMessage::Profile { display_name, access_key }) => {
-                let Some(contact) = contact else { return Ok(Verdict::Used) };
-                contacts::set_access_key(self.tx, sender, &access_key)?;
-                let name = peer_display_name(&display_name, contact.name.as_str());
-                if contacts::set_display_name(self.tx, sender, &name)? {
-                    self.taken.changes.conversation(self.log.conversation);
-                    self.taken.changes.group(self.log.conversation);
-                }
-                Ok(Verdict::Used)
-            }
             Ok(AppMessage::Leave(proof)) => self.leave(leaf, &proof, bytes),
+            Ok(said) => {
+                let from = (sender, message.sent_ms);
+                spoken(self.tx, self.context, &self.conversation, from, said, &mut self.taken.changes)
+            }
         }
     }
 
@@ -376,39 +373,8 @@ impl<'a> Reading<'a> {
         Ok(Some(states(&chain, leaf)))
     }
 
-    fn text(
-        &mut self,
-        sender: AccountId,
-        message: &Message,
-        message_id: waxwing_wire::MessageId,
-        text: &str,
-    ) -> Result<Verdict, Error> {
-        if messages::is_taken(self.tx, &self.log.conversation, message_id, sender)? {
-            return Ok(Verdict::Aside("its message id is another sender's"));
-        }
-        let (mine, now) = (sender == self.context.account, self.context.now);
-        let line = messages::NewMessage {
-            id: message_id,
-            conversation: &self.log.conversation,
-            sender,
-            mine,
-            at_ms: message.sent_ms.min(LATEST_MS),
-            clock_off: message.sent_ms > now.saturating_add(CLOCK_AHEAD_MS),
-            text,
-            notice: None,
-            state: if mine { MessageState::Sent } else { MessageState::Received },
-            placed: true,
-        };
-        if messages::insert(self.tx, &line)? {
-            self.taken.changes.message(sender, message_id, !mine);
-            conversations::touch(self.tx, &self.log.conversation, now)?;
-        }
-        self.taken.changes.conversation(self.log.conversation);
-        Ok(Verdict::Used)
-    }
-
     /// Somebody wants to leave. Any member answers; the one with the lowest leaf at once, the others if that one does not.
-    fn leave(&mut self, leaf: &Leaf, proof: &LeaveProof, bytes: &[u8]) -> Result<Verdict, Error> {
+    pub(super) fn leave(&mut self, leaf: &Leaf, proof: &LeaveProof, bytes: &[u8]) -> Result<Verdict, Error> {
         let identity = leaf.identity;
         let theirs = (proof.account, proof.device) == (identity.account, identity.device);
         let holds = theirs && proof.holds(&leaf.mls_key, &leaf.encryption_key, self.log.log);
@@ -429,6 +395,54 @@ impl<'a> Reading<'a> {
         self.taken.wake = true;
         Ok(Verdict::Used)
     }
+}
+
+/// Stores what somebody whose leaf is stated has said: when, by their clock.
+pub(super) fn spoken(
+    tx: &Transaction<'_>,
+    context: &Context,
+    conversation: &Conversation,
+    (sender, sent_ms): (AccountId, u64),
+    said: AppMessage,
+    changes: &mut Changes,
+) -> Result<Verdict, Error> {
+    match said {
+        AppMessage::Text { message_id, text } => {
+            if messages::is_taken(tx, &conversation.id, message_id, sender)? {
+                return Ok(Verdict::Aside("its message id is another sender's"));
+            }
+            let (mine, now) = (sender == context.account, context.now);
+            let line = messages::NewMessage {
+                id: message_id,
+                conversation: &conversation.id,
+                sender,
+                mine,
+                at_ms: sent_ms.min(LATEST_MS),
+                clock_off: sent_ms > now.saturating_add(CLOCK_AHEAD_MS),
+                text: &text,
+                notice: None,
+                state: if mine { MessageState::Sent } else { MessageState::Received },
+                placed: true,
+            };
+            if messages::insert(tx, &line)? {
+                changes.message(sender, message_id, !mine);
+                conversations::touch(tx, &conversation.id, now)?;
+            }
+            changes.conversation(conversation.id);
+        }
+        AppMessage::Profile { display_name, access_key } => {
+            let Some(contact) = contacts::load(tx, sender)? else { return Ok(Verdict::Used) };
+            contacts::set_access_key(tx, sender, &access_key)?;
+            let name = peer_display_name(&display_name, contact.name.as_str());
+            if contacts::set_display_name(tx, sender, &name)? {
+                changes.conversation(conversation.id);
+                changes.group(conversation.id);
+            }
+        }
+        // Takes a leaf in the group, and no chain.
+        AppMessage::Leave(_) => {}
+    }
+    Ok(Verdict::Used)
 }
 
 /// Whether a chain states these keys for the leaf's device.

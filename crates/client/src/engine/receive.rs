@@ -2,16 +2,23 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
+use rusqlite::Transaction;
 use waxwing_wire::frame::LogEntry;
 use waxwing_wire::problem::ProblemCode;
-use waxwing_wire::{LogId, RelayAddress};
+use waxwing_wire::{AccountId, LogId, RelayAddress};
 
 use super::emit::Changes;
+use super::held::PATIENCE;
 use super::{Engine, entries};
 use crate::error::{Error, ErrorCode};
 use crate::store::logs::Trouble;
 use crate::store::{conversations, logs};
+use crate::views::ConversationKind;
+
+/// A member's relay that did not answer is not asked again in this time, for the sake of those who wait behind it.
+const ABSENT_FOR: Duration = Duration::from_secs(120);
 
 impl Engine {
     /// Reads a log to its head.
@@ -115,15 +122,24 @@ impl Engine {
         Err(error)
     }
 
+    /// Whose chains could not be had a moment ago.
+    fn absent_now(&self) -> HashSet<AccountId> {
+        let mut all = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, since| since.elapsed() < ABSENT_FOR);
+        all.keys().copied().collect()
+    }
+
     /// Takes in entries that follow the cursor. The caller holds the log's lock. True if the log has other tokens now.
     async fn take_in(&self, log: &logs::Log, entries: Vec<LogEntry>) -> Result<bool, Error> {
         let (id, mut rest) = (log.log, Arc::<[LogEntry]>::from(entries));
-        let mut asked = HashSet::new();
+        let (mut asked, mut absent) = (HashSet::new(), self.absent_now());
         let mut rekeyed = false;
         while !rest.is_empty() {
             let opening = self.opening_keys().await?;
-            let (context, these, known) = (self.context(), Arc::clone(&rest), asked.clone());
-            let taken = self.store.run(move |tx| entries::take(tx, &context, &opening, id, &these, &known)).await?;
+            let (context, these, known) = (self.context(), Arc::clone(&rest), (asked.clone(), absent.clone()));
+            let take =
+                move |tx: &Transaction<'_>| entries::take(tx, &context, &opening, id, &these, (&known.0, &known.1));
+            let taken = self.store.run(take).await?;
             taken.chains.into_iter().for_each(|chain| self.chains.keep(chain));
             self.tell(taken.changes).await;
             if taken.updated {
@@ -139,6 +155,21 @@ impl Engine {
             rest = rest.get(taken.done..).unwrap_or_default().into();
             let Some(account) = taken.need else { continue };
             asked.insert(account);
+            let conversation = log.conversation;
+            let kind = self.store.run(move |tx| Ok(conversations::load(tx, &conversation)?.kind)).await?;
+            if kind == ConversationKind::Group {
+                match tokio::time::timeout(PATIENCE, self.refresh_chain(account)).await {
+                    Ok(Ok(_)) => {}
+                    // One member's relay, or chain, is no reason not to hear the others.
+                    refused => {
+                        tracing::info!(?refused, "a member's chain cannot be had; what they say is kept apart");
+                        absent.insert(account);
+                        let mut all = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+                        all.insert(account, Instant::now());
+                    }
+                }
+                continue;
+            }
             match self.refresh_chain(account).await {
                 Ok(_) => {}
                 Err(error) if error.code() == ErrorCode::ChainBroken => {

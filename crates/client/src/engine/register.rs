@@ -302,6 +302,7 @@ async fn run(profile: &Profile, keystore: Keystore, secrets: Secrets, store: Sto
         crypto: Arc::new(crate::mls::Crypto::new(random::rng())),
         packages_lock: tokio::sync::Mutex::default(),
         replayed: Mutex::default(),
+        absent: Mutex::default(),
         log_locks: Mutex::default(),
         flushing: tokio::sync::Mutex::default(),
         inbox_lock: tokio::sync::Mutex::default(),

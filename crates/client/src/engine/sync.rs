@@ -105,6 +105,7 @@ impl Engine {
             outcome = outcome.and(self.drain_log(log.log).await);
         }
         outcome = outcome.and(self.mend_awaited().await);
+        outcome = outcome.and(self.release_held().await);
         // What reading has brought up is answered, and what another pass is sending is waited for.
         for _ in 0..ROUNDS {
             if outcome.is_err() || !self.outbox_waits().await {
@@ -137,6 +138,9 @@ impl Engine {
             let _ = tokio::time::timeout(INTRODUCTIONS, self.introductions_wake.notified()).await;
             if let Err(error) = self.retry_welcomes().await {
                 tracing::debug!(%error, "looking at Welcomes again");
+            }
+            if let Err(error) = self.release_held().await {
+                tracing::debug!(%error, "asking for members' chains again");
             }
         }
     }

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 6] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5];
+const MIGRATIONS: [&str; 7] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -358,6 +358,20 @@ DROP INDEX messages_by_place;
 CREATE INDEX messages_by_place ON messages (conversation, placed, ord DESC);
 CREATE INDEX messages_unread ON messages (conversation, ord) WHERE mine = 0 AND notice IS NULL;
 CREATE INDEX outbox_changes ON outbox (conversation, n) WHERE what = 1;
+";
+
+const V6: &str = "
+-- What members of groups have said whose chains could not be had: the leaf that said it, and the app message.
+CREATE TABLE held (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    log BLOB NOT NULL,
+    sender BLOB NOT NULL,
+    leaf BLOB NOT NULL,
+    mls_key BLOB NOT NULL,
+    sent_ms INTEGER NOT NULL,
+    content BLOB NOT NULL
+) STRICT;
+CREATE INDEX held_by_sender ON held (sender, log);
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -1,6 +1,6 @@
 //! A relay in memory, by the relay's rules (docs/protocol.md "Log", "Inbox"), and what a relay can do that keeps none of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use waxwing_wire::frame::{Append, InboxEntry, InboxSend, LogEntry, LogPage, LogTokens};
 use waxwing_wire::log::{EnvelopeKind, running_hash, token_hash};
@@ -41,6 +41,8 @@ pub(super) struct Packages {
 
 #[derive(Default)]
 pub(super) struct FakeRelay {
+    /// Whose chains are not given out: as if their relay did not answer.
+    pub(super) dark: HashSet<AccountId>,
     pub(super) logs: HashMap<LogId, FakeLog>,
     inboxes: HashMap<DeviceId, Inbox>,
     chains: HashMap<AccountId, Vec<Vec<u8>>>,
@@ -62,6 +64,9 @@ impl FakeRelay {
     }
 
     pub(super) fn chain(&self, account: AccountId, from: u32) -> Answer<Vec<Vec<u8>>> {
+        if self.dark.contains(&account) {
+            return Err(ProblemCode::Unavailable);
+        }
         let chain = self.chains.get(&account).ok_or(ProblemCode::UnknownAccount)?;
         Ok(chain.get(from as usize..).unwrap_or_default().to_vec())
     }

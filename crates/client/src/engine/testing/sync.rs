@@ -15,7 +15,8 @@ use super::{Halt, Step};
 use crate::error::{Error, ErrorCode};
 use crate::mls::Group;
 use crate::store::logs::Trouble;
-use crate::store::{keys, logs};
+use crate::store::{conversations, held, keys, logs};
+use crate::views::ConversationKind;
 
 impl Device {
     /// Everything once, as `sync::sync_once`.
@@ -29,6 +30,7 @@ impl Device {
         let again = self.flush(outside);
         fatal(&again)?;
         self.drain_logs(outside)?;
+        self.release_held(outside)?;
         flushed.and(again)
     }
 
@@ -67,12 +69,13 @@ impl Device {
     /// As `take_in`; what it is given ends with the next handshake, so that the state after each can be written down.
     fn take_in(&mut self, outside: &mut Outside, log: LogId, entries: Vec<LogEntry>) -> Step<bool> {
         let (mut rest, mut asked, mut rekeyed) = (entries, HashSet::new(), false);
+        let mut absent = HashSet::new();
         while !rest.is_empty() {
             let end =
                 rest.iter().position(|entry| entry.kind == EnvelopeKind::Handshake).map_or(rest.len(), |at| at + 1);
             let (context, opening) = (self.context(outside.now), Arc::clone(&self.opening));
             let (taken, seen) = self.tx(|tx| {
-                let taken = entries::take(tx, &context, &opening, log, &rest[..end], &asked)?;
+                let taken = entries::take(tx, &context, &opening, log, &rest[..end], (&asked, &absent))?;
                 // Between handshakes nothing changes. Whoever knows to have lost their place is not in step.
                 let lost = logs::load(tx, log)?.is_some_and(|log| log.trouble != logs::Trouble::None);
                 let changed = rest[end - 1].kind == EnvelopeKind::Handshake && !lost;
@@ -89,9 +92,31 @@ impl Device {
             rest.drain(..taken.done);
             let Some(account) = taken.need else { continue };
             asked.insert(account);
-            self.refresh_chain(outside, account)?;
+            let refreshed = self.refresh_chain(outside, account).map(drop);
+            fatal(&refreshed)?;
+            let kind = self.look(|tx| {
+                let conversation = logs::load(tx, log)?.unwrap().conversation;
+                Ok(conversations::load(tx, &conversation)?.kind)
+            });
+            match refreshed {
+                Err(_) if kind == ConversationKind::Group => drop(absent.insert(account)),
+                refreshed => refreshed?,
+            }
         }
         Ok(rekeyed)
+    }
+
+    /// `held::release_held`.
+    pub(super) fn release_held(&mut self, outside: &mut Outside) -> Step<()> {
+        for sender in self.look(held::senders) {
+            let refreshed = self.refresh_chain(outside, sender).map(drop);
+            fatal(&refreshed)?;
+            if refreshed.is_ok() {
+                let context = self.context(outside.now);
+                self.tx(|tx| super::super::held::release(tx, &context, sender))?;
+            }
+        }
+        Ok(())
     }
 
     /// `keys::erase_unused_device_keys`.
