@@ -435,3 +435,26 @@ async fn d13_who_cannot_be_added_yet_holds_up_nothing() {
     cem.send(&id, "here I am").await;
     bea.until_texts(&id, &["before anybody comes", "here I am"]).await;
 }
+
+/// D13: one of those whom an admin adds cannot be had; the others come in, and what is said reaches them.
+#[tokio::test(flavor = "multi_thread")]
+async fn d13_one_who_cannot_be_had_keeps_nobody_else_out() {
+    let mut world = World::new().await;
+    let (ada, bea) = tokio::join!(world.register("ada"), world.register("bea"));
+    let cem = world.register("cem").await;
+    introduce(&ada, &bea).await;
+    introduce(&ada, &cem).await;
+    let people = [cem.account().await, bea.account().await];
+    cem.client.stop().await;
+    // The relay has nothing left of Cem's, whose device is the newest there.
+    world.stop_relay().await;
+    relay_db(&world).execute_batch(TAKEN).unwrap();
+    world.start_relay().await;
+    ada.until_online().await;
+    let id = ada.client.create_group("Birds", &people).await.unwrap().id;
+    ada.send(&id, "hello").await;
+    until_in(&bea, &id).await;
+    bea.until_texts(&id, &["hello"]).await;
+    let view = ada.client.group(&id).await.unwrap();
+    assert_eq!((view.pending, view.members.len()), (1, 2), "Cem is still to be added");
+}

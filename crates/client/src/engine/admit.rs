@@ -14,7 +14,7 @@ use super::entries::peer_display_name;
 use super::links::is_full;
 use super::sealing::Outcome;
 use crate::error::{Error, ErrorCode};
-use crate::mls::{ClaimedPackage, GroupChange};
+use crate::mls::{ClaimedPackage, Group, GroupChange};
 use crate::store::contacts::Contact;
 use crate::store::conversations::ConversationId;
 use crate::store::links::GroupLink;
@@ -28,6 +28,10 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long somebody is waited for whose key packages cannot be had.
 const PATIENCE_MS: u64 = 7 * DAY_MS;
 /// First wait before they are tried again; it grows with the age of the request.
+/// Somebody whom an admin adds is tried again after this time.
+const ADD_AGAIN_MS: u64 = 60 * 1000;
+/// While nobody is in the group yet, the next one is tried first.
+const NEXT_FIRST_MS: u64 = 1000;
 const FIRST_WAIT_MS: u64 = 2000;
 const LONGEST_WAIT_MS: u64 = 60 * 60 * 1000;
 
@@ -136,6 +140,45 @@ impl Engine {
     pub(super) async fn claim_patiently(&self, account: AccountId) -> Result<Vec<ClaimedPackage>, Error> {
         let claimed = tokio::time::timeout(ADMIT, self.claim(&[account])).await;
         claimed.unwrap_or_else(|_| Err(Error::new(ErrorCode::RelayDown, "no answer in time")))
+    }
+
+    /// Somebody who is to be added cannot be. The others are added without them, and what is said in the group goes on; they are tried
+    /// again. None while nobody else is in the group: what is said there is for those who are to come.
+    pub(super) async fn add_later(
+        &self,
+        item: &Item,
+        log: &logs::Log,
+        people: Vec<AccountId>,
+    ) -> Result<Option<Outcome>, Error> {
+        let (context, id, log, n) = (self.context(), log.conversation, log.log, item.n);
+        self.store
+            .run(move |tx| {
+                let now = context.now;
+                if let [first, rest @ ..] = people.as_slice()
+                    && !rest.is_empty()
+                {
+                    // One by one, and before whatever was said to all of them.
+                    outbox::replace_change(tx, n, &GroupChange::Add(vec![*first]).encode()?)?;
+                    for one in rest {
+                        outbox::push_change_first(tx, &id, log, &GroupChange::Add(vec![*one]).encode()?)?;
+                    }
+                    return Ok(Some(Outcome::Later(now)));
+                }
+                let alone = match Group::load(&context.crypto, tx, log)? {
+                    Some(group) => group.leaves()?.len() < 2,
+                    None => true,
+                };
+                if !alone {
+                    return Ok(Some(Outcome::Later(now + ADD_AGAIN_MS)));
+                }
+                // Whoever else is to be added may be there.
+                let due = |item: &Item| item.n != n && item.not_before_ms <= now;
+                let others = outbox::changes(tx, &id)?
+                    .iter()
+                    .any(|item| due(item) && matches!(GroupChange::decode(&item.content), Ok(GroupChange::Add(_))));
+                Ok(others.then_some(Outcome::Later(now + NEXT_FIRST_MS)))
+            })
+            .await
     }
 
     /// Their key packages cannot be had. Nothing waits for that: not what is said in the group, and not for ever.

@@ -293,7 +293,15 @@ impl Engine {
                 // No own commit before the log is replayed to its head.
                 self.drain_log(log.log).await?;
                 match GroupChange::decode(&item.content)? {
-                    GroupChange::Add(people) => self.claim(&people).await?,
+                    GroupChange::Add(people) => match self.claim(&people).await {
+                        Ok(claimed) => claimed,
+                        // Without the own relay everything waits.
+                        Err(error) if error.code() == ErrorCode::RelayDown => return Err(error),
+                        Err(error) => {
+                            tracing::info!(%error, "somebody cannot be added now");
+                            return self.add_later(item, log, people).await?.ok_or(error);
+                        }
+                    },
                     GroupChange::Admit { account, asked_ms, .. } => match self.claim_patiently(account).await {
                         Ok(claimed) => claimed,
                         Err(error) => {

@@ -176,6 +176,12 @@ pub(crate) fn unseal(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {
     Ok(())
 }
 
+/// Another change in the place of one that has not been sealed.
+pub(crate) fn replace_change(tx: &Transaction<'_>, n: i64, change: &[u8]) -> Result<(), Error> {
+    tx.execute("UPDATE outbox SET content = ?2 WHERE n = ?1 AND blob IS NULL", params![n, change])?;
+    Ok(())
+}
+
 /// The item waits until then, and holds up nothing.
 pub(crate) fn postpone(tx: &Transaction<'_>, n: i64, not_before_ms: u64) -> Result<(), Error> {
     tx.execute("UPDATE outbox SET not_before_ms = ?2 WHERE n = ?1", params![n, not_before_ms])?;
