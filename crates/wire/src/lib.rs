@@ -1,4 +1,4 @@
-//! What relay and client both speak: ids, names, addresses, chain entries, API types, limits.
+//! What relay and client both speak: ids, names, addresses, chain entries, the transparency log, API types, limits.
 //!
 //! No decryption code lives here, so that `cargo tree -p waxwing-relay` shows a relay that cannot read messages.
 //! Not here: the envelope (`waxwing-protocol`), storage, HTTP.
@@ -16,6 +16,7 @@ pub mod log;
 pub mod problem;
 pub mod signature;
 pub mod token;
+pub mod transparency;
 pub mod username;
 
 pub use address::{AccountAddress, RelayAddress};

@@ -40,3 +40,13 @@ pub const MAX_GROUP_PEOPLE: usize = 64;
 pub const MAX_GROUP_DEVICES: usize = 128;
 /// Largest MLS key package, in bytes.
 pub const MAX_KEY_PACKAGE: usize = 4096;
+/// Longest origin of a log and name of its key, in bytes.
+pub const MAX_ORIGIN: usize = 300;
+/// Largest signed checkpoint of the transparency log, in bytes.
+pub const MAX_CHECKPOINT: usize = 1024;
+/// Largest signed note of any kind, in bytes.
+pub const MAX_NOTE: usize = 8 * 1024;
+/// Most signatures on a note (C2SP `signed-note` asks for at least 16).
+pub const MAX_NOTE_SIGNATURES: usize = 16;
+/// Most hashes in a proof: a consistency proof between trees of fewer than 2^64 leaves needs no more.
+pub const MAX_PROOF: usize = 65;

@@ -4,7 +4,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::device::DeviceRecord;
 use crate::ids::AccountId;
 use crate::label::{hash, label};
-use crate::limits::MAX_CHAIN_ENTRY;
+use crate::limits::{MAX_CHAIN_ENTRY, MAX_ORIGIN};
 use crate::username::Username;
 
 const VERSION: u8 = 1;
@@ -12,7 +12,6 @@ const OP_CREATE: u8 = 1;
 const OP_ROTATE_DEVICE_KEYS: u8 = 3;
 /// The account key signs; the recovery key will be 2 (`recover`).
 const SIGNER_ACCOUNT: u8 = 1;
-const MAX_ORIGIN: usize = 300;
 
 /// What an entry states.
 #[derive(Debug, Clone, PartialEq, Eq)]
