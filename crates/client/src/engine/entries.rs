@@ -148,18 +148,18 @@ impl<'a> Reading<'a> {
         let running = running_hash(&self.log.running, entry.seq, entry.entry_id, entry.kind, &entry.blob);
         let (before, known) = (self.log.clone(), self.log.trouble);
         self.touched = false;
-        self.tx.execute_batch("SAVEPOINT entry")?;
+        self.tx.prepare_cached("SAVEPOINT entry")?.execute([])?;
         let verdict = self.judge(entry, &running)?;
         if !matches!(verdict, Verdict::Used) {
             // Whatever OpenMLS did to its state while it looked at it is undone, and the group read again.
-            self.tx.execute_batch("ROLLBACK TO entry")?;
+            self.tx.prepare_cached("ROLLBACK TO entry")?.execute([])?;
             self.log = logs::Log { trouble: self.log.trouble, ..before };
             // Not for each piece of junk: to read a group takes far longer than to see that there is nothing to open.
             if self.touched {
                 self.group = Group::load(&self.context.crypto, self.tx, self.log.log)?;
             }
         }
-        self.tx.execute_batch("RELEASE entry")?;
+        self.tx.prepare_cached("RELEASE entry")?.execute([])?;
         if self.log.trouble == Trouble::RolledBack && known != Trouble::RolledBack {
             // The private parts of some key packages at the relay are lost with the newer database.
             account::set_packages(self.tx, 0, 0)?;

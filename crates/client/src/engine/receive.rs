@@ -14,7 +14,7 @@ use super::held::PATIENCE;
 use super::{Engine, entries};
 use crate::error::{Error, ErrorCode};
 use crate::store::logs::Trouble;
-use crate::store::{conversations, logs};
+use crate::store::{conversations, logs, people};
 use crate::views::ConversationKind;
 
 /// A member's relay that did not answer is not asked again in this time, for the sake of those who wait behind it.
@@ -122,6 +122,21 @@ impl Engine {
         Err(error)
     }
 
+    /// The chains of everybody in a conversation are at hand, so that they are not verified anew with each message.
+    async fn warm_chains(&self, log: &logs::Log) -> Result<(), Error> {
+        let conversation = log.conversation;
+        let here = self.store.run(move |tx| people::of(tx, &conversation)).await?;
+        for account in here.into_iter().map(|person| person.account).chain([self.account]) {
+            if self.chains.cached(account).is_none() {
+                match self.chain(account).await {
+                    Err(error) if error.code() != ErrorCode::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whose chains could not be had a moment ago.
     fn absent_now(&self) -> HashSet<AccountId> {
         let mut all = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,6 +147,7 @@ impl Engine {
     /// Takes in entries that follow the cursor. The caller holds the log's lock. True if the log has other tokens now.
     async fn take_in(&self, log: &logs::Log, entries: Vec<LogEntry>) -> Result<bool, Error> {
         let (id, mut rest) = (log.log, Arc::<[LogEntry]>::from(entries));
+        self.warm_chains(log).await?;
         let (mut asked, mut absent) = (HashSet::new(), self.absent_now());
         let mut rekeyed = false;
         while !rest.is_empty() {

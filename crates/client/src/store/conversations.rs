@@ -113,10 +113,8 @@ pub(crate) fn mark_read(tx: &Transaction<'_>, id: &ConversationId, ord: i64) -> 
 
 /// Something happened in it: it moves up, and is shown again where it was deleted.
 pub(crate) fn touch(tx: &Transaction<'_>, id: &ConversationId, now_ms: u64) -> Result<(), Error> {
-    tx.execute(
-        "UPDATE conversations SET active_ms = max(active_ms, ?2), hidden = 0 WHERE id = ?1",
-        params![id, now_ms],
-    )?;
+    tx.prepare_cached("UPDATE conversations SET active_ms = max(active_ms, ?2), hidden = 0 WHERE id = ?1")?
+        .execute(params![id, now_ms])?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 7] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6];
+const MIGRATIONS: [&str; 8] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -372,6 +372,11 @@ CREATE TABLE held (
     content BLOB NOT NULL
 ) STRICT;
 CREATE INDEX held_by_sender ON held (sender, log);
+";
+
+const V7: &str = "
+-- An id is looked up with every message that comes in.
+CREATE INDEX messages_by_id ON messages (id);
 ";
 
 /// Brings the database to the newest version, in one transaction.

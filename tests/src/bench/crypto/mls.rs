@@ -197,6 +197,7 @@ fn messages(report: &mut Report, primitives: &Primitives, devices: &[Device]) {
         |both| send(&mut both[0]),
         |both, sealed| receive(&mut both[1], &devices[0], &sealed),
     );
+    report.value("send_path_per_s", 1e6 / sent.us);
     report.add("send_1024", "send: encode, MLS encrypt, seal to 4 wraps", Unit::Us, sent);
     report.add("receive_1024", "receive: open, verify, MLS decrypt, decode", Unit::Us, received);
 }
