@@ -10,8 +10,8 @@ use waxwing_protocol::group::{
     ChainPart, CommitData, GroupKind, LeaveProof, ResyncProof, Roster, RosterLine, RosterRole,
 };
 use waxwing_protocol::{
-    AccessKey, AccountKey, AppMessage, ChannelSecret, Content, Epoch, GroupInvite, Invite, JoinRequest, RecoveryPhrase,
-    ResyncRequest, SealRequest, Suite, Welcome, statement,
+    AccessKey, AccountKey, AppMessage, ChannelSecret, Content, Epoch, GroupInvite, Introduction, Invite, JoinRequest,
+    RecoveryPhrase, ResyncRequest, SealRequest, Suite, Welcome, statement,
 };
 use waxwing_wire::api::base64url;
 use waxwing_wire::frame::{
@@ -103,7 +103,8 @@ fn texts() -> Vec<Seed> {
     let pinned = format!("127.0.0.1:4000#{}", "cd".repeat(32));
     let link = invite(&pinned).to_link();
     let bare = format!("waxwing:{}", link.split_once('#').unwrap().1);
-    let group = GroupInvite { inviter: invite("waxwing.example"), conversation: [6; 32], title: "Birds ✨".to_owned() };
+    let group =
+        GroupInvite { inviter: invite("waxwing.example"), conversation: [6; 32], title: "Birds ✨".to_owned() };
     let words = RecoveryPhrase::from_entropy(&[0x80; 32]).words().join(" ");
     [
         ("names", "id", "0123456789abcdef0123456789abcdef".to_owned()),
@@ -162,14 +163,16 @@ fn a_welcome() -> Welcome {
         slot: 2,
         running: [3; 32],
         nonce: [4; 16],
-        account: AccountId::from_bytes([5; 16]),
-        home: format!("127.0.0.1:4000#{}", "ab".repeat(32)).parse().unwrap(),
-        name: "alice".parse().unwrap(),
-        display_name: "Alice ✨".to_owned(),
-        access_key: AccessKey::from_bytes(&[6; 16]),
-        account_key: [7; 32],
-        chain_seq: 8,
-        chain_head: [9; 32],
+        sender: Introduction {
+            account: AccountId::from_bytes([5; 16]),
+            home: format!("127.0.0.1:4000#{}", "ab".repeat(32)).parse().unwrap(),
+            name: "alice".parse().unwrap(),
+            display_name: "Alice ✨".to_owned(),
+            access_key: AccessKey::from_bytes(&[6; 16]),
+            account_key: [7; 32],
+            chain_seq: 8,
+            chain_head: [9; 32],
+        },
         mls: vec![10; 60],
     }
 }
@@ -177,8 +180,8 @@ fn a_welcome() -> Welcome {
 fn contents() -> Vec<Seed> {
     let (leave, proof) = proofs();
     let welcome = Content::Welcome(a_welcome()).encode().to_vec();
-    let unnamed =
-        Welcome { display_name: String::new(), relay: "[::1]".parse().unwrap(), mls: Vec::new(), ..a_welcome() };
+    let sender = Introduction { display_name: String::new(), ..a_welcome().sender };
+    let unnamed = Welcome { sender, relay: "[::1]".parse().unwrap(), mls: Vec::new(), ..a_welcome() };
     let text = AppMessage::Text { message_id: MessageId::from_bytes([9; 16]), text: "hello שלום".to_owned() };
     let access_key = AccessKey::from_bytes(&[6; 16]);
     let profile = AppMessage::Profile { display_name: "Alice ✨".to_owned(), access_key };
@@ -186,14 +189,16 @@ fn contents() -> Vec<Seed> {
     let join = JoinRequest {
         conversation: [1; 32],
         proof: [2; 32],
-        account: AccountId::from_bytes([5; 16]),
-        home: "waxwing.example:8443".parse().unwrap(),
-        name: "cem".parse().unwrap(),
-        display_name: "Cem ✨".to_owned(),
-        access_key: AccessKey::from_bytes(&[6; 16]),
-        account_key: [7; 32],
-        chain_seq: 8,
-        chain_head: [9; 32],
+        sender: Introduction {
+            account: AccountId::from_bytes([5; 16]),
+            home: "waxwing.example:8443".parse().unwrap(),
+            name: "cem".parse().unwrap(),
+            display_name: "Cem ✨".to_owned(),
+            access_key: AccessKey::from_bytes(&[6; 16]),
+            account_key: [7; 32],
+            chain_seq: 8,
+            chain_head: [9; 32],
+        },
     };
     vec![
         ("content", "mls", Content::Mls(vec![12; 60]).encode().to_vec()),

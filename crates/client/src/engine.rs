@@ -7,6 +7,7 @@ mod admit;
 mod asking;
 mod chains;
 mod changes;
+mod claims;
 mod compose;
 mod contacts;
 mod context;

@@ -3,6 +3,7 @@
 //! Canonical: one encoding of each value, in the codec of `waxwing-wire`; strict: nothing left over. Its first byte is its
 //! type, and each type travels in certain kinds of envelopes alone. Not here: what is said inside MLS ([`crate::AppMessage`]).
 
+mod introduction;
 mod join;
 mod resync;
 mod welcome;
@@ -14,9 +15,10 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{DecodeError, LogId, Reader, Writer};
 use zeroize::Zeroizing;
 
+pub use introduction::Introduction;
+pub(crate) use introduction::MAX_RELAY;
 pub use join::JoinRequest;
 pub use resync::ResyncRequest;
-pub(crate) use welcome::MAX_RELAY;
 pub use welcome::Welcome;
 
 const MLS: u8 = 1;

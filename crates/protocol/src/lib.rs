@@ -33,7 +33,7 @@ pub use access_key::AccessKey;
 pub use account_key::AccountKey;
 pub use app_message::AppMessage;
 pub use channel_secret::ChannelSecret;
-pub use content::{Content, ContentError, JoinRequest, ResyncRequest, Welcome};
+pub use content::{Content, ContentError, Introduction, JoinRequest, ResyncRequest, Welcome};
 pub use conversation::{conversation_id, group_conversation_id, is_group_conversation};
 pub use device_keys::{DeviceKeys, KeyError};
 pub use device_seeds::DeviceSeeds;

@@ -6,7 +6,9 @@ mod common;
 
 use common::{one_encoding, person, rng, var};
 use waxwing_protocol::group::ResyncProof;
-use waxwing_protocol::{AccessKey, ChannelSecret, Content, ContentError, JoinRequest, ResyncRequest, Welcome};
+use waxwing_protocol::{
+    AccessKey, ChannelSecret, Content, ContentError, Introduction, JoinRequest, ResyncRequest, Welcome,
+};
 use waxwing_wire::limits::{MAX_DISPLAY_NAME, MAX_ENVELOPE, MAX_KEY_PACKAGE};
 use waxwing_wire::log::EnvelopeKind::{self, App, Handshake, Notice, Resync};
 use waxwing_wire::{AccountId, DecodeError, LogId, hash};
@@ -22,14 +24,16 @@ fn welcome() -> Welcome {
         slot: 0x0102_0304_0506_0708,
         running: [3; 32],
         nonce: [10; 16],
-        account: AccountId::from_bytes([4; 16]),
-        home: format!("127.0.0.1:4000#{}", "ab".repeat(32)).parse().unwrap(),
-        name: "alice".parse().unwrap(),
-        display_name: "Alice ✨".to_owned(),
-        access_key: AccessKey::generate(&mut rng(2)),
-        account_key: [6; 32],
-        chain_seq: 3,
-        chain_head: [7; 32],
+        sender: Introduction {
+            account: AccountId::from_bytes([4; 16]),
+            home: format!("127.0.0.1:4000#{}", "ab".repeat(32)).parse().unwrap(),
+            name: "alice".parse().unwrap(),
+            display_name: "Alice ✨".to_owned(),
+            access_key: AccessKey::generate(&mut rng(2)),
+            account_key: [6; 32],
+            chain_seq: 3,
+            chain_head: [7; 32],
+        },
         mls: vec![8; 100],
     }
 }
@@ -47,14 +51,16 @@ fn join() -> JoinRequest {
     JoinRequest {
         conversation: [1; 32],
         proof: JoinRequest::prove(&AccessKey::from_bytes(&[5; 16]), &[1; 32], AccountId::from_bytes([6; 16]), account),
-        account,
-        home: format!("127.0.0.1:4000#{}", "ab".repeat(32)).parse().unwrap(),
-        name: "cem".parse().unwrap(),
-        display_name: "Cem ✨".to_owned(),
-        access_key: AccessKey::generate(&mut rng(3)),
-        account_key: [7; 32],
-        chain_seq: 3,
-        chain_head: [8; 32],
+        sender: Introduction {
+            account,
+            home: format!("127.0.0.1:4000#{}", "ab".repeat(32)).parse().unwrap(),
+            name: "cem".parse().unwrap(),
+            display_name: "Cem ✨".to_owned(),
+            access_key: AccessKey::generate(&mut rng(3)),
+            account_key: [7; 32],
+            chain_seq: 3,
+            chain_head: [8; 32],
+        },
     }
 }
 
@@ -109,7 +115,7 @@ fn as_specified() {
         &var(format!("127.0.0.1:4000#{}", "ab".repeat(32)).as_bytes()),
         &var(b"alice"),
         &var("Alice ✨".as_bytes()),
-        welcome.access_key.as_bytes(),
+        welcome.sender.access_key.as_bytes(),
         &[6; 32],
         &[0, 0, 0, 3],
         &[7; 32],
@@ -132,7 +138,7 @@ fn as_specified() {
         &var(format!("127.0.0.1:4000#{}", "ab".repeat(32)).as_bytes()),
         &var(b"cem"),
         &var("Cem ✨".as_bytes()),
-        asked.access_key.as_bytes(),
+        asked.sender.access_key.as_bytes(),
         &[7; 32],
         &[0, 0, 0, 3],
         &[8; 32],
@@ -148,16 +154,20 @@ fn p5_a_join_request_proves_one_link_alone() {
     assert!(!asked.holds(&AccessKey::from_bytes(&[9; 16]), inviter));
     assert!(!asked.holds(&link, AccountId::from_bytes([7; 16])));
     assert!(!JoinRequest { conversation: [2; 32], ..join() }.holds(&link, inviter));
-    assert!(!JoinRequest { account: AccountId::from_bytes([5; 16]), ..join() }.holds(&link, inviter));
+    assert!(
+        !JoinRequest { sender: Introduction { account: AccountId::from_bytes([5; 16]), ..join().sender }, ..join() }
+            .holds(&link, inviter)
+    );
     assert!(!JoinRequest { proof: [0; 32], ..join() }.holds(&link, inviter));
 }
 
 #[test]
 fn p18_a_join_request_keeps_its_limits() {
     let decoded = |request: JoinRequest| Content::decode(Notice, &Content::Join(request).encode());
-    let longest = JoinRequest { display_name: "x".repeat(MAX_DISPLAY_NAME), ..join() };
+    let named = |display_name| JoinRequest { sender: Introduction { display_name, ..join().sender }, ..join() };
+    let longest = named("x".repeat(MAX_DISPLAY_NAME));
     assert_eq!(decoded(longest.clone()), Ok(Content::Join(longest)));
-    let longer = JoinRequest { display_name: "x".repeat(MAX_DISPLAY_NAME + 1), ..join() };
+    let longer = named("x".repeat(MAX_DISPLAY_NAME + 1));
     assert!(matches!(decoded(longer), Err(ContentError::Decode(DecodeError::TooLong("display name")))));
     let bytes = Content::Join(join()).encode();
     for (from, to) in [(b"cem", b"Cem"), (b"127", b"27.")] {
@@ -211,12 +221,12 @@ fn p18_limits() {
     }
 
     let decode = |welcome: Welcome| Content::decode(EnvelopeKind::Welcome, &Content::Welcome(welcome).encode());
+    let named = |display_name| Welcome { sender: Introduction { display_name, ..welcome().sender }, ..welcome() };
     for len in [0, MAX_DISPLAY_NAME] {
-        let welcome = Welcome { display_name: "a".repeat(len), ..welcome() };
+        let welcome = named("a".repeat(len));
         assert_eq!(decode(welcome.clone()), Ok(Content::Welcome(welcome)));
     }
-    let display_name = "a".repeat(MAX_DISPLAY_NAME + 1);
-    assert_eq!(decode(Welcome { display_name, ..welcome() }), too_long("display name"));
+    assert_eq!(decode(named("a".repeat(MAX_DISPLAY_NAME + 1))), too_long("display name"));
     for len in [0, MAX_ENVELOPE] {
         let welcome = Welcome { mls: vec![1; len], ..welcome() };
         assert_eq!(decode(welcome.clone()), Ok(Content::Welcome(welcome)));
@@ -228,7 +238,8 @@ fn p18_limits() {
     let relay = format!("{host}:65535#{}", "ab".repeat(32));
     assert_eq!(relay.len(), 324);
     let (relay, name) = (relay.parse().unwrap(), "a".repeat(32).parse().unwrap());
-    let longest = Welcome { home: Clone::clone(&relay), relay, name, ..welcome() };
+    let sender = Introduction { home: Clone::clone(&relay), name, ..welcome().sender };
+    let longest = Welcome { relay, sender, ..welcome() };
     assert_eq!(decode(longest.clone()), Ok(Content::Welcome(longest)));
 
     let decode = |len| {

@@ -10,8 +10,8 @@ use common::{in_inbox, in_log, inbox_context, log_context, open_as, person, rng,
 use waxwing_protocol::envelope;
 use waxwing_protocol::group::LeaveProof;
 use waxwing_protocol::{
-    AccessKey, AccountKey, AppMessage, ChannelSecret, Content, DeviceKeys, DeviceSeeds, Invite, RecoveryPhrase,
-    SealingKeys, TagKey, Welcome,
+    AccessKey, AccountKey, AppMessage, ChannelSecret, Content, DeviceKeys, DeviceSeeds, Introduction, Invite,
+    RecoveryPhrase, SealingKeys, TagKey, Welcome,
 };
 use waxwing_wire::{AccountId, DeviceId, LogId, MessageId};
 
@@ -55,7 +55,7 @@ fn p12_debug_prints_no_key_bytes() {
 #[test]
 fn p12_debug_prints_no_content() {
     let welcome = welcome();
-    for secret in [welcome.channel_secret.as_bytes().as_slice(), welcome.access_key.as_bytes(), &welcome.mls] {
+    for secret in [welcome.channel_secret.as_bytes().as_slice(), welcome.sender.access_key.as_bytes(), &welcome.mls] {
         assert_eq!(printed(&welcome, secret), "Welcome(***)");
         assert_eq!(printed(&Content::Welcome(welcome.clone()), secret), "Welcome(***)");
     }
@@ -68,14 +68,14 @@ fn p12_debug_prints_no_content() {
     let message_id = MessageId::from_bytes([1; 16]);
     let text = AppMessage::Text { message_id, text: "meet me at noon".to_owned() };
     assert_eq!(printed(&text, b"meet me at noon"), "Text(***)");
-    let access_key = welcome.access_key.clone();
+    let access_key = welcome.sender.access_key.clone();
     let profile = AppMessage::Profile { display_name: "Alice Liddell".to_owned(), access_key };
-    assert_eq!(printed(&profile, welcome.access_key.as_bytes()), "Profile(***)");
+    assert_eq!(printed(&profile, welcome.sender.access_key.as_bytes()), "Profile(***)");
     printed(&profile, b"Alice Liddell");
     let proof = LeaveProof::sign(
         person(1).keys.mls(),
         welcome.log,
-        welcome.account,
+        welcome.sender.account,
         person(1).keys.device(),
         &[3; 32],
         [2; 16],
@@ -177,14 +177,16 @@ fn welcome() -> Welcome {
         slot: 3,
         running: [9; 32],
         nonce: [8; 16],
-        account: AccountId::from_bytes([4; 16]),
-        home: "waxwing.example".parse().unwrap(),
-        name: "alice".parse().unwrap(),
-        display_name: "Alice".to_owned(),
-        access_key: AccessKey::from_bytes(&std::array::from_fn(|n| n as u8 + 0xc0)),
-        account_key: [6; 32],
-        chain_seq: 0,
-        chain_head: [7; 32],
+        sender: Introduction {
+            account: AccountId::from_bytes([4; 16]),
+            home: "waxwing.example".parse().unwrap(),
+            name: "alice".parse().unwrap(),
+            display_name: "Alice".to_owned(),
+            access_key: AccessKey::from_bytes(&std::array::from_fn(|n| n as u8 + 0xc0)),
+            account_key: [6; 32],
+            chain_seq: 0,
+            chain_head: [7; 32],
+        },
         mls: (0xa0..0xc0).collect(),
     }
 }

@@ -3,7 +3,7 @@
 use openmls::prelude::OpenMlsProvider as _;
 use rand_chacha::rand_core::Rng as _;
 use waxwing_protocol::envelope::{open, seal};
-use waxwing_protocol::{AccessKey, Content, Epoch, OpenContext, SealRequest, Suite, Welcome};
+use waxwing_protocol::{AccessKey, Content, Epoch, Introduction, OpenContext, SealRequest, Suite, Welcome};
 use waxwing_wire::EnvelopeId;
 use waxwing_wire::log::EnvelopeKind;
 
@@ -25,14 +25,16 @@ impl Party {
             slot,
             running,
             nonce: [0; 16],
-            account: me.account,
-            home: "waxwing.example".parse().expect("an address"),
-            name: "alice".parse().expect("a name"),
-            display_name: String::new(),
-            access_key: AccessKey::from_bytes(&[6; 16]),
-            account_key: [1; 32],
-            chain_seq: 0,
-            chain_head: [0; 32],
+            sender: Introduction {
+                account: me.account,
+                home: "waxwing.example".parse().expect("an address"),
+                name: "alice".parse().expect("a name"),
+                display_name: String::new(),
+                access_key: AccessKey::from_bytes(&[6; 16]),
+                account_key: [1; 32],
+                chain_seq: 0,
+                chain_head: [0; 32],
+            },
             mls,
         })
         .encode();

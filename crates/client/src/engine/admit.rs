@@ -1,20 +1,16 @@
 //! Letting people in who ask with an own link: judged when their request comes in, and once more when the commit is made.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use rusqlite::Transaction;
 use waxwing_protocol::JoinRequest;
-use waxwing_protocol::envelope::Message;
-use waxwing_wire::{AccountId, VerifiedChain};
+use waxwing_wire::AccountId;
 
-use super::Engine;
 use super::context::Context;
 use super::entries::peer_display_name;
+use super::inbox::CheckedSender;
 use super::links::is_full;
 use super::sealing::Outcome;
-use crate::error::{Error, ErrorCode};
-use crate::mls::{ClaimedPackage, Group, GroupChange};
+use crate::error::Error;
+use crate::mls::GroupChange;
 use crate::store::contacts::Contact;
 use crate::store::conversations::ConversationId;
 use crate::store::links::GroupLink;
@@ -28,24 +24,13 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long somebody is waited for whose key packages cannot be had.
 const PATIENCE_MS: u64 = 7 * DAY_MS;
 /// First wait before they are tried again; it grows with the age of the request.
-/// Somebody whom an admin adds is tried again after this time.
-const ADD_AGAIN_MS: u64 = 60 * 1000;
-/// While nobody is in the group yet, the next one is tried first.
-const NEXT_FIRST_MS: u64 = 1000;
 const FIRST_WAIT_MS: u64 = 2000;
 const LONGEST_WAIT_MS: u64 = 60 * 60 * 1000;
 
-/// Longest wait for the key packages of somebody who asked with a link to be let in.
-const ADMIT: Duration = Duration::from_secs(10);
-
-/// A request whose sender's chain was fetched and whose signature was checked.
+/// A request and who sent it.
 pub(super) struct Asking {
     pub(super) request: JoinRequest,
-    pub(super) message: Message,
-    pub(super) chain: Arc<VerifiedChain>,
-    /// What is new of the chain, from this place on.
-    pub(super) entries: Vec<Vec<u8>>,
-    pub(super) from: u32,
+    pub(super) sender: CheckedSender,
 }
 
 /// Why a request is not looked into any further, if so. Nothing but this device is asked: whoever does not hold the link makes it speak
@@ -64,7 +49,7 @@ pub(super) fn refuse(
     if let Some(reason) = refuse_all(tx, context, &request.conversation)? {
         return Ok(Some(reason));
     }
-    if contacts::load(tx, request.account)?.is_some_and(|contact| contact.blocked) {
+    if contacts::load(tx, request.sender.account)?.is_some_and(|contact| contact.blocked) {
         return Ok(Some("its sender is blocked"));
     }
     Ok((joins_today(&link, context.now).0 >= MOST_A_DAY).then_some("the link has let in as many as it may in a day"))
@@ -88,11 +73,12 @@ pub(super) fn admit(tx: &Transaction<'_>, context: &Context, asking: &Asking) ->
             _ => {}
         }
     }
-    let stays = here.iter().any(|person| person.account == request.account) && !going.contains(&request.account);
-    if stays || coming.contains(&request.account) {
+    let stays =
+        here.iter().any(|person| person.account == request.sender.account) && !going.contains(&request.sender.account);
+    if stays || coming.contains(&request.sender.account) {
         return Ok(None);
     }
-    if links::is_removed(tx, &id, request.account)? {
+    if links::is_removed(tx, &id, request.sender.account)? {
         return Ok(Some("an admin has removed its sender from the group"));
     }
     if is_full(&here, coming.len()) {
@@ -101,18 +87,18 @@ pub(super) fn admit(tx: &Transaction<'_>, context: &Context, asking: &Asking) ->
     contacts::upsert(
         tx,
         &Contact {
-            account: request.account,
-            name: request.name.clone(),
-            relay: request.home.clone(),
-            display_name: peer_display_name(&request.display_name, request.name.as_str()),
+            account: request.sender.account,
+            name: request.sender.name.clone(),
+            relay: request.sender.home.clone(),
+            display_name: peer_display_name(&request.sender.display_name, request.sender.name.as_str()),
             trust: Trust::FirstUse,
-            access_key: Some(request.access_key.clone()),
+            access_key: Some(request.sender.access_key.clone()),
             // Being let into a group makes nobody a contact.
             known: false,
             blocked: false,
         },
     )?;
-    let change = GroupChange::Admit { account: request.account, link: link.key.hash(), asked_ms: context.now };
+    let change = GroupChange::Admit { account: request.sender.account, link: link.key.hash(), asked_ms: context.now };
     outbox::push_change(tx, &id, log.log, &change.encode()?, 0)?;
     let (joins, day_ms) = joins_today(&link, context.now);
     links::set_joins(tx, &id, joins + 1, day_ms)?;
@@ -135,67 +121,15 @@ pub(super) fn stands(
         && refuse_all(tx, context, id)?.is_none())
 }
 
-impl Engine {
-    /// Key packages of somebody whom nobody here knows: their relay, if it is another one, holds up the conversation for so long only.
-    pub(super) async fn claim_patiently(&self, account: AccountId) -> Result<Vec<ClaimedPackage>, Error> {
-        let claimed = tokio::time::timeout(ADMIT, self.claim(&[account])).await;
-        claimed.unwrap_or_else(|_| Err(Error::new(ErrorCode::RelayDown, "no answer in time")))
+/// Their key packages cannot be had. Nothing waits for that: not what is said in the group, and not for ever.
+pub(super) fn later(tx: &Transaction<'_>, context: &Context, item: &Item) -> Result<Outcome, Error> {
+    if let GroupChange::Admit { account, link, asked_ms } = GroupChange::decode(&item.content)?
+        && stands(tx, context, &item.conversation, (account, &link, asked_ms))?
+    {
+        return Ok(Outcome::Later(next_try(asked_ms, context.now)));
     }
-
-    /// Somebody who is to be added cannot be. The others are added without them, and what is said in the group goes on; they are tried
-    /// again. None while nobody else is in the group: what is said there is for those who are to come.
-    pub(super) async fn add_later(
-        &self,
-        item: &Item,
-        log: &logs::Log,
-        people: Vec<AccountId>,
-    ) -> Result<Option<Outcome>, Error> {
-        let (context, id, log, n) = (self.context(), log.conversation, log.log, item.n);
-        self.store
-            .run(move |tx| {
-                let now = context.now;
-                if let [first, rest @ ..] = people.as_slice()
-                    && !rest.is_empty()
-                {
-                    // One by one, and before whatever was said to all of them.
-                    outbox::replace_change(tx, n, &GroupChange::Add(vec![*first]).encode()?)?;
-                    for one in rest {
-                        outbox::push_change_first(tx, &id, log, &GroupChange::Add(vec![*one]).encode()?)?;
-                    }
-                    return Ok(Some(Outcome::Later(now)));
-                }
-                let alone = match Group::load(&context.crypto, tx, log)? {
-                    Some(group) => group.leaves()?.len() < 2,
-                    None => true,
-                };
-                if !alone {
-                    return Ok(Some(Outcome::Later(now + ADD_AGAIN_MS)));
-                }
-                // Whoever else is to be added may be there.
-                let due = |item: &Item| item.n != n && item.not_before_ms <= now;
-                let others = outbox::changes(tx, &id)?
-                    .iter()
-                    .any(|item| due(item) && matches!(GroupChange::decode(&item.content), Ok(GroupChange::Add(_))));
-                Ok(others.then_some(Outcome::Later(now + NEXT_FIRST_MS)))
-            })
-            .await
-    }
-
-    /// Their key packages cannot be had. Nothing waits for that: not what is said in the group, and not for ever.
-    pub(super) async fn admit_later(&self, item: &Item, log: &logs::Log, asked_ms: u64) -> Result<Outcome, Error> {
-        let (context, id, n, content) = (self.context(), log.conversation, item.n, item.content.clone());
-        self.store
-            .run(move |tx| {
-                if let GroupChange::Admit { account, link, asked_ms } = GroupChange::decode(&content)?
-                    && !stands(tx, &context, &id, (account, &link, asked_ms))?
-                {
-                    outbox::remove(tx, n)?;
-                    return Ok(Outcome::Done);
-                }
-                Ok(Outcome::Later(next_try(asked_ms, context.now)))
-            })
-            .await
-    }
+    outbox::remove(tx, item.n)?;
+    Ok(Outcome::Done)
 }
 
 /// Whether somebody who asked then is waited for no longer.

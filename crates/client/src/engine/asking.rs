@@ -11,7 +11,7 @@ use waxwing_wire::ids::to_hex;
 use waxwing_wire::log::EnvelopeKind;
 
 use super::contacts::refuse_another_chain;
-use super::context::Context;
+use super::context::{Context, introduction};
 use super::emit::Changes;
 use super::entries::peer_display_name;
 use super::sealing::seal_for_inbox;
@@ -151,14 +151,7 @@ fn ask(tx: &Transaction<'_>, context: &Context, invite: &GroupInvite, chain: &Ve
     let content = Content::Join(JoinRequest {
         conversation: id,
         proof: JoinRequest::prove(&inviter.access_key, &id, inviter.account, me.account),
-        account: me.account,
-        home: me.relay.clone(),
-        name: me.username.clone(),
-        display_name: me.display_name.clone(),
-        access_key: conversation.access_key,
-        account_key: *own.account_key(),
-        chain_seq: own.seq(),
-        chain_head: own.head(),
+        sender: introduction(&me, &own, conversation.access_key),
     })
     .encode();
     deliveries::remove_asking(tx, &id)?;

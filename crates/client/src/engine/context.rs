@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Transaction;
-use waxwing_protocol::DeviceKeys;
 use waxwing_protocol::group::{Roster, RosterLine, RosterRole};
+use waxwing_protocol::{AccessKey, DeviceKeys, Introduction};
 use waxwing_wire::{AccountAddress, AccountId, DeviceId, VerifiedChain};
 
 use super::{Engine, not_found};
@@ -83,6 +83,20 @@ impl Engine {
 pub(super) fn own_line(me: &Account, chain: &VerifiedChain, role: RosterRole) -> RosterLine {
     let home = AccountAddress { name: me.username.clone(), relay: me.relay.clone() };
     line_of(chain, home, role)
+}
+
+/// How one introduces oneself: with the key that admits whoever is told.
+pub(super) fn introduction(me: &Account, chain: &VerifiedChain, access_key: AccessKey) -> Introduction {
+    Introduction {
+        account: me.account,
+        home: me.relay.clone(),
+        name: me.username.clone(),
+        display_name: me.display_name.clone(),
+        access_key,
+        account_key: *chain.account_key(),
+        chain_seq: chain.seq(),
+        chain_head: chain.head(),
+    }
 }
 
 /// A contact's line of a roster.

@@ -233,8 +233,10 @@ impl<'a> Reading<'a> {
         self.quiet_line(sender, &Notice::Unreadable { name })
     }
 
-    fn quiet_line(&mut self, of: AccountId, notice: &Notice) -> Result<(), Error> {
-        let line = started_line(&self.log.conversation, of, false, self.context.now, notice);
+    /// A quiet line by an account.
+    pub(super) fn quiet_line(&mut self, of: AccountId, notice: &Notice) -> Result<(), Error> {
+        let mine = of == self.context.account;
+        let line = started_line(&self.log.conversation, of, mine, self.context.now, notice);
         messages::insert(self.tx, &line)?;
         self.taken.changes.message(of, line.id, false);
         self.taken.changes.conversation(self.log.conversation);

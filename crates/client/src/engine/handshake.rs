@@ -8,7 +8,7 @@ use waxwing_protocol::group::{ChainPart, GroupKind, Roster, RosterRole};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, DeviceId, VerifiedChain};
 
-use super::context::meet;
+use super::context::{introduction, meet};
 use super::entries::{Reading, Verdict};
 use super::{groups, resync};
 use crate::error::Error;
@@ -16,8 +16,8 @@ use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
 use crate::store::account::Account;
 use crate::store::logs::Noted;
-use crate::store::{account, conversations, deliveries, keys, links, logs, messages, outbox, people};
-use crate::views::{MessageState, Notice, Role, Standing};
+use crate::store::{account, conversations, deliveries, keys, links, logs, outbox, people};
+use crate::views::{Notice, Role, Standing};
 
 /// Whose commit it is.
 pub(super) enum Committer {
@@ -178,7 +178,8 @@ fn removed(reading: &mut Reading<'_>, committer: &Committer) -> Result<(), Error
     let by = account_of(committer);
     let name = me.display_name.clone();
     let by_name = people::name(tx, &me, by)?;
-    note(reading, by, Notice::Removed { by: by_name, mine: by == me.account, name, me: true })?;
+    let notice = Notice::Removed { by: by_name, mine: by == me.account, name, me: true };
+    reading.quiet_line(by, &notice)?;
     reading.taken.changes.conversation(conversation);
     reading.taken.changes.group(conversation);
     Ok(())
@@ -199,7 +200,7 @@ fn changed(
     write_people(reading, &after)?;
     let by = account_of(committer);
     for notice in notices(reading, &me, before, &after, commit, committer)? {
-        note(reading, by, notice)?;
+        reading.quiet_line(by, &notice)?;
     }
     links_after(reading, &me, before, &after, commit)?;
     let out = matches!(reading.conversation.standing, Standing::Left | Standing::Asked);
@@ -359,25 +360,6 @@ fn notices(
     Ok(notices)
 }
 
-fn note(reading: &mut Reading<'_>, sender: AccountId, notice: Notice) -> Result<(), Error> {
-    let mine = sender == reading.context.account;
-    let line = messages::NewMessage {
-        id: messages::local_id(),
-        conversation: &reading.log.conversation,
-        sender,
-        mine,
-        at_ms: reading.context.now,
-        clock_off: false,
-        text: "",
-        notice: Some(&notice),
-        state: if mine { MessageState::Sent } else { MessageState::Received },
-        placed: true,
-    };
-    messages::insert(reading.tx, &line)?;
-    reading.taken.changes.message(sender, line.id, false);
-    Ok(())
-}
-
 /// Seals what brings each added device into the group.
 fn welcomes(reading: &mut Reading<'_>, pending: PendingWelcome, running: &[u8; 32], seq: u64) -> Result<(), Error> {
     let (tx, context) = (reading.tx, reading.context);
@@ -391,14 +373,7 @@ fn welcomes(reading: &mut Reading<'_>, pending: PendingWelcome, running: &[u8; 3
         slot: seq,
         running: *running,
         nonce: pending.nonce,
-        account: me.account,
-        home: me.relay.clone(),
-        name: me.username.clone(),
-        display_name: me.display_name.clone(),
-        access_key: reading.conversation.access_key.clone(),
-        account_key: *own.account_key(),
-        chain_seq: own.seq(),
-        chain_head: own.head(),
+        sender: introduction(&me, &own, reading.conversation.access_key.clone()),
         mls: pending.mls,
     })
     .encode();

@@ -1,8 +1,6 @@
 //! A member of a group whose chain cannot be had: their relay does not answer, or answers nonsense. What they say is kept apart, with
 //! the leaf that said it, and shown once a chain states that leaf (P1). The others are heard meanwhile: no member can silence a group.
 
-use std::time::Duration;
-
 use rusqlite::Transaction;
 use waxwing_protocol::{AppMessage, LeafIdentity, Message};
 use waxwing_wire::AccountId;
@@ -19,9 +17,6 @@ use crate::views::Standing;
 
 /// Most messages that are kept of one sender in one log.
 const MOST: u64 = 512;
-/// Longest wait for a relay while others' words wait behind it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
 impl Reading<'_> {
     /// Keeps what a leaf said until its account's chain is here.
     pub(super) fn hold(&mut self, leaf: &Leaf, message: &Message, bytes: &[u8]) -> Result<Verdict, Error> {
@@ -70,14 +65,13 @@ impl Engine {
     /// Asks again for chains that could not be had, and shows what was kept for them.
     pub(super) async fn release_held(&self) -> Result<(), Error> {
         for sender in self.store.run(held::senders).await? {
-            match tokio::time::timeout(PATIENCE, self.refresh_chain(sender)).await {
-                Ok(Ok(_)) => {
+            match self.chain_for_reading(sender).await {
+                Ok(()) => {
                     let context = self.context();
                     let changes = self.store.run(move |tx| release(tx, &context, sender)).await?;
                     self.tell(changes).await;
                 }
-                Ok(Err(error)) => tracing::info!(%error, "a member's chain cannot be had"),
-                Err(_) => tracing::info!("a member's relay does not answer"),
+                Err(error) => tracing::info!(%error, "a member's chain cannot be had"),
             }
         }
         Ok(())

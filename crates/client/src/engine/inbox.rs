@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use waxwing_protocol::content::{Content, JoinRequest, ResyncRequest, Welcome};
+use rusqlite::Transaction;
+use waxwing_protocol::content::{Content, Introduction, JoinRequest, ResyncRequest, Welcome};
 use waxwing_protocol::envelope::{self, Message, OpenContext, Opened};
 use waxwing_wire::frame::InboxEntry;
-use waxwing_wire::{AccountId, LogId, RelayAddress, Username, VerifiedChain};
+use waxwing_wire::{AccountId, LogId, RelayAddress, VerifiedChain};
 
 use super::Engine;
 use super::admit::{self, Asking};
@@ -38,23 +39,13 @@ enum Verdict {
     SetAside(&'static str),
 }
 
-/// What an envelope says of its sender.
-struct Stated {
-    account: AccountId,
-    home: RelayAddress,
-    name: Username,
-    account_key: [u8; 32],
-    chain_seq: u32,
-    chain_head: [u8; 32],
-}
-
-/// A sender whose chain is the one stated, and whose signature holds.
-struct Checked {
-    message: Message,
-    chain: Arc<VerifiedChain>,
+/// A sender whose chain is the one that they name, and whose signature holds.
+pub(super) struct CheckedSender {
+    pub(super) message: Message,
+    pub(super) chain: Arc<VerifiedChain>,
     /// What is new of the chain, from this place on.
-    entries: Vec<Vec<u8>>,
-    from: u32,
+    pub(super) entries: Vec<Vec<u8>>,
+    pub(super) from: u32,
 }
 
 impl Engine {
@@ -101,7 +92,7 @@ impl Engine {
         // Only to learn which relay has the sender's chain; used for nothing else before the signature is checked.
         match Content::decode(entry.kind, &opened.unverified_content()) {
             Ok(Content::Welcome(welcome)) => {
-                let home = welcome.home.clone();
+                let home = welcome.sender.home.clone();
                 self.patiently(&home, abroad, self.check_welcome(opened, welcome)).await
             }
             Ok(Content::Join(request)) => {
@@ -110,7 +101,7 @@ impl Engine {
                 if let Some(reason) = self.store.run(move |tx| admit::refuse(tx, &context, &asked)).await? {
                     return Ok(Verdict::SetAside(reason));
                 }
-                let home = request.home.clone();
+                let home = request.sender.home.clone();
                 self.patiently(&home, abroad, self.check_join(opened, request)).await
             }
             Ok(Content::Removed { log, seq }) => match self.known_sender(opened).await? {
@@ -152,15 +143,7 @@ impl Engine {
     }
 
     async fn check_welcome(&self, opened: Opened, welcome: Welcome) -> Result<Verdict, Error> {
-        let stated = Stated {
-            account: welcome.account,
-            home: welcome.home.clone(),
-            name: welcome.name.clone(),
-            account_key: welcome.account_key,
-            chain_seq: welcome.chain_seq,
-            chain_head: welcome.chain_head,
-        };
-        if let Some(reason) = self.refuse_sender(&opened, stated.account).await? {
+        if let Some(reason) = self.refuse_sender(&opened, welcome.sender.account).await? {
             return Ok(Verdict::SetAside(reason));
         }
         let log = welcome.log;
@@ -174,24 +157,14 @@ impl Engine {
         if !self.home.address().is_loopback() && welcome.relay.is_loopback() {
             return Ok(Verdict::SetAside(THIS_COMPUTER));
         }
-        Ok(match self.check_sender(opened, &stated).await? {
-            Ok(Checked { message, chain, entries, from }) => {
-                Verdict::Welcomed(Box::new(Welcomed { welcome, message, chain, entries, from }))
-            }
+        Ok(match self.check_sender(opened, &welcome.sender).await? {
+            Ok(sender) => Verdict::Welcomed(Box::new(Welcomed { welcome, sender })),
             Err(reason) => Verdict::SetAside(reason),
         })
     }
 
     async fn check_join(&self, opened: Opened, request: JoinRequest) -> Result<Verdict, Error> {
-        let stated = Stated {
-            account: request.account,
-            home: request.home.clone(),
-            name: request.name.clone(),
-            account_key: request.account_key,
-            chain_seq: request.chain_seq,
-            chain_head: request.chain_head,
-        };
-        if let Some(reason) = self.refuse_sender(&opened, stated.account).await? {
+        if let Some(reason) = self.refuse_sender(&opened, request.sender.account).await? {
             return Ok(Verdict::SetAside(reason));
         }
         let conversation = request.conversation;
@@ -201,10 +174,8 @@ impl Engine {
                 tracing::info!(%error, "a request to be let in is judged by what is known");
             }
         }
-        Ok(match self.check_sender(opened, &stated).await? {
-            Ok(Checked { message, chain, entries, from }) => {
-                Verdict::Asked(Box::new(Asking { request, message, chain, entries, from }))
-            }
+        Ok(match self.check_sender(opened, &request.sender).await? {
+            Ok(sender) => Verdict::Asked(Box::new(Asking { request, sender })),
             Err(reason) => Verdict::SetAside(reason),
         })
     }
@@ -219,7 +190,11 @@ impl Engine {
     }
 
     /// Asks the sender's relay for their chain, which must be the one stated, and checks the signature against it.
-    async fn check_sender(&self, opened: Opened, stated: &Stated) -> Result<Result<Checked, &'static str>, Error> {
+    async fn check_sender(
+        &self,
+        opened: Opened,
+        stated: &Introduction,
+    ) -> Result<Result<CheckedSender, &'static str>, Error> {
         let sender = stated.account;
         let (known, contact) =
             self.store.run(move |tx| Ok((keys::chain(tx, sender)?, contacts::load(tx, sender)?))).await?;
@@ -241,7 +216,7 @@ impl Engine {
         let Some(message) = verify_in_force(opened, &chain, self.now_ms()) else {
             return Ok(Err("it is not signed with keys in force"));
         };
-        Ok(Ok(Checked { message, chain: Arc::new(chain), entries, from }))
+        Ok(Ok(CheckedSender { message, chain: Arc::new(chain), entries, from }))
     }
 
     /// Checks an envelope of somebody whose chain is known: by keys in force, as their relay has them now where it can be asked.
@@ -276,8 +251,8 @@ impl Engine {
         let context = self.context();
         let asked = matches!(verdict, Verdict::Resync(_) | Verdict::Asked(_));
         let (chain, look) = match &verdict {
-            Verdict::Welcomed(welcomed) => (Some(Arc::clone(&welcomed.chain)), None),
-            Verdict::Asked(asking) => (Some(Arc::clone(&asking.chain)), None),
+            Verdict::Welcomed(welcomed) => (Some(Arc::clone(&welcomed.sender.chain)), None),
+            Verdict::Asked(asking) => (Some(Arc::clone(&asking.sender.chain)), None),
             Verdict::Look(log, ..) => (None, Some(*log)),
             Verdict::Resync(_) | Verdict::Waits | Verdict::SetAside(_) => (None, None),
         };
@@ -304,10 +279,7 @@ impl Engine {
                         }
                     }
                     Verdict::Asked(asking) => {
-                        let message = &asking.message;
-                        // As with a Welcome: the chain is kept at hand below.
-                        keys::add_chain_entries(tx, message.sender.account, asking.from, &asking.entries)?;
-                        if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)?
+                        if new_from(tx, &asking.sender)?
                             && let Some(reason) = admit::admit(tx, &context, &asking)?
                         {
                             set_aside(reason)?;
@@ -320,11 +292,7 @@ impl Engine {
                         }
                     }
                     Verdict::Welcomed(welcomed) => {
-                        let message = &welcomed.message;
-                        let sender = welcomed.welcome.account;
-                        // Also with a copy: the chain is kept at hand below, and what comes in later goes behind it.
-                        keys::add_chain_entries(tx, sender, welcomed.from, &welcomed.entries)?;
-                        if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? {
+                        if new_from(tx, &welcomed.sender)? {
                             tx.execute_batch("SAVEPOINT welcome")?;
                             let refused = join::join(tx, &context, *welcomed, &mut changes)?;
                             if let Some(reason) = refused {
@@ -364,6 +332,14 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Stores what is new of a sender's chain; whether the envelope is no copy of one that was seen.
+pub(super) fn new_from(tx: &Transaction<'_>, sender: &CheckedSender) -> Result<bool, Error> {
+    let message = &sender.message;
+    // Also with a copy: the chain is kept at hand, and what comes in later goes behind it.
+    keys::add_chain_entries(tx, message.sender.account, sender.from, &sender.entries)?;
+    logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)
 }
 
 /// Checks the signature: under the version in force, or one that was replaced within the grace time (an envelope can have waited

@@ -1,10 +1,7 @@
 //! Joining a group by a Welcome, inside the inbox entry's transaction.
 
-use std::sync::Arc;
-
 use rusqlite::Transaction;
 use waxwing_protocol::content::Welcome;
-use waxwing_protocol::envelope::Message;
 use waxwing_protocol::group::GroupKind;
 use waxwing_protocol::{conversation_id, is_group_conversation};
 use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
@@ -15,6 +12,7 @@ use super::conversations::{introduce_oneself, started_line};
 use super::emit::Changes;
 use super::entries::{peer_display_name, states};
 use super::handshake::store_people;
+use super::inbox::CheckedSender;
 use super::resync::retire;
 use crate::error::Error;
 use crate::mls::rules::{self, GroupFacts};
@@ -33,14 +31,10 @@ const MOST_LOGS: usize = 8;
 /// The own leaf is replaced within a day of joining, at a random time.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// A Welcome whose sender's chain was fetched and whose signature was checked.
+/// A Welcome and who sent it.
 pub(super) struct Welcomed {
     pub(super) welcome: Welcome,
-    pub(super) message: Message,
-    pub(super) chain: Arc<VerifiedChain>,
-    /// What is new of the chain, from this place on.
-    pub(super) entries: Vec<Vec<u8>>,
-    pub(super) from: u32,
+    pub(super) sender: CheckedSender,
 }
 
 /// Joins, if the Welcome is what it should be; else says why not, and the caller rolls back.
@@ -50,7 +44,7 @@ pub(super) fn join(
     welcomed: Welcomed,
     changes: &mut Changes,
 ) -> Result<Option<&'static str>, Error> {
-    let Welcomed { welcome, message, chain, .. } = welcomed;
+    let Welcomed { welcome, sender: CheckedSender { message, chain, .. } } = welcomed;
     let known_log = logs::load(tx, welcome.log)?;
     let (_, nonce) = logs::resync(tx, welcome.log)?;
     let asked_for = nonce == Some(welcome.nonce)
@@ -150,7 +144,7 @@ fn store(
     repaired: bool,
     changes: &mut Changes,
 ) -> Result<(), Error> {
-    let (id, sender, roster) = (welcome.conversation, welcome.account, &facts.roster);
+    let (id, sender, roster) = (welcome.conversation, welcome.sender.account, &facts.roster);
     let before = contacts::load(tx, sender)?;
     let known = before.as_ref().is_some_and(|contact| contact.known);
     let kind = if roster.kind == GroupKind::Direct { ConversationKind::Direct } else { ConversationKind::Group };
@@ -159,11 +153,11 @@ fn store(
         tx,
         &Contact {
             account: sender,
-            name: welcome.name.clone(),
-            relay: welcome.home.clone(),
-            display_name: peer_display_name(&welcome.display_name, welcome.name.as_str()),
+            name: welcome.sender.name.clone(),
+            relay: welcome.sender.home.clone(),
+            display_name: peer_display_name(&welcome.sender.display_name, welcome.sender.name.as_str()),
             trust: Trust::FirstUse,
-            access_key: Some(welcome.access_key.clone()),
+            access_key: Some(welcome.sender.access_key.clone()),
             known,
             blocked: false,
         },
@@ -272,7 +266,7 @@ fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) ->
     if facts.roster.generation <= before {
         return Ok(Some("its group is not newer than the one before"));
     }
-    if !people::is_admin(&known, welcome.account) {
+    if !people::is_admin(&known, welcome.sender.account) {
         return Ok(Some("its sender may not start the group anew"));
     }
     // Whoever has lost their own place may know less than the admin, and sees who is new.

@@ -7,7 +7,6 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use waxwing_protocol::AccessKey;
-use waxwing_wire::AccountId;
 use waxwing_wire::frame::{Append, CreateLog, InboxSend};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
@@ -17,8 +16,6 @@ use super::conversations::ensure_group;
 use super::emit::Changes;
 use super::sealing::{self, Outcome};
 use crate::error::{Error, ErrorCode};
-use crate::mls::{ClaimedPackage, GroupChange, read_package};
-use crate::random;
 use crate::relay::ApiError;
 use crate::store::conversations::ConversationId;
 use crate::store::deliveries::{self, Delivery};
@@ -280,36 +277,21 @@ impl Engine {
 
     /// Seals an item, with the log read to its head, everybody's chain at hand and key packages claimed.
     async fn seal(&self, item: &Item, log: &logs::Log) -> Result<Outcome, Error> {
-        let claimed = match item.what {
+        let (item, claimed) = match item.what {
             What::Message => {
                 // An older copy of the database must not use a key twice: what this device has said is read first.
                 let replayed = self.replayed.lock().unwrap_or_else(PoisonError::into_inner).contains(&log.log);
                 if !replayed {
                     self.drain_log(log.log).await?;
                 }
-                Vec::new()
+                (item.clone(), Vec::new())
             }
             What::Change => {
                 // No own commit before the log is replayed to its head.
                 self.drain_log(log.log).await?;
-                match GroupChange::decode(&item.content)? {
-                    GroupChange::Add(people) => match self.claim(&people).await {
-                        Ok(claimed) => claimed,
-                        // Without the own relay everything waits.
-                        Err(error) if error.code() == ErrorCode::RelayDown => return Err(error),
-                        Err(error) => {
-                            tracing::info!(%error, "somebody cannot be added now");
-                            return self.add_later(item, log, people).await?.ok_or(error);
-                        }
-                    },
-                    GroupChange::Admit { account, asked_ms, .. } => match self.claim_patiently(account).await {
-                        Ok(claimed) => claimed,
-                        Err(error) => {
-                            tracing::info!(%error, "somebody who asked to be let in cannot be added now");
-                            return self.admit_later(item, log, asked_ms).await;
-                        }
-                    },
-                    _ => Vec::new(),
+                match self.claim_for(item, log).await? {
+                    Ok(ready) => ready,
+                    Err(outcome) => return Ok(outcome),
                 }
             }
         };
@@ -333,43 +315,6 @@ impl Engine {
             }
         }
         Err(Error::new(ErrorCode::RelayMisbehaved, "somebody's chain does not state their device"))
-    }
-
-    /// A key package of each device of these accounts, checked against their chains.
-    pub(super) async fn claim(&self, people: &[AccountId]) -> Result<Vec<ClaimedPackage>, Error> {
-        let mut claimed = Vec::new();
-        for account in people.iter().copied() {
-            // The newest chain: what is claimed is signed with the keys in force.
-            let chain = self.refresh_chain(account).await?;
-            let contact = self.store.run(move |tx| contacts::load(tx, account)).await?;
-            let contact = contact.ok_or_else(|| super::not_found("no such contact"))?;
-            let claim = random::bytes();
-            let mut outcome = Err(ApiError::Malformed("no path"));
-            if let Some(key) = &contact.access_key {
-                outcome = self.relay(&contact.relay)?.claim_key_packages(account, claim, Some(key)).await;
-            }
-            let refused = matches!(&outcome, Err(error) if error.problem() == Some(ProblemCode::InboxRefused));
-            let at_home = contact.relay.authority() == self.home.address().authority();
-            if (contact.access_key.is_none() || refused) && at_home {
-                outcome = self.home.claim_key_packages(account, claim, None).await;
-            } else if contact.access_key.is_none() {
-                return Err(Error::new(ErrorCode::OtherRelay, "an account on another relay is reached by invite link"));
-            }
-            let mut usable = 0;
-            for package in outcome.map_err(Error::from)? {
-                match read_package(&self.crypto, &chain, package.device, &package.package) {
-                    Ok(package) => {
-                        usable += 1;
-                        claimed.push(package);
-                    }
-                    Err(error) => tracing::warn!(%error, "a claimed key package is not used"),
-                }
-            }
-            if usable == 0 {
-                return Err(Error::new(ErrorCode::NoKeyPackage, "no device of theirs can be added now"));
-            }
-        }
-        Ok(claimed)
     }
 
     async fn append(&self, item: &Item, log: logs::Log, sealed: Sealed) -> Result<Attempt, Error> {

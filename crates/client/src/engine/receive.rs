@@ -10,13 +10,14 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, LogId, RelayAddress};
 
 use super::emit::Changes;
-use super::held::PATIENCE;
 use super::{Engine, entries};
 use crate::error::{Error, ErrorCode};
 use crate::store::logs::Trouble;
 use crate::store::{conversations, logs, people};
 use crate::views::ConversationKind;
 
+/// Longest wait for a sender's relay while others' words wait behind it.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A member's relay that did not answer is not asked again in this time, for the sake of those who wait behind it.
 const ABSENT_FOR: Duration = Duration::from_secs(120);
 
@@ -137,6 +138,14 @@ impl Engine {
         Ok(())
     }
 
+    /// The newest chain of somebody who speaks with keys that are not known here, in the time that others can wait for it.
+    pub(super) async fn chain_for_reading(&self, account: AccountId) -> Result<(), Error> {
+        match tokio::time::timeout(PATIENCE, self.refresh_chain(account)).await {
+            Ok(refreshed) => refreshed.map(drop),
+            Err(_) => Err(Error::new(ErrorCode::RelayDown, "no answer in time")),
+        }
+    }
+
     /// Whose chains could not be had a moment ago.
     fn absent_now(&self) -> HashSet<AccountId> {
         let mut all = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,31 +180,19 @@ impl Engine {
             rest = rest.get(taken.done..).unwrap_or_default().into();
             let Some(account) = taken.need else { continue };
             asked.insert(account);
+            let Err(error) = self.chain_for_reading(account).await else { continue };
             let conversation = log.conversation;
             let kind = self.store.run(move |tx| Ok(conversations::load(tx, &conversation)?.kind)).await?;
             if kind == ConversationKind::Group {
-                match tokio::time::timeout(PATIENCE, self.refresh_chain(account)).await {
-                    Ok(Ok(_)) => {}
-                    // One member's relay, or chain, is no reason not to hear the others.
-                    refused => {
-                        tracing::info!(?refused, "a member's chain cannot be had; what they say is kept apart");
-                        absent.insert(account);
-                        let mut all = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
-                        all.insert(account, Instant::now());
-                    }
-                }
-                continue;
-            }
-            match self.refresh_chain(account).await {
-                Ok(_) => {}
-                Err(error) if error.code() == ErrorCode::ChainBroken => {
-                    return self.log_refused(log, error).await.map(|()| rekeyed);
-                }
+                // One member's relay, or chain, is no reason not to hear the others.
+                tracing::info!(%error, "a member's chain cannot be had; what they say is kept apart");
+                absent.insert(account);
+                self.absent.lock().unwrap_or_else(PoisonError::into_inner).insert(account, Instant::now());
+            } else if error.code() == ErrorCode::ChainBroken {
+                return self.log_refused(log, error).await.map(|()| rekeyed);
+            } else {
                 // The sender's relay is another one's trouble: this log waits, and no other does.
-                Err(error) => {
-                    let detail = format!("a sender's chain cannot be had: {error}");
-                    return Err(Error::new(ErrorCode::RelayBusy, detail));
-                }
+                return Err(Error::new(ErrorCode::RelayBusy, format!("a sender's chain cannot be had: {error}")));
             }
         }
         Ok(rekeyed)

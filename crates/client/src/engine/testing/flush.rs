@@ -10,6 +10,7 @@ use waxwing_wire::frame::{Append, InboxSend};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 
+use super::super::claims::{self, Ready};
 use super::super::conversations::ensure_group;
 use super::super::sealing::{self, Outcome};
 use super::device::{Device, home, refused};
@@ -30,6 +31,7 @@ enum Attempt {
     Accepted,
     Reseal,
     Refused(Error),
+    Later(u64),
 }
 
 impl Device {
@@ -74,6 +76,7 @@ impl Device {
                     self.tx(|tx| outbox::unseal(tx, item.n).map(drop))?;
                 }
                 Attempt::Reseal => return Err(Error::new(ErrorCode::RelayMisbehaved, "sealed again and again").into()),
+                Attempt::Later(when) => self.tx(|tx| outbox::postpone(tx, item.n, when))?,
                 Attempt::Refused(error) => self.refused(&item, &error)?,
             }
         }
@@ -120,6 +123,7 @@ impl Device {
                 Outcome::Done => return Ok(Attempt::Accepted),
                 Outcome::Refused(error) => return Ok(Attempt::Refused(error)),
                 Outcome::Wait(error) => return Err(error.into()),
+                Outcome::Later(when) => return Ok(Attempt::Later(when)),
                 _ => return Err(Error::new(ErrorCode::RelayBusy, "it waits").into()),
             },
         };
@@ -127,7 +131,7 @@ impl Device {
     }
 
     fn seal(&mut self, outside: &mut Outside, item: &Item, log: &logs::Log) -> Step<Outcome> {
-        let mut claimed = Vec::new();
+        let (mut claimed, mut item) = (Vec::new(), item.clone());
         if item.what == What::Message && !self.replayed.contains(&log.log) {
             self.drain_log(outside, log.log)?;
         }
@@ -135,9 +139,29 @@ impl Device {
             // No own commit before the log is replayed to its head.
             self.drain_log(outside, log.log)?;
             if let GroupChange::Add(people) = GroupChange::decode(&item.content)? {
-                claimed = self.claim(outside, &people)?;
+                let (mut had, mut missing, mut why) = (Vec::new(), Vec::new(), None);
+                for account in people {
+                    match self.claim(outside, account) {
+                        Ok(packages) => {
+                            had.push(account);
+                            claimed.extend(packages);
+                        }
+                        Err(Halt::Trouble(error)) => {
+                            missing.push(account);
+                            why = Some(error);
+                        }
+                        Err(halt) => return Err(halt),
+                    }
+                }
+                let (context, of) = (self.context(outside.now), (item.n, &item.conversation, log.log));
+                match self.tx(|tx| claims::without(tx, &context, of, had, missing))? {
+                    Ready::Change(content) => item.content = content.into(),
+                    Ready::Later(when) => return Ok(Outcome::Later(when)),
+                    Ready::Nobody => return Err(why.unwrap().into()),
+                }
             }
         }
+        let item = &item;
         let mut asked = HashSet::new();
         for _ in 0..MOST_CHAINS {
             let (context, claimed) = (self.context(outside.now), claimed.clone());
@@ -152,22 +176,16 @@ impl Device {
         Err(Error::new(ErrorCode::RelayMisbehaved, "somebody's chain does not state their device").into())
     }
 
-    fn claim(&mut self, outside: &mut Outside, people: &[AccountId]) -> Step<Vec<ClaimedPackage>> {
-        let mut claimed = Vec::new();
-        for account in people.iter().copied() {
-            let chain = self.refresh_chain(outside, account)?;
-            let packages = self.ask(&mut outside.relay, |relay| relay.claim(account))?.map_err(refused)?;
-            let crypto = Arc::clone(&self.crypto);
-            let usable: Vec<_> = packages
-                .iter()
-                .filter_map(|(device, bytes)| read_package(&crypto, &chain, *device, bytes).ok())
-                .collect();
-            if usable.is_empty() {
-                return Err(Error::new(ErrorCode::NoKeyPackage, "no device of theirs can be added now").into());
-            }
-            claimed.extend(usable);
+    fn claim(&mut self, outside: &mut Outside, account: AccountId) -> Step<Vec<ClaimedPackage>> {
+        let chain = self.refresh_chain(outside, account)?;
+        let packages = self.ask(&mut outside.relay, |relay| relay.claim(account))?.map_err(refused)?;
+        let crypto = Arc::clone(&self.crypto);
+        let usable: Vec<_> =
+            packages.iter().filter_map(|(device, bytes)| read_package(&crypto, &chain, *device, bytes).ok()).collect();
+        if usable.is_empty() {
+            return Err(Error::new(ErrorCode::NoKeyPackage, "no device of theirs can be added now").into());
         }
-        Ok(claimed)
+        Ok(usable)
     }
 
     fn append(&mut self, outside: &mut Outside, item: &Item, log: logs::Log, sealed: Sealed) -> Step<Attempt> {

@@ -12,6 +12,7 @@ use waxwing_wire::limits::MAX_ENVELOPE;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{EnvelopeId, LogId, MessageId};
 
+use super::super::context::introduction;
 use super::super::inbox::INBOX;
 use super::super::sealing::seal_for_inbox;
 use super::faults::{everybody, group, say, shows};
@@ -201,14 +202,7 @@ fn p3_welcomes_and_requests_for_unknown_groups_change_nothing() {
                 slot: 1,
                 running: [0; 32],
                 nonce,
-                account: ada,
-                home: me.relay,
-                name: me.username,
-                display_name: me.display_name,
-                access_key: me.invite_key,
-                account_key: *own.account_key(),
-                chain_seq: own.seq(),
-                chain_head: own.head(),
+                sender: introduction(&me, &own, me.invite_key.clone()),
                 mls: mls.to_vec(),
             })
             .encode())

@@ -8,6 +8,7 @@ use waxwing_wire::LogId;
 use waxwing_wire::frame::InboxEntry;
 
 use super::super::emit::Changes;
+use super::super::inbox::{CheckedSender, new_from};
 use super::super::inbox::{INBOX, verify_in_force};
 use super::super::join::{self, Welcomed};
 use super::super::resync;
@@ -77,7 +78,7 @@ impl Device {
     }
 
     fn check_welcome(&mut self, outside: &mut Outside, opened: Opened, welcome: Welcome) -> Step<Verdict> {
-        let (claimed, sender) = (*opened.claimed(), welcome.account);
+        let (claimed, sender) = (*opened.claimed(), welcome.sender.account);
         if claimed.account != sender || sender == self.account {
             return Ok(Verdict::SetAside("it names another sender"));
         }
@@ -86,9 +87,9 @@ impl Device {
             return Ok(Verdict::SetAside("its sender is blocked"));
         }
         let (chain, from, entries) = self.fetch_chain(outside, sender, known)?;
-        let matches = *chain.account_key() == welcome.account_key
-            && chain.hash_at(welcome.chain_seq) == Some(welcome.chain_head)
-            && chain.name() == Some(&welcome.name);
+        let matches = *chain.account_key() == welcome.sender.account_key
+            && chain.hash_at(welcome.sender.chain_seq) == Some(welcome.sender.chain_head)
+            && chain.name() == Some(&welcome.sender.name);
         if !matches {
             return Ok(Verdict::SetAside("the chain is not the one it names"));
         }
@@ -96,7 +97,7 @@ impl Device {
             return Ok(Verdict::SetAside("it is not signed with keys in force"));
         };
         let chain = Arc::new(chain);
-        Ok(Verdict::Welcomed(Box::new(Welcomed { welcome, message, chain, entries, from })))
+        Ok(Verdict::Welcomed(Box::new(Welcomed { welcome, sender: CheckedSender { message, chain, entries, from } })))
     }
 
     fn store_inbox(&mut self, outside: &mut Outside, entry: &InboxEntry, verdict: Verdict) -> Step<()> {
@@ -105,7 +106,9 @@ impl Device {
         }
         let context = self.context(outside.now);
         let (chain, slot, look) = match &verdict {
-            Verdict::Welcomed(one) => (Some(Arc::clone(&one.chain)), Some((one.welcome.log, one.welcome.slot)), None),
+            Verdict::Welcomed(one) => {
+                (Some(Arc::clone(&one.sender.chain)), Some((one.welcome.log, one.welcome.slot)), None)
+            }
             Verdict::Look(log, ..) => (None, None, Some(*log)),
             Verdict::Resync(_) | Verdict::SetAside(_) => (None, None, None),
         };
@@ -132,11 +135,8 @@ impl Device {
                     }
                 }
                 Verdict::Welcomed(welcomed) => {
-                    let (message, log) = (&welcomed.message, welcomed.welcome.log);
-                    let sender = welcomed.welcome.account;
-                    // Also with a copy: the chain is kept at hand below, and what comes in later goes behind it.
-                    keys::add_chain_entries(tx, sender, welcomed.from, &welcomed.entries)?;
-                    if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? {
+                    let log = welcomed.welcome.log;
+                    if new_from(tx, &welcomed.sender)? {
                         tx.execute_batch("SAVEPOINT welcome")?;
                         let refused = join::join(tx, &context, *welcomed, &mut Changes::default())?;
                         if let Some(reason) = refused {

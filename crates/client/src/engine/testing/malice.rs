@@ -6,6 +6,7 @@ use waxwing_wire::frame::InboxSend;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, EnvelopeId, LogId, MessageId};
 
+use super::super::context::introduction;
 use super::super::sealing::seal_for_inbox;
 use super::Halt;
 use super::device::Faults;
@@ -62,14 +63,7 @@ fn p3_an_unsolicited_welcome_replaces_no_group() {
             slot: stored.cursor,
             running: stored.running,
             nonce: [0; 16],
-            account: me.account,
-            home: me.relay.clone(),
-            name: me.username,
-            display_name: me.display_name,
-            access_key: me.invite_key,
-            account_key: *own.account_key(),
-            chain_seq: own.seq(),
-            chain_head: own.head(),
+            sender: introduction(&me, &own, me.invite_key.clone()),
             mls,
         })
         .encode())

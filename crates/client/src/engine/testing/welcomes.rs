@@ -9,6 +9,7 @@ use waxwing_wire::frame::InboxSend;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, LogId};
 
+use super::super::context::introduction;
 use super::super::sealing::seal_for_inbox;
 use super::faults::{group, say, shows};
 use super::world::World;
@@ -45,14 +46,7 @@ fn told(world: &mut World, lie: &Lie<'_>) -> Option<String> {
             slot: 1,
             running: [0; 32],
             nonce: [0; 16],
-            account: me.account,
-            home: me.relay,
-            name: me.username,
-            display_name: me.display_name,
-            access_key: me.invite_key,
-            account_key: *own.account_key(),
-            chain_seq: own.seq(),
-            chain_head: own.head(),
+            sender: introduction(&me, &own, me.invite_key.clone()),
             mls,
         })
     });
@@ -90,14 +84,20 @@ fn p1_a_welcome_is_believed_only_in_what_the_chains_say() {
     let lies: [(&str, Lie<'_>); 16] = [
         // The envelope: somebody in ada's name, ada in somebody's, versions of hers that are none.
         ("it names another sender", Lie { signer: (cem, &cems), ..truth() }),
-        ("it names another sender", Lie { content: &|welcome| welcome.account = cem, ..truth() }),
+        ("it names another sender", Lie { content: &|welcome| welcome.sender.account = cem, ..truth() }),
         (not_in_force, Lie { signer: (ada, &cems), ..truth() }),
         (not_in_force, Lie { signer: (ada, &other), ..truth() }),
         (not_in_force, Lie { signer: (ada, &later), ..truth() }),
         // The chain that it names.
-        ("the chain is not the one it names", Lie { content: &|welcome| welcome.account_key = [9; 32], ..truth() }),
-        ("the chain is not the one it names", Lie { content: &|welcome| welcome.chain_head = [9; 32], ..truth() }),
-        ("the chain is not the one it names", Lie { content: &|welcome| welcome.chain_seq = 1, ..truth() }),
+        (
+            "the chain is not the one it names",
+            Lie { content: &|welcome| welcome.sender.account_key = [9; 32], ..truth() },
+        ),
+        (
+            "the chain is not the one it names",
+            Lie { content: &|welcome| welcome.sender.chain_head = [9; 32], ..truth() },
+        ),
+        ("the chain is not the one it names", Lie { content: &|welcome| welcome.sender.chain_seq = 1, ..truth() }),
         // The group: a leaf of ada's device with other keys, and of somebody else's.
         (not_in_chain, Lie { founder: (ada, &other), ..truth() }),
         (not_in_chain, Lie { founder: (ada, &later), ..truth() }),

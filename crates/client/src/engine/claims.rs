@@ -1,0 +1,137 @@
+//! Key packages of those who are to be brought into a group, and what becomes of those whose cannot be had: the others are brought in
+//! without them, and what is said goes on.
+
+use std::time::Duration;
+
+use rusqlite::Transaction;
+use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::{AccountId, LogId};
+
+use super::context::Context;
+use super::sealing::Outcome;
+use super::{Engine, admit, not_found};
+use crate::error::{Error, ErrorCode};
+use crate::mls::{ClaimedPackage, Group, GroupChange, read_package};
+use crate::random;
+use crate::relay::ApiError;
+use crate::store::conversations::ConversationId;
+use crate::store::outbox::Item;
+use crate::store::{contacts, logs, outbox};
+
+/// Longest wait for somebody's key packages while a conversation waits behind it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Somebody whom an admin adds is tried again after this time.
+const ADD_AGAIN_MS: u64 = 60 * 1000;
+
+/// What can be done now.
+pub(super) enum Ready {
+    /// The change, which may be less than was asked for.
+    Change(Vec<u8>),
+    /// Nothing; the item waits.
+    Later(u64),
+    /// Nothing, and nobody else is in the group yet: what is said there is for those who are to come, so all of it waits.
+    Nobody,
+}
+
+impl Engine {
+    /// The item as it can be sealed now, with what it needs claimed; else what becomes of it.
+    pub(super) async fn claim_for(
+        &self,
+        item: &Item,
+        log: &logs::Log,
+    ) -> Result<Result<(Item, Vec<ClaimedPackage>), Outcome>, Error> {
+        match GroupChange::decode(&item.content)? {
+            GroupChange::Add(people) => {
+                let (mut claimed, mut had, mut missing, mut why) = (Vec::new(), Vec::new(), Vec::new(), None);
+                for account in people {
+                    match self.claim(account).await {
+                        Ok(packages) => {
+                            had.push(account);
+                            claimed.extend(packages);
+                        }
+                        Err(error) => {
+                            tracing::info!(%error, "somebody cannot be added now");
+                            missing.push(account);
+                            why = Some(error);
+                        }
+                    }
+                }
+                let (context, log, n, conversation) = (self.context(), log.log, item.n, item.conversation);
+                let item = item.clone();
+                let add = move |tx: &Transaction<'_>| without(tx, &context, (n, &conversation, log), had, missing);
+                match (self.store.run(add).await?, why) {
+                    (Ready::Change(content), _) => Ok(Ok((Item { content: content.into(), ..item }, claimed))),
+                    (Ready::Later(when), _) => Ok(Err(Outcome::Later(when))),
+                    (Ready::Nobody, why) => Err(why.unwrap_or_else(|| not_found("nobody to add"))),
+                }
+            }
+            GroupChange::Admit { account, .. } => match self.claim(account).await {
+                Ok(claimed) => Ok(Ok((item.clone(), claimed))),
+                Err(error) => {
+                    tracing::info!(%error, "somebody who asked to be let in cannot be added now");
+                    let (context, item) = (self.context(), item.clone());
+                    Ok(Err(self.store.run(move |tx| admit::later(tx, &context, &item)).await?))
+                }
+            },
+            _ => Ok(Ok((item.clone(), Vec::new()))),
+        }
+    }
+
+    /// A key package of each device of an account, checked against its chain.
+    async fn claim(&self, account: AccountId) -> Result<Vec<ClaimedPackage>, Error> {
+        let claimed = tokio::time::timeout(PATIENCE, self.ask_for_packages(account)).await;
+        claimed.unwrap_or_else(|_| Err(Error::new(ErrorCode::RelayDown, "no answer in time")))
+    }
+
+    async fn ask_for_packages(&self, account: AccountId) -> Result<Vec<ClaimedPackage>, Error> {
+        // The newest chain: what is claimed is signed with the keys in force.
+        let chain = self.refresh_chain(account).await?;
+        let contact = self.store.run(move |tx| contacts::load(tx, account)).await?;
+        let contact = contact.ok_or_else(|| not_found("no such contact"))?;
+        let claim = random::bytes();
+        let mut outcome = Err(ApiError::Malformed("no path"));
+        if let Some(key) = &contact.access_key {
+            outcome = self.relay(&contact.relay)?.claim_key_packages(account, claim, Some(key)).await;
+        }
+        let refused = matches!(&outcome, Err(error) if error.problem() == Some(ProblemCode::InboxRefused));
+        let at_home = contact.relay.authority() == self.home.address().authority();
+        if (contact.access_key.is_none() || refused) && at_home {
+            outcome = self.home.claim_key_packages(account, claim, None).await;
+        } else if contact.access_key.is_none() {
+            return Err(Error::new(ErrorCode::OtherRelay, "an account on another relay is reached by invite link"));
+        }
+        let mut usable = Vec::new();
+        for package in outcome.map_err(Error::from)? {
+            match read_package(&self.crypto, &chain, package.device, &package.package) {
+                Ok(package) => usable.push(package),
+                Err(error) => tracing::warn!(%error, "a claimed key package is not used"),
+            }
+        }
+        if usable.is_empty() {
+            return Err(Error::new(ErrorCode::NoKeyPackage, "no device of theirs can be added now"));
+        }
+        Ok(usable)
+    }
+}
+
+/// Of those who are to be added, who can be had and who cannot: the latter become an item of their own, for later.
+pub(super) fn without(
+    tx: &Transaction<'_>,
+    context: &Context,
+    (n, conversation, log): (i64, &ConversationId, LogId),
+    had: Vec<AccountId>,
+    missing: Vec<AccountId>,
+) -> Result<Ready, Error> {
+    let later = context.now + ADD_AGAIN_MS;
+    if had.is_empty() {
+        let group = Group::load(&context.crypto, tx, log)?;
+        let alone = group.map_or(Ok(0), |group| group.leaves().map(|leaves| leaves.len()))? < 2;
+        return Ok(if alone { Ready::Nobody } else { Ready::Later(later) });
+    }
+    let content = GroupChange::Add(had).encode()?;
+    if !missing.is_empty() {
+        outbox::replace_change(tx, n, &content)?;
+        outbox::push_change(tx, conversation, log, &GroupChange::Add(missing).encode()?, later)?;
+    }
+    Ok(Ready::Change(content))
+}
