@@ -5,7 +5,7 @@ use std::sync::Arc;
 use waxwing_protocol::group::{ChainPart, CommitData};
 use waxwing_protocol::{AccountKey, AppMessage, DeviceKeys, DeviceSeeds, statement};
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{DeviceId, LogId, MessageId};
+use waxwing_wire::{AccountId, DeviceId, LogId, MessageId};
 
 use super::device::Device;
 use super::faults::{everybody, group, say, shows};
@@ -40,6 +40,18 @@ fn intrude(world: &mut World, log: LogId, helper: usize, intruder: &mut Device) 
     message
 }
 
+/// Ada brings a device in as one of this account's.
+fn brought_in(world: &mut World, (id, log): (ConversationId, LogId), account: AccountId, device: &mut Device) {
+    let World { outside, devices, .. } = world;
+    let ada = &mut devices[0];
+    let mut roster = ada.roster(log);
+    roster.set(ada.line("dot", account));
+    let (keys, plan) =
+        (Arc::clone(&ada.keys), Plan { add: vec![device.claimed()], roster: Some(roster), ..Plan::default() });
+    let welcome = ada.commit_anyway(outside, (id, log), &keys, plan).unwrap();
+    device.joins(log, &welcome);
+}
+
 /// What was said is held by each of these, with the reason, and shown by none; they go on among themselves.
 #[track_caller]
 fn held(world: &mut World, id: ConversationId, message: MessageId, who: &[usize]) {
@@ -68,14 +80,7 @@ fn p1_a_device_that_is_in_no_chain_speaks_for_nobody_and_hears_nothing() {
     let (mut world, id, log) = three_and_one();
     let dot = world.devices[3].account;
     let mut mallory = impostor("dot", dot, DeviceId::from_bytes([9; 16]));
-    let World { outside, devices, .. } = &mut world;
-    let ada = &mut devices[0];
-    let mut roster = ada.roster(log);
-    roster.set(ada.line("dot", dot));
-    let (keys, plan) =
-        (Arc::clone(&ada.keys), Plan { add: vec![mallory.claimed()], roster: Some(roster), ..Plan::default() });
-    let welcome = ada.commit_anyway(outside, (id, log), &keys, plan).unwrap();
-    mallory.joins(log, &welcome);
+    brought_in(&mut world, (id, log), dot, &mut mallory);
     let message = intrude(&mut world, log, 0, &mut mallory);
     held(&mut world, id, message, &[0, 1, 2]);
     deaf(&mut world, log, &mut mallory);
@@ -86,14 +91,7 @@ fn p1_other_keys_under_a_device_of_the_chain_speak_for_nobody() {
     let (mut world, id, log) = three_and_one();
     let (dot, device) = (world.devices[3].account, world.devices[3].device);
     let mut mallory = impostor("dot", dot, device);
-    let World { outside, devices, .. } = &mut world;
-    let ada = &mut devices[0];
-    let mut roster = ada.roster(log);
-    roster.set(ada.line("dot", dot));
-    let (keys, plan) =
-        (Arc::clone(&ada.keys), Plan { add: vec![mallory.claimed()], roster: Some(roster), ..Plan::default() });
-    let welcome = ada.commit_anyway(outside, (id, log), &keys, plan).unwrap();
-    mallory.joins(log, &welcome);
+    brought_in(&mut world, (id, log), dot, &mut mallory);
     let message = intrude(&mut world, log, 0, &mut mallory);
     held(&mut world, id, message, &[0, 1, 2]);
     deaf(&mut world, log, &mut mallory);
