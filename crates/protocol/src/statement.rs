@@ -3,8 +3,8 @@
 //! Not here: checking a chain (`waxwing_wire::VerifiedChain`), who may state what.
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use waxwing_wire::chain::{Create, Statement, UnsignedEntry};
-use waxwing_wire::{AccountId, ChainEntry, Username, VerifiedChain, signing_input};
+use waxwing_wire::chain::{Create, Recover, RotateAccountKey, Statement, UnsignedEntry};
+use waxwing_wire::{AccountId, ChainEntry, DeviceId, Username, VerifiedChain, signing_input};
 
 use crate::account_key::AccountKey;
 use crate::device_keys::DeviceKeys;
@@ -46,17 +46,99 @@ pub fn create(
 /// with every key replaced: [`VerifiedChain::extend`] checks. Signed by the account key and the three new Ed25519 keys.
 #[must_use]
 pub fn rotate_device_keys(chain: &VerifiedChain, account_key: &AccountKey, new: &DeviceKeys, at_ms: u64) -> ChainEntry {
-    let statement = Statement::RotateDeviceKeys(Box::new(new.record().clone()));
-    let unsigned = UnsignedEntry {
+    device_statement(chain, account_key, Statement::RotateDeviceKeys(Box::new(new.record().clone())), new, at_ms)
+}
+
+/// The next entry of `chain`: a further device, whose keys must be of version 1.
+///
+/// Signed by the account key in force and the device's three Ed25519 keys.
+#[must_use]
+pub fn add_device(chain: &VerifiedChain, account_key: &AccountKey, device: &DeviceKeys, at_ms: u64) -> ChainEntry {
+    device_statement(chain, account_key, Statement::AddDevice(Box::new(device.record().clone())), device, at_ms)
+}
+
+/// The next entry of `chain`: another account key, and devices that are in force no longer.
+///
+/// Signed by the account key in force and by the new one. At least one device must stay.
+#[must_use]
+pub fn rotate_account_key(
+    chain: &VerifiedChain,
+    account_key: &AccountKey,
+    new: &AccountKey,
+    revoked: &[DeviceId],
+    at_ms: u64,
+) -> ChainEntry {
+    let mut revoked = revoked.to_vec();
+    revoked.sort_by_key(|device| *device.as_bytes());
+    revoked.dedup();
+    let statement = Statement::RotateAccountKey(RotateAccountKey { account_key: new.public(), revoked });
+    let unsigned = next(chain, statement, at_ms);
+    let message = unsigned.encode();
+    let signatures = vec![account_key.sign("chain account", &message), new.sign("chain new account", &message)];
+    unsigned.assemble(signatures)
+}
+
+/// What the recovery phrase puts in the place of everything before.
+#[derive(Debug)]
+pub struct NewKeys<'a> {
+    /// The recovery key from then on: the same as before, or a new one.
+    pub recovery_key: &'a RecoveryKey,
+    /// The new account key.
+    pub account_key: &'a AccountKey,
+    /// The one device in force from then on; its keys must be of version 1, its id new.
+    pub device: &'a DeviceKeys,
+}
+
+/// The next entry of `chain`: its owner starts again with one new device.
+///
+/// Signed by the recovery key in force, the one from then on, the new account key and the device's three Ed25519 keys.
+#[must_use]
+pub fn recover(chain: &VerifiedChain, recovery_key: &RecoveryKey, new: &NewKeys<'_>, at_ms: u64) -> ChainEntry {
+    let statement = Statement::Recover(Box::new(Recover {
+        recovery_key: new.recovery_key.public(),
+        account_key: new.account_key.public(),
+        device: new.device.record().clone(),
+    }));
+    let unsigned = next(chain, statement, at_ms);
+    let message = unsigned.encode();
+    let mut signatures = vec![
+        recovery_key.sign("chain recovery", &message),
+        new.recovery_key.sign("chain new recovery", &message),
+        new.account_key.sign("chain new account", &message),
+    ];
+    signatures.extend(possessions(new.device, &message));
+    unsigned.assemble(signatures)
+}
+
+/// The next entry of `chain`: the account is given up. Signed by the account key in force.
+#[must_use]
+pub fn close(chain: &VerifiedChain, account_key: &AccountKey, at_ms: u64) -> ChainEntry {
+    let unsigned = next(chain, Statement::Close, at_ms);
+    let signature = account_key.sign("chain account", &unsigned.encode());
+    unsigned.assemble(vec![signature])
+}
+
+fn next(chain: &VerifiedChain, statement: Statement, at_ms: u64) -> UnsignedEntry {
+    UnsignedEntry {
         account: chain.account(),
         seq: chain.seq().saturating_add(1),
         prev_hash: chain.head(),
         statement,
         at_ms,
-    };
+    }
+}
+
+fn device_statement(
+    chain: &VerifiedChain,
+    account_key: &AccountKey,
+    statement: Statement,
+    device: &DeviceKeys,
+    at_ms: u64,
+) -> ChainEntry {
+    let unsigned = next(chain, statement, at_ms);
     let message = unsigned.encode();
     let mut signatures = vec![account_key.sign("chain account", &message)];
-    signatures.extend(possessions(new, &message));
+    signatures.extend(possessions(device, &message));
     unsigned.assemble(signatures)
 }
 

@@ -2,8 +2,10 @@
 //!
 //! Not here: making signatures (`waxwing-protocol` holds private keys), the transparency log.
 
+mod device;
 mod entry;
 mod verified;
 
-pub use entry::{ChainEntry, Create, Statement, UnsignedEntry};
-pub use verified::{ChainError, DeviceState, KeyVersion, VerifiedChain};
+pub use device::{DeviceState, KeyVersion, Place};
+pub use entry::{ChainEntry, Create, InForce, Recover, RotateAccountKey, Statement, UnsignedEntry};
+pub use verified::{ChainError, ChainEvent, VerifiedChain, What};

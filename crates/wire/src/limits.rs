@@ -14,6 +14,8 @@ pub const MAX_CHAIN_ENTRY: usize = 8 * 1024;
 pub const MAX_DEVICES: usize = 16;
 /// Most entries of a chain.
 pub const MAX_CHAIN: usize = 4096;
+/// Beyond this many entries only `recover` is taken: a stolen account key must not leave the phrase without room.
+pub const MAX_CHAIN_BY_ACCOUNT_KEY: usize = MAX_CHAIN - 64;
 /// Most chain entries in one answer.
 pub const MAX_CHAIN_PAGE: usize = 256;
 /// Most entries in one page of a log or inbox.

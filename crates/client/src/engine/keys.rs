@@ -207,7 +207,7 @@ impl Engine {
             .run(|tx| Ok((account::require(tx)?, keys::rotation(tx)?.is_some(), keys::old_sealing_keys(tx)?.len())))
             .await?;
         let mut history: Vec<KeyHistoryItem> = chain
-            .devices()
+            .past_devices()
             .iter()
             .flat_map(|device| device.versions())
             .map(|version| KeyHistoryItem {

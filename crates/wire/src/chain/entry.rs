@@ -2,24 +2,68 @@
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::device::DeviceRecord;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, DeviceId};
 use crate::label::{hash, label};
-use crate::limits::{MAX_CHAIN_ENTRY, MAX_ORIGIN};
+use crate::limits::{MAX_CHAIN_ENTRY, MAX_DEVICES, MAX_ORIGIN};
 use crate::username::Username;
 
 const VERSION: u8 = 1;
 const OP_CREATE: u8 = 1;
+const OP_ADD_DEVICE: u8 = 2;
 const OP_ROTATE_DEVICE_KEYS: u8 = 3;
-/// The account key signs; the recovery key will be 2 (`recover`).
+const OP_ROTATE_ACCOUNT_KEY: u8 = 4;
+const OP_RECOVER: u8 = 5;
+const OP_CLOSE: u8 = 6;
+/// The account key in force signs.
 const SIGNER_ACCOUNT: u8 = 1;
+/// The recovery key in force signs (`recover` alone).
+const SIGNER_RECOVERY: u8 = 2;
+
+/// Context of the account key in force.
+const BY_ACCOUNT: &str = "chain account";
+/// Context of the recovery key in force.
+const BY_RECOVERY: &str = "chain recovery";
+/// Context in which a new account key proves that its holder made the entry.
+const NEW_ACCOUNT: &str = "chain new account";
+/// The same of the recovery key that is in force from then on.
+const NEW_RECOVERY: &str = "chain new recovery";
 
 /// What an entry states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
     /// The account exists, with its first device.
     Create(Box<Create>),
+    /// A further device, with key version 1.
+    AddDevice(Box<DeviceRecord>),
     /// A device has new keys, `key_version + 1`.
     RotateDeviceKeys(Box<DeviceRecord>),
+    /// Another account key, and with it devices that are in force no longer. There is no other way to revoke one: whoever stole it
+    /// holds the account key.
+    RotateAccountKey(RotateAccountKey),
+    /// The holder of the recovery phrase starts again with one new device; every other one is revoked.
+    Recover(Box<Recover>),
+    /// The account is given up. Only `recover` can follow, since a thief may have done it.
+    Close,
+}
+
+/// The account key is replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotateAccountKey {
+    /// The new Ed25519 account key.
+    pub account_key: [u8; 32],
+    /// Devices that it revokes: ascending, each once.
+    pub revoked: Vec<DeviceId>,
+}
+
+/// The account begins anew with what the recovery phrase signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recover {
+    /// The recovery key from then on: the same as before, or a new one.
+    pub recovery_key: [u8; 32],
+    /// The new Ed25519 account key.
+    pub account_key: [u8; 32],
+    /// The one device in force from then on.
+    pub device: DeviceRecord,
 }
 
 /// The first statement of every chain.
@@ -69,7 +113,11 @@ impl UnsignedEntry {
     pub fn encode(&self) -> Vec<u8> {
         let (op, body) = match &self.statement {
             Statement::Create(create) => (OP_CREATE, create.encode()),
+            Statement::AddDevice(record) => (OP_ADD_DEVICE, record.encode()),
             Statement::RotateDeviceKeys(record) => (OP_ROTATE_DEVICE_KEYS, record.encode()),
+            Statement::RotateAccountKey(rotate) => (OP_ROTATE_ACCOUNT_KEY, rotate.encode()),
+            Statement::Recover(recover) => (OP_RECOVER, recover.encode()),
+            Statement::Close => (OP_CLOSE, Vec::new()),
         };
         Writer::new()
             .u8(VERSION)
@@ -79,26 +127,35 @@ impl UnsignedEntry {
             .u8(op)
             .var(&body)
             .u64(self.at_ms)
-            .u8(SIGNER_ACCOUNT)
+            .u8(self.statement.signer())
             .finish()
     }
 
-    /// Who must sign, in order: context and public key. `account_key` is the key in force at `seq - 1`
-    /// (for a `create`, its own).
+    /// Who must sign, in order: context and public key. `in_force` are the keys at `seq - 1` (for a `create`, its own).
     #[must_use]
-    pub fn signers<'a>(&'a self, account_key: &'a [u8; 32]) -> Vec<(&'static str, &'a [u8; 32])> {
+    pub fn signers<'a>(&'a self, in_force: InForce<'a>) -> Vec<(&'static str, &'a [u8; 32])> {
+        let InForce { account_key, recovery_key } = in_force;
+        let mut signers = vec![match self.statement {
+            Statement::Recover(_) => (BY_RECOVERY, recovery_key),
+            _ => (BY_ACCOUNT, account_key),
+        }];
         match &self.statement {
             Statement::Create(create) => {
-                let mut signers = vec![("chain account", account_key), ("chain recovery", &create.recovery_key)];
+                signers.push((BY_RECOVERY, &create.recovery_key));
                 signers.extend(create.device.possession_keys());
-                signers
             }
-            Statement::RotateDeviceKeys(record) => {
-                let mut signers = vec![("chain account", account_key)];
+            Statement::AddDevice(record) | Statement::RotateDeviceKeys(record) => {
                 signers.extend(record.possession_keys());
-                signers
             }
+            Statement::RotateAccountKey(rotate) => signers.push((NEW_ACCOUNT, &rotate.account_key)),
+            Statement::Recover(recover) => {
+                signers.push((NEW_RECOVERY, &recover.recovery_key));
+                signers.push((NEW_ACCOUNT, &recover.account_key));
+                signers.extend(recover.device.possession_keys());
+            }
+            Statement::Close => {}
         }
+        signers
     }
 
     /// The signed entry: the encoding, then the signatures in the order of [`UnsignedEntry::signers`].
@@ -112,6 +169,86 @@ impl UnsignedEntry {
             bytes.extend_from_slice(signature);
         }
         ChainEntry { unsigned: self, signatures, bytes, signed_len }
+    }
+}
+
+/// The two keys of an account that sign its entries.
+#[derive(Debug, Clone, Copy)]
+pub struct InForce<'a> {
+    /// Ed25519 account key.
+    pub account_key: &'a [u8; 32],
+    /// Ed25519 recovery key.
+    pub recovery_key: &'a [u8; 32],
+}
+
+impl Statement {
+    fn signer(&self) -> u8 {
+        if matches!(self, Self::Recover(_)) { SIGNER_RECOVERY } else { SIGNER_ACCOUNT }
+    }
+
+    fn decode(op: u8, body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match op {
+            OP_CREATE => Self::Create(Box::new(Create::decode(body)?)),
+            OP_ADD_DEVICE => Self::AddDevice(Box::new(DeviceRecord::decode(body)?)),
+            OP_ROTATE_DEVICE_KEYS => Self::RotateDeviceKeys(Box::new(DeviceRecord::decode(body)?)),
+            OP_ROTATE_ACCOUNT_KEY => Self::RotateAccountKey(RotateAccountKey::decode(body)?),
+            OP_RECOVER => Self::Recover(Box::new(Recover::decode(body)?)),
+            OP_CLOSE => Self::Close,
+            _ => return Err(DecodeError::Invalid("op")),
+        })
+    }
+
+    /// How many signatures stand behind it: as many as [`UnsignedEntry::signers`] names.
+    fn signatures(&self) -> usize {
+        match self {
+            Self::Create(_) => 5,
+            Self::AddDevice(_) | Self::RotateDeviceKeys(_) => 4,
+            Self::RotateAccountKey(_) => 2,
+            Self::Recover(_) => 6,
+            Self::Close => 1,
+        }
+    }
+}
+
+impl RotateAccountKey {
+    /// `account_key 32 | count u8 | device 16 each`.
+    fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        // More than there may be cannot be read again, and so is never valid.
+        writer.bytes(&self.account_key).u8(u8::try_from(self.revoked.len()).unwrap_or(u8::MAX));
+        for device in &self.revoked {
+            writer.bytes(device.as_bytes());
+        }
+        writer.finish()
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let account_key = reader.array("account key")?;
+        let count = usize::from(reader.u8("count of revoked devices")?);
+        if count > MAX_DEVICES {
+            return Err(DecodeError::TooLong("revoked devices"));
+        }
+        let revoked: Vec<_> =
+            (0..count).map(|_| reader.array("revoked device").map(DeviceId::from_bytes)).collect::<Result<_, _>>()?;
+        if !revoked.is_sorted_by(|a, b| a.as_bytes() < b.as_bytes()) {
+            return Err(DecodeError::Invalid("order of revoked devices"));
+        }
+        Ok(Self { account_key, revoked })
+    }
+}
+
+impl Recover {
+    /// `recovery_key 32 | account_key 32 | device record`.
+    fn encode(&self) -> Vec<u8> {
+        Writer::new().bytes(&self.recovery_key).bytes(&self.account_key).bytes(&self.device.encode()).finish()
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            recovery_key: reader.array("recovery key")?,
+            account_key: reader.array("account key")?,
+            device: DeviceRecord::decode(reader)?,
+        })
     }
 }
 
@@ -157,18 +294,14 @@ impl ChainEntry {
         let prev_hash = reader.array("previous hash")?;
         let op = reader.u8("op")?;
         let mut body = Reader::new(reader.var(MAX_CHAIN_ENTRY, "body")?);
-        let (statement, count) = match op {
-            OP_CREATE => (Statement::Create(Box::new(Create::decode(&mut body)?)), 5),
-            OP_ROTATE_DEVICE_KEYS => (Statement::RotateDeviceKeys(Box::new(DeviceRecord::decode(&mut body)?)), 4),
-            _ => return Err(DecodeError::Invalid("op")),
-        };
+        let statement = Statement::decode(op, &mut body)?;
         body.finish("body")?;
         let at_ms = reader.u64("time")?;
-        if reader.u8("signer")? != SIGNER_ACCOUNT {
+        if reader.u8("signer")? != statement.signer() {
             return Err(DecodeError::Invalid("signer"));
         }
         let signed_len = reader.position();
-        let signatures = (0..count).map(|_| reader.array("signature")).collect::<Result<_, _>>()?;
+        let signatures = (0..statement.signatures()).map(|_| reader.array("signature")).collect::<Result<_, _>>()?;
         reader.finish("chain entry")?;
         let unsigned = UnsignedEntry { account, seq, prev_hash, statement, at_ms };
         Ok(Self { unsigned, signatures, bytes: bytes.to_vec(), signed_len })

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::entry::{ChainEntry, Create, Statement};
+use super::device::{DeviceState, KeyVersion, Place};
+use super::entry::{ChainEntry, Create, InForce, Recover, RotateAccountKey, Statement};
 use crate::codec::DecodeError;
 use crate::device::DeviceRecord;
 use crate::ids::{AccountId, DeviceId};
-use crate::limits::MAX_CHAIN;
+use crate::label::hash;
+use crate::limits::{MAX_CHAIN, MAX_CHAIN_BY_ACCOUNT_KEY, MAX_DEVICES};
 use crate::signature;
 use crate::username::Username;
 
@@ -33,41 +35,35 @@ pub enum ChainError {
     Rule(&'static str),
 }
 
-/// Device keys that were in force.
+/// What an entry has done, for whoever shows a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyVersion {
-    /// The keys.
-    pub record: DeviceRecord,
-    /// The entry that stated them.
-    pub seq: u32,
-    /// That entry's time, in milliseconds since the Unix epoch, by the signer's clock.
-    pub at_ms: u64,
+pub struct ChainEvent {
+    /// Where and when.
+    pub place: Place,
+    /// What.
+    pub what: What,
 }
 
-/// A device and all its key versions, oldest first.
+/// What an entry has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceState {
-    first: KeyVersion,
-    later: Vec<KeyVersion>,
-}
-
-impl DeviceState {
-    /// The version in force.
-    #[must_use]
-    pub fn current(&self) -> &KeyVersion {
-        self.later.last().unwrap_or(&self.first)
-    }
-
-    /// All versions, oldest first.
-    pub fn versions(&self) -> impl DoubleEndedIterator<Item = &KeyVersion> {
-        std::iter::once(&self.first).chain(&self.later)
-    }
-
-    /// The keys of version `key_version`, current or not.
-    #[must_use]
-    pub fn version(&self, key_version: u32) -> Option<&KeyVersion> {
-        self.versions().find(|version| version.record.key_version == key_version)
-    }
+pub enum What {
+    /// The account exists, with this device.
+    Created(DeviceId),
+    /// A further device.
+    DeviceAdded(DeviceId),
+    /// A device has keys of this version.
+    DeviceKeysRotated(DeviceId, u32),
+    /// Another account key; these devices are revoked.
+    AccountKeyRotated(Vec<DeviceId>),
+    /// The phrase was used: this device is the only one.
+    Recovered {
+        /// The new device.
+        device: DeviceId,
+        /// Whether the phrase was replaced, too.
+        new_phrase: bool,
+    },
+    /// The account was given up.
+    Closed,
 }
 
 /// An account's chain, verified from its first entry on.
@@ -75,12 +71,18 @@ impl DeviceState {
 pub struct VerifiedChain {
     account: AccountId,
     create: Create,
+    account_key: [u8; 32],
+    recovery_key: [u8; 32],
+    closed: bool,
     devices: Vec<DeviceState>,
+    /// Every public key that was ever stated (an X-Wing key by its hash): none comes back, in whatever role.
+    used: HashSet<[u8; 32]>,
+    events: Vec<ChainEvent>,
     hashes: Vec<[u8; 32]>,
 }
 
 impl VerifiedChain {
-    /// Verifies a chain from its first entry. O(entries), 4 or 5 signature checks each.
+    /// Verifies a chain from its first entry. O(entries), at most 6 signature checks each.
     pub fn verify<B: AsRef<[u8]>>(entries: &[B]) -> Result<Self, ChainError> {
         let (first, rest) = entries.split_first().ok_or(ChainError::Empty)?;
         let mut chain = Self::start(&ChainEntry::decode(first.as_ref())?)?;
@@ -98,16 +100,22 @@ impl VerifiedChain {
         if unsigned.seq != 0 || unsigned.prev_hash != [0; 32] {
             return Err(ChainError::Order);
         }
-        if create.device.key_version != 1 {
-            return Err(ChainError::Rule("a new device starts with key version 1"));
-        }
-        check_distinct(create, &create.device)?;
-        check_signatures(entry, &create.account_key)?;
-        let first = KeyVersion { record: create.device.clone(), seq: 0, at_ms: unsigned.at_ms };
+        check_first_version(&create.device)?;
+        let (account_key, recovery_key) = (create.account_key, create.recovery_key);
+        check_distinct([&account_key, &recovery_key], &create.device)?;
+        check_signatures(entry, InForce { account_key: &account_key, recovery_key: &recovery_key })?;
+        let place = Place { seq: 0, at_ms: unsigned.at_ms };
+        let mut used = HashSet::from([account_key, recovery_key]);
+        used.extend(keys_of(&create.device));
         Ok(Self {
             account: unsigned.account,
             create: Create::clone(create),
-            devices: vec![DeviceState { first, later: Vec::new() }],
+            account_key,
+            recovery_key,
+            closed: false,
+            devices: vec![DeviceState::new(create.device.clone(), place)],
+            used,
+            events: vec![ChainEvent { place, what: What::Created(create.device.device) }],
             hashes: vec![entry.hash()],
         })
     }
@@ -122,34 +130,120 @@ impl VerifiedChain {
         if unsigned.seq as usize != self.hashes.len() || unsigned.prev_hash != self.head() {
             return Err(ChainError::Order);
         }
-        if self.hashes.len() >= MAX_CHAIN {
+        let recovers = matches!(unsigned.statement, Statement::Recover(_));
+        // Whoever holds a stolen account key must not be able to fill the chain up before its owner's phrase is used.
+        if self.hashes.len() >= if recovers { MAX_CHAIN } else { MAX_CHAIN_BY_ACCOUNT_KEY } {
             return Err(ChainError::Rule("the chain is too long"));
         }
-        match &unsigned.statement {
-            Statement::Create(_) => return Err(ChainError::Rule("`create` stands only at the start")),
-            Statement::RotateDeviceKeys(record) => {
-                check_distinct(&self.create, record)?;
-                check_signatures(&entry, &self.create.account_key)?;
-                let device = self
-                    .devices
-                    .iter_mut()
-                    .find(|device| device.first.record.device == record.device)
-                    .ok_or(ChainError::Rule("the device is not in the chain"))?;
-                if record.key_version.checked_sub(1) != Some(device.current().record.key_version) {
-                    return Err(ChainError::Rule("the key version must grow by 1"));
-                }
-                if device.versions().any(|old| shares_a_key(&old.record, record)) {
-                    return Err(ChainError::Rule("a rotation must replace every key"));
-                }
-                device.later.push(KeyVersion {
-                    record: DeviceRecord::clone(record),
-                    seq: unsigned.seq,
-                    at_ms: unsigned.at_ms,
-                });
-            }
+        if self.closed && !recovers {
+            return Err(ChainError::Rule("the account is closed"));
         }
+        let place = Place { seq: unsigned.seq, at_ms: unsigned.at_ms };
+        let what = match &unsigned.statement {
+            Statement::Create(_) => return Err(ChainError::Rule("`create` stands only at the start")),
+            Statement::AddDevice(record) => self.add_device(&entry, record, place)?,
+            Statement::RotateDeviceKeys(record) => self.rotate_device_keys(&entry, record, place)?,
+            Statement::RotateAccountKey(rotate) => self.rotate_account_key(&entry, rotate, place)?,
+            Statement::Recover(recover) => self.recover(&entry, recover, place)?,
+            Statement::Close => {
+                check_signatures(&entry, self.in_force())?;
+                self.closed = true;
+                What::Closed
+            }
+        };
+        self.events.push(ChainEvent { place, what });
         self.hashes.push(entry.hash());
         Ok(())
+    }
+
+    fn add_device(&mut self, entry: &ChainEntry, record: &DeviceRecord, place: Place) -> Result<What, ChainError> {
+        check_first_version(record)?;
+        check_distinct([&self.account_key, &self.recovery_key], record)?;
+        check_signatures(entry, self.in_force())?;
+        if self.past_device(record.device).is_some() {
+            return Err(ChainError::Rule("the device was in the chain before"));
+        }
+        if self.devices().count() >= MAX_DEVICES {
+            return Err(ChainError::Rule("too many devices"));
+        }
+        self.check_fresh(keys_of(record), "a key was in use before")?;
+        self.used.extend(keys_of(record));
+        self.devices.push(DeviceState::new(record.clone(), place));
+        Ok(What::DeviceAdded(record.device))
+    }
+
+    fn rotate_device_keys(
+        &mut self,
+        entry: &ChainEntry,
+        record: &DeviceRecord,
+        place: Place,
+    ) -> Result<What, ChainError> {
+        check_distinct([&self.account_key, &self.recovery_key], record)?;
+        check_signatures(entry, self.in_force())?;
+        let device = self.device(record.device).ok_or(ChainError::Rule("the device is not in the chain"))?;
+        if record.key_version.checked_sub(1) != Some(device.current().record.key_version) {
+            return Err(ChainError::Rule("the key version must grow by 1"));
+        }
+        self.check_fresh(keys_of(record), "a rotation must replace every key")?;
+        self.used.extend(keys_of(record));
+        if let Some(device) = self.devices.iter_mut().find(|device| device.id() == record.device) {
+            device.rotate(KeyVersion { record: record.clone(), seq: place.seq, at_ms: place.at_ms });
+        }
+        Ok(What::DeviceKeysRotated(record.device, record.key_version))
+    }
+
+    fn rotate_account_key(
+        &mut self,
+        entry: &ChainEntry,
+        rotate: &RotateAccountKey,
+        place: Place,
+    ) -> Result<What, ChainError> {
+        check_signatures(entry, self.in_force())?;
+        self.check_fresh([rotate.account_key], "a key was in use before")?;
+        if rotate.revoked.iter().any(|device| self.device(*device).is_none()) {
+            return Err(ChainError::Rule("the device is not in the chain"));
+        }
+        if self.devices().count() <= rotate.revoked.len() {
+            return Err(ChainError::Rule("no device would be left"));
+        }
+        self.used.insert(rotate.account_key);
+        self.account_key = rotate.account_key;
+        for device in self.devices.iter_mut().filter(|device| rotate.revoked.contains(&device.id())) {
+            device.revoke(place);
+        }
+        Ok(What::AccountKeyRotated(rotate.revoked.clone()))
+    }
+
+    fn recover(&mut self, entry: &ChainEntry, recover: &Recover, place: Place) -> Result<What, ChainError> {
+        let record = &recover.device;
+        check_first_version(record)?;
+        check_distinct([&recover.account_key, &recover.recovery_key], record)?;
+        check_signatures(entry, self.in_force())?;
+        if self.past_device(record.device).is_some() {
+            return Err(ChainError::Rule("the device was in the chain before"));
+        }
+        let new_phrase = recover.recovery_key != self.recovery_key;
+        self.check_fresh(keys_of(record), "a key was in use before")?;
+        self.check_fresh([recover.account_key], "a key was in use before")?;
+        if new_phrase {
+            self.check_fresh([recover.recovery_key], "a key was in use before")?;
+        }
+        self.used.extend(keys_of(record));
+        self.used.extend([recover.account_key, recover.recovery_key]);
+        self.account_key = recover.account_key;
+        self.recovery_key = recover.recovery_key;
+        self.closed = false;
+        self.devices.iter_mut().for_each(|device| device.revoke(place));
+        self.devices.push(DeviceState::new(record.clone(), place));
+        Ok(What::Recovered { device: record.device, new_phrase })
+    }
+
+    fn in_force(&self) -> InForce<'_> {
+        InForce { account_key: &self.account_key, recovery_key: &self.recovery_key }
+    }
+
+    fn check_fresh(&self, keys: impl IntoIterator<Item = [u8; 32]>, rule: &'static str) -> Result<(), ChainError> {
+        if keys.into_iter().any(|key| self.used.contains(&key)) { Err(ChainError::Rule(rule)) } else { Ok(()) }
     }
 
     /// Whose chain.
@@ -173,25 +267,48 @@ impl VerifiedChain {
     /// The account key in force.
     #[must_use]
     pub fn account_key(&self) -> &[u8; 32] {
-        &self.create.account_key
+        &self.account_key
     }
 
     /// The recovery key in force.
     #[must_use]
     pub fn recovery_key(&self) -> &[u8; 32] {
-        &self.create.recovery_key
+        &self.recovery_key
+    }
+
+    /// Whether the account was given up. Its devices stay as they were, for what they said before.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// The devices in force.
+    pub fn devices(&self) -> impl DoubleEndedIterator<Item = &DeviceState> {
+        self.devices.iter().filter(|device| device.revoked().is_none())
+    }
+
+    /// A device in force.
     #[must_use]
-    pub fn devices(&self) -> &[DeviceState] {
+    pub fn device(&self, device: DeviceId) -> Option<&DeviceState> {
+        self.past_device(device).filter(|state| state.revoked().is_none())
+    }
+
+    /// All devices that ever were, in the order of their entries.
+    #[must_use]
+    pub fn past_devices(&self) -> &[DeviceState] {
         &self.devices
     }
 
-    /// One device.
+    /// A device that is or once was in force.
     #[must_use]
-    pub fn device(&self, device: DeviceId) -> Option<&DeviceState> {
-        self.devices.iter().find(|state| state.first.record.device == device)
+    pub fn past_device(&self, device: DeviceId) -> Option<&DeviceState> {
+        self.devices.iter().find(|state| state.id() == device)
+    }
+
+    /// What each entry has done, from the first on.
+    #[must_use]
+    pub fn events(&self) -> &[ChainEvent] {
+        &self.events
     }
 
     /// Hash of the newest entry.
@@ -214,8 +331,8 @@ impl VerifiedChain {
 }
 
 /// Every required signature, in its own context, over exactly the parsed bytes.
-fn check_signatures(entry: &ChainEntry, account_key: &[u8; 32]) -> Result<(), ChainError> {
-    let signers = entry.unsigned.signers(account_key);
+fn check_signatures(entry: &ChainEntry, in_force: InForce<'_>) -> Result<(), ChainError> {
+    let signers = entry.unsigned.signers(in_force);
     if signers.len() != entry.signatures().len() {
         return Err(ChainError::Signature);
     }
@@ -225,15 +342,22 @@ fn check_signatures(entry: &ChainEntry, account_key: &[u8; 32]) -> Result<(), Ch
     Ok(())
 }
 
-/// No key serves in two roles (P4).
-fn check_distinct(create: &Create, record: &DeviceRecord) -> Result<(), ChainError> {
-    let mut seen = HashSet::new();
-    let keys =
-        [&create.recovery_key, &create.account_key, &record.relay_auth, &record.signing, &record.mls, &record.x25519];
-    if keys.into_iter().all(|key| seen.insert(key)) { Ok(()) } else { Err(ChainError::Rule("one key in two roles")) }
+fn check_first_version(record: &DeviceRecord) -> Result<(), ChainError> {
+    if record.key_version == 1 { Ok(()) } else { Err(ChainError::Rule("a new device starts with key version 1")) }
 }
 
-fn shares_a_key(old: &DeviceRecord, new: &DeviceRecord) -> bool {
-    let ed25519 = |record: &DeviceRecord| [record.relay_auth, record.signing, record.mls];
-    ed25519(new).iter().any(|key| ed25519(old).contains(key)) || old.x25519 == new.x25519 || old.xwing == new.xwing
+/// No key serves in two roles (P4).
+fn check_distinct(account: [&[u8; 32]; 2], record: &DeviceRecord) -> Result<(), ChainError> {
+    let mut seen = HashSet::new();
+    let device = [&record.relay_auth, &record.signing, &record.mls, &record.x25519];
+    if account.into_iter().chain(device).all(|key| seen.insert(key)) {
+        Ok(())
+    } else {
+        Err(ChainError::Rule("one key in two roles"))
+    }
+}
+
+/// What a record's keys are remembered by.
+fn keys_of(record: &DeviceRecord) -> [[u8; 32]; 5] {
+    [record.relay_auth, record.signing, record.mls, record.x25519, hash(&[record.xwing.as_slice()])]
 }
