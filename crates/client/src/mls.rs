@@ -19,7 +19,7 @@ use openmls::prelude::{
 use waxwing_protocol::group::ROSTER_EXTENSION;
 
 pub(crate) use change::{GroupChange, PendingWelcome};
-pub(crate) use group::{Group, Incoming, Joined, Plan, StagedChange, Unreadable, join};
+pub(crate) use group::{Group, Incoming, Joined, NO_PRIVATE_PART, Plan, StagedChange, Unreadable, join};
 pub(crate) use key_package::{ClaimedPackage, make_packages, read_package};
 pub(crate) use provider::{Crypto, Provider};
 

@@ -12,6 +12,7 @@ pub(crate) mod held;
 pub(crate) mod keys;
 pub(crate) mod links;
 pub(crate) mod logs;
+pub(crate) mod lost_welcomes;
 pub(crate) mod messages;
 pub(crate) mod outbox;
 pub(crate) mod people;

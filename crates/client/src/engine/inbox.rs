@@ -292,15 +292,10 @@ impl Engine {
                         }
                     }
                     Verdict::Welcomed(welcomed) => {
-                        if new_from(tx, &welcomed.sender)? {
-                            tx.execute_batch("SAVEPOINT welcome")?;
-                            let refused = join::join(tx, &context, *welcomed, &mut changes)?;
-                            if let Some(reason) = refused {
-                                tx.execute_batch("ROLLBACK TO welcome")?;
-                                changes = Changes::default();
-                                set_aside(reason)?;
-                            }
-                            tx.execute_batch("RELEASE welcome")?;
+                        if new_from(tx, &welcomed.sender)?
+                            && let Some(reason) = join::welcomed(tx, &context, *welcomed, &mut changes)?
+                        {
+                            set_aside(reason)?;
                         }
                     }
                 }

@@ -13,7 +13,7 @@ use super::emit::Changes;
 use super::entries::{peer_display_name, states};
 use super::handshake::store_people;
 use super::inbox::CheckedSender;
-use super::resync::retire;
+use super::resync::{self, retire};
 use crate::error::Error;
 use crate::mls::rules::{self, GroupFacts};
 use crate::mls::{self, GroupChange, Joined, storage};
@@ -21,7 +21,8 @@ use crate::random;
 use crate::store::contacts::Contact;
 use crate::store::conversations::NewConversation;
 use crate::store::logs::Noted;
-use crate::store::{account, contacts, conversations, deliveries, logs, messages, outbox, people};
+use crate::store::lost_welcomes::LostWelcome;
+use crate::store::{account, contacts, conversations, deliveries, logs, lost_welcomes, messages, outbox, people};
 use crate::views::{ConversationKind, Notice, Standing, Trust};
 
 /// Far more than anybody starts a conversation anew; room is left for whoever does it next.
@@ -37,11 +38,30 @@ pub(super) struct Welcomed {
     pub(super) sender: CheckedSender,
 }
 
-/// Joins, if the Welcome is what it should be; else says why not, and the caller rolls back.
-pub(super) fn join(
+/// Joins, if the Welcome is what it should be; else says why not, and nothing was changed but that another Welcome may be asked for.
+pub(super) fn welcomed(
     tx: &Transaction<'_>,
     context: &Context,
     welcomed: Welcomed,
+    changes: &mut Changes,
+) -> Result<Option<&'static str>, Error> {
+    tx.execute_batch("SAVEPOINT welcome")?;
+    let refused = join(tx, context, &welcomed, changes)?;
+    if let Some(reason) = refused {
+        tx.execute_batch("ROLLBACK TO welcome")?;
+        *changes = Changes::default();
+        if reason == mls::NO_PRIVATE_PART {
+            resync::ask_again(tx, context, &welcomed)?;
+        }
+    }
+    tx.execute_batch("RELEASE welcome")?;
+    Ok(refused)
+}
+
+fn join(
+    tx: &Transaction<'_>,
+    context: &Context,
+    welcomed: &Welcomed,
     changes: &mut Changes,
 ) -> Result<Option<&'static str>, Error> {
     let Welcomed { welcome, sender: CheckedSender { message, chain, .. } } = welcomed;
@@ -50,7 +70,15 @@ pub(super) fn join(
     let asked_for = nonce == Some(welcome.nonce)
         && logs::is_noted(tx, welcome.log, message.sender.device, Noted::Asked)?
         && known_log.as_ref().is_some_and(|log| log.conversation == welcome.conversation);
-    if welcome.nonce != [0; 16] && !asked_for {
+    let lost = LostWelcome {
+        log: welcome.log,
+        conversation: welcome.conversation,
+        device: message.sender.device,
+        nonce: welcome.nonce,
+    };
+    // The Welcome before could not be opened: this one is judged as that would have been.
+    let again = !asked_for && lost_welcomes::answers(tx, &lost)?;
+    if welcome.nonce != [0; 16] && !asked_for && !again {
         return Ok(Some("it answers a resync that was not asked for"));
     }
     let in_it = known_log.as_ref().is_some_and(|log| log.active || log.conversation != welcome.conversation);
@@ -69,21 +97,22 @@ pub(super) fn join(
     if (sender.identity.account, sender.identity.device) != (message.sender.account, message.sender.device) {
         return Ok(Some("its two signatures are of two senders"));
     }
-    if !states(&chain, &sender) {
+    if !states(chain, &sender) {
         return Ok(Some("its sender's leaf is not in their chain"));
     }
     if (own.identity.account, own.identity.device) != (context.account, context.device) {
         return Ok(Some("it is for another device"));
     }
     let own_chain = context.chains.load(tx, context.account)?.ok_or_else(|| super::not_found("no own chain"))?;
-    if let Some(reason) = judge(&facts, &welcome, &own_chain, &chain, asked_for) {
+    if let Some(reason) = judge(&facts, welcome, &own_chain, chain, asked_for) {
         return Ok(Some(reason));
     }
-    if let Some(reason) = judge_restart(tx, &facts, &welcome)? {
+    if let Some(reason) = judge_restart(tx, &facts, welcome)? {
         return Ok(Some(reason));
     }
     let repaired = asked_for && known_log.is_some();
-    store(tx, context, &welcome, &facts, own.identity.key_version, repaired, changes)?;
+    store(tx, context, welcome, &facts, own.identity.key_version, repaired, changes)?;
+    lost_welcomes::remove(tx, welcome.log)?;
     Ok(None)
 }
 

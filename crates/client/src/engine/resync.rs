@@ -8,18 +8,22 @@ use waxwing_protocol::envelope::Recipient;
 use waxwing_protocol::group::{GroupKind, ResyncProof, RosterRole};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress, hash};
+use zeroize::Zeroizing;
 
 use super::Engine;
 use super::context::Context;
 use super::conversations::{make_group, started_line};
 use super::emit::Changes;
+use super::inbox::CheckedSender;
+use super::join::Welcomed;
 use super::sealing::seal_for_inbox;
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::Leaf;
 use crate::mls::{self, Group, GroupChange, storage};
 use crate::random;
 use crate::store::logs::{Noted, Trouble};
-use crate::store::{account, contacts, conversations, deliveries, links, logs, messages, outbox, people};
+use crate::store::lost_welcomes::{self, LostWelcome};
+use crate::store::{account, contacts, conversations, deliveries, keys, links, logs, messages, outbox, people};
 use crate::views::{Notice, Standing};
 
 /// At most one request a day for each group, and one answer a day for each device.
@@ -122,19 +126,8 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
         return Ok(false);
     }
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
-    let (key_package, _) = mls::make_packages(&context.crypto, tx, context.account, &context.keys, 0)?;
-    let nonce = random::bytes();
-    let package_hash = hash(&[&key_package]);
-    let request = |keys: &DeviceKeys| {
-        let proof = ResyncProof::sign(keys.mls(), log.log, context.account, context.device, nonce, package_hash);
-        Content::Resync(ResyncRequest { log: log.log, proof, key_package: key_package.clone() }).encode()
-    };
     // An older database may not know that its leaf was renewed with the newest keys: one of the two proofs will hold.
-    let mut requests = vec![request(&context.keys)];
-    let of_leaf = group.own_leaf()?.identity.key_version;
-    if of_leaf != context.keys.key_version() {
-        requests.push(request(&*context.keys_of(tx, of_leaf)?));
-    }
+    let (nonce, requests) = requests(tx, context, log.log, group.own_leaf()?.identity.key_version)?;
     let mut others: Vec<Leaf> =
         group.leaves()?.into_iter().filter(|leaf| leaf.identity.device != context.device).collect();
     // Own devices first, then any.
@@ -154,6 +147,51 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
         conversations::set_problem(tx, &log.conversation, Some(&waits))?;
     }
     Ok(true)
+}
+
+/// Requests to be let back into a group under one nonce: one proved with the newest MLS key and, where that is another and still
+/// there, one with that of `key_version`.
+fn requests(
+    tx: &Transaction<'_>,
+    context: &Context,
+    log: LogId,
+    key_version: u32,
+) -> Result<([u8; 16], Vec<Zeroizing<Vec<u8>>>), Error> {
+    let (key_package, _) = mls::make_packages(&context.crypto, tx, context.account, &context.keys, 0)?;
+    let nonce = random::bytes();
+    let package_hash = hash(&[&key_package]);
+    let request = |keys: &DeviceKeys| {
+        let proof = ResyncProof::sign(keys.mls(), log, context.account, context.device, nonce, package_hash);
+        Content::Resync(ResyncRequest { log, proof, key_package: key_package.clone() }).encode()
+    };
+    let mut requests = vec![request(&context.keys)];
+    if key_version != context.keys.key_version() {
+        requests.push(request(&*context.keys_of(tx, key_version)?));
+    }
+    Ok((nonce, requests))
+}
+
+/// A Welcome cannot be opened: the private part of its key package is gone, as after an older database. Its sender is asked for
+/// another, at most once a day, if one knows them: nobody else learns of it. The leaf that the Welcome belongs to has the MLS key
+/// of the keys in force when its key package was made.
+pub(super) fn ask_again(tx: &Transaction<'_>, context: &Context, welcomed: &Welcomed) -> Result<(), Error> {
+    let Welcomed { welcome, sender: CheckedSender { message, .. } } = welcomed;
+    let (account, device) = (message.sender.account, message.sender.device);
+    if !contacts::load(tx, account)?.is_some_and(|contact| contact.known && !contact.blocked) {
+        return Ok(());
+    }
+    let newest = context.keys.key_version();
+    let earlier =
+        newest.checked_sub(1).filter(|version| keys::old_device_keys(tx, *version).is_ok_and(|k| k.is_some()));
+    let (nonce, requests) = requests(tx, context, welcome.log, earlier.unwrap_or(newest))?;
+    let lost = LostWelcome { log: welcome.log, conversation: welcome.conversation, device, nonce };
+    if !lost_welcomes::note(tx, &lost, context.now, context.now.saturating_sub(DAY_MS))? {
+        return Ok(());
+    }
+    for request in &requests {
+        deliver(tx, context, welcome.conversation, (account, device), EnvelopeKind::Resync, request)?;
+    }
+    Ok(())
 }
 
 /// Seals something for a device's inbox, to be sent from there on until it has arrived. False if nothing is known of the device.

@@ -5,7 +5,7 @@ use openmls::prelude::{
     LeafNode, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsMessageBodyIn, MlsMessageIn,
     NewSignerBundle, OpenMlsProvider as _, ProcessMessageError, ProcessedMessageContent, Proposal, ProposalType,
     ProtocolMessage, RequiredCapabilitiesExtension, Sender, StagedCommit, StagedWelcome, UnknownExtension,
-    ValidationError,
+    ValidationError, WelcomeError,
 };
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
@@ -351,6 +351,9 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Why a Welcome is of no use whose key package this device does not have, or not any more.
+pub(crate) const NO_PRIVATE_PART: &str = "the private part of its key package is not here";
+
 /// Joins a group by an `MLSMessage` with a Welcome. A group of the same id must be gone before.
 ///
 /// `Ok(Err)`: the Welcome is of no use; the caller rolls back what reading it has changed.
@@ -369,6 +372,7 @@ pub(crate) fn join(
     };
     let staged = match StagedWelcome::new_from_welcome(&provider, &join_config(), welcome, None) {
         Ok(staged) => staged,
+        Err(WelcomeError::NoMatchingKeyPackage) => return Ok(Err(NO_PRIVATE_PART)),
         Err(error) => {
             tracing::info!(%error, "a Welcome does not open");
             return Ok(Err("its Welcome does not open"));

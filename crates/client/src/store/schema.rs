@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 8] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7];
+const MIGRATIONS: [&str; 9] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7, V8];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -377,6 +377,17 @@ CREATE INDEX held_by_sender ON held (sender, log);
 const V7: &str = "
 -- An id is looked up with every message that comes in.
 CREATE INDEX messages_by_id ON messages (id);
+";
+
+const V8: &str = "
+-- Welcomes that could not be opened, since the private part of their key package is lost: which device was asked for another.
+CREATE TABLE lost_welcomes (
+    log BLOB PRIMARY KEY,
+    conversation BLOB NOT NULL,
+    device BLOB NOT NULL,
+    nonce BLOB NOT NULL,
+    asked_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -149,7 +149,7 @@ fn texts(device: &mut Device, outside: &Outside, places: &Places) {
             .filter(|(_, (sender, of))| *sender != me && *of == conversation.id)
             .filter(|(message, (sender, _))| {
                 places.get(*message).into_iter().flatten().any(|(log, seq, after)| {
-                    if unwelcomed(sender, log) {
+                    if unwelcomed(sender, log) || ledger.is_unwelcomed(me, *log, *after) {
                         return false;
                     }
                     let here = ledger.member(me, *log, *after) && !ledger.is_away(me, *log, *seq);
@@ -204,7 +204,8 @@ fn groups(device: &mut Device, outside: &Outside, dead: &BTreeSet<LogId>) {
             }
             None => Ok(false),
         });
-        if here.is_none() && (over || outside.ledger.has_forgotten(me, *id)) {
+        let unwelcomed = outside.ledger.is_unwelcomed(me, *id, log.last_handshake);
+        if here.is_none() && (over || unwelcomed || outside.ledger.has_forgotten(me, *id)) {
             // Another one has taken its place, or this device cannot know of it.
             continue;
         }

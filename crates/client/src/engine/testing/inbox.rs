@@ -137,15 +137,10 @@ impl Device {
                 Verdict::Welcomed(welcomed) => {
                     let log = welcomed.welcome.log;
                     if new_from(tx, &welcomed.sender)? {
-                        tx.execute_batch("SAVEPOINT welcome")?;
-                        let refused = join::join(tx, &context, *welcomed, &mut Changes::default())?;
-                        if let Some(reason) = refused {
-                            tx.execute_batch("ROLLBACK TO welcome")?;
-                            aside(reason)?;
-                        } else {
-                            joined = state(tx, &context, log)?;
+                        match join::welcomed(tx, &context, *welcomed, &mut Changes::default())? {
+                            Some(reason) => aside(reason)?,
+                            None => joined = state(tx, &context, log)?,
                         }
-                        tx.execute_batch("RELEASE welcome")?;
                         settle_time(tx, log, context.now)?;
                     }
                 }

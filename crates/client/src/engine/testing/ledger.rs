@@ -34,6 +34,8 @@ pub(super) struct Ledger {
     pub(super) skewed: HashSet<(AccountId, LogId)>,
     /// Stretches of a log whose texts somebody may lack or have: an older copy of their database was put back.
     pub(super) blind: HashMap<(AccountId, LogId), Vec<(u64, u64)>>,
+    /// Where in a log somebody joined.
+    pub(super) slots: HashMap<(AccountId, LogId), Vec<u64>>,
     /// How long each log was then: a Welcome from before is no way back.
     pub(super) heads: HashMap<(AccountId, LogId), u64>,
     /// What somebody had not sent yet when they left. An older database may send it all the same.
@@ -76,6 +78,7 @@ impl Ledger {
 
     /// Joined at `slot`, to stay or only to say that one leaves; `cursor` is what was read of the log before, if anything.
     pub(super) fn joins(&mut self, account: AccountId, log: LogId, cursor: Option<u64>, (slot, stays): (u64, bool)) {
+        self.slots.entry((account, log)).or_default().push(slot);
         if cursor.is_some_and(|cursor| cursor > slot) {
             self.skewed.insert((account, log));
         } else {
@@ -138,6 +141,15 @@ impl Ledger {
         };
         let jumps = self.overtaken.get(&(account, log)).into_iter().flatten();
         jumps.into_iter().any(|(from, slot)| seq <= *slot && from.is_none_or(out))
+    }
+
+    /// Brought in again by `after`, and never joined: the Welcome was lost with the database of whoever was to send it.
+    pub(super) fn is_unwelcomed(&self, account: AccountId, log: LogId, after: u64) -> bool {
+        let states = self.states.iter().filter(|((of, at), _)| *of == log && *at <= after);
+        let out = states.filter(|(_, state)| !state.members.contains(&account)).map(|((_, at), _)| *at).max();
+        let slots = self.slots.get(&(account, log));
+        let joined = |out: u64| slots.into_iter().flatten().any(|slot| *slot > out);
+        !self.restored.is_empty() && out.is_some_and(|out| !joined(out))
     }
 
     pub(super) fn member(&self, account: AccountId, log: LogId, after: u64) -> bool {
