@@ -20,6 +20,7 @@ use waxwing_wire::frame::{
 };
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::token::{AccessToken, Assertion, Confirmation, DpopProof, thumbprint};
+use waxwing_wire::transparency::{COMPACT_LEN, Leaf};
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, EnvelopeId, LogId, MessageId, VerifiedChain};
 
 use crate::TARGETS;
@@ -57,6 +58,8 @@ fn wire() -> Vec<Seed> {
     let log_page =
         LogPage { oldest: 1, head: 9, running: [6; 32], last_handshake: 1, entries: vec![entry(8), entry(9)] };
     let inbox_entry = InboxEntry { seq: 7, entry_id: ID, kind: EnvelopeKind::Welcome, blob: vec![8; 40] };
+    let chain_leaf = Leaf::Chain { account_hash: [1; 32], seq: 2, entry_hash: [3; 32] };
+    let name_leaf = Leaf::Name { name_hash: [4; 32], entry_hash: [3; 32] };
     let packages = UploadKeyPackages { replace: true, last_resort: Some(vec![1; 30]), packages: vec![vec![2; 30]; 2] };
     let claimed = |byte| ClaimedKeyPackage {
         device: DeviceId::from_bytes([byte; 16]),
@@ -80,6 +83,8 @@ fn wire() -> Vec<Seed> {
         ("frames", "push_inbox", Push::Inbox { head: 7 }.encode()),
         ("frames", "push_refused", Push::Refused { log: LOG }.encode()),
         ("frames", "push_ready", Push::Ready.encode()),
+        ("frames", "push_checkpoint", Push::Checkpoint { compact: [9; COMPACT_LEN] }.encode()),
+        ("frames", "leaves", [chain_leaf.encode(), name_leaf.encode()].concat()),
         ("frames", "upload", packages.encode()),
         ("frames", "claim", ClaimKeyPackages { account: AccountId::from_bytes([1; 16]), claim: [2; 16] }.encode()),
         ("frames", "claimed", ClaimedKeyPackages { devices: vec![claimed(1), claimed(2)] }.encode()),

@@ -3,6 +3,7 @@
 use waxwing_wire::frame::{
     Append, ClaimKeyPackages, ClaimedKeyPackages, CreateLog, InboxPage, InboxSend, LogPage, Push, UploadKeyPackages,
 };
+use waxwing_wire::transparency::{Leaf, decode_leaves};
 use waxwing_wire::{ChainEntry, VerifiedChain};
 
 use crate::same;
@@ -48,4 +49,5 @@ pub fn frames(bytes: &[u8]) {
     same(UploadKeyPackages::decode(bytes).ok().map(|frame| frame.encode()), bytes);
     same(ClaimKeyPackages::decode(bytes).ok().map(|frame| frame.encode()), bytes);
     same(ClaimedKeyPackages::decode(bytes).ok().map(|frame| frame.encode()), bytes);
+    same(decode_leaves(bytes).ok().map(|leaves| leaves.iter().flat_map(Leaf::encode).collect()), bytes);
 }

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{AccountId, LogId};
 use crate::username::Username;
 
+mod transparency;
+
+pub use transparency::{ConsistencyProof, InclusionProof, ProofPath};
+
 /// Bytes as base64url without padding (RFC 4648, section 5), the one spelling accepted.
 pub mod base64url {
     use base64::Engine as _;
@@ -54,8 +58,11 @@ pub struct RelayInfo {
     pub version: String,
     /// [`crate::API_VERSION`].
     pub api: u32,
-    /// `host[:port]` that tokens name as their audience.
+    /// `host[:port]` that tokens name as their audience, and the origin of its transparency log.
     pub audience: String,
+    /// The key of its transparency log, as [`crate::transparency::NoteKey`] spells it; none from a relay that keeps no log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_key: Option<String>,
 }
 
 /// [`RelayInfo::service`].
@@ -89,6 +96,15 @@ pub struct ChainPage {
     pub head: u32,
     /// Entries from `from` on, as many as fit.
     pub entries: Vec<EntryBytes>,
+    /// Where the leaf of each of `entries` stands in the transparency log; empty from a relay that keeps none.
+    #[serde(default)]
+    pub indexes: Vec<u64>,
+    /// Where the leaf of the account's name stands; only where the page starts with entry 0 and the account has a public name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_index: Option<u64>,
+    /// The log's newest checkpoint, a signed note ([`crate::transparency::SignedCheckpoint`]): every index is below its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// `POST /oauth/token`, form fields (RFC 7523, section 2.1).
@@ -162,6 +178,10 @@ pub struct Subscribe {
     /// Whether to follow the own inbox (authenticated connections alone).
     #[serde(default)]
     pub inbox: bool,
+    /// Whether to be told of new checkpoints of the transparency log (authenticated connections alone).
+    // Left out where it is not asked for: a relay that does not know it refuses what it does not know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transparency: bool,
 }
 
 /// One log to follow.
@@ -182,7 +202,12 @@ impl std::fmt::Debug for SubscribeLog {
 
 impl std::fmt::Debug for Subscribe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Subscribe").field("logs", &self.logs).field("inbox", &self.inbox).finish()
+        let Self { logs, inbox, transparency } = self;
+        f.debug_struct("Subscribe")
+            .field("logs", logs)
+            .field("inbox", inbox)
+            .field("transparency", transparency)
+            .finish()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::ids::{EnvelopeId, LogId};
 use crate::limits::{MAX_ENVELOPE, MAX_PAGE_ENTRIES};
 use crate::log::EnvelopeKind;
+use crate::transparency::COMPACT_LEN;
 
 mod key_packages;
 
@@ -129,6 +130,11 @@ pub enum Push {
     },
     /// A subscription request has taken effect: what is stored from now on is told. Drain now.
     Ready,
+    /// The transparency log has a new checkpoint. Those that were replaced before they could be told are left out.
+    Checkpoint {
+        /// It, for [`crate::transparency::SignedCheckpoint::from_compact`]: whoever asked for it knows the log's key.
+        compact: [u8; COMPACT_LEN],
+    },
 }
 
 impl CreateLog {
@@ -269,7 +275,7 @@ impl InboxPage {
 }
 
 impl Push {
-    /// `1 | log 16 | head u64 | has 1 [entry]`, `2 | head u64`, `3 | log 16`, `4`.
+    /// `1 | log 16 | head u64 | has 1 [entry]`, `2 | head u64`, `3 | log 16`, `4`, `5 | compact 112`.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
@@ -288,6 +294,9 @@ impl Push {
             }
             Self::Ready => {
                 writer.u8(4);
+            }
+            Self::Checkpoint { compact } => {
+                writer.u8(5).bytes(compact);
             }
         }
         writer.finish()
@@ -310,6 +319,7 @@ impl Push {
             2 => Self::Inbox { head: reader.u64("head")? },
             3 => Self::Refused { log: LogId::from_bytes(reader.array("log id")?) },
             4 => Self::Ready,
+            5 => Self::Checkpoint { compact: reader.array("checkpoint")? },
             _ => return Err(DecodeError::Invalid("frame")),
         };
         reader.finish("frame")?;

@@ -50,5 +50,7 @@ pub const MAX_CHECKPOINT: usize = 1024;
 pub const MAX_NOTE: usize = 8 * 1024;
 /// Most signatures on a note (C2SP `signed-note` asks for at least 16).
 pub const MAX_NOTE_SIGNATURES: usize = 16;
+/// Most leaves of the transparency log in one answer.
+pub const MAX_LEAVES_PAGE: usize = 65_536;
 /// Most hashes in a proof: a consistency proof between trees of fewer than 2^64 leaves needs no more.
 pub const MAX_PROOF: usize = 65;

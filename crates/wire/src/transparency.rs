@@ -14,7 +14,7 @@ mod tree;
 
 pub use checkpoint::{COMPACT_LEN, Checkpoint, CheckpointError, SignedCheckpoint};
 pub use evidence::{OtherLog, Verdict, judge};
-pub use leaf::{LEAF_LEN, Leaf, account_hash};
+pub use leaf::{LEAF_LEN, Leaf, account_hash, decode_leaves};
 pub use name_hash::{NameHashError, name_hash};
 pub use note::{NoteError, NoteKey, OpenedNote, open_note, sign_note};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};

@@ -10,6 +10,7 @@ use waxwing_wire::frame::{
 };
 use waxwing_wire::limits::{KEY_PACKAGES, MAX_DEVICES, MAX_ENVELOPE, MAX_KEY_PACKAGE, MAX_PAGE_ENTRIES};
 use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::transparency::COMPACT_LEN;
 use waxwing_wire::{AccountId, DecodeError, DeviceId, EnvelopeId, LogId};
 
 fn id() -> impl Strategy<Value = EnvelopeId> {
@@ -88,6 +89,7 @@ fn push() -> impl Strategy<Value = Push> {
         any::<u64>().prop_map(|head| Push::Inbox { head }),
         log().prop_map(|log| Push::Refused { log }),
         Just(Push::Ready),
+        vec(any::<u8>(), COMPACT_LEN).prop_map(|compact| Push::Checkpoint { compact: compact.try_into().unwrap() }),
     ]
 }
 
@@ -185,7 +187,7 @@ proptest! {
         canonical(&bytes, UploadKeyPackages::decode, UploadKeyPackages::encode);
         canonical(&bytes, ClaimKeyPackages::decode, ClaimKeyPackages::encode);
         canonical(&bytes, ClaimedKeyPackages::decode, ClaimedKeyPackages::encode);
-        for first in 0..6 {
+        for first in 0..7 {
             canonical(&[&[first], bytes.as_slice()].concat(), Push::decode, Push::encode);
         }
     }

@@ -165,7 +165,7 @@ impl Engine {
         // First: a rotation whose answer was lost leaves no key that the relay would accept.
         self.resume_rotation().await;
         let mut subscription = self.home.subscribe(true).await?;
-        subscription.ask(&Subscribe { logs: Vec::new(), inbox: true }).await?;
+        subscription.ask(&Subscribe { logs: Vec::new(), inbox: true, transparency: false }).await?;
         let (mut poll, mut watch) = (tokio::time::interval(POLL), tokio::time::interval(WATCH));
         let mut suspension = Suspension::new();
         loop {
@@ -237,7 +237,9 @@ impl Engine {
         let mut subscription = self.relay(relay)?.subscribe(false).await?;
         let mut followed = HashMap::new();
         let first = self.subscribe_request(relay, &mut followed).await?;
-        subscription.ask(&first.unwrap_or_else(|| Subscribe { logs: Vec::new(), inbox: false })).await?;
+        subscription
+            .ask(&first.unwrap_or_else(|| Subscribe { logs: Vec::new(), inbox: false, transparency: false }))
+            .await?;
         let (mut poll, mut watch) = (tokio::time::interval(POLL), tokio::time::interval(WATCH));
         let mut suspension = Suspension::new();
         loop {
@@ -251,7 +253,7 @@ impl Engine {
                     Frame::Push(Push::Log { log, head, entry }) => self.calmly(self.offer(relay, log, head, entry).await)?,
                     // Reading it says why, in the conversation.
                     Frame::Push(Push::Refused { log }) => self.calmly(self.drain_log(log).await)?,
-                    Frame::Push(Push::Inbox { .. }) | Frame::Alive => {}
+                    Frame::Push(Push::Inbox { .. } | Push::Checkpoint { .. }) | Frame::Alive => {}
                 },
                 result = changed.changed() => {
                     if result.is_err() {
@@ -289,7 +291,7 @@ impl Engine {
             followed.insert(log.log, hash);
             new.push(SubscribeLog { log: log.log, read_token: EntryBytes(token.to_vec()) });
         }
-        Ok((!new.is_empty()).then_some(Subscribe { logs: new, inbox: false }))
+        Ok((!new.is_empty()).then_some(Subscribe { logs: new, inbox: false, transparency: false }))
     }
 
     async fn drain_logs_of(&self, relay: &RelayAddress) -> Result<(), Error> {

@@ -26,7 +26,16 @@ pub(crate) async fn run(
     let from = request::number(&uri, "from", 0)?;
     let found = app.storage.chain(parse(&account)?, from, MAX_CHAIN_PAGE).await?.ok_or(ProblemCode::UnknownAccount)?;
     let entries = found.entries.into_iter().map(EntryBytes).collect();
-    Ok(Json(ChainPage { account: found.account, name: found.name, head: found.head, entries }).into_response())
+    let page = ChainPage {
+        account: found.account,
+        name: found.name,
+        head: found.head,
+        entries,
+        indexes: Vec::new(),
+        name_index: None,
+        checkpoint: None,
+    };
+    Ok(Json(page).into_response())
 }
 
 /// 32 hexadecimal digits are an id, and could also be a name. What is neither is an account that nobody has.

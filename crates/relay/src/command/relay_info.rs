@@ -16,5 +16,6 @@ pub(crate) async fn run(State(app): State<Arc<App>>) -> Json<RelayInfo> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         api: API_VERSION,
         audience: app.audience.clone(),
+        log_key: None,
     })
 }

@@ -138,7 +138,7 @@ impl Session<'_> {
 
     /// Follows what is asked for; gives the frames to answer with.
     async fn subscribe(&mut self, text: &str) -> Result<Vec<Push>, End> {
-        let Subscribe { logs, inbox } = serde_json::from_str(text).map_err(|_| End::Unreadable)?;
+        let Subscribe { logs, inbox, transparency: _ } = serde_json::from_str(text).map_err(|_| End::Unreadable)?;
         let fresh = logs.iter().filter(|asked| !self.subscription.follows(asked.log)).count();
         if self.subscription.followed_logs() + fresh > MAX_SUBSCRIBED_LOGS {
             return Err(End::Policy);

@@ -30,7 +30,7 @@ fn to(log: &Log) -> SubscribeLog {
 }
 
 async fn ask(socket: &mut WebSocket, logs: Vec<SubscribeLog>, inbox: bool) {
-    let text = serde_json::to_string(&Subscribe { logs, inbox }).unwrap();
+    let text = serde_json::to_string(&Subscribe { logs, inbox, transparency: false }).unwrap();
     socket.send(Message::Text(text)).await.unwrap();
 }
 

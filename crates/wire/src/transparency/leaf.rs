@@ -5,6 +5,7 @@
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::ids::AccountId;
 use crate::label::{hash, label};
+use crate::limits::MAX_LEAVES_PAGE;
 
 use super::tree::leaf_hash;
 
@@ -80,4 +81,16 @@ impl Leaf {
     pub fn hash(&self) -> [u8; 32] {
         leaf_hash(&self.encode())
     }
+}
+
+/// Reads an answer to `GET /v1/transparency/leaves?from=n`: leaves one after the other, each [`LEAF_LEN`] bytes.
+///
+/// # Errors
+///
+/// What [`Leaf::decode`] refuses, a part of a leaf at the end, and more than [`MAX_LEAVES_PAGE`].
+pub fn decode_leaves(bytes: &[u8]) -> Result<Vec<Leaf>, DecodeError> {
+    if bytes.len() > MAX_LEAVES_PAGE * LEAF_LEN {
+        return Err(DecodeError::TooLong("leaves"));
+    }
+    bytes.chunks(LEAF_LEN).map(Leaf::decode).collect()
 }

@@ -1,7 +1,8 @@
 //! Leaves: their bytes, and that nothing else is read.
 
 use proptest::prelude::*;
-use waxwing_wire::transparency::{LEAF_LEN, Leaf, account_hash, leaf_hash, name_hash};
+use waxwing_wire::limits::MAX_LEAVES_PAGE;
+use waxwing_wire::transparency::{LEAF_LEN, Leaf, account_hash, decode_leaves, leaf_hash, name_hash};
 use waxwing_wire::{AccountId, DecodeError};
 
 use super::common::{ORIGIN, hex32};
@@ -42,6 +43,21 @@ fn p18_one_encoding() {
         bytes[at] = 1;
         assert_eq!(Leaf::decode(&bytes), Err(DecodeError::Invalid("leaf seq")));
     }
+}
+
+#[test]
+fn pages_of_leaves() {
+    assert_eq!(decode_leaves(&[]), Ok(vec![]));
+    let bytes = [CHAIN.encode(), NAME.encode(), CHAIN.encode()].concat();
+    assert_eq!(decode_leaves(&bytes), Ok(vec![CHAIN, NAME, CHAIN]));
+    // A part of a leaf, at the end or anywhere, is refused.
+    for end in (0..bytes.len()).filter(|end| end % LEAF_LEN != 0) {
+        assert!(decode_leaves(&bytes[..end]).is_err(), "{end}");
+    }
+    let most = CHAIN.encode().repeat(MAX_LEAVES_PAGE);
+    assert_eq!(decode_leaves(&most).unwrap().len(), MAX_LEAVES_PAGE);
+    let more = [most, CHAIN.encode()].concat();
+    assert_eq!(decode_leaves(&more), Err(DecodeError::TooLong("leaves")));
 }
 
 /// Computed with Python's `hashlib` and `cryptography` (OpenSSL's Argon2id).
