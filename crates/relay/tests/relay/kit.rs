@@ -7,7 +7,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use tempfile::TempDir;
 use waxwing_relay::{Config, Relay, StorageStats, start};
 use waxwing_wire::api::{EntryBytes, JWT_BEARER, Stored, SubmitEntry, TokenResponse, base64url};
-use waxwing_wire::chain::{ChainEntry, Create, Statement, UnsignedEntry};
+use waxwing_wire::chain::{ChainEntry, Create, InForce, Statement, UnsignedEntry};
 use waxwing_wire::frame::{Append, CreateLog, LogPage, LogTokens};
 use waxwing_wire::log::{EnvelopeKind, token_hash};
 use waxwing_wire::problem::{PROBLEM_JSON, Problem, ProblemCode};
@@ -293,9 +293,10 @@ impl Account {
         let unsigned = UnsignedEntry { account: self.id, seq, prev_hash, statement, at_ms: now() * 1000 };
         let all = [&self.account_key, &self.recovery_key, &keys.relay_auth, &keys.signing, &keys.mls];
         let message = unsigned.encode();
-        let account_key = self.account_key.verifying_key().to_bytes();
+        let [account_key, recovery_key] =
+            [&self.account_key, &self.recovery_key].map(|key| key.verifying_key().to_bytes());
         let signatures = unsigned
-            .signers(&account_key)
+            .signers(InForce { account_key: &account_key, recovery_key: &recovery_key })
             .into_iter()
             .map(|(context, public)| {
                 let key = all.iter().find(|key| key.verifying_key().as_bytes() == public).unwrap();
