@@ -19,6 +19,9 @@ pub(crate) mod relay_info;
 pub(crate) mod send_inbox;
 pub(crate) mod subscribe;
 pub(crate) mod token;
+pub(crate) mod transparency_checkpoint;
+pub(crate) mod transparency_leaves;
+pub(crate) mod transparency_proof;
 pub(crate) mod upload_key_packages;
 
 use axum::Json;

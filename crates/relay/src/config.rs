@@ -16,6 +16,8 @@ pub struct Config {
     pub tls: Tls,
     /// `host[:port]` under which people reach this relay; the listening address if none.
     pub audience: Option<String>,
+    /// How often the transparency log's checkpoint is signed anew, changed or not.
+    pub checkpoint_every: Duration,
     /// How much of what.
     pub limits: Limits,
 }
@@ -24,7 +26,8 @@ impl Config {
     /// The defaults, on `listen` with plain HTTP.
     #[must_use]
     pub fn new(listen: SocketAddr, data: PathBuf) -> Self {
-        Self { listen, data, tls: Tls::Off, audience: None, limits: Limits::default() }
+        let checkpoint_every = Duration::from_secs(3600);
+        Self { listen, data, tls: Tls::Off, audience: None, checkpoint_every, limits: Limits::default() }
     }
 }
 
@@ -51,7 +54,7 @@ pub struct Limits {
     pub registration: Rate,
     /// Token requests, per address.
     pub token: Rate,
-    /// Look-ups of chains, per address.
+    /// Look-ups of chains and requests to the transparency log, per address.
     pub lookup: Rate,
     /// Inbox sends and claims of key packages without an access key, per address.
     pub stranger: Rate,

@@ -1,4 +1,5 @@
-//! Wake-ups within this process: who follows which log or inbox, and a bounded queue to each.
+//! Wake-ups within this process: who follows which log or inbox, and a bounded queue to each. Of checkpoints of the transparency log only the
+//! newest waits for a reader: it says all that those before it said.
 //!
 //! Never load-bearing: what is told here is stored already, and a client that was not told finds it when it drains.
 
@@ -8,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use waxwing_wire::frame::{LogEntry, Push};
 use waxwing_wire::limits::MAX_PUSHED_ENTRY;
+use waxwing_wire::transparency::{COMPACT_LEN, SignedCheckpoint};
 use waxwing_wire::{DeviceId, LogId};
 
 /// Frames that wait for one reader; one that lets more pile up is disconnected.
@@ -40,6 +42,8 @@ pub enum Wake {
         /// Its head.
         head: u64,
     },
+    /// The transparency log has a new checkpoint.
+    Checkpoint(Box<SignedCheckpoint>),
 }
 
 /// Who follows what.
@@ -48,6 +52,14 @@ pub struct Hub {
     next: AtomicU64,
     logs: Mutex<HashMap<LogId, Vec<LogFollower>>>,
     inboxes: Mutex<HashMap<DeviceId, Vec<Reader>>>,
+    checkpoint: watch::Sender<Newest>,
+}
+
+/// The newest checkpoint that was told of.
+#[derive(Debug, Default)]
+struct Newest {
+    time_ms: u64,
+    frame: Bytes,
 }
 
 /// One connection's end of the hub. Dropping it ends what it follows.
@@ -57,6 +69,7 @@ pub struct Subscription {
     frames: mpsc::Receiver<Bytes>,
     logs: HashMap<LogId, [u8; 32]>,
     inbox: Option<DeviceId>,
+    checkpoints: Option<watch::Receiver<Newest>>,
 }
 
 #[derive(Clone)]
@@ -92,7 +105,7 @@ impl Hub {
         let (queue, frames) = mpsc::channel(QUEUE);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let reader = Reader { id, queue, slow: CancellationToken::new() };
-        Subscription { hub: Arc::clone(self), reader, frames, logs: HashMap::new(), inbox: None }
+        Subscription { hub: Arc::clone(self), reader, frames, logs: HashMap::new(), inbox: None, checkpoints: None }
     }
 
     /// Tells everyone concerned. Never waits.
@@ -107,6 +120,7 @@ impl Hub {
                     drop_if_empty(&mut inboxes, device);
                 }
             }
+            Wake::Checkpoint(checkpoint) => self.wake_checkpoint(checkpoint),
         }
     }
 
@@ -134,6 +148,21 @@ impl Hub {
             told && !rekeyed
         });
         drop_if_empty(&mut logs, &log);
+    }
+}
+
+impl Hub {
+    fn wake_checkpoint(&self, signed: &SignedCheckpoint) {
+        let Ok(compact) = <[u8; COMPACT_LEN]>::try_from(signed.to_compact()) else { return };
+        let time_ms = signed.checkpoint().time_ms;
+        self.checkpoint.send_if_modified(|newest| {
+            // Times of a log's checkpoints only grow; wake-ups may overtake each other.
+            let newer = time_ms > newest.time_ms;
+            if newer {
+                *newest = Newest { time_ms, frame: Push::Checkpoint { compact }.encode().into() };
+            }
+            newer
+        });
     }
 }
 
@@ -166,6 +195,13 @@ impl Subscription {
         }
     }
 
+    /// Follows the transparency log: checkpoints from now on.
+    pub fn follow_checkpoints(&mut self) {
+        if self.checkpoints.is_none() {
+            self.checkpoints = Some(self.hub.checkpoint.subscribe());
+        }
+    }
+
     /// How many logs it follows.
     #[must_use]
     pub fn followed_logs(&self) -> usize {
@@ -184,8 +220,19 @@ impl Subscription {
             biased;
             () = self.reader.slow.cancelled() => None,
             frame = self.frames.recv() => frame,
+            frame = next_checkpoint(self.checkpoints.as_mut()) => Some(frame),
         }
     }
+}
+
+/// The frame of the newest checkpoint, once there is one that was not given yet; never for a connection that follows none.
+async fn next_checkpoint(checkpoints: Option<&mut watch::Receiver<Newest>>) -> Bytes {
+    if let Some(checkpoints) = checkpoints
+        && checkpoints.changed().await.is_ok()
+    {
+        return checkpoints.borrow_and_update().frame.clone();
+    }
+    std::future::pending().await
 }
 
 impl Drop for Subscription {
@@ -273,5 +320,36 @@ mod tests {
         assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(Push::Inbox { head: 7 }));
         drop(reader);
         assert!(lock(&hub.logs).is_empty() && lock(&hub.inboxes).is_empty());
+    }
+
+    fn checkpoint(time_ms: u64) -> (Wake, Push) {
+        let signer = crate::LogSigner::new("relay.example", ed25519_dalek::SigningKey::from_bytes(&[7; 32])).unwrap();
+        let signed = signer.sign(0, waxwing_wire::transparency::empty_root(), time_ms).unwrap();
+        let compact = signed.to_compact().try_into().unwrap();
+        (Wake::Checkpoint(Box::new(signed)), Push::Checkpoint { compact })
+    }
+
+    /// However many there were: the newest waits, and the reader is not let go for being slow.
+    #[tokio::test]
+    async fn of_checkpoints_the_newest_waits() {
+        let hub = Arc::new(Hub::default());
+        let (mut reader, mut other) = (hub.connect(), follow(&hub));
+        hub.wake(&checkpoint(1).0);
+        // From now on: what was told before is no news.
+        reader.follow_checkpoints();
+        reader.follow_checkpoints();
+        for time_ms in 2..=1000 {
+            hub.wake(&checkpoint(time_ms).0);
+        }
+        // Overtaken on its way here.
+        hub.wake(&checkpoint(500).0);
+        assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(checkpoint(1000).1));
+        hub.wake(&checkpoint(1001).0);
+        assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(checkpoint(1001).1));
+        // Who follows a log alone is told of that alone.
+        hub.wake(&wake(1));
+        assert!(matches!(Push::decode(&other.next().await.unwrap()), Ok(Push::Log { .. })));
+        let nothing = tokio::time::timeout(std::time::Duration::from_millis(20), other.next()).await;
+        assert!(nothing.is_err());
     }
 }

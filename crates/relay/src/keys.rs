@@ -1,5 +1,9 @@
-//! The relay's token key: signs access tokens, nothing else. Made at first start, kept in a file of mode 0600.
+//! The relay's own signing keys: one for access tokens, one for the transparency log. Each is made at first start and kept in a file of its
+//! own, of mode 0600.
+//!
+//! Not here: what is signed with them ([`waxwing_wire::token`], [`crate::log_signer`]), TLS.
 
+use std::fmt;
 use std::path::Path;
 
 use ed25519_dalek::SigningKey;
@@ -10,24 +14,57 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::private_file;
 
-const FILE: &str = "token-key.json";
+/// What a key is for. No key is for two things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyRole {
+    /// Signs access tokens, nothing else.
+    Token,
+    /// Signs checkpoints of the transparency log, nothing else.
+    Log,
+}
 
-/// The token key could not be read or made.
+impl KeyRole {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Token => "token-key.json",
+            Self::Log => "log-key.json",
+        }
+    }
+
+    /// What an operator can do about a damaged file. Tokens live for minutes; the log's key is what clients have pinned.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Token => "restore it from a backup, or remove it to have a new key made",
+            Self::Log => "restore it from a backup: clients know this relay's log by this key",
+        }
+    }
+}
+
+impl fmt::Display for KeyRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token => "token key",
+            Self::Log => "log key",
+        })
+    }
+}
+
+/// A key could not be read or made.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read or written.
-    #[error("the token key's file cannot be used: {0}")]
-    Io(#[from] std::io::Error),
+    #[error("the {0}'s file cannot be used: {1}")]
+    Io(KeyRole, #[source] std::io::Error),
     /// The file holds something else.
-    #[error("the token key's file is damaged; restore it from a backup, or remove it to have a new key made")]
-    Damaged,
+    #[error("the {0}'s file is damaged; {remedy}", remedy = .0.remedy())]
+    Damaged(KeyRole),
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Random,
 }
 
-/// The key in force. Its `kid` is its thumbprint (RFC 7638), so two keys never share one.
-pub(crate) struct TokenKey {
+/// A key pair as it is kept. Its `kid` is its thumbprint (RFC 7638), so two keys never share one.
+struct KeptKey {
     signing: SigningKey,
     public: [u8; 32],
     kid: String,
@@ -46,23 +83,28 @@ impl Drop for Stored {
     }
 }
 
-impl TokenKey {
+impl KeptKey {
     /// Reads the key from `folder`; makes and keeps one if there is none.
-    pub(crate) fn open(folder: &Path) -> Result<Self, KeyError> {
-        let path = folder.join(FILE);
-        if let Some(bytes) = private_file::read(&path)?.map(Zeroizing::new) {
-            let stored: Stored = serde_json::from_slice(&bytes).map_err(|_| KeyError::Damaged)?;
-            let seed = Zeroizing::new(<[u8; 32]>::try_from(stored.seed.as_ref()).map_err(|_| KeyError::Damaged)?);
-            let key = Self::from_seed(&seed);
-            return if key.kid == stored.kid { Ok(key) } else { Err(KeyError::Damaged) };
+    fn open(folder: &Path, role: KeyRole) -> Result<Self, KeyError> {
+        let path = folder.join(role.file());
+        let io = |error| KeyError::Io(role, error);
+        if let Some(bytes) = private_file::read(&path).map_err(io)?.map(Zeroizing::new) {
+            return Self::parse(&bytes).ok_or(KeyError::Damaged(role));
         }
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(seed.as_mut()).map_err(|_| KeyError::Random)?;
         let key = Self::from_seed(&seed);
         let stored = Stored { kid: key.kid.clone(), seed: EntryBytes(seed.to_vec()) };
-        let bytes = Zeroizing::new(serde_json::to_vec(&stored).map_err(|_| KeyError::Damaged)?);
-        private_file::write(&path, &bytes)?;
+        let bytes = Zeroizing::new(serde_json::to_vec(&stored).map_err(|_| KeyError::Damaged(role))?);
+        private_file::write(&path, &bytes).map_err(io)?;
         Ok(key)
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let stored: Stored = serde_json::from_slice(bytes).ok()?;
+        let seed = Zeroizing::new(<[u8; 32]>::try_from(stored.seed.as_ref()).ok()?);
+        let key = Self::from_seed(&seed);
+        (key.kid == stored.kid).then_some(key)
     }
 
     fn from_seed(seed: &[u8; 32]) -> Self {
@@ -70,21 +112,36 @@ impl TokenKey {
         let public = signing.verifying_key().to_bytes();
         Self { signing, public, kid: thumbprint(&public) }
     }
+}
+
+/// The key in force that signs access tokens.
+pub(crate) struct TokenKey(KeptKey);
+
+impl TokenKey {
+    /// Reads the key from `folder`; makes and keeps one if there is none.
+    pub(crate) fn open(folder: &Path) -> Result<Self, KeyError> {
+        KeptKey::open(folder, KeyRole::Token).map(Self)
+    }
 
     /// The private half.
     pub(crate) fn signing(&self) -> &SigningKey {
-        &self.signing
+        &self.0.signing
     }
 
     /// The public half.
     pub(crate) fn public(&self) -> &[u8; 32] {
-        &self.public
+        &self.0.public
     }
 
     /// Its name in tokens and in the key set.
     pub(crate) fn kid(&self) -> &str {
-        &self.kid
+        &self.0.kid
     }
+}
+
+/// The key of the transparency log, from `folder`; made and kept if there is none.
+pub(crate) fn open_log_key(folder: &Path) -> Result<SigningKey, KeyError> {
+    KeptKey::open(folder, KeyRole::Log).map(|key| key.signing)
 }
 
 #[cfg(test)]
@@ -92,17 +149,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_stays_and_is_private() {
+    fn the_keys_stay_and_are_private() {
         let folder = tempfile::tempdir().unwrap();
-        let first = TokenKey::open(folder.path()).unwrap();
-        assert_eq!(TokenKey::open(folder.path()).unwrap().kid(), first.kid());
-        let path = folder.path().join(FILE);
-        #[cfg(unix)]
-        {
-            let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
-            assert_eq!(mode & 0o777, 0o600);
+        let mut kids = Vec::new();
+        for role in [KeyRole::Token, KeyRole::Log] {
+            let first = KeptKey::open(folder.path(), role).unwrap();
+            assert_eq!(KeptKey::open(folder.path(), role).unwrap().kid, first.kid);
+            kids.push(first.kid);
+            let path = folder.path().join(role.file());
+            #[cfg(unix)]
+            {
+                let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+                assert_eq!(mode & 0o777, 0o600);
+            }
+            std::fs::write(&path, b"{}").unwrap();
+            assert!(matches!(KeptKey::open(folder.path(), role), Err(KeyError::Damaged(damaged)) if damaged == role));
         }
-        std::fs::write(&path, b"{}").unwrap();
-        assert!(matches!(TokenKey::open(folder.path()), Err(KeyError::Damaged)));
+        assert_ne!(kids[0], kids[1]);
     }
 }

@@ -14,6 +14,10 @@
 //! | `GET /.well-known/jwks.json` | anyone | → the token keys (RFC 7517) |
 //! | `POST /v1/accounts` | anyone, limited | [`SubmitEntry`](waxwing_wire::api::SubmitEntry) → 201 [`EntryAccepted`](waxwing_wire::api::EntryAccepted); `invalid_entry`, `name_taken`, `account_exists` |
 //! | `GET /v1/accounts/{name\|id}/chain?from=n` | anyone, limited | → [`ChainPage`](waxwing_wire::api::ChainPage); `unknown_account` |
+//! | `GET /v1/transparency/checkpoint` | anyone, limited | → the transparency log's newest checkpoint, a signed note ([`SignedCheckpoint`](waxwing_wire::transparency::SignedCheckpoint)) |
+//! | `GET /v1/transparency/leaves?from=n` | anyone, limited | → [`decode_leaves`](waxwing_wire::transparency::decode_leaves) |
+//! | `GET /v1/transparency/proof?first=m&second=n` | anyone, limited | → [`ConsistencyProof`](waxwing_wire::api::ConsistencyProof) |
+//! | `GET /v1/transparency/proof?index=i&size=n` | anyone, limited | → [`InclusionProof`](waxwing_wire::api::InclusionProof) |
 //! | `POST /v1/accounts/{id}/chain` | a device of the account | `SubmitEntry` → 201 `EntryAccepted`; `chain_conflict`, `invalid_entry` |
 //! | `POST /oauth/token` | a device, by assertion and DPoP | form → [`TokenResponse`](waxwing_wire::api::TokenResponse); `unauthorized` |
 //! | `PUT`, `DELETE /v1/access-keys` | a device of the account | [`AccessKeys`](waxwing_wire::api::AccessKeys) → 204; `quota_exceeded` |
@@ -26,7 +30,7 @@
 //! | `POST /v1/inboxes/{device}` | access key, or any device | [`InboxSend`](waxwing_wire::frame::InboxSend) → 201 `Stored`; `inbox_refused`, `id_reused`, `quota_exceeded` |
 //! | `GET /v1/inboxes/{device}?after=n` | that device | → [`InboxPage`](waxwing_wire::frame::InboxPage) |
 //! | `POST /v1/inboxes/{device}/ack` | that device | [`Ack`](waxwing_wire::api::Ack) → 204 |
-//! | `GET /v1/subscribe` | anyone; a device for its inbox | WebSocket: [`Subscribe`](waxwing_wire::api::Subscribe) in, [`Push`](waxwing_wire::frame::Push) out |
+//! | `GET /v1/subscribe` | anyone; a device for its inbox and checkpoints | WebSocket: [`Subscribe`](waxwing_wire::api::Subscribe) in, [`Push`](waxwing_wire::frame::Push) out |
 //!
 //! Devices authenticate with `Authorization: DPoP TOKEN` and `DPoP: PROOF` (RFC 9449), logs with
 //! `Authorization: Bearer` and the base64url of their token, inbox senders and claimers with `waxwing-access-key`.
@@ -44,6 +48,8 @@ pub mod error;
 pub mod hub;
 mod keys;
 pub mod limits;
+mod log_signer;
+mod names;
 mod private_file;
 mod pseudonym;
 mod relay;
@@ -56,5 +62,6 @@ pub mod storage;
 mod tls;
 
 pub use config::{Config, Limits, Quotas, Rate, Timeouts, Tls};
+pub use log_signer::LogSigner;
 pub use relay::{Relay, StartError, start};
 pub use storage::{StorageStats, sqlite_version};

@@ -56,7 +56,7 @@ struct Serve {
     /// Token requests per minute and address.
     #[arg(long, value_name = "PER_MINUTE[/BURST]")]
     rate_token: Option<Rate>,
-    /// Look-ups of accounts per minute and address.
+    /// Look-ups of accounts and requests to the transparency log per minute and address.
     #[arg(long, value_name = "PER_MINUTE[/BURST]")]
     rate_lookup: Option<Rate>,
     /// Inbox sends and claims of key packages without an access key per minute and address.

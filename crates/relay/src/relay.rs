@@ -13,8 +13,10 @@ use waxwing_wire::RelayAddress;
 
 use crate::config::{Config, Limits, Tls};
 use crate::hub::Hub;
-use crate::keys::{KeyError, TokenKey};
+use crate::keys::{self, KeyError, TokenKey};
 use crate::limits::Limiters;
+use crate::log_signer::LogSigner;
+use crate::names::NameHasher;
 use crate::private_file;
 use crate::pseudonym::Pseudonyms;
 use crate::replay::ReplayWindow;
@@ -51,7 +53,7 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
-    /// The token key.
+    /// The token key or the log key.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// TLS.
@@ -75,7 +77,7 @@ pub struct Relay {
 
 /// Starts a relay. When this returns, it takes requests.
 pub async fn start(config: Config) -> Result<Relay, StartError> {
-    let Config { listen, data, tls, audience, limits } = config;
+    let Config { listen, data, tls, audience, checkpoint_every, limits } = config;
     if tls == Tls::Off && !listen.ip().is_loopback() {
         return Err(StartError::PlainHttp(listen));
     }
@@ -84,33 +86,40 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     }
     let lock = lock_folder(&data)?;
     let key = TokenKey::open(&data)?;
+    let log_key = keys::open_log_key(&data)?;
     let listener = TcpListener::bind(listen).await.map_err(|error| StartError::Listen(listen, error))?;
     let address = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
     let audience = parse_audience(&audience.unwrap_or_else(|| address.to_string()))?;
     let server_tls = ServerTls::open(&tls, &data, certificate_names(&audience.authority()))?;
     let pin = server_tls.as_ref().and_then(|tls| tls.pin);
-    let app = open(&data, key, &audience, server_tls.is_some(), &limits)?;
+    let signer = LogSigner::new(&audience.authority(), log_key).map_err(|_| StartError::BadAudience)?;
+    let app = open(&data, key, signer, &audience, server_tls.is_some(), &limits)?;
     let drain = limits.timeouts.drain;
     let tls = server_tls.is_some();
     app.tasks.spawn(serve::accept(Arc::clone(&app), listener, server_tls.map(|tls| tls.config), limits.connections));
     app.tasks.spawn(sweep(Arc::clone(&app)));
+    app.tasks.spawn(renew_checkpoint(Arc::clone(&app), checkpoint_every));
     Ok(Relay { app, address, tls, pin, drain, _lock: lock })
 }
 
 fn open(
     data: &Path,
     key: TokenKey,
+    signer: LogSigner,
     audience: &RelayAddress,
     tls: bool,
     limits: &Limits,
 ) -> Result<Arc<App>, StartError> {
     let hub = Arc::new(Hub::default());
     let listener = Arc::clone(&hub);
-    let storage = SqliteStorage::open(data, limits.quotas, Arc::new(move |wake| listener.wake(wake)))?;
+    let log_key = signer.key().clone();
+    let storage = SqliteStorage::open(data, limits.quotas, signer, Arc::new(move |wake| listener.wake(wake)))?;
     Ok(Arc::new(App {
         storage: Arc::new(storage),
         hub,
         key,
+        log_key,
+        names: NameHasher::new(&audience.authority()),
         audience: audience.authority(),
         scheme: if tls || !audience.is_loopback() { "https" } else { "http" },
         local: audience.is_loopback(),
@@ -162,6 +171,22 @@ async fn sweep(app: Arc<App>) {
         tokio::select! {
             () = app.stopping.cancelled() => return,
             _ = minute.tick() => app.limiters.sweep(),
+        }
+    }
+}
+
+/// Signs the log anew, so that clients see that it is alive and shows everybody the same. The first is signed at the start.
+async fn renew_checkpoint(app: Arc<App>, every: std::time::Duration) {
+    let mut turn = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = turn.tick() => {
+                if app.storage.renew_checkpoint().await.is_err() {
+                    tracing::warn!("the transparency log's checkpoint could not be signed anew");
+                }
+            }
         }
     }
 }

@@ -65,6 +65,11 @@ pub(crate) fn id<T: FromStr>(text: &str) -> Result<T, Refusal> {
 
 /// A number from the query; `default` if it is absent, a refusal if it is anything else or there twice.
 pub(crate) fn number<T: FromStr>(uri: &Uri, name: &str, default: T) -> Result<T, Refusal> {
+    Ok(optional_number(uri, name)?.unwrap_or(default))
+}
+
+/// A number from the query, if it is there; a refusal if it is anything else or there twice.
+pub(crate) fn optional_number<T: FromStr>(uri: &Uri, name: &str) -> Result<Option<T>, Refusal> {
     let mut found = uri
         .query()
         .unwrap_or_default()
@@ -72,9 +77,9 @@ pub(crate) fn number<T: FromStr>(uri: &Uri, name: &str, default: T) -> Result<T,
         .filter_map(|pair| pair.split_once('=').or((!pair.is_empty()).then_some((pair, ""))))
         .filter(|(key, _)| *key == name);
     match (found.next(), found.next()) {
-        (None, _) => Ok(default),
+        (None, _) => Ok(None),
         (Some((_, value)), None) if value.bytes().all(|byte| byte.is_ascii_digit()) => {
-            value.parse().map_err(|_| Refusal::bad_request("A number in the query cannot be read"))
+            value.parse().map(Some).map_err(|_| Refusal::bad_request("A number in the query cannot be read"))
         }
         _ => Err(Refusal::bad_request("A number in the query cannot be read")),
     }

@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use waxwing_wire::transparency::NoteKey;
 
 use crate::config::Timeouts;
 use crate::hub::Hub;
 use crate::keys::TokenKey;
 use crate::limits::Limiters;
+use crate::names::NameHasher;
 use crate::pseudonym::Pseudonyms;
 use crate::replay::ReplayWindow;
 use crate::storage::Storage;
@@ -24,6 +26,10 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     /// Signs access tokens.
     pub(crate) key: TokenKey,
+    /// Under which the transparency log's checkpoints are signed. The private half is the storage's.
+    pub(crate) log_key: NoteKey,
+    /// What the transparency log says in place of names.
+    pub(crate) names: NameHasher,
     /// `host[:port]` that tokens and chains name.
     pub(crate) audience: String,
     /// `https` or `http`, as clients see it: a relay on loopback with another audience stands behind a proxy that does TLS.

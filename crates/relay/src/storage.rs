@@ -7,7 +7,7 @@
 mod sqlite;
 
 use futures_util::future::BoxFuture;
-use waxwing_wire::api::KeyPackageCount;
+use waxwing_wire::api::{ConsistencyProof, InclusionProof, KeyPackageCount};
 use waxwing_wire::chain::ChainEntry;
 use waxwing_wire::frame::{Append, ClaimedKeyPackages, CreateLog, InboxPage, InboxSend, LogPage, UploadKeyPackages};
 use waxwing_wire::{AccountId, DeviceId, DeviceRecord, LogId, Username};
@@ -36,10 +36,19 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
 pub struct NewAccount {
     /// The entry; verified.
     pub entry: ChainEntry,
-    /// The name that it claims.
-    pub name: Username,
+    /// The name that it claims; none for a private account, of which the transparency log says no name.
+    pub name: Option<PublicName>,
     /// Its first device.
     pub device: DeviceRecord,
+}
+
+/// A name and what the transparency log says in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicName {
+    /// The name.
+    pub name: Username,
+    /// [`waxwing_wire::transparency::name_hash`] of it in this relay's log. Slow, so it comes in from outside.
+    pub hash: [u8; 32],
 }
 
 /// What became of a [`NewAccount`].
@@ -47,7 +56,7 @@ pub struct NewAccount {
 pub enum Registered {
     /// Stored, now or before, with these very bytes.
     Stored,
-    /// Somebody has the name.
+    /// Somebody has the name, or had it.
     NameTaken,
     /// Somebody has the account id or the device id.
     IdTaken,
@@ -93,6 +102,12 @@ pub struct StoredChain {
     pub head: u32,
     /// Entries from the one asked for.
     pub entries: Vec<Vec<u8>>,
+    /// Where the leaf of each of them stands in the transparency log.
+    pub indexes: Vec<u64>,
+    /// Where the leaf of the name stands; only with the first entry, and with a public name.
+    pub name_index: Option<u64>,
+    /// The log's newest checkpoint, a signed note. It covers all these leaves.
+    pub checkpoint: String,
 }
 
 /// An append with the hash of the write token that it came with.
@@ -237,16 +252,30 @@ pub struct StorageStats {
 
 /// Where the relay keeps what it keeps.
 ///
+/// A backend is handed a [`crate::LogSigner`]. Whoever stores a chain entry takes the transparency log's one row for itself (a second backend:
+/// `SELECT ... FOR UPDATE`), appends the entry's leaf, signs the new tree and keeps the checkpoint, all in the transaction of the entry: nothing is
+/// ever served that no checkpoint covers, and no checkpoint of what is not stored.
+///
 /// After a commit the backend tells its [`crate::hub::Wake`] listener, whether or not the caller still waits.
 pub trait Storage: Send + Sync + 'static {
-    /// Stores a chain's first entry.
+    /// Stores a chain's first entry and its leaves. The same bytes again append nothing.
     fn register(&self, account: NewAccount) -> Answer<'_, Registered>;
-    /// Stores a chain's next entry if it follows the head. The key packages of the device whose keys it replaces go with those.
+    /// Stores a chain's next entry and its leaf if it follows the head; the same bytes again append nothing. The key packages of the device whose keys it replaces go with those.
     fn extend_chain(&self, next: NextEntry) -> Answer<'_, Chained>;
     /// Reads at most `limit` entries of a chain.
     fn chain(&self, account: AccountRef, from: u32, limit: usize) -> Answer<'_, Option<StoredChain>>;
     /// The relay-auth key in force of a device of an account.
     fn relay_auth(&self, account: AccountId, device: DeviceId) -> Answer<'_, Option<[u8; 32]>>;
+    /// The transparency log's newest checkpoint: a signed note.
+    fn checkpoint(&self) -> Answer<'_, String>;
+    /// Signs the log's tree as it is once more, with a new time.
+    fn renew_checkpoint(&self) -> Answer<'_, ()>;
+    /// At most `limit` leaves of the log from index `from` on, 69 bytes each; none if it is not that long.
+    fn leaves(&self, from: u64, limit: usize) -> Answer<'_, Option<Vec<u8>>>;
+    /// The proof that the log's first `second` leaves begin with its first `first`; none unless `0 < first <= second`, and the log is that long.
+    fn consistency(&self, first: u64, second: u64) -> Answer<'_, Option<ConsistencyProof>>;
+    /// The leaf at `index` and the proof that it is among the first `size`; none unless `index < size`, and the log is that long.
+    fn inclusion(&self, index: u64, size: u64) -> Answer<'_, Option<InclusionProof>>;
     /// Admits holders of access keys; false if that were too many.
     fn admit(&self, account: AccountId, hashes: Vec<[u8; 32]>) -> Answer<'_, bool>;
     /// Admits them no more.

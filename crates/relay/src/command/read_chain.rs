@@ -1,4 +1,4 @@
-//! `GET /v1/accounts/{name|id}/chain?from=n`: a chain, for whoever asks.
+//! `GET /v1/accounts/{name|id}/chain?from=n`: a chain, for whoever asks, and where it stands in the transparency log.
 
 use std::sync::Arc;
 
@@ -31,9 +31,9 @@ pub(crate) async fn run(
         name: found.name,
         head: found.head,
         entries,
-        indexes: Vec::new(),
-        name_index: None,
-        checkpoint: None,
+        indexes: found.indexes,
+        name_index: found.name_index,
+        checkpoint: Some(found.checkpoint),
     };
     Ok(Json(page).into_response())
 }

@@ -13,13 +13,13 @@ use super::{MAX_ENTRY_BODY, created};
 use crate::error::{Refusal, Reply};
 use crate::request;
 use crate::state::{App, Peer};
-use crate::storage::{NewAccount, Registered};
+use crate::storage::{NewAccount, PublicName, Registered};
 
 /// Parses, applies, replies.
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, body: Body) -> Reply {
     app.limiters.registration.check(&peer.address.into())?;
     let SubmitEntry { entry } = request::json(body, MAX_ENTRY_BODY).await?;
-    let new = parse(&app, entry.as_ref())?;
+    let new = parse(&app, entry.as_ref()).await?;
     let account = new.entry.unsigned.account;
     match app.storage.register(new).await? {
         Registered::Stored => Ok(created(EntryAccepted { account, seq: 0 })),
@@ -29,7 +29,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
 }
 
 /// A whole chain of one entry, made for this relay, with a name.
-fn parse(app: &App, bytes: &[u8]) -> Result<NewAccount, Refusal> {
+async fn parse(app: &App, bytes: &[u8]) -> Result<NewAccount, Refusal> {
     let entry = ChainEntry::decode(bytes).map_err(|_| ProblemCode::InvalidEntry)?;
     let chain = VerifiedChain::verify(&[bytes]).map_err(|_| ProblemCode::InvalidEntry)?;
     if chain.log_origin() != app.audience {
@@ -38,5 +38,6 @@ fn parse(app: &App, bytes: &[u8]) -> Result<NewAccount, Refusal> {
     let name = chain.name().ok_or_else(|| Refusal::invalid_entry("The account has no name"))?.clone();
     let Statement::Create(create) = &entry.unsigned.statement else { return Err(ProblemCode::InvalidEntry.into()) };
     let device = create.device.clone();
-    Ok(NewAccount { entry, name, device })
+    let hash = app.names.hash(&name).await?;
+    Ok(NewAccount { entry, name: Some(PublicName { name, hash }), device })
 }

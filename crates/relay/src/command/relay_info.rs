@@ -16,6 +16,6 @@ pub(crate) async fn run(State(app): State<Arc<App>>) -> Json<RelayInfo> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         api: API_VERSION,
         audience: app.audience.clone(),
-        log_key: None,
+        log_key: Some(app.log_key.to_string()),
     })
 }

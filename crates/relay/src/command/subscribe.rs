@@ -1,4 +1,5 @@
-//! `GET /v1/subscribe`: a WebSocket that tells of what is stored. Anonymous for logs; authenticated at the upgrade for the own inbox.
+//! `GET /v1/subscribe`: a WebSocket that tells of what is stored. Anonymous for logs; authenticated at the upgrade for the own inbox
+//! and the transparency log's checkpoints.
 //!
 //! A wake-up is never load-bearing: the client drains after [`Push::Ready`], and again whenever it is told or reconnects.
 
@@ -138,13 +139,18 @@ impl Session<'_> {
 
     /// Follows what is asked for; gives the frames to answer with.
     async fn subscribe(&mut self, text: &str) -> Result<Vec<Push>, End> {
-        let Subscribe { logs, inbox, transparency: _ } = serde_json::from_str(text).map_err(|_| End::Unreadable)?;
+        let Subscribe { logs, inbox, transparency } = serde_json::from_str(text).map_err(|_| End::Unreadable)?;
         let fresh = logs.iter().filter(|asked| !self.subscription.follows(asked.log)).count();
         if self.subscription.followed_logs() + fresh > MAX_SUBSCRIBED_LOGS {
             return Err(End::Policy);
         }
         if inbox {
             self.subscription.follow_inbox(self.device.ok_or(End::Policy)?.device);
+        }
+        if transparency {
+            // For devices alone: a connection without a name follows logs, and says nothing more of itself.
+            self.device.ok_or(End::Policy)?;
+            self.subscription.follow_checkpoints();
         }
         let tokens: Vec<_> =
             logs.into_iter().map(|SubscribeLog { log, read_token }| (log, token_hash(read_token.as_ref()))).collect();

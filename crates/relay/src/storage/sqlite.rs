@@ -1,22 +1,27 @@
 //! The embedded backend: one SQLite file, one writer with group commit, a few readers, checkpoints off the writer's path.
 
 mod accounts;
+mod backfill;
 mod checkpoint;
 mod inboxes;
 mod key_packages;
+#[cfg(test)]
+mod log_tests;
 mod logs;
 mod readers;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod transparency;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use waxwing_wire::api::KeyPackageCount;
+use waxwing_wire::api::{ConsistencyProof, InclusionProof, KeyPackageCount};
 use waxwing_wire::frame::{CreateLog, InboxPage, UploadKeyPackages};
+use waxwing_wire::transparency::{Leaf, SignedCheckpoint};
 use waxwing_wire::{AccountId, DeviceId, LogId};
 
 use super::{
@@ -25,7 +30,9 @@ use super::{
 };
 use crate::config::Quotas;
 use crate::hub::Wake;
+use crate::log_signer::LogSigner;
 use crate::private_file;
+use crate::state::now;
 
 /// 3.51.3: the first release in which a WAL that is reset at the wrong moment cannot lose a commit.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -49,6 +56,17 @@ pub enum OpenError {
     /// WAL mode is not to be had there (a network file system).
     #[error("the database's folder is on a file system without write-ahead logs; use a local disk")]
     NoWal,
+    /// The transparency log is of another relay, or its key was lost.
+    #[error(
+        "the database's transparency log was signed under another key or address than this relay's; restore log-key.json, and start with the `--audience` that accounts were made for"
+    )]
+    OtherLog,
+    /// Leaves, nodes or checkpoint of the transparency log do not belong together.
+    #[error("the database's transparency log is damaged; restore the data folder from a backup")]
+    DamagedLog,
+    /// The hash of a name needs 19 MiB for a moment.
+    #[error("a user name could not be hashed for the transparency log: out of memory")]
+    NameHash,
 }
 
 /// Version of the linked SQLite.
@@ -63,6 +81,7 @@ pub struct SqliteStorage {
     readers: readers::Readers,
     checkpointer: checkpoint::Checkpointer,
     quotas: Quotas,
+    signer: Arc<LogSigner>,
     wake: WakeListener,
 }
 
@@ -70,8 +89,9 @@ pub struct SqliteStorage {
 pub type WakeListener = Arc<dyn Fn(&Wake) + Send + Sync>;
 
 impl SqliteStorage {
-    /// Opens the database in `folder`, or makes it.
-    pub fn open(folder: &Path, quotas: Quotas, wake: WakeListener) -> Result<Self, OpenError> {
+    /// Opens the database in `folder`, or makes it. Chain entries from before the transparency log get their leaves first, which takes a while
+    /// for many accounts; a fresh checkpoint is signed in any case.
+    pub fn open(folder: &Path, quotas: Quotas, signer: LogSigner, wake: WakeListener) -> Result<Self, OpenError> {
         if rusqlite::version_number() < OLDEST_SQLITE {
             return Err(OpenError::OldSqlite(sqlite_version()));
         }
@@ -86,20 +106,50 @@ impl SqliteStorage {
             return Err(OpenError::NoWal);
         }
         schema::migrate(&mut connection)?;
+        backfill::open(&mut connection, &signer)?;
         let checkpointer = checkpoint::Checkpointer::start(&path)?;
         let readers = readers::Readers::open(&path)?;
         let writer = writer::Writer::start(connection)?;
-        Ok(Self { writer, readers, checkpointer, quotas, wake })
+        Ok(Self { writer, readers, checkpointer, quotas, signer: Arc::new(signer), wake })
+    }
+
+    /// Appends leaves of entries that there are not, so that a benchmark has a long log to work on.
+    #[doc(hidden)]
+    pub fn fill_log(&self, leaves: Vec<Leaf>) -> Answer<'_, ()> {
+        let signer = Arc::clone(&self.signer);
+        self.writer.write(move |db| {
+            let mut log = transparency::Growing::lock(db)?;
+            leaves.iter().try_for_each(|leaf| log.append(leaf).map(drop))?;
+            log.seal(&signer).map(drop)
+        })
+    }
+
+    /// Queues a write that may give a checkpoint; after the commit those who follow the log are told of it.
+    fn write_logged<T, W>(&self, work: W) -> Answer<'_, T>
+    where
+        T: Copy + Send + 'static,
+        W: FnOnce(&Connection, &LogSigner) -> rusqlite::Result<(T, Option<SignedCheckpoint>)> + Send + 'static,
+    {
+        let (signer, wake) = (Arc::clone(&self.signer), Arc::clone(&self.wake));
+        self.writer.write_then(
+            move |db| work(db, &signer),
+            |(answer, _)| *answer,
+            move |(_, checkpoint)| {
+                if let Some(checkpoint) = checkpoint {
+                    wake(&Wake::Checkpoint(Box::new(checkpoint)));
+                }
+            },
+        )
     }
 }
 
 impl Storage for SqliteStorage {
     fn register(&self, account: NewAccount) -> Answer<'_, Registered> {
-        self.writer.write(move |db| accounts::register(db, &account))
+        self.write_logged(move |db, signer| accounts::register(db, &account, signer))
     }
 
     fn extend_chain(&self, next: NextEntry) -> Answer<'_, Chained> {
-        self.writer.write(move |db| accounts::extend_chain(db, &next))
+        self.write_logged(move |db, signer| accounts::extend_chain(db, &next, signer))
     }
 
     fn chain(&self, account: AccountRef, from: u32, limit: usize) -> Answer<'_, Option<StoredChain>> {
@@ -108,6 +158,26 @@ impl Storage for SqliteStorage {
 
     fn relay_auth(&self, account: AccountId, device: DeviceId) -> Answer<'_, Option<[u8; 32]>> {
         self.readers.read(move |db| accounts::relay_auth(db, account, device))
+    }
+
+    fn checkpoint(&self) -> Answer<'_, String> {
+        self.readers.read(transparency::checkpoint)
+    }
+
+    fn renew_checkpoint(&self) -> Answer<'_, ()> {
+        self.write_logged(|db, signer| Ok(((), Some(transparency::Growing::lock(db)?.seal(signer)?))))
+    }
+
+    fn leaves(&self, from: u64, limit: usize) -> Answer<'_, Option<Vec<u8>>> {
+        self.readers.read(move |db| transparency::leaves(db, from, limit))
+    }
+
+    fn consistency(&self, first: u64, second: u64) -> Answer<'_, Option<ConsistencyProof>> {
+        self.readers.read(move |db| transparency::consistency(db, first, second))
+    }
+
+    fn inclusion(&self, index: u64, size: u64) -> Answer<'_, Option<InclusionProof>> {
+        self.readers.read(move |db| transparency::inclusion(db, index, size))
     }
 
     fn admit(&self, account: AccountId, hashes: Vec<[u8; 32]>) -> Answer<'_, bool> {
@@ -230,5 +300,10 @@ fn this_hour() -> i64 {
 }
 
 fn seconds() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
+    now().as_secs()
+}
+
+/// Milliseconds since 1970.
+fn millis() -> u64 {
+    u64::try_from(now().as_millis()).unwrap_or(u64::MAX)
 }

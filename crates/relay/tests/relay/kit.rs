@@ -55,6 +55,11 @@ impl Kit {
     /// Stops the relay and starts it again, on the same folder and under the same name, with the usual limits.
     pub async fn restart(&mut self) {
         self.take().stop().await;
+        self.start().await;
+    }
+
+    /// Starts the relay that [`Kit::take`] took, as [`Kit::restart`] does.
+    pub async fn start(&mut self) {
         let mut config = Config::new("127.0.0.1:0".parse().unwrap(), self.folder.path().to_owned());
         config.audience = Some(self.audience.clone());
         let relay = start(config).await.unwrap();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod accounts;
+mod auditor;
 mod auth;
 mod inboxes;
 mod key_packages;
@@ -10,3 +11,4 @@ mod logs;
 mod process;
 mod serving;
 mod subscribe;
+mod transparency;

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use waxwing_wire::EnvelopeId;
+use waxwing_wire::api::{EntryBytes, SubmitEntry};
 use waxwing_wire::frame::{ClaimKeyPackages, ClaimedKeyPackages, UploadKeyPackages};
 
+use crate::auditor::Auditor;
 use crate::kit::{Account, Http, Log, app, random};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_waxwing-relay");
@@ -228,6 +230,71 @@ async fn d1_kill_9_hands_out_no_key_package_twice() {
         got.push(ClaimedKeyPackages::decode(&answer).unwrap().devices[0].package.clone());
     }
     assert_eq!(got, [[1], [1], [2], [2]]);
+}
+
+/// Registers accounts until told to stop; gives the names of those that were answered 201.
+async fn registrations(http: Http, audience: &'static str, prefix: String, stop: Arc<AtomicBool>) -> Vec<String> {
+    let mut names = Vec::new();
+    for turn in 0usize.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let name = format!("{prefix}-{turn}");
+        let account = Account::new(&name, audience);
+        let body = SubmitEntry { entry: EntryBytes(account.chain[0].clone()) };
+        let Ok(answer) = http.request(reqwest::Method::POST, "/v1/accounts").json(&body).send().await else { break };
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        names.push(name);
+    }
+    names
+}
+
+/// P17: killed anywhere, each stored entry has its leaf, and every checkpoint that anybody was shown is a beginning of the later log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_kill_9_leaves_one_log() {
+    let kills: u64 = std::env::var("WAXWING_KILLS").map_or(6, |kills| kills.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let audience = "127.0.0.1:1";
+    let more = ["--audience", audience, "--log", "warn", "--rate-registration", "100000", "--rate-lookup", "1000000"];
+    let mut auditor: Option<Auditor> = None;
+    let mut names: Vec<String> = Vec::new();
+    for round in 0..=kills {
+        let (relay, lines) = Running::start(folder.path(), "127.0.0.1:0", &more);
+        let http = Http::new(&url(&lines));
+        let auditor = match &mut auditor {
+            Some(auditor) => auditor,
+            none => none.insert(Auditor::new(&http).await),
+        };
+        let leaves = auditor.check(&http).await;
+        // All of them in the end: each takes a hash of the name.
+        let checked = if round == kills { names.as_slice() } else { &names[names.len().saturating_sub(4)..] };
+        for name in checked {
+            auditor.chain(&http, name, &leaves).await;
+        }
+        // Chain leaf and name leaf came together, or not at all.
+        assert_eq!(leaves.len() % 2, 0);
+        assert!(leaves.len() >= 2 * names.len());
+        if round == kills {
+            break;
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let load = |task| {
+            tokio::spawn(registrations(http.clone(), audience, format!("name-{round}-{task}"), Arc::clone(&stop)))
+        };
+        let loads: Vec<_> = (0..4).map(load).collect();
+        let until = tokio::time::Instant::now() + Duration::from_millis(250 + round * 37 % 150);
+        while tokio::time::Instant::now() < until {
+            auditor.checkpoint(&http).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Drops: SIGKILL.
+        drop(relay);
+        stop.store(true, Ordering::Relaxed);
+        for load in loads {
+            names.extend(load.await.unwrap());
+        }
+    }
+    assert!(names.len() > 5, "only {} accounts", names.len());
 }
 
 async fn check(http: &Http, logs: &[Log], ledger: &Ledger) {

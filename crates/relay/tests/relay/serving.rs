@@ -17,7 +17,15 @@ use crate::kit::{Http, Kit, app, code};
 #[tokio::test]
 async fn what_every_answer_has() {
     let kit = Kit::new().await;
-    for path in ["/healthz", "/v1/relay", "/.well-known/jwks.json", "/i", "/nothing", "/v1/accounts/nobody/chain"] {
+    for path in [
+        "/healthz",
+        "/v1/relay",
+        "/.well-known/jwks.json",
+        "/i",
+        "/nothing",
+        "/v1/accounts/nobody/chain",
+        "/v1/transparency/checkpoint",
+    ] {
         let answer = kit.http.get(path).await;
         assert_eq!(answer.headers()["waxwing-api"], "1", "{path}");
         assert_eq!(answer.headers()["cache-control"], "no-store", "{path}");

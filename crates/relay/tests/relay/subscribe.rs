@@ -16,11 +16,11 @@ use crate::kit::{Account, Kit, Log, app, code, handshake, random};
 
 const SOON: Duration = Duration::from_secs(10);
 
-async fn connect(kit: &Kit) -> WebSocket {
+pub async fn connect(kit: &Kit) -> WebSocket {
     kit.http.request(Method::GET, "/v1/subscribe").upgrade().send().await.unwrap().into_websocket().await.unwrap()
 }
 
-async fn connect_as(kit: &Kit, account: &Account) -> WebSocket {
+pub async fn connect_as(kit: &Kit, account: &Account) -> WebSocket {
     let request = kit.http.authed(account, Method::GET, "/v1/subscribe");
     request.upgrade().send().await.unwrap().into_websocket().await.unwrap()
 }
@@ -30,7 +30,11 @@ fn to(log: &Log) -> SubscribeLog {
 }
 
 async fn ask(socket: &mut WebSocket, logs: Vec<SubscribeLog>, inbox: bool) {
-    let text = serde_json::to_string(&Subscribe { logs, inbox, transparency: false }).unwrap();
+    ask_for(socket, &Subscribe { logs, inbox, transparency: false }).await;
+}
+
+pub async fn ask_for(socket: &mut WebSocket, what: &Subscribe) {
+    let text = serde_json::to_string(what).unwrap();
     socket.send(Message::Text(text)).await.unwrap();
 }
 
@@ -44,14 +48,14 @@ async fn message(socket: &mut WebSocket) -> Option<Message> {
     }
 }
 
-async fn push(socket: &mut WebSocket) -> Push {
+pub async fn push(socket: &mut WebSocket) -> Push {
     match message(socket).await {
         Some(Message::Binary(bytes)) => Push::decode(&bytes).unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
-async fn closed_with(socket: &mut WebSocket) -> CloseCode {
+pub async fn closed_with(socket: &mut WebSocket) -> CloseCode {
     loop {
         match message(socket).await {
             Some(Message::Close { code, .. }) => return code,

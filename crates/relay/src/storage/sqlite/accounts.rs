@@ -2,61 +2,86 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use waxwing_wire::limits::MAX_ACCESS_KEYS;
+use waxwing_wire::transparency::SignedCheckpoint;
 use waxwing_wire::{AccountId, DeviceId, Username};
 
-use super::super::{AccountRef, Chained, NewAccount, NextEntry, Registered, StoredChain};
-use super::{int, key_packages};
+use super::super::{AccountRef, Chained, NewAccount, NextEntry, PublicName, Registered, StoredChain};
+use super::transparency::{self, Growing};
+use super::{int, key_packages, nat};
+use crate::log_signer::LogSigner;
 
-/// Stores a chain's first entry.
-pub(super) fn register(db: &Connection, new: &NewAccount) -> Result<Registered> {
+/// Stores a chain's first entry, with its leaf and its name's; gives the checkpoint that covers them, if anything was stored now.
+pub(super) fn register(
+    db: &Connection,
+    new: &NewAccount,
+    signer: &LogSigner,
+) -> Result<(Registered, Option<SignedCheckpoint>)> {
+    let unchanged = |registered| Ok((registered, None));
     let account = new.entry.unsigned.account;
     if let Some(n) = number(db, account)? {
         let stored: Vec<u8> = db
             .prepare_cached("SELECT bytes FROM chain_entries WHERE account = ?1 AND seq = 0")?
             .query_row(params![n], |row| row.get(0))?;
-        return Ok(if stored == new.entry.as_bytes() { Registered::Stored } else { Registered::IdTaken });
+        return unchanged(if stored == new.entry.as_bytes() { Registered::Stored } else { Registered::IdTaken });
     }
-    if exists(db, "SELECT 1 FROM accounts WHERE name = ?1", new.name.as_str())? {
-        return Ok(Registered::NameTaken);
+    if let Some(PublicName { name, hash }) = &new.name {
+        let held = exists(db, "SELECT 1 FROM accounts WHERE name = ?1", name.as_str())?;
+        if held || transparency::name_is_used(db, hash)? {
+            return unchanged(Registered::NameTaken);
+        }
     }
     // A device id names an inbox: whoever came first keeps it.
     if exists(db, "SELECT 1 FROM devices WHERE id = ?1", new.device.device.as_bytes())? {
-        return Ok(Registered::IdTaken);
+        return unchanged(Registered::IdTaken);
     }
+    let name = new.name.as_ref().map(|public| public.name.as_str());
     db.prepare_cached("INSERT INTO accounts (id, name, head) VALUES (?1, ?2, 0)")?
-        .execute(params![account.as_bytes(), new.name.as_str()])?;
+        .execute(params![account.as_bytes(), name])?;
     let n = db.last_insert_rowid();
+    let hash = new.entry.hash();
     db.prepare_cached("INSERT INTO chain_entries (account, seq, hash, bytes) VALUES (?1, 0, ?2, ?3)")?
-        .execute(params![n, new.entry.hash(), new.entry.as_bytes()])?;
+        .execute(params![n, hash, new.entry.as_bytes()])?;
     db.prepare_cached("INSERT INTO devices (id, account, relay_auth) VALUES (?1, ?2, ?3)")?.execute(params![
         new.device.device.as_bytes(),
         n,
         new.device.relay_auth
     ])?;
-    Ok(Registered::Stored)
+    let mut log = Growing::lock(db)?;
+    log.chain_entry(n, &account, 0, hash)?;
+    if let Some(public) = &new.name {
+        log.name(n, public.hash, hash)?;
+    }
+    Ok((Registered::Stored, Some(log.seal(signer)?)))
 }
 
-/// Stores a chain's next entry if it follows the head. Key packages made under the device's replaced keys are of no use from then on.
-pub(super) fn extend_chain(db: &Connection, next: &NextEntry) -> Result<Chained> {
+/// Stores a chain's next entry if it follows the head, with its leaf; gives the checkpoint that covers it, if it was stored now. Key packages
+/// made under the device's replaced keys are of no use from then on.
+pub(super) fn extend_chain(
+    db: &Connection,
+    next: &NextEntry,
+    signer: &LogSigner,
+) -> Result<(Chained, Option<SignedCheckpoint>)> {
+    let unchanged = |chained| Ok((chained, None));
     let unsigned = &next.entry.unsigned;
-    let Some(n) = number(db, unsigned.account)? else { return Ok(Chained::Conflict) };
+    let Some(n) = number(db, unsigned.account)? else { return unchanged(Chained::Conflict) };
     let stored: Option<Vec<u8>> = db
         .prepare_cached("SELECT bytes FROM chain_entries WHERE account = ?1 AND seq = ?2")?
         .query_row(params![n, unsigned.seq], |row| row.get(0))
         .optional()?;
     if let Some(stored) = stored {
-        return Ok(if stored == next.entry.as_bytes() { Chained::Stored } else { Chained::Conflict });
+        return unchanged(if stored == next.entry.as_bytes() { Chained::Stored } else { Chained::Conflict });
     }
-    let (head, hash): (u32, [u8; 32]) = db
+    let (head, head_hash): (u32, [u8; 32]) = db
         .prepare_cached(
             "SELECT head, hash FROM accounts JOIN chain_entries ON account = n AND seq = head WHERE n = ?1",
         )?
         .query_row(params![n], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if head.checked_add(1) != Some(unsigned.seq) || hash != unsigned.prev_hash {
-        return Ok(Chained::Conflict);
+    if head.checked_add(1) != Some(unsigned.seq) || head_hash != unsigned.prev_hash {
+        return unchanged(Chained::Conflict);
     }
+    let hash = next.entry.hash();
     db.prepare_cached("INSERT INTO chain_entries (account, seq, hash, bytes) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![n, unsigned.seq, next.entry.hash(), next.entry.as_bytes()])?;
+        .execute(params![n, unsigned.seq, hash, next.entry.as_bytes()])?;
     db.prepare_cached("UPDATE accounts SET head = ?2 WHERE n = ?1")?.execute(params![n, unsigned.seq])?;
     db.prepare_cached("UPDATE devices SET relay_auth = ?3 WHERE account = ?1 AND id = ?2")?.execute(params![
         n,
@@ -64,10 +89,12 @@ pub(super) fn extend_chain(db: &Connection, next: &NextEntry) -> Result<Chained>
         next.device.relay_auth
     ])?;
     key_packages::outdated(db, n, next.device.device)?;
-    Ok(Chained::Stored)
+    let mut log = Growing::lock(db)?;
+    log.chain_entry(n, &unsigned.account, unsigned.seq, hash)?;
+    Ok((Chained::Stored, Some(log.seal(signer)?)))
 }
 
-/// Reads at most `limit` entries of a chain.
+/// Reads at most `limit` entries of a chain, their places in the log, and the checkpoint that covers them.
 pub(super) fn chain(db: &Connection, account: &AccountRef, from: u32, limit: usize) -> Result<Option<StoredChain>> {
     let by_id = |id: &AccountId| {
         db.prepare_cached("SELECT n, id, name, head FROM accounts WHERE id = ?1")?
@@ -88,13 +115,20 @@ pub(super) fn chain(db: &Connection, account: &AccountRef, from: u32, limit: usi
         },
     };
     let Some((n, id, name, head)) = found else { return Ok(None) };
-    let entries = db
-        .prepare_cached("SELECT bytes FROM chain_entries WHERE account = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3")?
-        .query_map(params![n, from, int(limit as u64)], |row| row.get(0))?
-        .collect::<Result<Vec<_>>>()?;
+    // An entry without a leaf is damage, and no reason to leave out the entry: then the place cannot be read.
+    let (entries, indexes) = db
+        .prepare_cached(
+            "SELECT bytes, leaf FROM chain_entries LEFT JOIN chain_leaves USING (account, seq)
+             WHERE account = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
+        )?
+        .query_map(params![n, from, int(limit as u64)], |row| Ok((row.get(0)?, row.get(1).map(nat)?)))?
+        .collect::<Result<(Vec<Vec<u8>>, Vec<u64>)>>()?;
+    let name_index = if from == 0 { transparency::name_index(db, n)? } else { None };
+    let checkpoint = transparency::checkpoint(db)?;
     // A name that was accepted once is still one.
     let name = name.and_then(|name| name.parse().ok());
-    Ok(Some(StoredChain { account: AccountId::from_bytes(id), name, head, entries }))
+    let account = AccountId::from_bytes(id);
+    Ok(Some(StoredChain { account, name, head, entries, indexes, name_index, checkpoint }))
 }
 
 type AccountRow = (i64, [u8; 16], Option<String>, u32);

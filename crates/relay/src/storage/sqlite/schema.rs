@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = "
     CREATE TABLE accounts (
@@ -146,6 +146,44 @@ const VERSION_2: &str = "
     CREATE INDEX key_package_budgets_by_day ON key_package_budgets (day);
 ";
 
+/// The transparency log: see `transparency`. Its one row and the leaves of older entries come right after the migration (`backfill`), for
+/// they need the log's key.
+const VERSION_3: &str = "
+    CREATE TABLE transparency_log (
+        n INTEGER PRIMARY KEY CHECK (n = 1),
+        size INTEGER NOT NULL,
+        frontier BLOB NOT NULL,
+        time_ms INTEGER NOT NULL,
+        checkpoint TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE transparency_leaves (
+        n INTEGER PRIMARY KEY,
+        leaf BLOB NOT NULL CHECK (length(leaf) = 69)
+    ) STRICT;
+
+    CREATE TABLE transparency_nodes (
+        level INTEGER NOT NULL,
+        n INTEGER NOT NULL,
+        hash BLOB NOT NULL CHECK (length(hash) = 32),
+        PRIMARY KEY (level, n)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE chain_leaves (
+        account INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        leaf INTEGER NOT NULL REFERENCES transparency_leaves (n),
+        PRIMARY KEY (account, seq),
+        FOREIGN KEY (account, seq) REFERENCES chain_entries (account, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE name_leaves (
+        name_hash BLOB NOT NULL PRIMARY KEY CHECK (length(name_hash) = 32),
+        account INTEGER NOT NULL UNIQUE REFERENCES accounts (n),
+        leaf INTEGER NOT NULL REFERENCES transparency_leaves (n)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// Brings the database to the newest schema, in one transaction.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -158,6 +196,15 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     transaction.pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))?;
     transaction.commit()?;
     Ok(())
+}
+
+/// A database as an older program would have left it.
+#[cfg(test)]
+pub(super) fn migrate_to(db: &mut Connection, version: usize) {
+    for migration in &MIGRATIONS[..version] {
+        db.execute_batch(migration).unwrap();
+    }
+    db.pragma_update(None, "user_version", version as i64).unwrap();
 }
 
 #[cfg(test)]
@@ -176,14 +223,13 @@ mod tests {
     #[test]
     fn a_database_of_the_first_version_keeps_what_it_has() {
         let mut db = Connection::open_in_memory().unwrap();
-        db.execute_batch(VERSION_1).unwrap();
-        db.pragma_update(None, "user_version", 1).unwrap();
+        migrate_to(&mut db, 1);
         db.execute("INSERT INTO accounts (id, name, head) VALUES (?1, 'alice', 0)", [[7u8; 16]]).unwrap();
         migrate(&mut db).unwrap();
         let count = |table: &str| {
             db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
         };
-        assert_eq!((count("accounts"), count("key_packages")), (1, 0));
+        assert_eq!((count("accounts"), count("key_packages"), count("transparency_leaves")), (1, 0, 0));
     }
 
     #[test]

@@ -8,8 +8,12 @@ use waxwing_wire::log::EnvelopeKind;
 
 use super::*;
 
+fn signer() -> LogSigner {
+    LogSigner::new("relay.example", ed25519_dalek::SigningKey::from_bytes(&[7; 32])).unwrap()
+}
+
 fn open(folder: &Path) -> SqliteStorage {
-    SqliteStorage::open(folder, Quotas::default(), Arc::new(|_| ())).unwrap()
+    SqliteStorage::open(folder, Quotas::default(), signer(), Arc::new(|_| ())).unwrap()
 }
 
 fn log(byte: u8) -> CreateLog {
@@ -111,7 +115,7 @@ async fn who_goes_away_is_stored_and_told_all_the_same() {
             told.send(entry.seq).unwrap();
         }
     });
-    let storage = SqliteStorage::open(folder.path(), Quotas::default(), listener).unwrap();
+    let storage = SqliteStorage::open(folder.path(), Quotas::default(), signer(), listener).unwrap();
     let log = log(1);
     assert!(storage.create_log(log).await.unwrap());
     // Polled once, then dropped.

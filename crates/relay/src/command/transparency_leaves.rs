@@ -1,0 +1,22 @@
+//! `GET /v1/transparency/leaves?from=n`: leaves of the transparency log from index `n` on, one after the other.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, State};
+use http::Uri;
+use waxwing_wire::limits::MAX_LEAVES_PAGE;
+
+use super::binary;
+use crate::error::{Refusal, Reply};
+use crate::request;
+use crate::state::{App, Peer};
+
+/// Parses, applies, replies.
+pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, uri: Uri) -> Reply {
+    app.limiters.lookup.check(&peer.address.into())?;
+    let from = request::number(&uri, "from", 0)?;
+    match app.storage.leaves(from, MAX_LEAVES_PAGE).await? {
+        Some(leaves) => Ok(binary(leaves)),
+        None => Err(Refusal::bad_request("The log is not that long")),
+    }
+}
