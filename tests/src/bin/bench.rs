@@ -13,14 +13,15 @@ const USAGE: &str = "Usage: waxwing-bench PART [--json FILE]
 
 Parts:
   crypto           Envelopes, messages and commits, beside the primitives they are made of
+  keys             The relay's transparency log at a million leaves: a registration, a proof, all leaves
 
       --json FILE  Also write the figures to FILE, as one flat object
       --version    Print the version
   -h, --help       Print this";
 
 fn main() -> ExitCode {
-    let json = match parse(std::env::args_os().skip(1)) {
-        Ok(Asked::Crypto { json }) => json,
+    let (part, json) = match parse(std::env::args_os().skip(1)) {
+        Ok(Asked::Measure { part, json }) => (part, json),
         Ok(Asked::Say(text)) => {
             println!("{text}");
             return ExitCode::SUCCESS;
@@ -35,7 +36,10 @@ fn main() -> ExitCode {
             "waxwing-bench: built without optimisation, so the figures say nothing; script/bench builds it right"
         );
     }
-    let report = bench::crypto::run();
+    let report = match part {
+        Part::Crypto => bench::crypto::run(),
+        Part::Keys => bench::keys::run(),
+    };
     println!("{report}");
     match json.map(|file| (std::fs::write(&file, report.json()), file)) {
         Some((Err(error), file)) => {
@@ -47,8 +51,14 @@ fn main() -> ExitCode {
 }
 
 enum Asked {
-    Crypto { json: Option<PathBuf> },
+    Measure { part: Part, json: Option<PathBuf> },
     Say(String),
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Crypto,
+    Keys,
 }
 
 fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Asked, String> {
@@ -58,12 +68,13 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Asked, String>
             Some("-h" | "--help") => return Ok(Asked::Say(USAGE.to_owned())),
             Some("-V" | "--version") => return Ok(Asked::Say(format!("waxwing-bench {}", env!("CARGO_PKG_VERSION")))),
             Some("--json") => json = Some(PathBuf::from(arguments.next().ok_or("--json needs a file")?)),
-            Some("crypto") if part.is_none() => part = Some(()),
+            Some("crypto") if part.is_none() => part = Some(Part::Crypto),
+            Some("keys") if part.is_none() => part = Some(Part::Keys),
             _ => return Err(format!("unknown argument {}", argument.display())),
         }
     }
     match part {
-        Some(()) => Ok(Asked::Crypto { json }),
+        Some(part) => Ok(Asked::Measure { part, json }),
         None => Err("which part?".to_owned()),
     }
 }
