@@ -95,6 +95,7 @@ fn seal_and_open(bytes: &[u8]) -> Option<()> {
         sent_ms: 8,
         epoch,
         running_hash: epoch.authenticator,
+        checkpoint: None,
         content,
     };
     let mut sealed = seal(&request, &mut rng(seed)).ok()?;

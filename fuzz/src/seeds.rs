@@ -266,6 +266,7 @@ fn envelopes() -> Vec<Seed> {
         sent_ms: 5,
         epoch: Epoch { number: 6, authenticator: [7; 32] },
         running_hash: [8; 32],
+        checkpoint: None,
         content: &content,
     };
     let handshake = SealRequest { kind: EnvelopeKind::Handshake, suite: Suite::XWing, ..in_log };

@@ -53,6 +53,8 @@ pub(crate) fn bridge() -> Builder<Wry> {
             messages::delete_message,
             keys::keys,
             keys::rotate_keys,
+            keys::transparency_log,
+            keys::peer_log,
             outside::copy_text,
             outside::open_link,
         ])

@@ -246,6 +246,18 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "The relay shows keys for this person that do not follow from those known here. Sending to them is stopped.",
             "Ask the person for a fresh invite link, in person if you can.",
         ),
+        ErrorCode::LogUnavailable => (
+            "The relay's transparency log cannot be read up to now, so its newest keys prove nothing. Nobody new is added meanwhile.",
+            "Try again later. If it stays so, ask whoever runs the relay.",
+        ),
+        ErrorCode::NotInLog => (
+            "The relay shows keys that are not in its public log, where everybody could see them. They are not used.",
+            "Try again later. If it stays so, ask the person for a fresh invite link, in person if you can.",
+        ),
+        ErrorCode::LogContradicts => (
+            "The relay's public log of keys contradicts itself: it shows different people different keys. New keys are not used.",
+            "Compare safety numbers with the people you write to, and show them the evidence (`keys log`).",
+        ),
         ErrorCode::ClockWrong => {
             ("This computer's clock differs from the relay's by more than 10 minutes.", "Set the date and time.")
         }

@@ -31,6 +31,8 @@ mod sealing;
 mod sync;
 #[cfg(test)]
 mod testing;
+mod transparency;
+mod transparency_view;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -38,6 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use waxwing_protocol::envelope::CompactCheckpoint;
 use waxwing_protocol::{AccountKey, DeviceKeys};
 use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress};
 
@@ -98,6 +101,13 @@ pub(crate) struct Engine {
     connection: watch::Sender<Connection>,
     outbox_wake: Notify,
     introductions_wake: Notify,
+    transparency_wake: Notify,
+    /// One reader of each transparency log at a time.
+    transparency_locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// The newest checkpoint of the own relay's log, in its compact form.
+    checkpoint: Mutex<Option<CompactCheckpoint>>,
+    /// Checkpoints that others have seen, to be held against the own view.
+    heard: Mutex<transparency::AllHeard>,
     /// Told whenever a pass of the outbox lets go of a conversation's queue.
     queue_freed: Notify,
     /// Conversations whose queue is being sent.

@@ -61,6 +61,12 @@ pub enum ErrorCode {
     LostPlace,
     /// The chain of keys that the relay serves is broken, or does not contain what was pinned.
     ChainBroken,
+    /// The relay's transparency log cannot be read, or is too old to prove anything.
+    LogUnavailable,
+    /// The relay's transparency log does not hold keys that the relay serves.
+    NotInLog,
+    /// The relay's transparency log contradicts itself, or what a link pins.
+    LogContradicts,
     /// This computer's clock differs from the relay's by more than 10 minutes.
     ClockWrong,
     /// The keychain is locked.

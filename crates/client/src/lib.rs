@@ -19,9 +19,9 @@ pub use error::{Error, ErrorCode, ErrorView};
 pub use event::Event;
 pub use profile::{Profile, ProfileState, profile_id};
 pub use views::{
-    Connection, ContactView, ConversationKind, ConversationView, GroupLinkView, GroupOfferView, GroupView, InviteView,
-    KeyEvent, KeyHistoryItem, KeysView, KeystoreKind, LastLine, MemberView, MessagePage, MessageState, MessageView,
-    Notice, ProfileView, RelayView, Role, Standing, Trust,
+    Connection, ContactView, ContradictionKind, ContradictionView, ConversationKind, ConversationView, GroupLinkView,
+    GroupOfferView, GroupView, InviteView, KeyAlarmView, KeyEvent, KeyHistoryItem, KeysView, KeystoreKind, LastLine,
+    LogView, MemberView, MessagePage, MessageState, MessageView, Notice, ProfileView, RelayView, Role, Standing, Trust,
 };
 
 /// A fresh message id (32 hexadecimal digits), for front ends that make none themselves.

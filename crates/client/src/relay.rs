@@ -7,6 +7,7 @@ mod http;
 mod key_packages;
 mod subscribe;
 mod tls;
+mod transparency;
 
 pub(crate) use auth::Credentials;
 pub(crate) use http::{ApiError, RelayApi, local_ms};

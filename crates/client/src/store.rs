@@ -17,6 +17,7 @@ pub(crate) mod messages;
 pub(crate) mod outbox;
 pub(crate) mod people;
 mod schema;
+pub(crate) mod transparency;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

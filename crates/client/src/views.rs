@@ -488,3 +488,64 @@ pub struct RelayView {
     /// Whether it serves this computer alone (a loopback address).
     pub loopback: bool,
 }
+
+/// A relay's transparency log, as far as this device has read it. Numbers count leaves; times are by the relay's clock, in milliseconds
+/// since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct LogView {
+    /// The relay, `host[:port]`.
+    pub origin: String,
+    /// Leaves that the newest checkpoint proves.
+    pub size: f64,
+    /// Leaves that were read: more than `size` while it is being caught up with.
+    pub read: f64,
+    /// Time of the newest checkpoint that was proved; 0 before the first.
+    pub proved_at: f64,
+    /// Time of the first one: since then each has extended the one before. 0 before it.
+    pub since: f64,
+    /// Whether the newest is more than a day old, or there is none.
+    pub stale: bool,
+    /// What speaks against it.
+    pub contradictions: Vec<ContradictionView>,
+    /// Entries about the own account that no own device has made (for the own relay).
+    pub alarms: Vec<KeyAlarmView>,
+}
+
+/// How two signed checkpoints do not go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum ContradictionKind {
+    /// One size, two roots.
+    TwoHistories,
+    /// The relay cannot prove that one extends the other.
+    Unproved,
+    /// The later one is of a smaller tree.
+    WentBack,
+}
+
+/// Two checkpoints that a relay has signed and that do not go together: evidence for anybody.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct ContradictionView {
+    /// How.
+    pub kind: ContradictionKind,
+    /// When it was found.
+    pub at: f64,
+    /// One signed note.
+    pub first: String,
+    /// The other.
+    pub second: String,
+}
+
+/// An entry about the own account that no own device has made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyAlarmView {
+    /// Its place in the log.
+    pub index: f64,
+    /// Its place in the own chain; none where it gives the own name to somebody else.
+    pub seq: Option<u32>,
+    /// When it was found.
+    pub at: f64,
+}

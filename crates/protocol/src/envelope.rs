@@ -20,7 +20,7 @@ pub use header::Header;
 pub use message::{Message, MessageSender};
 pub use open::{Claimed, OpenContext, Opened, open};
 pub use seal::{Recipient, SealRequest, Sender, seal};
-pub use sender_box::{Epoch, SENDER_BOX};
+pub use sender_box::{CompactCheckpoint, Epoch, SENDER_BOX};
 pub use suite::Suite;
 
 /// Context of the sender's signature.

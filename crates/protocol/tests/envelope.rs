@@ -292,7 +292,7 @@ fn p18_signed_but_not_canonical_is_refused() {
     refuse(&|forge| forge.padded.resize(513, 0), invalid("length of the body box"));
     refuse(&|forge| forge.padded.resize(256, 0), invalid("length of the body box"));
     refuse(&|forge| forge.padded[..4].fill(255), OpenError::Malformed(DecodeError::TooLong("content")));
-    refuse(&|forge| forge.fields[148] = 1, invalid("checkpoint"));
+    refuse(&|forge| forge.fields[260] = 1, invalid("checkpoint"));
     refuse(&|forge| forge.fields[403] = 1, invalid("checkpoint"));
     refuse(&|forge| forge.magic = *b"XW", invalid("magic"));
     refuse(&|forge| forge.wraps[0].m = [0; 32], OpenError::Cryptographic);

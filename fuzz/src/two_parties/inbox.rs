@@ -53,6 +53,7 @@ impl Party {
             sent_ms: 1,
             epoch: Epoch::default(),
             running_hash: [0; 32],
+            checkpoint: None,
             content: &content,
         };
         let blob = seal(&request, &mut self.rng).expect("an envelope");

@@ -164,6 +164,7 @@ impl Party {
             sent_ms: self.counter,
             epoch: epoch(self.group.as_ref().expect("in the group")),
             running_hash: self.handshake_running,
+            checkpoint: None,
             content,
         };
         // A lie about the account must name it among the recipients too.

@@ -43,6 +43,8 @@ pub const COMMANDS: &[&str] = &[
     "delete_message",
     "keys",
     "rotate_keys",
+    "transparency_log",
+    "peer_log",
     "copy_text",
     "open_link",
 ];

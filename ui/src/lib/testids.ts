@@ -20,7 +20,8 @@
  * confirm         data-kind: block | delete | leave | remove, data-state: idle | running
  * notice          data-kind: keysRotated | started | unreadable | forked | repaired | restarted | added | removed | left | renamed |
  *                 roleChanged | joinedByLink
- * banner          data-kind: offline | clock | relay | phrase | trouble | conversation
+ * banner          data-kind: offline | clock | relay | phrase | trouble | conversation | alarm | log
+ * log-card        data-state: reading | consistent | stale | alarm | contradicts, data-size
  * rotate-state    data-state: idle | running | done | problem
  * keys-version    data-version
  * connection      data-state: connecting | online | offline
@@ -152,6 +153,10 @@ export const testids = {
   keysFingerprint: "keys-fingerprint",
   keysHistoryItem: "keys-history-item",
   keysCopy: "keys-copy",
+  logCard: "log-card",
+  keyAlarm: "key-alarm",
+  logLine: "log-line",
+  logContradiction: "log-contradiction",
   keysPhrase: "keys-phrase",
   rotateNow: "rotate-now",
   rotateState: "rotate-state",

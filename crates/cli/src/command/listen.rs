@@ -51,7 +51,8 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
                 | Event::ConversationDeleted { .. }
                 | Event::Group { .. }
                 | Event::Profile { .. }
-                | Event::Keys { .. },
+                | Event::Keys { .. }
+                | Event::Log { .. },
             ) => {}
         }
     }

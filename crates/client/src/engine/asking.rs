@@ -160,7 +160,8 @@ fn ask(tx: &Transaction<'_>, context: &Context, invite: &GroupInvite, chain: &Ve
         let record = &device.current().record;
         let recipient = Recipient { account: inviter.account, record };
         let kind = EnvelopeKind::Notice;
-        let (entry_id, blob) = seal_for_inbox(&context.keys, me.account, kind, &recipient, &content, context.now)?;
+        let (entry_id, blob) =
+            seal_for_inbox(&context.keys, me.account, kind, &recipient, &content, (context.now, context.checkpoint))?;
         deliveries::push(
             tx,
             &deliveries::Delivery {

@@ -39,13 +39,16 @@ impl Engine {
         Ok(chain)
     }
 
-    /// Fetches and verifies a chain from a relay, extending what is known of it.
+    /// Fetches and verifies a chain from a relay, extending what is known of it. Each new entry must stand in the relay's transparency
+    /// log, as everybody else sees it.
     pub(super) async fn fetch_chain(
         &self,
         relay: &RelayAddress,
         who: &str,
         known: Option<&VerifiedChain>,
     ) -> Result<(VerifiedChain, Vec<Vec<u8>>), Error> {
-        self.relay(relay)?.chain(who, known.cloned()).await
+        let (chain, fresh) = self.relay(relay)?.chain(who, known.cloned()).await?;
+        self.require_logged(relay, &chain, known.map_or(0, |known| known.seq().saturating_add(1))).await?;
+        Ok((chain, fresh))
     }
 }

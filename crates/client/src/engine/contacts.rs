@@ -14,7 +14,7 @@ use crate::mls::GroupChange;
 use crate::store::account::Account;
 use crate::store::contacts::Contact;
 use crate::store::conversations::{ConversationId, NewConversation};
-use crate::store::{account, contacts, conversations, keys, logs, messages, outbox};
+use crate::store::{account, contacts, conversations, keys, logs, messages, outbox, transparency};
 use crate::views::{ConversationKind, ConversationView, InviteView, Notice, Standing, Trust};
 
 /// Somebody whose chain was fetched and checked against what the user was given.
@@ -53,9 +53,15 @@ impl Client {
     /// The own invite: a link that pins one's keys and admits its holder to one's inbox.
     pub async fn invite(&self) -> Result<InviteView, Error> {
         let engine = &self.0;
-        let me = engine.store.run(account::require).await?;
-        let chain = engine.chain(me.account).await?;
-        let invite = invite_of(&me, &chain);
+        let chain = engine.chain(engine.account).await?;
+        let (me, invite) = engine
+            .store
+            .run(move |tx| {
+                let me = account::require(tx)?;
+                let invite = invite_of(tx, &me, &chain)?;
+                Ok((me, invite))
+            })
+            .await?;
         Ok(InviteView { link: invite.to_link(), address: format!("{}@{}", me.username, me.relay.authority()) })
     }
 }
@@ -71,6 +77,7 @@ impl Engine {
     /// The chain of whoever a link names, which must be the one that it pins.
     pub(super) async fn fetch_pinned(&self, invite: &Invite) -> Result<(VerifiedChain, Vec<Vec<u8>>), Error> {
         let id = invite.account;
+        self.pin_log(&invite.relay, &invite.log_key).await?;
         let (chain, entries) = self.fetch_chain(&invite.relay, &id.to_string(), None).await?;
         let pinned = chain.account() == id
             && *chain.account_key() == invite.account_key
@@ -94,6 +101,7 @@ impl Engine {
         if chain.name() != Some(&address.name) || chain.log_origin() != own.log_origin() {
             return Err(Error::new(ErrorCode::ChainBroken, "the relay's chain carries another name"));
         }
+        self.require_name(&home, &address.name, &chain).await?;
         Ok(found(chain, entries, address.name.clone(), home, Trust::FirstUse, None))
     }
 
@@ -161,18 +169,19 @@ impl Engine {
     }
 }
 
-/// The own invite, as the chain stands.
-pub(super) fn invite_of(me: &Account, chain: &VerifiedChain) -> Invite {
-    Invite {
+/// The own invite, as the chain stands. The relay's log key is zeros where it is not known yet.
+pub(super) fn invite_of(tx: &Transaction<'_>, me: &Account, chain: &VerifiedChain) -> Result<Invite, Error> {
+    let log = transparency::load(tx, &me.relay.authority())?;
+    Ok(Invite {
         relay: me.relay.clone(),
-        log_key: [0; 32],
+        log_key: log.map_or([0; 32], |log| *log.key.public()),
         account: me.account,
         account_key: *chain.account_key(),
         chain_seq: chain.seq(),
         chain_head: chain.head(),
         access_key: me.invite_key.clone(),
         name: me.username.clone(),
-    }
+    })
 }
 
 /// The relay must not show a second history of somebody who is known already.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Transaction;
+use waxwing_protocol::envelope::CompactCheckpoint;
 use waxwing_protocol::group::{Roster, RosterLine, RosterRole};
 use waxwing_protocol::{AccessKey, DeviceKeys, Introduction};
 use waxwing_wire::{AccountAddress, AccountId, DeviceId, VerifiedChain};
@@ -24,6 +25,8 @@ pub(super) struct Context {
     pub(super) keys: Arc<DeviceKeys>,
     pub(super) crypto: Arc<Crypto>,
     pub(super) chains: Chains,
+    /// The newest checkpoint of the own relay's log.
+    pub(super) checkpoint: Option<CompactCheckpoint>,
     /// Relay time in milliseconds.
     pub(super) now: u64,
 }
@@ -74,6 +77,7 @@ impl Engine {
             keys: self.keys(),
             crypto: Arc::clone(&self.crypto),
             chains: self.chains.clone(),
+            checkpoint: *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner),
             now: self.now_ms(),
         }
     }

@@ -20,6 +20,7 @@ use super::emit::Changes;
 use super::handshake::{self, Committer};
 use super::register::turns_or_controls;
 use super::sealing::OpeningKeys;
+use super::transparency::Heard;
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::Leaf;
 use crate::mls::{Group, GroupChange, Incoming, Unreadable};
@@ -58,6 +59,8 @@ pub(super) struct Taken {
     pub(super) updated: bool,
     /// Chains that were extended and stored.
     pub(super) chains: Vec<Arc<VerifiedChain>>,
+    /// Checkpoints of transparency logs that others have seen.
+    pub(super) heard: HashSet<Heard>,
 }
 
 /// What became of one entry.
@@ -273,6 +276,9 @@ impl<'a> Reading<'a> {
         let Ok(message) = opened.verify_leaf(&leaf.identity) else {
             return Ok(Verdict::Aside("its signature does not hold"));
         };
+        if let Some(checkpoint) = message.checkpoint.filter(|_| leaf.identity.account != self.context.account) {
+            self.taken.heard.insert((leaf.identity.account, checkpoint));
+        }
         if message.after != self.log.last_handshake {
             return Ok(Verdict::Aside("it was sealed for another place in the log"));
         }

@@ -86,7 +86,7 @@ fn view(
 ) -> Result<Option<GroupLinkView>, Error> {
     let found = conversations::load(tx, id)?;
     let Some(link) = links::load(tx, id)? else { return Ok(None) };
-    let inviter = Invite { access_key: link.key, ..super::contacts::invite_of(me, chain) };
+    let inviter = Invite { access_key: link.key, ..super::contacts::invite_of(tx, me, chain)? };
     let invite = GroupInvite { inviter, conversation: *id, title: found.title };
     Ok(Some(GroupLinkView { conversation: to_hex(id), link: invite.to_link() }))
 }

@@ -167,6 +167,7 @@ impl Engine {
             let taken = self.store.run(take).await?;
             taken.chains.into_iter().for_each(|chain| self.chains.keep(chain));
             self.tell(taken.changes).await;
+            self.hear(taken.heard);
             if taken.updated {
                 self.erase_unused_device_keys().await?;
             }

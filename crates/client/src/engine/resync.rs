@@ -35,6 +35,9 @@ const ASKED: usize = 2;
 /// Those who are asked answer within this time of each other; compare-and-swap decides.
 const ANSWER_WITHIN_MS: u64 = 3000;
 
+/// What a Welcome echoes that answers requests, and the requests.
+type Asking = ([u8; 16], Vec<Zeroizing<Vec<u8>>>);
+
 impl Engine {
     /// With the log read to its head: asks for a resync, or starts anew, where that is due.
     pub(super) async fn mend(&self, log: LogId) -> Result<(), Error> {
@@ -151,12 +154,7 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
 
 /// Requests to be let back into a group under one nonce: one proved with the newest MLS key and, where that is another and still
 /// there, one with that of `key_version`.
-fn requests(
-    tx: &Transaction<'_>,
-    context: &Context,
-    log: LogId,
-    key_version: u32,
-) -> Result<([u8; 16], Vec<Zeroizing<Vec<u8>>>), Error> {
+fn requests(tx: &Transaction<'_>, context: &Context, log: LogId, key_version: u32) -> Result<Asking, Error> {
     let (key_package, _) = mls::make_packages(&context.crypto, tx, context.account, &context.keys, 0)?;
     let nonce = random::bytes();
     let package_hash = hash(&[&key_package]);
@@ -210,7 +208,8 @@ pub(super) fn deliver(
         None => account::require(tx)?.relay,
     };
     let recipient = Recipient { account, record };
-    let (entry_id, blob) = seal_for_inbox(&context.keys, context.account, kind, &recipient, content, context.now)?;
+    let (entry_id, blob) =
+        seal_for_inbox(&context.keys, context.account, kind, &recipient, content, (context.now, context.checkpoint))?;
     deliveries::push(
         tx,
         &deliveries::Delivery { entry_id, kind, conversation, account, device, relay, blob, link: None },

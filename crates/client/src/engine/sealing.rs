@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 use waxwing_protocol::content::Content;
-use waxwing_protocol::envelope::{Epoch, Recipient, SealRequest, Sender, Suite, seal};
+use waxwing_protocol::envelope::{CompactCheckpoint, Epoch, Recipient, SealRequest, Sender, Suite, seal};
 use waxwing_protocol::group::LeaveProof;
 use waxwing_protocol::{AppMessage, DeviceKeys, SealingKeys};
 use waxwing_wire::log::EnvelopeKind;
@@ -117,6 +117,7 @@ pub(super) fn seal_item(
         sent_ms: context.now,
         epoch,
         running_hash: log.handshake_running,
+        checkpoint: context.checkpoint,
         content: &content,
     };
     let blob = match seal(&request, &mut random::rng()) {
@@ -146,7 +147,7 @@ pub(super) fn seal_for_inbox(
     kind: EnvelopeKind,
     recipient: &Recipient<'_>,
     content: &[u8],
-    sent_ms: u64,
+    (sent_ms, checkpoint): (u64, Option<CompactCheckpoint>),
 ) -> Result<(EnvelopeId, Vec<u8>), Error> {
     let envelope_id = EnvelopeId::from_bytes(random::bytes());
     let request = SealRequest {
@@ -162,6 +163,7 @@ pub(super) fn seal_for_inbox(
         sent_ms,
         epoch: Epoch::default(),
         running_hash: [0; 32],
+        checkpoint,
         content,
     };
     let blob = seal(&request, &mut random::rng())

@@ -79,6 +79,7 @@ impl Engine {
         self.spawn(Self::run_outbox);
         self.spawn(Self::run_logs);
         self.spawn(Self::run_introductions);
+        self.spawn(Self::run_transparency);
     }
 
     fn spawn<F, R>(self: &Arc<Self>, task: F)
@@ -98,6 +99,7 @@ impl Engine {
         self.resume_rotation().await;
         // One thing's trouble keeps nothing else from being tried; the first is told in the end.
         let mut outcome = self.drain_inbox().await;
+        self.follow_home().await;
         outcome = outcome.and(self.refill_key_packages().await);
         outcome = outcome.and(self.retry_welcomes().await);
         outcome = outcome.and(self.flush().await);
@@ -165,7 +167,7 @@ impl Engine {
         // First: a rotation whose answer was lost leaves no key that the relay would accept.
         self.resume_rotation().await;
         let mut subscription = self.home.subscribe(true).await?;
-        subscription.ask(&Subscribe { logs: Vec::new(), inbox: true, transparency: false }).await?;
+        subscription.ask(&Subscribe { logs: Vec::new(), inbox: true, transparency: true }).await?;
         let (mut poll, mut watch) = (tokio::time::interval(POLL), tokio::time::interval(WATCH));
         let mut suspension = Suspension::new();
         loop {
@@ -179,6 +181,7 @@ impl Engine {
                         self.set_connection(Connection::Online { notice: self.clock_notice() });
                         self.outbox_wake.notify_one();
                     }
+                    Frame::Push(Push::Checkpoint { .. }) => self.transparency_wake.notify_one(),
                     Frame::Push(_) => self.drain_inbox().await?,
                     Frame::Alive => {}
                 },

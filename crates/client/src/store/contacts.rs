@@ -63,6 +63,13 @@ pub(crate) fn known(tx: &Transaction<'_>) -> Result<Vec<Contact>, Error> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Everybody of whom anything is known, strangers in groups among them.
+pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<Contact>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM contacts ORDER BY account")?;
+    let rows = statement.query_map([], read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The user has accepted them.
 pub(crate) fn set_known(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
     tx.execute("UPDATE contacts SET known = 1 WHERE account = ?1", [account.as_bytes()])?;

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 9] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7, V8];
+const MIGRATIONS: [&str; 10] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7, V8, TRANSPARENCY];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -388,6 +388,52 @@ CREATE TABLE lost_welcomes (
     nonce BLOB NOT NULL,
     asked_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+const TRANSPARENCY: &str = "
+-- Relays' transparency logs: the pinned key, how far they were read, and how far that was proved.
+CREATE TABLE transparency_logs (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    origin TEXT NOT NULL UNIQUE,
+    key BLOB NOT NULL,
+    read_edge BLOB NOT NULL,
+    -- The newest checkpoint that the leaves prove, as a signed note.
+    proved TEXT,
+    proved_edge BLOB NOT NULL,
+    -- Time of the first one.
+    since_ms INTEGER NOT NULL DEFAULT 0,
+    -- Leaves that were looked through for oneself and for contacts.
+    looked INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE transparency_leaves (
+    log INTEGER NOT NULL REFERENCES transparency_logs (n),
+    place INTEGER NOT NULL,
+    -- Hash of the account or of the name.
+    who BLOB NOT NULL,
+    -- Place in the chain; -1 for a name.
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (log, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX transparency_leaves_by_who ON transparency_leaves (log, who);
+-- Signed checkpoints that do not go together.
+CREATE TABLE transparency_evidence (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    origin TEXT NOT NULL,
+    -- 0 two histories, 1 unproved, 2 went back.
+    against INTEGER NOT NULL,
+    first TEXT NOT NULL,
+    second TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    UNIQUE (origin, first, second)
+) STRICT;
+-- Leaves about oneself that no own device has made.
+CREATE TABLE key_alarms (
+    place INTEGER PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -7,7 +7,7 @@ use waxwing_wire::{AccountId, DeviceId, EnvelopeId};
 use zeroize::Zeroizing;
 
 use super::header::Header;
-use super::sender_box::{Epoch, SenderFields};
+use super::sender_box::{CompactCheckpoint, Epoch, SenderFields};
 
 /// Who sent it: the signature holds under this device's signing key of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +34,8 @@ pub struct Message {
     pub epoch: Epoch,
     /// Running hash of the log at `after`, as the sender had seen it.
     pub running_hash: [u8; 32],
+    /// The newest checkpoint of their relay's transparency log that the sender has seen. Not checked: the caller holds it against the own.
+    pub checkpoint: Option<CompactCheckpoint>,
     /// Own key version that opened it: replay memory is kept until that version is erased.
     pub opened_with: u32,
     /// The inner content with its type byte, unpadded ([`crate::Content::decode`]).
@@ -63,6 +65,7 @@ impl Message {
             after: fields.after,
             epoch: fields.epoch,
             running_hash: fields.running_hash,
+            checkpoint: fields.checkpoint,
             opened_with,
             content,
             kind: header.kind,

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::error::SealError;
 use super::header::Header;
 use super::message_key::{BoxKind, MessageKey};
-use super::sender_box::{Epoch, SenderFields};
+use super::sender_box::{CompactCheckpoint, Epoch, SenderFields};
 use super::suite::Suite;
 use super::wrap::{Binding, Target};
 use super::{AEAD_TAG, SENDER_BOX, SIGNATURE_CONTEXT, body};
@@ -66,6 +66,8 @@ pub struct SealRequest<'a> {
     pub epoch: Epoch,
     /// Running hash of the log at `after`; zeros for an inbox, and where `after` is 0.
     pub running_hash: [u8; 32],
+    /// The newest checkpoint of the own relay's transparency log that was proved here, if any.
+    pub checkpoint: Option<CompactCheckpoint>,
     /// The inner content with its own type byte ([`crate::Content::encode`]).
     pub content: &'a [u8],
 }
@@ -212,6 +214,7 @@ fn fields(request: &SealRequest<'_>) -> SenderFields {
         after: request.after,
         epoch: request.epoch,
         running_hash: request.running_hash,
+        checkpoint: request.checkpoint,
     }
 }
 

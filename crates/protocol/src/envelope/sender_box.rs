@@ -1,11 +1,15 @@
 //! Sender box: who sent it, where it belongs, and the signature over everything. Fixed size; encrypted.
 
+use waxwing_wire::transparency::COMPACT_LEN;
 use waxwing_wire::{AccountId, DecodeError, DeviceId, LogId, Reader, Writer};
 
 use super::AEAD_TAG;
 
-/// Reserved for the sender's signed checkpoint of the transparency log. Zeros in this version.
+/// Room for the sender's signed checkpoint of their relay's transparency log; what it leaves over is zeros.
 const CHECKPOINT: usize = 256;
+
+/// A signed checkpoint in its compact form ([`waxwing_wire::transparency::SignedCheckpoint::to_compact`]).
+pub type CompactCheckpoint = [u8; COMPACT_LEN];
 /// Bytes that the signature covers.
 const UNSIGNED: usize = 16 + 16 + 4 + 8 + 8 + 16 + 8 + 8 + 32 + 32 + CHECKPOINT;
 const SIGNATURE: usize = 64;
@@ -23,7 +27,7 @@ pub struct Epoch {
     pub authenticator: [u8; 32],
 }
 
-/// Its fields, without the signature. The checkpoint is zeros in this version.
+/// Its fields, without the signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SenderFields {
     pub(super) account: AccountId,
@@ -35,11 +39,13 @@ pub(super) struct SenderFields {
     pub(super) after: u64,
     pub(super) epoch: Epoch,
     pub(super) running_hash: [u8; 32],
+    /// None: zeros.
+    pub(super) checkpoint: Option<CompactCheckpoint>,
 }
 
 impl SenderFields {
     /// `account 16 | device 16 | key_version u32 | sent_ms u64 | counter u64 | log 16 | after u64 |
-    /// mls_epoch u64 | mls_authenticator 32 | running_hash 32 | checkpoint 256 = 0`.
+    /// mls_epoch u64 | mls_authenticator 32 | running_hash 32 | checkpoint 112 | 144 zeros`.
     pub(super) fn encode(&self) -> Vec<u8> {
         Writer::with_capacity(UNSIGNED + SIGNATURE)
             .bytes(self.account.as_bytes())
@@ -52,7 +58,8 @@ impl SenderFields {
             .u64(self.epoch.number)
             .bytes(&self.epoch.authenticator)
             .bytes(&self.running_hash)
-            .bytes(&[0; CHECKPOINT])
+            .bytes(&self.checkpoint.unwrap_or([0; COMPACT_LEN]))
+            .bytes(&[0; CHECKPOINT - COMPACT_LEN])
             .finish()
     }
 
@@ -68,13 +75,16 @@ impl SenderFields {
         let after = reader.u64("after")?;
         let epoch = Epoch { number: reader.u64("MLS epoch")?, authenticator: reader.array("MLS authenticator")? };
         let running_hash = reader.array("running hash")?;
-        if reader.array("checkpoint")? != [0; CHECKPOINT] {
+        let checkpoint = reader.array("checkpoint")?;
+        if reader.array("room behind the checkpoint")? != [0; CHECKPOINT - COMPACT_LEN] {
             return Err(DecodeError::Invalid("checkpoint"));
         }
+        let checkpoint = (checkpoint != [0; COMPACT_LEN]).then_some(checkpoint);
         let signed = bytes.get(..reader.position()).ok_or(DecodeError::Truncated("sender box"))?;
         let signature = reader.array("signature")?;
         reader.finish("sender box")?;
-        let fields = Self { account, device, key_version, sent_ms, counter, log, after, epoch, running_hash };
+        let fields =
+            Self { account, device, key_version, sent_ms, counter, log, after, epoch, running_hash, checkpoint };
         Ok((fields, signed, signature))
     }
 }

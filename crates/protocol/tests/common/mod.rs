@@ -90,6 +90,7 @@ pub fn in_log<'a>(
         sent_ms: 1_700_000_000_123,
         epoch: EPOCH,
         running_hash: [0x77; 32],
+        checkpoint: None,
         content,
     }
 }
@@ -109,6 +110,7 @@ pub fn in_inbox<'a>(sender: &'a Person, recipient: &'a [Recipient<'a>; 1], conte
         sent_ms: 1_700_000_000_123,
         epoch: Epoch::default(),
         running_hash: [0; 32],
+        checkpoint: None,
         content,
     }
 }

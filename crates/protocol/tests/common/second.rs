@@ -194,6 +194,8 @@ pub struct Received {
     pub mls_epoch: u64,
     pub mls_authenticator: [u8; 32],
     pub running_hash: [u8; 32],
+    /// Zeros: none.
+    pub checkpoint: Vec<u8>,
     pub opened_with: u32,
     pub content: Vec<u8>,
 }
@@ -286,7 +288,7 @@ pub fn open(envelope: &[u8], me: &Receiver, signer: &Signer) -> Result<Received,
         open_aead(&key, &[0; 12], &public_hash, ciphertext).ok_or("Cryptographic")
     };
     let sender = decrypt(b"sender", sender_box)?;
-    if sender[148..404] != [0; 256] {
+    if sender[260..404] != [0; 144] {
         return Err("Malformed");
     }
     if sender[52..68] != me.log {
@@ -324,6 +326,7 @@ pub fn open(envelope: &[u8], me: &Receiver, signer: &Signer) -> Result<Received,
         mls_epoch: number(&fields[76..84]),
         mls_authenticator: fields[84..116].try_into().unwrap(),
         running_hash: fields[116..148].try_into().unwrap(),
+        checkpoint: fields[148..260].to_vec(),
         opened_with,
         content: content.to_vec(),
     })

@@ -53,6 +53,9 @@ pub struct Expect {
     pub mls_epoch: u64,
     pub mls_authenticator: String,
     pub running_hash: String,
+    /// Empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub checkpoint: String,
     pub opened_with: u32,
     pub content: String,
 }

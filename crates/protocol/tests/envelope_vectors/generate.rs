@@ -47,6 +47,8 @@ pub fn generate() -> Vectors {
         let request = SealRequest { epoch, after, running_hash, ..in_log(alice, &everyone[..2], &tags, &text) };
         cases.push(case(&format!("log_epoch_{name}"), &request, all(2), 25));
     }
+    let request = SealRequest { checkpoint: Some([0xcc; 112]), ..in_log(alice, &everyone[..2], &tags, &text) };
+    cases.push(case("log_checkpoint", &request, all(2), 26));
     // Sealed to a version that is no longer the newest, and still kept.
     let to_both = in_log(alice, &everyone[..2], &tags, &text);
     let mut older = case("log_older_version", &to_both, vec![receiver(&[newer_bob, bob], &[])], 22);
@@ -201,6 +203,7 @@ fn case(name: &str, request: &SealRequest<'_>, receivers: Vec<CaseReceiver>, see
             mls_epoch: request.epoch.number,
             mls_authenticator: hex::encode(request.epoch.authenticator),
             running_hash: hex::encode(request.running_hash),
+            checkpoint: request.checkpoint.map(hex::encode).unwrap_or_default(),
             opened_with,
             content: hex::encode(request.content),
         }),

@@ -100,6 +100,7 @@ fn this_implementation_agrees() {
                         mls_epoch: message.epoch.number,
                         mls_authenticator: hex::encode(message.epoch.authenticator),
                         running_hash: hex::encode(message.running_hash),
+                        checkpoint: message.checkpoint.map(hex::encode).unwrap_or_default(),
                         opened_with: message.opened_with,
                         content: hex::encode(&message.content),
                     };
@@ -173,6 +174,11 @@ fn a_second_implementation_agrees() {
                         mls_epoch: received.mls_epoch,
                         mls_authenticator: hex::encode(received.mls_authenticator),
                         running_hash: hex::encode(received.running_hash),
+                        checkpoint: if received.checkpoint == [0; 112] {
+                            String::new()
+                        } else {
+                            hex::encode(received.checkpoint)
+                        },
                         opened_with: received.opened_with,
                         content: hex::encode(received.content),
                     };

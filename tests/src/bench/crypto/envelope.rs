@@ -47,6 +47,7 @@ pub fn in_log<'a>(
         sent_ms: 1_700_000_000_123,
         epoch: Epoch { number: 5, authenticator: [0xa5; 32] },
         running_hash: [0x77; 32],
+        checkpoint: None,
         content,
     }
 }
@@ -96,6 +97,7 @@ fn one(report: &mut Report, primitives: &Primitives, case: &Case<'_>, key: &str)
             after: 0,
             epoch: Epoch::default(),
             running_hash: [0; 32],
+            checkpoint: None,
             ..request
         };
         context = OpenContext { log: NO_LOG, tag_key: None, ..context };

@@ -15,6 +15,7 @@ import type {
   GroupView,
   InviteView,
   KeysView,
+  LogView,
   MessagePage,
   MessageView,
   PhraseChallenge,
@@ -69,6 +70,8 @@ export interface Backend {
   lookAtLink(text: string): Promise<GroupOfferView | null>;
   joinGroup(link: string): Promise<ConversationView>;
   keys(): Promise<KeysView>;
+  transparencyLog(): Promise<LogView>;
+  peerLog(conversation: string): Promise<LogView>;
   rotateKeys(): Promise<KeysView>;
   setDisplayName(name: string): Promise<ProfileView>;
   copyText(text: string): Promise<void>;

@@ -87,6 +87,10 @@ export const commands = {
 	keys: () => typedError<KeysView, ErrorView>(__TAURI_INVOKE("keys")),
 	/**  Rotates the device keys; answers when the relay has them, or with why it has not yet. */
 	rotateKeys: () => typedError<KeysView, ErrorView>(__TAURI_INVOKE("rotate_keys")),
+	/**  The own relay's transparency log, as far as it was read. */
+	transparencyLog: () => typedError<LogView, ErrorView>(__TAURI_INVOKE("transparency_log")),
+	/**  The log of the relay of whoever a conversation is with. */
+	peerLog: (conversation: string) => typedError<LogView, ErrorView>(__TAURI_INVOKE("peer_log", { conversation })),
 	/**  Copies text to the clipboard. */
 	copyText: (text: string) => typedError<null, ErrorView>(__TAURI_INVOKE("copy_text", { text })),
 	/**  Opens an https link outside. The window has shown the real address before. */
@@ -160,6 +164,27 @@ export type ContactView = {
 	address: string,
 	/**  How their keys were found. */
 	trust: Trust,
+};
+
+/**  How two signed checkpoints do not go together. */
+export type ContradictionKind = 
+/**  One size, two roots. */
+"twoHistories" | 
+/**  The relay cannot prove that one extends the other. */
+"unproved" | 
+/**  The later one is of a smaller tree. */
+"wentBack";
+
+/**  Two checkpoints that a relay has signed and that do not go together: evidence for anybody. */
+export type ContradictionView = {
+	/**  How. */
+	kind: ContradictionKind,
+	/**  When it was found. */
+	at: number | null,
+	/**  One signed note. */
+	first: string,
+	/**  The other. */
+	second: string,
 };
 
 /**  Whom a conversation is with. */
@@ -264,6 +289,12 @@ export type ErrorCode =
 "lostPlace" | 
 /**  The chain of keys that the relay serves is broken, or does not contain what was pinned. */
 "chainBroken" | 
+/**  The relay's transparency log cannot be read, or is too old to prove anything. */
+"logUnavailable" | 
+/**  The relay's transparency log does not hold keys that the relay serves. */
+"notInLog" | 
+/**  The relay's transparency log contradicts itself, or what a link pins. */
+"logContradicts" | 
 /**  This computer's clock differs from the relay's by more than 10 minutes. */
 "clockWrong" | 
 /**  The keychain is locked. */
@@ -357,6 +388,10 @@ profile: ProfileView } |
 { type: "keys"; 
 /**  The keys as they are now. */
 keys: KeysView } | 
+/**  More is known of a relay's transparency log. */
+{ type: "log"; 
+/**  The log as it is now. */
+log: LogView } | 
 /**  The connection to the relay changed. */
 { type: "connection"; 
 /**  As it is now. */
@@ -406,6 +441,16 @@ export type InviteView = {
 	link: string,
 	/**  `name@host[:port]`, which can be told instead. */
 	address: string,
+};
+
+/**  An entry about the own account that no own device has made. */
+export type KeyAlarmView = {
+	/**  Its place in the log. */
+	index: number | null,
+	/**  Its place in the own chain; none where it gives the own name to somebody else. */
+	seq: number | null,
+	/**  When it was found. */
+	at: number | null,
 };
 
 /**  What a chain statement did. */
@@ -474,6 +519,29 @@ export type LastLine = {
 	mine: boolean,
 	/**  How far it got. */
 	state: MessageState,
+};
+
+/**
+ *  A relay's transparency log, as far as this device has read it. Numbers count leaves; times are by the relay's clock, in milliseconds
+ *  since the Unix epoch.
+ */
+export type LogView = {
+	/**  The relay, `host[:port]`. */
+	origin: string,
+	/**  Leaves that the newest checkpoint proves. */
+	size: number | null,
+	/**  Leaves that were read: more than `size` while it is being caught up with. */
+	read: number | null,
+	/**  Time of the newest checkpoint that was proved; 0 before the first. */
+	provedAt: number | null,
+	/**  Time of the first one: since then each has extended the one before. 0 before it. */
+	since: number | null,
+	/**  Whether the newest is more than a day old, or there is none. */
+	stale: boolean,
+	/**  What speaks against it. */
+	contradictions: ContradictionView[],
+	/**  Entries about the own account that no own device has made (for the own relay). */
+	alarms: KeyAlarmView[],
 };
 
 /**  Somebody in a group. */

@@ -1,6 +1,6 @@
 /** Made-up people and messages for the fake backend. */
 import { ada, bea, cem, groupOf, jonas, meAs, trustOf, xiaolong } from "./fake-groups";
-import type { ContactView, ConversationView, GroupView, KeysView, MessageView, ProfileView, Role, Standing } from "./types";
+import type { ContactView, ConversationView, GroupView, KeysView, LogView, MessageView, ProfileView, Role, Standing } from "./types";
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -292,4 +292,17 @@ export function fakeQr(size = 49): string {
     }
   }
   return modules;
+}
+
+export function fakeLog(now: number): LogView {
+  return {
+    origin: "relay.example.org",
+    size: 4211,
+    read: 4211,
+    provedAt: now - 12 * 60_000,
+    since: now - 43 * 24 * 3_600_000,
+    stale: false,
+    contradictions: [],
+    alarms: [],
+  };
 }

@@ -6,7 +6,7 @@
  */
 import type { Backend, StopListening } from "./backend";
 import { BackendError } from "./backend";
-import { fakeGroupLink, fakeInvite, fakeKeys, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
+import { fakeGroupLink, fakeInvite, fakeKeys, fakeLog, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
 import { ada, changed, checkName, fakeContacts, groupOf, manyContacts, meAs, trustOf } from "./fake-groups";
 import type {
   AppState,
@@ -18,6 +18,7 @@ import type {
   ErrorView,
   GroupView,
   KeysView,
+  LogView,
   MessagePage,
   MessageView,
   Notice,
@@ -91,6 +92,8 @@ export class FakeBackend implements Backend {
   readonly scenario: Scenario;
   #profile: ProfileView;
   #keys: KeysView;
+  /** The relay's transparency log, for tests to change. */
+  log: LogView;
   #conversations: ConversationView[];
   #messages: MessageView[];
   readonly #groups = new Map<string, GroupView>();
@@ -112,6 +115,7 @@ export class FakeBackend implements Backend {
     this.#contacts = empty ? [] : this.scenario.many ? manyContacts() : fakeContacts;
     this.#profile = { ...fakeProfile, phraseConfirmed };
     this.#keys = { ...fakeKeys(now), phraseConfirmed };
+    this.log = fakeLog(now);
     this.#phase = this.scenario.phase;
     this.#connection = this.#connectionOf(this.scenario.connection);
   }
@@ -406,6 +410,10 @@ export class FakeBackend implements Backend {
     });
 
   keys = () => this.#answer("keys", [], () => structuredClone(this.#keys));
+
+  transparencyLog = () => this.#answer("transparencyLog", [], () => structuredClone(this.log));
+
+  peerLog = (conversation: string) => this.#answer("peerLog", [conversation], () => structuredClone(this.log));
 
   rotateKeys = () =>
     this.#answer("rotateKeys", [], () => {

@@ -16,6 +16,7 @@ import { errorOf } from "../backend";
 import { newMessageId } from "../text/bytes";
 import { Composer } from "./composer.svelte";
 import { Groups } from "./groups.svelte";
+import { Logs } from "./logs.svelte";
 import { matches, sectionsOf, sortedConversations } from "./merge";
 import { Preferences } from "./preferences.svelte";
 import { Speakers } from "./speakers.svelte";
@@ -60,6 +61,7 @@ export class AppModel {
   trouble = $state.raw<ErrorView | null>(null);
 
   readonly groups: Groups;
+  readonly logs: Logs;
   readonly speakers: Speakers;
   readonly #conversations = new SvelteMap<string, ConversationView>();
   readonly #composers = new Map<string, Composer>();
@@ -80,6 +82,7 @@ export class AppModel {
 
   constructor(readonly backend: Backend) {
     this.groups = new Groups(backend);
+    this.logs = new Logs(backend);
     this.speakers = new Speakers(backend);
   }
 
@@ -182,6 +185,9 @@ export class AppModel {
         break;
       case "keys":
         this.keys = event.keys;
+        break;
+      case "log":
+        this.logs.apply(event.log);
         break;
       case "connection":
         this.#connectionEvents += 1;

@@ -149,6 +149,24 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "If that takes days, ask a member to remove you and add you again.",
     button: "Try again",
   },
+  logUnavailable: {
+    title: "The relay's log of keys cannot be read",
+    sentence: "Without it, new keys from this relay prove nothing. Nobody new is added until it can be read again.",
+    action: "Try again later. If it stays so, ask whoever runs the relay.",
+    button: "Try again",
+  },
+  notInLog: {
+    title: "These keys are not in the relay's log",
+    sentence: "The relay shows keys that are not in its public log, where everybody could see them. Waxwing does not use them.",
+    action: "Try again later. If it stays so, ask the person for a fresh invite link, in person if you can.",
+    button: "Try again",
+  },
+  logContradicts: {
+    title: "The relay's log contradicts itself",
+    sentence: "The relay has shown different people different keys, and signed both. Waxwing keeps the evidence and uses no new keys.",
+    action: "Open Settings, Keys to see the evidence, and compare safety numbers with the people you write to.",
+    button: "Try again",
+  },
   chainBroken: {
     title: "These keys do not fit together",
     sentence: "The relay shows keys that do not fit those you know or the link names. Waxwing does not use them.",

@@ -158,6 +158,7 @@ impl Device {
             keys: Arc::clone(&self.keys),
             crypto: Arc::clone(&self.crypto),
             chains: self.chains.clone(),
+            checkpoint: None,
             now,
         }
     }

@@ -167,6 +167,7 @@ impl Device {
                 sent_ms: now,
                 epoch: group.epoch(),
                 running_hash: stored.handshake_running,
+                checkpoint: None,
                 content: &Content::Mls(mls).encode(),
             };
             Ok(seal(&request, &mut random::rng()).unwrap())

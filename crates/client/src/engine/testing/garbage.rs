@@ -137,7 +137,7 @@ fn sealed(world: &mut World, kind: EnvelopeKind, content: &[u8]) -> (EnvelopeId,
     let (ada, keys) = (world.devices[0].account, Arc::clone(&world.devices[0].keys));
     let (bea, record) = (world.devices[1].account, world.devices[1].keys.record().clone());
     let recipient = Recipient { account: bea, record: &record };
-    seal_for_inbox(&keys, ada, kind, &recipient, content, world.outside.now).unwrap()
+    seal_for_inbox(&keys, ada, kind, &recipient, content, (world.outside.now, None)).unwrap()
 }
 
 /// What it came to, and how many requests it took.

@@ -73,7 +73,7 @@ fn p3_an_unsolicited_welcome_replaces_no_group() {
     let recipient = waxwing_protocol::Recipient { account: bea, record };
     let kind = EnvelopeKind::Welcome;
     let (entry_id, blob) =
-        seal_for_inbox(&context.keys, context.account, kind, &recipient, &content, outside.now).unwrap();
+        seal_for_inbox(&context.keys, context.account, kind, &recipient, &content, (outside.now, None)).unwrap();
     outside.relay.send(device, &InboxSend { entry_id, kind, blob }).unwrap();
     everybody(&mut world);
     assert_eq!(world.devices[1].set_aside(), ["one is in its group already"]);

@@ -57,7 +57,8 @@ fn ask(world: &mut World, to: usize, request: &ResyncRequest, (account, keys): (
     let record = world.devices[to].keys.record().clone();
     let recipient = Recipient { account: world.devices[to].account, record: &record };
     let kind = EnvelopeKind::Resync;
-    let (entry_id, blob) = seal_for_inbox(keys, account, kind, &recipient, &content, world.outside.now).unwrap();
+    let (entry_id, blob) =
+        seal_for_inbox(keys, account, kind, &recipient, &content, (world.outside.now, None)).unwrap();
     world.outside.relay.send(record.device, &InboxSend { entry_id, kind, blob }).unwrap();
     world.on(to, |device, outside| device.drain_inbox(outside)).unwrap();
     entry_id

@@ -54,7 +54,7 @@ fn told(world: &mut World, lie: &Lie<'_>) -> Option<String> {
     let (content, kind) = (Content::Welcome(welcome).encode(), EnvelopeKind::Welcome);
     let recipient = Recipient { account: bea, record: &record };
     let (account, signer) = lie.signer;
-    let (entry_id, blob) = seal_for_inbox(signer, account, kind, &recipient, &content, now).unwrap();
+    let (entry_id, blob) = seal_for_inbox(signer, account, kind, &recipient, &content, (now, None)).unwrap();
     world.outside.relay.send(record.device, &InboxSend { entry_id, kind, blob }).unwrap();
     world.on(1, |device, outside| device.drain_inbox(outside)).unwrap();
     world.devices[1].set_aside().get(before).cloned()

@@ -128,7 +128,7 @@ fn notice(
     let content = Content::Removed { log: LogId::from_bytes([1; 16]), seq: 1 }.encode();
     let (kind, now) = (EnvelopeKind::Notice, world.outside.now);
     let recipient = Recipient { account, record };
-    let (entry_id, blob) = seal_for_inbox(signer, sender, kind, &recipient, &content, now).unwrap();
+    let (entry_id, blob) = seal_for_inbox(signer, sender, kind, &recipient, &content, (now, None)).unwrap();
     let device = world.devices[to].device;
     let before = world.devices[to].set_aside().len();
     world.outside.relay.send(device, &InboxSend { entry_id, kind, blob }).unwrap();

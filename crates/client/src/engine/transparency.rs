@@ -1,0 +1,492 @@
+//! Following relays' transparency logs (design section 4): every leaf is read, a chain's entry is used only if its leaf is there, and what
+//! does not go together is kept and shown.
+//!
+//! Not here: chains and their rules (`waxwing_wire::chain`), what is shown of a log (`transparency_view`).
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Transaction;
+use waxwing_protocol::envelope::CompactCheckpoint;
+use waxwing_wire::limits::MAX_PROOF;
+use waxwing_wire::transparency::{
+    Checkpoint, Leaf, NoteKey, SignedCheckpoint, Verdict, account_hash, judge, name_hash, verify_consistency,
+};
+use waxwing_wire::{AccountId, RelayAddress, Username, VerifiedChain};
+
+use super::Engine;
+use crate::error::{Error, ErrorCode};
+use crate::relay::RelayApi;
+use crate::store::transparency::{self as stored, Against, Alarm, Evidence, TransparencyLog};
+use crate::store::{account, contacts, keys};
+
+/// A checkpoint older than this proves nothing about now: relays sign one each hour.
+pub(super) const STALE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Checkpoints of others that are kept in mind.
+const MOST_HEARD: usize = 4096;
+/// So many leaves take a while: how far it got is told with each page.
+const A_WHILE: u64 = 100_000;
+/// The backstop: the own relay's log is read this often, woken or not.
+const POLL: Duration = Duration::from_secs(600);
+/// How often other relays' logs are read.
+const ABROAD: Duration = Duration::from_secs(3600);
+
+/// A checkpoint that somebody has seen of their relay's log, in its compact form.
+pub(super) type Heard = (AccountId, CompactCheckpoint);
+
+/// What others have seen: what is to be looked at, and what was.
+#[derive(Default)]
+pub(super) struct AllHeard {
+    new: HashSet<Heard>,
+    known: HashSet<Heard>,
+}
+
+impl Engine {
+    /// Notes what others have seen of their relays' logs.
+    pub(super) fn hear(&self, heard: HashSet<Heard>) {
+        let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh: Vec<_> = heard.into_iter().filter(|one| !all.known.contains(one)).collect();
+        if all.new.len() < MOST_HEARD && !fresh.is_empty() {
+            all.new.extend(fresh);
+            self.transparency_wake.notify_one();
+        }
+    }
+
+    /// Holds what others have seen against the own view (P17).
+    async fn compare_heard(&self) {
+        let new = std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).new);
+        for (who, checkpoint) in new {
+            let relay = self.store.run(move |tx| Ok(contacts::load(tx, who)?.map(|contact| contact.relay))).await;
+            let Ok(Some(relay)) = relay else { continue };
+            match self.compare_checkpoint(&relay, &checkpoint).await {
+                // Asked again when it is heard again.
+                Err(error) if error.code() != ErrorCode::LogContradicts => {
+                    tracing::info!(%error, "a checkpoint that somebody has seen");
+                    continue;
+                }
+                _ => {}
+            }
+            let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.known.len() >= MOST_HEARD {
+                all.known.clear();
+            }
+            all.known.insert((who, checkpoint));
+        }
+    }
+
+    /// Follows the own relay's log, and now and then those of contacts.
+    pub(super) async fn run_transparency(self: Arc<Self>) {
+        let mut abroad = Instant::now();
+        loop {
+            self.follow_home().await;
+            if Instant::now() >= abroad {
+                abroad = Instant::now() + ABROAD;
+                self.follow_logs_abroad().await;
+            }
+            let _ = tokio::time::timeout(POLL, self.transparency_wake.notified()).await;
+        }
+    }
+
+    /// Reads the own relay's log, and looks at what is new in all of them.
+    pub(super) async fn follow_home(&self) {
+        let home = self.home.address().clone();
+        if let Err(error) = self.follow_log(&home).await {
+            tracing::info!(%error, "the relay's transparency log");
+        }
+        self.compare_heard().await;
+        if let Err(error) = self.look_at_logs().await {
+            tracing::warn!(%error, "looking through transparency logs");
+        }
+    }
+
+    async fn follow_logs_abroad(&self) {
+        let home = self.home.address().authority();
+        let relays = self.store.run(|tx| {
+            let mut relays: Vec<_> = contacts::all(tx)?.into_iter().map(|contact| contact.relay).collect();
+            relays.sort_by_key(RelayAddress::authority);
+            relays.dedup_by_key(|relay| relay.authority());
+            Ok(relays)
+        });
+        for relay in relays.await.unwrap_or_default().iter().filter(|relay| relay.authority() != home) {
+            if let Err(error) = self.follow_log(relay).await {
+                tracing::info!(%error, "another relay's transparency log");
+            }
+        }
+    }
+
+    /// Reads a relay's log up to its newest checkpoint, and proves what was read by it.
+    pub(super) async fn follow_log(&self, relay: &RelayAddress) -> Result<(), Error> {
+        let lock = self.transparency_lock(&relay.authority());
+        let _one = lock.lock().await;
+        let api = self.relay(relay)?;
+        let key = self.log_key(relay, &api).await?;
+        let note = api.checkpoint().await?;
+        let newest = SignedCheckpoint::verify(note.as_bytes(), &key).map_err(|error| unavailable(error.to_string()))?;
+        let origin = key.name().to_owned();
+        let log = self.store.run(move |tx| load(tx, &origin)).await?;
+        let news = match &log.proved {
+            Some(proved) => self.weigh(&log, proved, &newest).await?,
+            None => true,
+        };
+        if !news {
+            return Ok(());
+        }
+        let log = self.read_up_to(&api, log, &newest).await?;
+        self.note_checkpoint(relay, &newest);
+        self.tell_log(log.key.name()).await;
+        // Looked at by the task: whoever waits for these leaves may hold what looking needs.
+        self.transparency_wake.notify_one();
+        Ok(())
+    }
+
+    /// The pinned key of a relay's log; on first sight, the one that the relay names.
+    async fn log_key(&self, relay: &RelayAddress, api: &RelayApi) -> Result<NoteKey, Error> {
+        let origin = relay.authority();
+        let known = self.store.run(move |tx| Ok(stored::load(tx, &origin)?.map(|log| log.key))).await?;
+        if let Some(key) = known {
+            return Ok(key);
+        }
+        let named = api.info().await?.log_key.ok_or_else(|| unavailable("the relay has no log"))?;
+        let key: NoteKey = named.parse().map_err(|_| unavailable("the relay's log key cannot be read"))?;
+        if key.name() != relay.authority() {
+            return Err(unavailable("the relay's log key is another relay's"));
+        }
+        self.store.run(move |tx| stored::pin(tx, &key)).await
+    }
+
+    /// Pins the key that an invite names. A log with another key is not the one that the inviter sees.
+    pub(super) async fn pin_log(&self, relay: &RelayAddress, public: &[u8; 32]) -> Result<(), Error> {
+        if *public == [0; 32] {
+            return Ok(());
+        }
+        let key = NoteKey::new(&relay.authority(), public).map_err(|_| unavailable("the link's log key is no key"))?;
+        let named = key.clone();
+        let pinned = self.store.run(move |tx| stored::pin(tx, &named)).await?;
+        if pinned == key {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorCode::LogContradicts, "the link names another log key"))
+        }
+    }
+
+    /// Holds the newest checkpoint against the one that was proved last. False if there is nothing new to read.
+    async fn weigh(
+        &self,
+        log: &TransparencyLog,
+        proved: &SignedCheckpoint,
+        newest: &SignedCheckpoint,
+    ) -> Result<bool, Error> {
+        let (old, new) = (proved.checkpoint(), newest.checkpoint());
+        if new.size < old.size {
+            // One from before: another process of the relay, or a copy on the way. A later one that is smaller is a history taken back.
+            if new.time_ms <= old.time_ms {
+                return Ok(false);
+            }
+            return Err(self.against(Against::WentBack, proved, newest).await);
+        }
+        match judge(proved, newest, &[]) {
+            Ok(Verdict::Contradiction) => Err(self.against(Against::TwoHistories, proved, newest).await),
+            Ok(Verdict::Consistent) if new.size == old.size => {
+                if new.time_ms > old.time_ms {
+                    let (n, newest, edge) = (log.n, newest.clone(), log.proved_edge.clone());
+                    self.store.run(move |tx| stored::set_proved(tx, n, &newest, &edge)).await?;
+                    self.tell_log(log.key.name()).await;
+                }
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// Reads the leaves up to a checkpoint, whose root they must give.
+    async fn read_up_to(
+        &self,
+        api: &RelayApi,
+        mut log: TransparencyLog,
+        newest: &SignedCheckpoint,
+    ) -> Result<TransparencyLog, Error> {
+        let size = newest.checkpoint().size;
+        if log.read.size() > size {
+            // Read for a checkpoint that is not shown any more.
+            log = self.start_over(log).await?;
+        }
+        while log.read.size() < size {
+            let from = log.read.size();
+            let mut leaves = api.log_leaves(from).await?;
+            leaves.truncate(usize::try_from(size - from).unwrap_or(usize::MAX));
+            if leaves.is_empty() {
+                return Err(unavailable("the relay's log has fewer leaves than it says"));
+            }
+            let (n, mut edge) = (log.n, log.read);
+            let edge = self
+                .store
+                .run(move |tx| {
+                    for leaf in &leaves {
+                        edge.append(leaf.hash()).map_err(|error| unavailable(error.to_string()))?;
+                    }
+                    stored::add_leaves(tx, n, from, &leaves, &edge)?;
+                    Ok(edge)
+                })
+                .await?;
+            log.read = edge;
+            if size - from > A_WHILE {
+                self.tell_log(log.key.name()).await;
+            }
+        }
+        if log.read.root() == newest.checkpoint().root {
+            let (n, proof, edge) = (log.n, newest.clone(), log.read.clone());
+            self.store.run(move |tx| stored::set_proved(tx, n, &proof, &edge)).await?;
+            log.proved_edge = log.read.clone();
+            log.proved = Some(newest.clone());
+            return Ok(log);
+        }
+        let log = self.start_over(log).await?;
+        let Some(proved) = &log.proved else { return Err(unavailable("the log's leaves are not those it signed")) };
+        // Leaves are not signed: wrong ones speak against nobody. Two checkpoints that nothing leads between do.
+        let path = api.log_consistency(proved.checkpoint().size, size).await.unwrap_or_default();
+        if extends(proved.checkpoint(), newest.checkpoint(), &path) {
+            return Err(unavailable("the log's leaves are not those it signed"));
+        }
+        Err(self.against(Against::Unproved, proved, newest).await)
+    }
+
+    async fn start_over(&self, log: TransparencyLog) -> Result<TransparencyLog, Error> {
+        self.store
+            .run(move |tx| {
+                stored::drop_unproved(tx, &log)?;
+                load(tx, log.key.name())
+            })
+            .await
+    }
+
+    /// Keeps and shows what speaks against a log.
+    pub(super) async fn against(&self, against: Against, first: &SignedCheckpoint, second: &SignedCheckpoint) -> Error {
+        let origin = first.key().name().to_owned();
+        let (notes, of) = ((first.note().to_owned(), second.note().to_owned()), origin.clone());
+        let evidence = Evidence { against, first: notes.0, second: notes.1, at_ms: self.now_ms() };
+        tracing::warn!(?against, "a transparency log contradicts itself");
+        match self.store.run(move |tx| stored::keep_evidence(tx, &of, &evidence)).await {
+            Ok(_) => self.tell_log(&origin).await,
+            Err(error) => return error,
+        }
+        Error::new(ErrorCode::LogContradicts, "the relay's log contradicts itself")
+    }
+
+    /// A checkpoint that came with somebody's envelope: it must be of the same history as what is seen here.
+    pub(super) async fn compare_checkpoint(
+        &self,
+        relay: &RelayAddress,
+        compact: &CompactCheckpoint,
+    ) -> Result<(), Error> {
+        let origin = relay.authority();
+        let Some(log) = self.store.run(move |tx| stored::load(tx, &origin)).await? else { return Ok(()) };
+        // Whoever it comes from may have made it up: without the log's signature it says nothing.
+        let Ok(theirs) = SignedCheckpoint::from_compact(compact, &log.key) else { return Ok(()) };
+        let Some(ours) = &log.proved else { return Ok(()) };
+        match judge(ours, &theirs, &[]) {
+            Ok(Verdict::Consistent) | Err(_) => return Ok(()),
+            Ok(Verdict::Contradiction) => return Err(self.against(Against::TwoHistories, ours, &theirs).await),
+            Ok(Verdict::Unproven(_)) => {}
+        }
+        let (a, b) = (ours.checkpoint(), theirs.checkpoint());
+        let (older, newer) = if a.size <= b.size { (a, b) } else { (b, a) };
+        let path = self.relay(relay)?.log_consistency(older.size, newer.size).await?;
+        if extends(older, newer, &path) {
+            return Ok(());
+        }
+        Err(self.against(Against::Unproved, ours, &theirs).await)
+    }
+
+    /// Refuses entries of a chain, from `from` on, that are not in their relay's log as it is seen here.
+    pub(super) async fn require_logged(
+        &self,
+        relay: &RelayAddress,
+        chain: &VerifiedChain,
+        from: u32,
+    ) -> Result<(), Error> {
+        let missing = |tx: &Transaction<'_>, log: &TransparencyLog, who: AccountId, wanted: &[(u32, [u8; 32])]| {
+            let found = stored::about(tx, log, &account_hash(&who), 0)?;
+            let has = |(seq, hash): &(u32, [u8; 32])| {
+                found.iter().any(|placed| matches!(placed.leaf, Leaf::Chain { seq: at, entry_hash, .. } if (at, entry_hash) == (*seq, *hash)))
+            };
+            Ok::<bool, Error>(!wanted.iter().all(has))
+        };
+        let wanted: Vec<_> = (from..=chain.seq()).filter_map(|seq| Some((seq, chain.hash_at(seq)?))).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let wanted = Arc::new(wanted);
+        let (who, origin) = (chain.account(), relay.authority());
+        for again in [true, false] {
+            let (origin, wanted) = (origin.clone(), Arc::clone(&wanted));
+            let lacks = self
+                .store
+                .run(move |tx| match stored::load(tx, &origin)? {
+                    Some(log) => missing(tx, &log, who, &wanted),
+                    None => Ok(true),
+                })
+                .await?;
+            if !lacks {
+                return Ok(());
+            }
+            if again {
+                self.follow_log(relay).await?;
+            }
+        }
+        Err(Error::new(ErrorCode::NotInLog, "the relay's log does not hold these keys"))
+    }
+
+    /// Refuses a name that the log gives to nobody, to somebody else, or to two; and a log that is too old to say so.
+    pub(super) async fn require_name(
+        &self,
+        relay: &RelayAddress,
+        name: &Username,
+        chain: &VerifiedChain,
+    ) -> Result<(), Error> {
+        let hash = hash_of(name.clone(), relay.authority()).await?;
+        let (origin, now) = (relay.authority(), self.now_ms());
+        let (leaves, age) = self
+            .store
+            .run(move |tx| {
+                let log = load(tx, &origin)?;
+                let age = log.proved.as_ref().map(|proved| now.saturating_sub(proved.checkpoint().time_ms));
+                Ok((stored::naming(tx, &log, &hash)?, age))
+            })
+            .await?;
+        if age.is_none_or(|age| age > STALE_MS) {
+            return Err(unavailable("the relay's log is more than a day old"));
+        }
+        let created = chain.hash_at(0);
+        match leaves.as_slice() {
+            [one] if matches!(one.leaf, Leaf::Name { entry_hash, .. } if Some(entry_hash) == created) => Ok(()),
+            [] | [_] => Err(Error::new(ErrorCode::NotInLog, "the relay's log gives that name to somebody else")),
+            _ => Err(Error::new(ErrorCode::LogContradicts, "the relay's log gives that name to two accounts")),
+        }
+    }
+
+    /// What is new in the logs about oneself and about contacts.
+    async fn look_at_logs(&self) -> Result<(), Error> {
+        let home = self.home.address().authority();
+        for origin in self.store.run(stored::origins).await? {
+            let own = origin == home;
+            let name = match own {
+                true => Some(hash_of(self.store.run(account::require).await?.username, origin.clone()).await?),
+                false => None,
+            };
+            let (me, now) = (self.account, self.now_ms());
+            let (news, raised) = self
+                .store
+                .run(move |tx| {
+                    let log = load(tx, &origin)?;
+                    if log.looked >= log.size() {
+                        return Ok((Vec::new(), false));
+                    }
+                    let raised = match name {
+                        Some(name) => look_for_oneself(tx, &log, (me, &name), now)?,
+                        None => false,
+                    };
+                    let news = news_of_contacts(tx, &log, me)?;
+                    stored::set_looked(tx, log.n, log.size())?;
+                    Ok((news, raised))
+                })
+                .await?;
+            if raised {
+                tracing::warn!("the relay's log holds an entry of the own account that no own device has made");
+                self.tell_log(&home).await;
+            }
+            for account in news {
+                if let Err(error) = self.refresh_chain(account).await {
+                    tracing::info!(%error, "a contact's new keys cannot be had");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest checkpoint of the own relay goes along in every envelope.
+    fn note_checkpoint(&self, relay: &RelayAddress, newest: &SignedCheckpoint) {
+        if relay.authority() == self.home.address().authority() {
+            let compact = newest.to_compact().try_into().ok();
+            *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = compact;
+        }
+    }
+
+    fn transparency_lock(&self, origin: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.transparency_locks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(locks.entry(origin.to_owned()).or_default())
+    }
+}
+
+/// Contacts of whom a log has newer entries than are known.
+fn news_of_contacts(tx: &Transaction<'_>, log: &TransparencyLog, me: AccountId) -> Result<Vec<AccountId>, Error> {
+    let mut news = Vec::new();
+    for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.key.name() && one.account != me)
+    {
+        let newest = stored::about(tx, log, &account_hash(&contact.account), log.looked)?.into_iter().next_back();
+        let Some(Leaf::Chain { seq, .. }) = newest.map(|placed| placed.leaf) else { continue };
+        if keys::newest_seq(tx, contact.account)?.is_some_and(|known| known < seq) {
+            news.push(contact.account);
+        }
+    }
+    Ok(news)
+}
+
+/// An entry of one's own that no own device has made is an alarm, and so is the own name given to another. True if one was raised.
+fn look_for_oneself(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    (me, name): (AccountId, &[u8; 32]),
+    now: u64,
+) -> Result<bool, Error> {
+    let about = stored::about(tx, log, &account_hash(&me), log.looked)?;
+    let naming = stored::naming(tx, log, name)?;
+    if about.is_empty() && naming.iter().all(|placed| placed.index < log.looked) {
+        return Ok(false);
+    }
+    let chain = keys::chain(tx, me)?.ok_or_else(|| super::not_found("no own chain"))?;
+    // A change under way whose answer is still to come has made one that the chain here does not have yet.
+    let under_way = keys::rotation(tx)?.and_then(|one| waxwing_wire::ChainEntry::decode(&one.entry).ok());
+    let under_way = under_way.map(|entry| (entry.unsigned.seq, entry.hash()));
+    let mut raised = false;
+    let mut raise = |index, seq, entry_hash| {
+        let fresh = stored::raise(tx, &Alarm { index, seq, entry_hash, at_ms: now })?;
+        raised |= fresh;
+        Ok::<_, Error>(())
+    };
+    for placed in about {
+        let Leaf::Chain { seq, entry_hash, .. } = placed.leaf else { continue };
+        if chain.hash_at(seq) != Some(entry_hash) && under_way != Some((seq, entry_hash)) {
+            raise(placed.index, Some(seq), entry_hash)?;
+        }
+    }
+    for placed in naming.into_iter().filter(|placed| placed.index >= log.looked) {
+        let Leaf::Name { entry_hash, .. } = placed.leaf else { continue };
+        if chain.hash_at(0) != Some(entry_hash) {
+            raise(placed.index, None, entry_hash)?;
+        }
+    }
+    Ok(raised)
+}
+
+fn load(tx: &Transaction<'_>, origin: &str) -> Result<TransparencyLog, Error> {
+    stored::load(tx, origin)?.ok_or_else(|| unavailable("the log was not read yet"))
+}
+
+/// Whether a proof leads from one checkpoint to a later one.
+fn extends(older: &Checkpoint, newer: &Checkpoint, path: &[[u8; 32]]) -> bool {
+    older.size == 0
+        || (path.len() <= MAX_PROOF
+            && verify_consistency(older.size, &older.root, newer.size, &newer.root, path).is_ok())
+}
+
+/// Slow on purpose, so not on a thread that others wait for.
+async fn hash_of(name: Username, origin: String) -> Result<[u8; 32], Error> {
+    let hash = tokio::task::spawn_blocking(move || name_hash(&name, &origin)).await;
+    let hash = hash.map_err(|_| Error::new(ErrorCode::Internal, "a task ended early"))?;
+    hash.map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))
+}
+
+pub(super) fn unavailable(why: impl Into<String>) -> Error {
+    Error::new(ErrorCode::LogUnavailable, why)
+}

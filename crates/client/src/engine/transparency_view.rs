@@ -1,0 +1,75 @@
+//! What people see of transparency logs: since when they are consistent, what speaks against them, and entries that nobody here has made.
+
+use rusqlite::Transaction;
+
+use super::transparency::STALE_MS;
+use super::{Client, Engine};
+use crate::error::Error;
+use crate::event::Event;
+use crate::store::contacts;
+use crate::store::conversations as stored_conversations;
+use crate::store::transparency::{self as stored, Against};
+use crate::views::{ContradictionKind, ContradictionView, KeyAlarmView, LogView};
+
+impl Client {
+    /// The own relay's transparency log.
+    pub async fn transparency_log(&self) -> Result<LogView, Error> {
+        self.0.log_view(self.0.home.address().authority()).await
+    }
+
+    /// The log of the relay of whoever a conversation is with.
+    pub async fn peer_log(&self, conversation: &str) -> Result<LogView, Error> {
+        let id = stored_conversations::parse_id(conversation)?;
+        let home = self.0.home.address().clone();
+        let relay = self.0.store.run(move |tx| {
+            let with = stored_conversations::load(tx, &id)?.account;
+            Ok(contacts::load(tx, with)?.map_or(home, |contact| contact.relay))
+        });
+        self.0.log_view(relay.await?.authority()).await
+    }
+}
+
+impl Engine {
+    async fn log_view(&self, origin: String) -> Result<LogView, Error> {
+        let (now, home) = (self.now_ms(), self.home.address().authority());
+        self.store.run(move |tx| view(tx, origin, &home, now)).await
+    }
+
+    /// A log as it is now, told.
+    pub(super) async fn tell_log(&self, origin: &str) {
+        match self.log_view(origin.to_owned()).await {
+            Ok(log) => self.emit(Event::Log { log }),
+            Err(error) => tracing::warn!(%error, "reading a log back"),
+        }
+    }
+}
+
+fn view(tx: &Transaction<'_>, origin: String, home: &str, now: u64) -> Result<LogView, Error> {
+    let log = stored::load(tx, &origin)?;
+    let proved = log.as_ref().and_then(|log| log.proved.as_ref());
+    let proved_at = proved.map(|proved| proved.checkpoint().time_ms);
+    let contradictions = stored::evidence(tx, &origin)?.into_iter().map(|evidence| ContradictionView {
+        kind: match evidence.against {
+            Against::TwoHistories => ContradictionKind::TwoHistories,
+            Against::Unproved => ContradictionKind::Unproved,
+            Against::WentBack => ContradictionKind::WentBack,
+        },
+        at: evidence.at_ms as f64,
+        first: evidence.first,
+        second: evidence.second,
+    });
+    let alarms = if origin == home { stored::alarms(tx)? } else { Vec::new() };
+    Ok(LogView {
+        size: log.as_ref().map_or(0, |log| log.size()) as f64,
+        read: log.as_ref().map_or(0, |log| log.read.size()) as f64,
+        proved_at: proved_at.unwrap_or(0) as f64,
+        since: log.as_ref().map_or(0, |log| log.since_ms) as f64,
+        stale: proved_at.is_none_or(|at| now.saturating_sub(at) > STALE_MS),
+        contradictions: contradictions.collect(),
+        alarms: alarms
+            .into_iter()
+            .map(|alarm| KeyAlarmView { index: alarm.index as f64, seq: alarm.seq, at: alarm.at_ms as f64 })
+            .collect(),
+        origin,
+    })
+}

@@ -1,0 +1,288 @@
+//! What was read of relays' transparency logs: the pinned key, the leaves, how far their tree was proved, and what speaks against a log.
+//!
+//! Leaves beyond the proved size are not shown to anybody: they may be anything. Not here: what a leaf means for whom (`engine`).
+
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use waxwing_wire::transparency::{Frontier, Leaf, NoteKey, SignedCheckpoint};
+
+use super::bytes;
+use crate::error::{Error, ErrorCode};
+
+/// Evidence is kept up to this many, the oldest first: a relay must not fill the disk with it.
+const MOST_EVIDENCE: i64 = 64;
+
+/// A log as far as it was read.
+pub(crate) struct TransparencyLog {
+    pub(crate) n: i64,
+    /// Its origin is the key's name.
+    pub(crate) key: NoteKey,
+    /// Right edge of the tree of all leaves that were read.
+    pub(crate) read: Frontier,
+    /// The newest checkpoint whose root the leaves give.
+    pub(crate) proved: Option<SignedCheckpoint>,
+    /// Right edge of the proved tree.
+    pub(crate) proved_edge: Frontier,
+    /// Time of the first checkpoint that was proved here, by the relay's clock.
+    pub(crate) since_ms: u64,
+    /// How many of the proved leaves were looked through for oneself and for contacts.
+    pub(crate) looked: u64,
+}
+
+impl TransparencyLog {
+    /// How many leaves are proved.
+    pub(crate) fn size(&self) -> u64 {
+        self.proved_edge.size()
+    }
+}
+
+/// What speaks against a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Against {
+    /// Two checkpoints of one size with two roots: it has shown two histories.
+    TwoHistories = 0,
+    /// Two checkpoints, and no proof that one extends the other.
+    Unproved = 1,
+    /// A later checkpoint of a smaller tree.
+    WentBack = 2,
+}
+
+/// Two signed checkpoints that do not go together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    pub(crate) against: Against,
+    /// The notes, as they were signed.
+    pub(crate) first: String,
+    pub(crate) second: String,
+    /// When it was found (relay time).
+    pub(crate) at_ms: u64,
+}
+
+/// A leaf and its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) index: u64,
+    pub(crate) leaf: Leaf,
+}
+
+/// Pins a log's key, unless one is pinned; gives the one in force.
+pub(crate) fn pin(tx: &Transaction<'_>, key: &NoteKey) -> Result<NoteKey, Error> {
+    let edge = Frontier::new().encode();
+    tx.execute(
+        "INSERT OR IGNORE INTO transparency_logs (origin, key, read_edge, proved_edge) VALUES (?1, ?2, ?3, ?3)",
+        params![key.name(), key.public(), edge],
+    )?;
+    let known = load(tx, key.name())?.ok_or_else(|| damaged("a pinned log key"))?;
+    Ok(known.key)
+}
+
+pub(crate) fn load(tx: &Transaction<'_>, origin: &str) -> Result<Option<TransparencyLog>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM transparency_logs WHERE origin = ?1")?;
+    let row = statement.query_row([origin], raw).optional()?;
+    row.map(|row| row.read()).transpose()
+}
+
+/// Origins of all logs that are followed.
+pub(crate) fn origins(tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
+    let mut statement = tx.prepare_cached("SELECT origin FROM transparency_logs ORDER BY n")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Stores a page of leaves that follow what was read.
+pub(crate) fn add_leaves(
+    tx: &Transaction<'_>,
+    log: i64,
+    from: u64,
+    leaves: &[Leaf],
+    edge: &Frontier,
+) -> Result<(), Error> {
+    let mut insert =
+        tx.prepare_cached("INSERT INTO transparency_leaves (log, place, who, seq, hash) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (index, leaf) in (from..).zip(leaves) {
+        let (who, seq, hash) = match leaf {
+            Leaf::Chain { account_hash, seq, entry_hash } => (account_hash, i64::from(*seq), entry_hash),
+            Leaf::Name { name_hash, entry_hash } => (name_hash, NAME, entry_hash),
+        };
+        insert.execute(params![log, index, who, seq, hash])?;
+    }
+    tx.execute("UPDATE transparency_logs SET read_edge = ?2 WHERE n = ?1", params![log, edge.encode()])?;
+    Ok(())
+}
+
+/// All that was read is proved by this checkpoint.
+pub(crate) fn set_proved(
+    tx: &Transaction<'_>,
+    log: i64,
+    checkpoint: &SignedCheckpoint,
+    edge: &Frontier,
+) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE transparency_logs SET proved = ?2, proved_edge = ?3,
+             since_ms = CASE WHEN since_ms = 0 THEN ?4 ELSE since_ms END WHERE n = ?1",
+        params![log, checkpoint.note(), edge.encode(), checkpoint.checkpoint().time_ms],
+    )?;
+    Ok(())
+}
+
+/// That many leaves were looked through.
+pub(crate) fn set_looked(tx: &Transaction<'_>, log: i64, looked: u64) -> Result<(), Error> {
+    tx.execute("UPDATE transparency_logs SET looked = max(looked, ?2) WHERE n = ?1", params![log, looked])?;
+    Ok(())
+}
+
+/// Forgets leaves that no checkpoint has proved.
+pub(crate) fn drop_unproved(tx: &Transaction<'_>, log: &TransparencyLog) -> Result<(), Error> {
+    tx.execute("DELETE FROM transparency_leaves WHERE log = ?1 AND place >= ?2", params![log.n, log.size()])?;
+    tx.execute("UPDATE transparency_logs SET read_edge = proved_edge WHERE n = ?1", [log.n])?;
+    Ok(())
+}
+
+/// Proved leaves about an account ([`waxwing_wire::transparency::account_hash`]) from an index on, in order.
+pub(crate) fn about(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    account_hash: &[u8; 32],
+    from: u64,
+) -> Result<Vec<Placed>, Error> {
+    find(tx, log, account_hash, from, "seq >= 0")
+}
+
+/// Proved leaves that give a name ([`waxwing_wire::transparency::name_hash`]) to somebody. One, in an honest log.
+pub(crate) fn naming(tx: &Transaction<'_>, log: &TransparencyLog, name_hash: &[u8; 32]) -> Result<Vec<Placed>, Error> {
+    find(tx, log, name_hash, 0, "seq < 0")
+}
+
+fn find(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    who: &[u8; 32],
+    from: u64,
+    kind: &str,
+) -> Result<Vec<Placed>, Error> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT place, seq, hash FROM transparency_leaves
+         WHERE log = ?1 AND who = ?2 AND place >= ?3 AND place < ?4 AND {kind} ORDER BY place"
+    ))?;
+    let rows = statement.query_map(params![log.n, who, from, log.size()], |row| {
+        let (index, seq, entry_hash): (u64, i64, [u8; 32]) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let leaf = match u32::try_from(seq) {
+            Ok(seq) => Leaf::Chain { account_hash: *who, seq, entry_hash },
+            Err(_) => Leaf::Name { name_hash: *who, entry_hash },
+        };
+        Ok(Placed { index, leaf })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Keeps two checkpoints that do not go together; false if they are kept already.
+pub(crate) fn keep_evidence(tx: &Transaction<'_>, origin: &str, evidence: &Evidence) -> Result<bool, Error> {
+    let added = tx.execute(
+        "INSERT OR IGNORE INTO transparency_evidence (origin, against, first, second, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![origin, evidence.against as i64, evidence.first, evidence.second, evidence.at_ms],
+    )?;
+    tx.execute(
+        "DELETE FROM transparency_evidence WHERE n IN
+             (SELECT n FROM transparency_evidence WHERE origin = ?1 ORDER BY n LIMIT -1 OFFSET ?2)",
+        params![origin, MOST_EVIDENCE],
+    )?;
+    Ok(added == 1)
+}
+
+/// What speaks against a log, the oldest first.
+pub(crate) fn evidence(tx: &Transaction<'_>, origin: &str) -> Result<Vec<Evidence>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM transparency_evidence WHERE origin = ?1 ORDER BY n")?;
+    let rows = statement.query_map([origin], |row| {
+        Ok(Evidence {
+            against: match row.get::<_, i64>("against")? {
+                0 => Against::TwoHistories,
+                1 => Against::Unproved,
+                _ => Against::WentBack,
+            },
+            first: row.get("first")?,
+            second: row.get("second")?,
+            at_ms: row.get("at_ms")?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// An entry of the own chain, in the relay's log, that no own device has made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Alarm {
+    /// Its place in the log.
+    pub(crate) index: u64,
+    /// Its place in the chain; none where it gives the own name to somebody else.
+    pub(crate) seq: Option<u32>,
+    pub(crate) entry_hash: [u8; 32],
+    pub(crate) at_ms: u64,
+}
+
+/// Keeps an alarm; false if it is known.
+pub(crate) fn raise(tx: &Transaction<'_>, alarm: &Alarm) -> Result<bool, Error> {
+    Ok(tx.execute(
+        "INSERT OR IGNORE INTO key_alarms (place, seq, hash, at_ms) VALUES (?1, ?2, ?3, ?4)",
+        params![alarm.index, alarm.seq.map_or(NAME, i64::from), alarm.entry_hash, alarm.at_ms],
+    )? == 1)
+}
+
+/// All alarms, the oldest first.
+pub(crate) fn alarms(tx: &Transaction<'_>) -> Result<Vec<Alarm>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM key_alarms ORDER BY at_ms, place")?;
+    let rows = statement.query_map([], |row| {
+        Ok(Alarm {
+            index: row.get("place")?,
+            seq: u32::try_from(row.get::<_, i64>("seq")?).ok(),
+            entry_hash: row.get("hash")?,
+            at_ms: row.get("at_ms")?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The `seq` column of a leaf that gives a name.
+const NAME: i64 = -1;
+
+struct Raw {
+    n: i64,
+    origin: String,
+    key: [u8; 32],
+    read: Vec<u8>,
+    proved: Option<String>,
+    proved_edge: Vec<u8>,
+    since_ms: u64,
+    looked: u64,
+}
+
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok(Raw {
+        n: row.get("n")?,
+        origin: row.get("origin")?,
+        key: bytes(row, "key")?,
+        read: row.get("read_edge")?,
+        proved: row.get("proved")?,
+        proved_edge: row.get("proved_edge")?,
+        since_ms: row.get("since_ms")?,
+        looked: row.get("looked")?,
+    })
+}
+
+impl Raw {
+    fn read(self) -> Result<TransparencyLog, Error> {
+        let key = NoteKey::new(&self.origin, &self.key).map_err(|_| damaged("a log's key"))?;
+        let edge = |bytes: &[u8]| Frontier::decode(bytes).map_err(|_| damaged("a log's edge"));
+        let proved = self.proved.map(|note| SignedCheckpoint::verify(note.as_bytes(), &key)).transpose();
+        Ok(TransparencyLog {
+            n: self.n,
+            read: edge(&self.read)?,
+            proved: proved.map_err(|_| damaged("a checkpoint"))?,
+            proved_edge: edge(&self.proved_edge)?,
+            since_ms: self.since_ms,
+            looked: self.looked,
+            key,
+        })
+    }
+}
+
+fn damaged(what: &str) -> Error {
+    Error::new(ErrorCode::DatabaseDamaged, format!("{what} cannot be read"))
+}

@@ -1,0 +1,46 @@
+/** Relays' transparency logs, as far as they were asked for or told. */
+import { SvelteMap } from "svelte/reactivity";
+import type { Backend, LogView } from "../backend";
+
+export class Logs {
+  /** The own relay's. */
+  home = $state.raw<LogView | null>(null);
+  readonly #views = new SvelteMap<string, LogView>();
+  /** The relay of whoever a conversation is with. */
+  readonly #origins = new SvelteMap<string, string>();
+
+  constructor(private readonly backend: Backend) {}
+
+  async load(): Promise<void> {
+    const log = await this.backend.transparencyLog();
+    this.home = log;
+    this.#views.set(log.origin, log);
+  }
+
+  async loadPeer(conversation: string): Promise<void> {
+    const log = await this.backend.peerLog(conversation);
+    this.#origins.set(conversation, log.origin);
+    this.#views.set(log.origin, log);
+  }
+
+  ofPeer(conversation: string): LogView | null {
+    const origin = this.#origins.get(conversation);
+    return origin === undefined ? null : (this.#views.get(origin) ?? null);
+  }
+
+  /** An event told. */
+  apply(log: LogView): void {
+    this.#views.set(log.origin, log);
+    if (this.home === null || this.home.origin === log.origin) this.home = log;
+  }
+
+  /** Entries about the own account that no own device has made. */
+  get alarmed(): boolean {
+    return (this.home?.alarms.length ?? 0) > 0;
+  }
+
+  /** Whether a relay has contradicted itself. */
+  get contradicted(): boolean {
+    return [...this.#views.values()].some((log) => log.contradictions.length > 0);
+  }
+}
