@@ -4,63 +4,14 @@
 
 mod common;
 
+use common::owner::{error, owner, rotation, sign_with_device};
 use common::rng;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde::{Deserialize, Serialize};
 use waxwing_protocol::statement::{create, rotate_device_keys};
-use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, RecoveryKey, RecoveryPhrase};
+use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase};
 use waxwing_wire::chain::{Create, Statement, UnsignedEntry};
-use waxwing_wire::{
-    AccountId, ChainEntry, ChainError, DecodeError, DeviceId, DeviceRecord, Username, VerifiedChain, signing_input,
-};
-
-struct Owner {
-    account: AccountId,
-    account_key: AccountKey,
-    recovery_key: RecoveryKey,
-    device: DeviceId,
-}
-
-fn owner(n: u8) -> Owner {
-    Owner {
-        account: AccountId::from_bytes([n; 16]),
-        account_key: AccountKey::generate(&mut rng(n)),
-        recovery_key: RecoveryPhrase::generate(&mut rng(n.wrapping_add(100))).recovery_key(),
-        device: DeviceId::from_bytes([n.wrapping_add(1); 16]),
-    }
-}
-
-impl Owner {
-    fn keys(&self, version: u32) -> DeviceKeys {
-        let mut rng = rng(self.device.as_bytes()[0].wrapping_add(50));
-        let mut seeds = DeviceSeeds::generate(&mut rng);
-        for _ in 1..version {
-            seeds = DeviceSeeds::generate(&mut rng);
-        }
-        DeviceKeys::new(self.device, version, seeds).unwrap()
-    }
-
-    fn create(&self) -> ChainEntry {
-        let name: Username = "alice".parse().unwrap();
-        let keys = self.keys(1);
-        create(self.account, "waxwing.example", Some(name), &self.account_key, &self.recovery_key, &keys, 1000)
-    }
-
-    /// A chain of `entries`, rotation after rotation.
-    fn chain(&self, entries: u32) -> Vec<Vec<u8>> {
-        let mut bytes = vec![self.create().as_bytes().to_vec()];
-        for version in 2..=entries {
-            let chain = VerifiedChain::verify(&bytes).unwrap();
-            let entry = rotate_device_keys(&chain, &self.account_key, &self.keys(version), 1000 * u64::from(version));
-            bytes.push(entry.as_bytes().to_vec());
-        }
-        bytes
-    }
-}
-
-fn error(entries: &[Vec<u8>]) -> ChainError {
-    VerifiedChain::verify(entries).unwrap_err()
-}
+use waxwing_wire::{ChainEntry, ChainError, DecodeError, VerifiedChain, signing_input};
 
 #[test]
 fn create_and_rotations_verify() {
@@ -156,7 +107,7 @@ fn p1_p5_order_and_account() {
     let mut unsigned = ChainEntry::decode(&good).unwrap().unsigned;
     for seq in [0, 2, u32::MAX] {
         unsigned.seq = seq;
-        let entry = sign_rotation(unsigned.clone(), &alice.account_key, &alice.keys(2));
+        let entry = sign_with_device(unsigned.clone(), &[("chain account", &alice.account_key)], &alice.keys(2));
         assert_eq!(error(&[entries[0].clone(), entry]), ChainError::Order, "{seq}");
     }
     // Another account's entry, even a good one.
@@ -175,37 +126,6 @@ fn an_error_leaves_the_chain_as_it_was() {
     assert_eq!(chain, before);
     chain.extend(&entries[2]).unwrap();
     assert_eq!(chain, VerifiedChain::verify(&entries).unwrap());
-}
-
-/// Signs an entry with any keys.
-fn sign(unsigned: UnsignedEntry, signers: &[(&str, &SigningKey)]) -> Vec<u8> {
-    let message = unsigned.encode();
-    let sign = |(context, key): &(&str, &SigningKey)| key.sign(&signing_input(context, &message)).to_bytes();
-    let signatures = signers.iter().map(sign).collect();
-    unsigned.assemble(signatures).as_bytes().to_vec()
-}
-
-/// A rotation to `record`, signed by `account_key` and by the Ed25519 keys of `keys`.
-fn rotation(chain: &VerifiedChain, account_key: &AccountKey, record: &DeviceRecord, keys: &DeviceKeys) -> Vec<u8> {
-    let unsigned = UnsignedEntry {
-        account: chain.account(),
-        seq: chain.seq() + 1,
-        prev_hash: chain.head(),
-        statement: Statement::RotateDeviceKeys(Box::new(record.clone())),
-        at_ms: 5,
-    };
-    sign_rotation(unsigned, account_key, keys)
-}
-
-fn sign_rotation(unsigned: UnsignedEntry, account_key: &AccountKey, keys: &DeviceKeys) -> Vec<u8> {
-    let account = SigningKey::from_bytes(account_key.seed());
-    let signers = [
-        ("chain account", &account),
-        ("chain possess relay-auth", keys.relay_auth()),
-        ("chain possess signing", keys.signing()),
-        ("chain possess mls", keys.mls()),
-    ];
-    sign(unsigned, &signers)
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! What the tests share: people with fixed keys, and (in `second`) an implementation that shares no code with `src/`.
+//! What the tests share: people and chains with fixed keys, and (in `second`) an implementation that shares no code with `src/`.
 
 #![allow(dead_code, missing_docs, reason = "each test file uses its own part")]
 
 pub mod forged;
+pub mod owner;
 pub mod second;
 
 use rand_chacha::ChaCha20Rng;
