@@ -75,7 +75,7 @@ pub struct VerifiedChain {
     recovery_key: [u8; 32],
     closed: bool,
     devices: Vec<DeviceState>,
-    /// Every public key that was ever stated (an X-Wing key by its hash): none comes back, in whatever role.
+    /// Every public key that was ever stated (ML-KEM's by its hash): none comes back, in whatever role.
     used: HashSet<[u8; 32]>,
     events: Vec<ChainEvent>,
     hashes: Vec<[u8; 32]>,
@@ -349,7 +349,8 @@ fn check_first_version(record: &DeviceRecord) -> Result<(), ChainError> {
 /// No key serves in two roles (P4).
 fn check_distinct(account: [&[u8; 32]; 2], record: &DeviceRecord) -> Result<(), ChainError> {
     let mut seen = HashSet::new();
-    let device = [&record.relay_auth, &record.signing, &record.mls, &record.x25519];
+    let xwing_x25519 = record.xwing_x25519();
+    let device = [&record.relay_auth, &record.signing, &record.mls, &record.x25519, &xwing_x25519];
     if account.into_iter().chain(device).all(|key| seen.insert(key)) {
         Ok(())
     } else {
@@ -357,7 +358,8 @@ fn check_distinct(account: [&[u8; 32]; 2], record: &DeviceRecord) -> Result<(), 
     }
 }
 
-/// What a record's keys are remembered by.
-fn keys_of(record: &DeviceRecord) -> [[u8; 32]; 5] {
-    [record.relay_auth, record.signing, record.mls, record.x25519, hash(&[record.xwing.as_slice()])]
+/// What a record's keys are remembered by. Each half of an X-Wing key counts for itself: a new one beside an old one is no new key.
+fn keys_of(record: &DeviceRecord) -> [[u8; 32]; 6] {
+    let ml_kem = hash(&[record.xwing_ml_kem()]);
+    [record.relay_auth, record.signing, record.mls, record.x25519, record.xwing_x25519(), ml_kem]
 }
