@@ -14,7 +14,8 @@ pub const MAX_CHAIN_ENTRY: usize = 8 * 1024;
 pub const MAX_DEVICES: usize = 16;
 /// Most entries of a chain.
 pub const MAX_CHAIN: usize = 4096;
-/// Beyond this many entries only `recover` is taken: a stolen account key must not leave the phrase without room.
+/// Beyond this many entries only `recover` is taken, and beyond three quarters of what was left at the start or at the last
+/// `recover`: a stolen account key must not leave the phrase, and what the phrase puts in force, without room.
 pub const MAX_CHAIN_BY_ACCOUNT_KEY: usize = MAX_CHAIN - 64;
 /// Most chain entries in one answer.
 pub const MAX_CHAIN_PAGE: usize = 256;

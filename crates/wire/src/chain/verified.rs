@@ -74,6 +74,8 @@ pub struct VerifiedChain {
     account_key: [u8; 32],
     recovery_key: [u8; 32],
     closed: bool,
+    /// How many entries there may be before only `recover` is taken.
+    room: usize,
     devices: Vec<DeviceState>,
     /// Every public key that was ever stated (ML-KEM's by its hash): none comes back, in whatever role.
     used: HashSet<[u8; 32]>,
@@ -113,6 +115,7 @@ impl VerifiedChain {
             account_key,
             recovery_key,
             closed: false,
+            room: room_after(0),
             devices: vec![DeviceState::new(create.device.clone(), place)],
             used,
             events: vec![ChainEvent { place, what: What::Created(create.device.device) }],
@@ -131,8 +134,7 @@ impl VerifiedChain {
             return Err(ChainError::Order);
         }
         let recovers = matches!(unsigned.statement, Statement::Recover(_));
-        // Whoever holds a stolen account key must not be able to fill the chain up before its owner's phrase is used.
-        if self.hashes.len() >= if recovers { MAX_CHAIN } else { MAX_CHAIN_BY_ACCOUNT_KEY } {
+        if self.hashes.len() >= if recovers { MAX_CHAIN } else { self.room } {
             return Err(ChainError::Rule("the chain is too long"));
         }
         if self.closed && !recovers {
@@ -233,6 +235,7 @@ impl VerifiedChain {
         self.account_key = recover.account_key;
         self.recovery_key = recover.recovery_key;
         self.closed = false;
+        self.room = room_after(self.hashes.len() + 1);
         self.devices.iter_mut().for_each(|device| device.revoke(place));
         self.devices.push(DeviceState::new(record.clone(), place));
         Ok(What::Recovered { device: record.device, new_phrase })
@@ -328,6 +331,15 @@ impl VerifiedChain {
     pub fn hash_at(&self, seq: u32) -> Option<[u8; 32]> {
         self.hashes.get(seq as usize).copied()
     }
+}
+
+/// How far the account key may lengthen a chain of which so many entries stand: a quarter of what is left stays.
+///
+/// Whoever holds a stolen account key must not be able to fill the chain up. The owner's phrase needs room for its `recover`, and
+/// the account key that it puts in force needs room, too: an account whose keys can never change again is lost all the same.
+fn room_after(entries: usize) -> usize {
+    let left = MAX_CHAIN.saturating_sub(entries);
+    (MAX_CHAIN - left / 4).min(MAX_CHAIN_BY_ACCOUNT_KEY)
 }
 
 /// Every required signature, in its own context, over exactly the parsed bytes.
