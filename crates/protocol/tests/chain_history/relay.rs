@@ -1,0 +1,155 @@
+//! A relay that answers whatever it likes, made of everything that was ever signed, and a client that asks it.
+
+use proptest::sample::Index;
+use waxwing_wire::{ChainEntry, VerifiedChain};
+
+use crate::world::{ALICE, World};
+
+/// A part of an answer.
+#[derive(Debug, Clone)]
+pub enum Piece {
+    /// Entries of one history as they follow each other: so many, from the client's next on or from the one given.
+    Run { to: Index, from: Option<Index>, len: usize },
+    /// One with the number that comes next, of whichever branch.
+    Next(Index),
+    /// An entry, whosever and allowed or not.
+    Any(Index),
+    /// One with another bit.
+    Flipped(Index, Index, u8),
+    /// One that ends early.
+    Cut(Index, Index),
+    /// What one states, with the signatures of another.
+    Grafted(Index, Index),
+    /// What another account's owner signed.
+    Foreign(Index),
+    /// The last entry, or all of them, once more.
+    Again { all: bool },
+}
+
+/// What a relay says when it is asked for entries of a chain, or what travels in a commit.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub pieces: Vec<Piece>,
+    pub swapped: Option<(Index, Index)>,
+    pub withheld: Option<Index>,
+    /// In a commit: with the number that the first entry is said to have.
+    pub commit: Option<Index>,
+}
+
+fn signatures_of(entry: &[u8]) -> usize {
+    let Ok(ChainEntry { unsigned, .. }) = ChainEntry::decode(entry) else { return 0 };
+    entry.len() - unsigned.encode().len()
+}
+
+impl Answer {
+    pub fn entries(&self, world: &World, foreign: &[Vec<u8>], next: usize) -> Vec<Vec<u8>> {
+        let mut entries: Vec<Vec<u8>> = Vec::new();
+        let any = |index: &Index| world.pool[index.index(world.pool.len())].clone();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Run { to, from, len } => {
+                    let path = world.path(to.index(world.nodes.len()));
+                    let from = from.map_or(next, |from| from.index(path.len()));
+                    entries.extend(path.iter().skip(from).take(*len).map(|node| world.nodes[*node].bytes.clone()));
+                }
+                Piece::Next(index) => {
+                    let seq = next + entries.len();
+                    let fits = |entry: &&Vec<u8>| ChainEntry::decode(entry).unwrap().unsigned.seq as usize == seq;
+                    let fitting: Vec<_> = world.pool.iter().filter(fits).collect();
+                    if !fitting.is_empty() {
+                        entries.push(fitting[index.index(fitting.len())].clone());
+                    }
+                }
+                Piece::Any(index) => entries.push(any(index)),
+                Piece::Flipped(index, at, bit) => {
+                    let mut entry = any(index);
+                    let at = at.index(entry.len());
+                    entry[at] ^= 1 << bit;
+                    entries.push(entry);
+                }
+                Piece::Cut(index, len) => {
+                    let mut entry = any(index);
+                    entry.truncate(len.index(entry.len()));
+                    entries.push(entry);
+                }
+                Piece::Grafted(one, other) => {
+                    let (mut entry, other) = (any(one), any(other));
+                    entry.truncate(entry.len() - signatures_of(&entry));
+                    entry.extend(&other[other.len() - signatures_of(&other)..]);
+                    entries.push(entry);
+                }
+                Piece::Foreign(index) => entries.push(foreign[index.index(foreign.len())].clone()),
+                Piece::Again { all: true } => entries.extend(entries.clone()),
+                Piece::Again { all: false } => entries.extend(entries.last().cloned()),
+            }
+        }
+        if let (Some((one, other)), false) = (self.swapped, entries.is_empty()) {
+            let len = entries.len();
+            entries.swap(one.index(len), other.index(len));
+        }
+        if let (Some(withheld), false) = (self.withheld, entries.is_empty()) {
+            entries.remove(withheld.index(entries.len()));
+        }
+        entries
+    }
+}
+
+/// A client that knows whose chain it wants (from an invite or a roster), and keeps what it has verified.
+pub struct Client {
+    pub chain: Option<VerifiedChain>,
+    stored: Vec<Vec<u8>>,
+}
+
+impl Client {
+    pub fn new() -> Self {
+        Self { chain: None, stored: Vec::new() }
+    }
+
+    /// How many entries it has.
+    pub fn len(&self) -> usize {
+        self.stored.len()
+    }
+
+    /// What comes of an answer, as a page or inside a commit.
+    pub fn take(&mut self, answer: &Answer, world: &World, foreign: &[Vec<u8>]) {
+        let entries = answer.entries(world, foreign, self.len());
+        match answer.commit {
+            None => self.take_page(&entries),
+            // Mostly with the right number.
+            Some(from) if from.index(4) == 0 => self.take_part(from.index(20), &entries),
+            Some(_) => self.take_part(self.len(), &entries),
+        }
+    }
+
+    /// A relay's answer is taken as a whole or not at all (`client::relay::http`).
+    pub fn take_page(&mut self, entries: &[Vec<u8>]) {
+        let taken = match self.chain.clone() {
+            None => VerifiedChain::verify(entries),
+            Some(mut chain) => entries.iter().try_for_each(|entry| chain.extend(entry)).map(|()| chain),
+        };
+        if let Some(chain) = taken.ok().filter(|chain| chain.account() == ALICE) {
+            self.keep(chain, entries);
+        }
+    }
+
+    /// Of what came in a commit, as much is taken as follows from what is known (`client::engine::handshake`).
+    fn take_part(&mut self, from: usize, entries: &[Vec<u8>]) {
+        let Some(mut chain) = self.chain.clone() else {
+            if from == 0 {
+                self.take_page(entries);
+            }
+            return;
+        };
+        let Some(skip) = self.len().checked_sub(from) else { return };
+        let fresh: Vec<_> =
+            entries.iter().skip(skip).take_while(|entry| chain.extend(entry).is_ok()).cloned().collect();
+        self.keep(chain, &fresh);
+    }
+
+    fn keep(&mut self, chain: VerifiedChain, fresh: &[Vec<u8>]) {
+        self.stored.extend_from_slice(fresh);
+        // What comes of it after the next start is the same.
+        assert_eq!(VerifiedChain::verify(&self.stored).unwrap(), chain);
+        self.chain = Some(chain);
+    }
+}
