@@ -50,7 +50,8 @@ impl DeviceRecord {
     /// Reads one record; the reader stands behind it afterwards.
     ///
     /// Refuses sealing keys that nobody can seal to, or that have another encoding: whoever wrote to a group would fail at
-    /// the member who states such a key, and a rotation could pass off an old key as a new one.
+    /// the member who states such a key, and a rotation could pass off an old key as a new one. Low order inside X-Wing hinders
+    /// nobody, but leaves ML-KEM to stand alone.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let device = DeviceId::from_bytes(reader.array("device id")?);
         let key_version = reader.u32("key version")?;
