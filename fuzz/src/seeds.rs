@@ -9,6 +9,7 @@ use waxwing_protocol::envelope::seal;
 use waxwing_protocol::group::{
     ChainPart, CommitData, GroupKind, LeaveProof, ResyncProof, Roster, RosterLine, RosterRole,
 };
+use waxwing_protocol::statement::NewKeys;
 use waxwing_protocol::{
     AccessKey, AccountKey, AppMessage, ChannelSecret, Content, Epoch, GroupInvite, Introduction, Invite, JoinRequest,
     RecoveryPhrase, ResyncRequest, SealRequest, Suite, Welcome, statement,
@@ -49,8 +50,29 @@ fn chain_entries() -> [ChainEntry; 2] {
     [create, rotate]
 }
 
+/// What may follow them: each other statement once.
+fn further_entries() -> [ChainEntry; 4] {
+    let mut chain = VerifiedChain::verify(&chain_entries().map(|entry| entry.as_bytes().to_vec())).unwrap();
+    let mut next = |state: &dyn Fn(&VerifiedChain) -> ChainEntry| {
+        let entry = state(&chain);
+        chain.extend(entry.as_bytes()).unwrap();
+        entry
+    };
+    let [first, second, third] = [1, 5, 6].map(|seed| AccountKey::from_seed(&[seed; 32]));
+    let [phrase, new_phrase] = [2, 7].map(|seed| RecoveryPhrase::from_entropy(&[seed; 32]).recovery_key());
+    let [lost, new] = [4, 5].map(|number| Person::new(number).keys);
+    let new = NewKeys { recovery_key: &new_phrase, account_key: &third, device: &new };
+    [
+        next(&|chain| statement::add_device(chain, &first, &lost, 3)),
+        next(&|chain| statement::rotate_account_key(chain, &first, &second, &[lost.device()], 4)),
+        next(&|chain| statement::close(chain, &second, 5)),
+        next(&|chain| statement::recover(chain, &phrase, &new, 6)),
+    ]
+}
+
 fn wire() -> Vec<Seed> {
     let [create, rotate] = chain_entries().map(|entry| entry.as_bytes().to_vec());
+    let [add, rotate_account, close, recover] = further_entries().map(|entry| entry.as_bytes().to_vec());
     let with_length = |entry: &[u8]| [&u16::try_from(entry.len()).unwrap().to_be_bytes(), entry].concat();
     let tokens = LogTokens { write: [1; 32], read: [2; 32] };
     let entry = |seq| LogEntry { seq, entry_id: ID, kind: EnvelopeKind::App, blob: vec![3; 40] };
@@ -69,8 +91,14 @@ fn wire() -> Vec<Seed> {
     vec![
         ("chain_entry", "create", create.clone()),
         ("chain_entry", "rotate", rotate.clone()),
+        ("chain_entry", "add_device", add.clone()),
+        ("chain_entry", "rotate_account_key", rotate_account.clone()),
+        ("chain_entry", "close", close.clone()),
+        ("chain_entry", "recover", recover.clone()),
         ("chain", "one", with_length(&create)),
         ("chain", "two", [with_length(&create), with_length(&rotate)].concat()),
+        ("chain", "all", [&create, &rotate, &add, &rotate_account, &close, &recover].map(|e| with_length(e)).concat()),
+        ("chain", "closed", [&create, &rotate, &add, &rotate_account, &close, &close].map(|e| with_length(e)).concat()),
         ("chain", "swapped", [with_length(&rotate), with_length(&create)].concat()),
         ("frames", "create_log", CreateLog { log: LOG, tokens }.encode()),
         ("frames", "append", append(EnvelopeKind::App, None).encode()),
