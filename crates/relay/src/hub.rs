@@ -42,6 +42,11 @@ pub enum Wake {
         /// Its head.
         head: u64,
     },
+    /// A device is in force no longer: whoever follows its inbox is cut off.
+    Revoked {
+        /// Which.
+        device: DeviceId,
+    },
     /// The transparency log has a new checkpoint.
     Checkpoint(Box<SignedCheckpoint>),
 }
@@ -118,6 +123,11 @@ impl Hub {
                     let frame = Bytes::from(Push::Inbox { head: *head }.encode());
                     readers.retain(|reader| reader.tell(&frame));
                     drop_if_empty(&mut inboxes, device);
+                }
+            }
+            Wake::Revoked { device } => {
+                for reader in lock(&self.inboxes).remove(device).into_iter().flatten() {
+                    reader.slow.cancel();
                 }
             }
             Wake::Checkpoint(checkpoint) => self.wake_checkpoint(checkpoint),

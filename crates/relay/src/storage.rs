@@ -67,8 +67,23 @@ pub enum Registered {
 pub struct NextEntry {
     /// The entry; verified against the chain up to the one before it.
     pub entry: ChainEntry,
-    /// The device keys in force from then on.
-    pub device: DeviceRecord,
+    /// What it does to the account's devices.
+    pub devices: DeviceChange,
+}
+
+/// What a chain entry does to an account's devices. One that is in force no longer loses its inbox, its key packages and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceChange {
+    /// A further one.
+    Added(DeviceRecord),
+    /// One has other keys; key packages made under the replaced ones are of no use.
+    Rotated(DeviceRecord),
+    /// These are in force no longer.
+    Revoked(Vec<DeviceId>),
+    /// None but this one, which is new.
+    Only(DeviceRecord),
+    /// None at all, and nobody is admitted any more.
+    Closed,
 }
 
 /// What became of a [`NextEntry`].
@@ -78,6 +93,8 @@ pub enum Chained {
     Stored,
     /// It does not follow the head, or there is no such chain.
     Conflict,
+    /// Its new device's id is another device's.
+    IdTaken,
 }
 
 /// How a chain is asked for.

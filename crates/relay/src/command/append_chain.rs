@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
+use http::header::AUTHORIZATION;
 use waxwing_wire::api::{EntryAccepted, SubmitEntry};
-use waxwing_wire::chain::{ChainEntry, Statement};
+use waxwing_wire::chain::{ChainEntry, InForce, Statement};
 use waxwing_wire::limits::{MAX_CHAIN, MAX_CHAIN_PAGE};
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, ChainError, VerifiedChain};
@@ -13,27 +14,41 @@ use super::{MAX_ENTRY_BODY, created};
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
 use crate::request::{self as parse, Segment};
-use crate::state::App;
-use crate::storage::{AccountRef, Chained, NextEntry};
+use crate::state::{App, Peer};
+use crate::storage::{AccountRef, Chained, DeviceChange, NextEntry};
 
 /// Parses, applies, replies.
-pub(crate) async fn run(State(app): State<Arc<App>>, Segment(account): Segment, request: Request) -> Reply {
+pub(crate) async fn run(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Segment(account): Segment,
+    request: Request,
+) -> Reply {
     let (parts, body) = request.into_parts();
-    let device = Device::authenticate(&app, &parts)?;
     let account: AccountId = parse::id(&account)?;
-    if device.account != account {
+    // Whoever recovers an account has no device that could ask for a token: the entry itself proves who it is from.
+    let device = if parts.headers.contains_key(AUTHORIZATION) {
+        Some(Device::authenticate(&app, &parts)?)
+    } else {
+        app.limiters.registration.check(&peer.address.into())?;
+        None
+    };
+    if device.is_some_and(|device| device.account != account) {
         return Err(ProblemCode::Unauthorized.into());
     }
     app.limiters.chain.check(&account)?;
     let SubmitEntry { entry } = parse::json(body, MAX_ENTRY_BODY).await?;
     let entry = ChainEntry::decode(entry.as_ref()).map_err(|_| ProblemCode::InvalidEntry)?;
+    if device.is_none() && !matches!(entry.unsigned.statement, Statement::Recover(_)) {
+        return Err(ProblemCode::Unauthorized.into());
+    }
     let seq = entry.unsigned.seq;
-    let next = verify(&app, account, entry).await?;
-    match next {
+    match verify(&app, account, device, entry).await? {
         Verified::Stored => Ok(created(EntryAccepted { account, seq })),
         Verified::Next(next) => match app.storage.extend_chain(*next).await? {
             Chained::Stored => Ok(created(EntryAccepted { account, seq })),
             Chained::Conflict => Err(ProblemCode::ChainConflict.into()),
+            Chained::IdTaken => Err(ProblemCode::AccountExists.into()),
         },
     }
 }
@@ -46,28 +61,56 @@ enum Verified {
 }
 
 /// Judges the entry by the chain before it.
-async fn verify(app: &App, account: AccountId, entry: ChainEntry) -> Result<Verified, Refusal> {
+async fn verify(app: &App, account: AccountId, device: Option<Device>, entry: ChainEntry) -> Result<Verified, Refusal> {
     if entry.unsigned.account != account {
         return Err(ProblemCode::InvalidEntry.into());
     }
-    let Statement::RotateDeviceKeys(record) = &entry.unsigned.statement else {
-        return Err(Refusal::invalid_entry("A chain has one first entry"));
-    };
-    let device = (**record).clone();
+    let devices = change(&entry.unsigned.statement)?;
     let chain = whole_chain(app, account).await?;
     if let Some(stored) = chain.get(entry.unsigned.seq as usize) {
         return if stored == entry.as_bytes() { Ok(Verified::Stored) } else { Err(ProblemCode::ChainConflict.into()) };
     }
-    // Four signatures for each entry: too much for an async thread when the chain is long.
+    // Several signatures for each entry: too much for an async thread when the chain is long.
     let judged = tokio::task::spawn_blocking(move || {
+        // And too much to do for anybody who asks: whoever has the phrase shows it first.
+        if device.is_none() && !is_recovery(&chain, &entry) {
+            return Err(ChainError::Signature);
+        }
         let mut chain = VerifiedChain::verify(&chain)?;
+        if device.is_some_and(|device| chain.device(device.device).is_none()) {
+            // Its token has outlived it.
+            return Err(ChainError::Account);
+        }
         chain.extend(entry.as_bytes()).map(|()| entry)
     });
     match judged.await.map_err(|_| ProblemCode::Internal)? {
-        Ok(entry) => Ok(Verified::Next(Box::new(NextEntry { entry, device }))),
+        Ok(entry) => Ok(Verified::Next(Box::new(NextEntry { entry, devices }))),
         Err(ChainError::Order) => Err(ProblemCode::ChainConflict.into()),
+        Err(ChainError::Account) => Err(ProblemCode::Unauthorized.into()),
         Err(_) => Err(ProblemCode::InvalidEntry.into()),
     }
+}
+
+fn change(statement: &Statement) -> Result<DeviceChange, Refusal> {
+    Ok(match statement {
+        Statement::Create(_) => return Err(Refusal::invalid_entry("A chain has one first entry")),
+        Statement::AddDevice(record) => DeviceChange::Added((**record).clone()),
+        Statement::RotateDeviceKeys(record) => DeviceChange::Rotated((**record).clone()),
+        Statement::RotateAccountKey(rotate) => DeviceChange::Revoked(rotate.revoked.clone()),
+        Statement::Recover(recover) => DeviceChange::Only(recover.device.clone()),
+        Statement::Close => DeviceChange::Closed,
+    })
+}
+
+/// Whether the recovery key in force has signed the entry. The stored chain is taken as it is: it was verified when it was stored.
+fn is_recovery(chain: &[Vec<u8>], entry: &ChainEntry) -> bool {
+    let stated = |bytes: &Vec<u8>| match ChainEntry::decode(bytes).ok()?.unsigned.statement {
+        Statement::Create(create) => Some(create.recovery_key),
+        Statement::Recover(recover) => Some(recover.recovery_key),
+        _ => None,
+    };
+    let Some(recovery_key) = chain.iter().rev().find_map(stated) else { return false };
+    entry.is_begun_by(InForce { account_key: &recovery_key, recovery_key: &recovery_key })
 }
 
 async fn whole_chain(app: &App, account: AccountId) -> Result<Vec<Vec<u8>>, Refusal> {

@@ -3,6 +3,7 @@
 mod accounts;
 mod backfill;
 mod checkpoint;
+mod devices;
 mod inboxes;
 mod key_packages;
 #[cfg(test)]
@@ -149,7 +150,12 @@ impl Storage for SqliteStorage {
     }
 
     fn extend_chain(&self, next: NextEntry) -> Answer<'_, Chained> {
-        self.write_logged(move |db, signer| accounts::extend_chain(db, &next, signer))
+        let (signer, wake) = (Arc::clone(&self.signer), Arc::clone(&self.wake));
+        self.writer.write_then(
+            move |db| accounts::extend_chain(db, &next, &signer),
+            |(chained, _)| *chained,
+            move |(_, told)| told.iter().for_each(|told| wake(told)),
+        )
     }
 
     fn chain(&self, account: AccountRef, from: u32, limit: usize) -> Answer<'_, Option<StoredChain>> {

@@ -5,6 +5,7 @@ use crate::device::DeviceRecord;
 use crate::ids::{AccountId, DeviceId};
 use crate::label::{hash, label};
 use crate::limits::{MAX_CHAIN_ENTRY, MAX_DEVICES, MAX_ORIGIN};
+use crate::signature;
 use crate::username::Username;
 
 const VERSION: u8 = 1;
@@ -320,6 +321,17 @@ impl ChainEntry {
 
     pub(super) fn signatures(&self) -> &[[u8; 64]] {
         &self.signatures
+    }
+
+    /// Whether the first of its signatures holds under the keys that may be in force: cheap, and no proof that the entry is valid.
+    #[must_use]
+    pub fn is_begun_by(&self, in_force: InForce<'_>) -> bool {
+        match (self.unsigned.signers(in_force).first(), self.signatures.first()) {
+            (Some((context, key)), Some(signed)) => {
+                signature::verify(key, context, self.signed_bytes(), signed).is_ok()
+            }
+            _ => false,
+        }
     }
 
     /// `H(label("chain entry") || bytes)`: what the next entry names as its predecessor.

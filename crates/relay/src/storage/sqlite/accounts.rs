@@ -5,9 +5,10 @@ use waxwing_wire::limits::MAX_ACCESS_KEYS;
 use waxwing_wire::transparency::SignedCheckpoint;
 use waxwing_wire::{AccountId, DeviceId, Username};
 
-use super::super::{AccountRef, Chained, NewAccount, NextEntry, PublicName, Registered, StoredChain};
+use super::super::{AccountRef, Chained, DeviceChange, NewAccount, NextEntry, PublicName, Registered, StoredChain};
 use super::transparency::{self, Growing};
-use super::{int, key_packages, nat};
+use super::{devices, int, nat};
+use crate::hub::Wake;
 use crate::log_signer::LogSigner;
 
 /// Stores a chain's first entry, with its leaf and its name's; gives the checkpoint that covers them, if anything was stored now.
@@ -54,14 +55,9 @@ pub(super) fn register(
     Ok((Registered::Stored, Some(log.seal(signer)?)))
 }
 
-/// Stores a chain's next entry if it follows the head, with its leaf; gives the checkpoint that covers it, if it was stored now. Key packages
-/// made under the device's replaced keys are of no use from then on.
-pub(super) fn extend_chain(
-    db: &Connection,
-    next: &NextEntry,
-    signer: &LogSigner,
-) -> Result<(Chained, Option<SignedCheckpoint>)> {
-    let unchanged = |chained| Ok((chained, None));
+/// Stores a chain's next entry if it follows the head, with its leaf; gives what is to be told, if it was stored now.
+pub(super) fn extend_chain(db: &Connection, next: &NextEntry, signer: &LogSigner) -> Result<(Chained, Vec<Wake>)> {
+    let unchanged = |chained| Ok((chained, Vec::new()));
     let unsigned = &next.entry.unsigned;
     let Some(n) = number(db, unsigned.account)? else { return unchanged(Chained::Conflict) };
     let stored: Option<Vec<u8>> = db
@@ -79,19 +75,21 @@ pub(super) fn extend_chain(
     if head.checked_add(1) != Some(unsigned.seq) || head_hash != unsigned.prev_hash {
         return unchanged(Chained::Conflict);
     }
+    if let DeviceChange::Added(device) | DeviceChange::Only(device) = &next.devices
+        && exists(db, "SELECT 1 FROM devices WHERE id = ?1", device.device.as_bytes())?
+    {
+        return unchanged(Chained::IdTaken);
+    }
     let hash = next.entry.hash();
     db.prepare_cached("INSERT INTO chain_entries (account, seq, hash, bytes) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![n, unsigned.seq, hash, next.entry.as_bytes()])?;
     db.prepare_cached("UPDATE accounts SET head = ?2 WHERE n = ?1")?.execute(params![n, unsigned.seq])?;
-    db.prepare_cached("UPDATE devices SET relay_auth = ?3 WHERE account = ?1 AND id = ?2")?.execute(params![
-        n,
-        next.device.device.as_bytes(),
-        next.device.relay_auth
-    ])?;
-    key_packages::outdated(db, n, next.device.device)?;
+    let gone = devices::change(db, n, &next.devices)?;
     let mut log = Growing::lock(db)?;
     log.chain_entry(n, &unsigned.account, unsigned.seq, hash)?;
-    Ok((Chained::Stored, Some(log.seal(signer)?)))
+    let mut told: Vec<_> = gone.into_iter().map(|device| Wake::Revoked { device }).collect();
+    told.push(Wake::Checkpoint(Box::new(log.seal(signer)?)));
+    Ok((Chained::Stored, told))
 }
 
 /// Reads at most `limit` entries of a chain, their places in the log, and the checkpoint that covers them.

@@ -87,6 +87,11 @@ pub(super) fn outdated(db: &Connection, account: i64, device: DeviceId) -> Resul
     if let Some(device) = number(db, device)? {
         remove(db, device)?;
     }
+    forget_claims(db, account)
+}
+
+/// Answers to claims hold packages that are of no use any more.
+pub(super) fn forget_claims(db: &Connection, account: i64) -> Result<()> {
     db.prepare_cached("DELETE FROM key_package_claims WHERE account = ?1")?.execute(params![account])?;
     Ok(())
 }
@@ -241,7 +246,7 @@ fn left(db: &Connection, device: i64) -> Result<u32> {
         .query_row(params![device], |row| row.get(0))
 }
 
-fn number(db: &Connection, device: DeviceId) -> Result<Option<i64>> {
+pub(super) fn number(db: &Connection, device: DeviceId) -> Result<Option<i64>> {
     db.prepare_cached("SELECT n FROM devices WHERE id = ?1")?
         .query_row(params![device.as_bytes()], |row| row.get(0))
         .optional()

@@ -8,7 +8,7 @@ use waxwing_wire::transparency::{
 };
 use waxwing_wire::{AccountId, DeviceRecord};
 
-use super::super::PublicName;
+use super::super::{DeviceChange, PublicName};
 use super::*;
 
 const ORIGIN: &str = "relay.example";
@@ -76,7 +76,10 @@ fn create(n: u16, name: Option<&str>) -> NewAccount {
 fn rotation(n: u16, before: &ChainEntry) -> NextEntry {
     let seq = before.unsigned.seq + 1;
     let device = device(n, seq + 1);
-    NextEntry { entry: entry(n, seq, before.hash(), Statement::RotateDeviceKeys(Box::new(device.clone()))), device }
+    NextEntry {
+        entry: entry(n, seq, before.hash(), Statement::RotateDeviceKeys(Box::new(device.clone()))),
+        devices: DeviceChange::Rotated(device),
+    }
 }
 
 async fn leaves(storage: &SqliteStorage) -> Vec<Leaf> {
@@ -122,7 +125,7 @@ async fn p17_each_entry_has_a_leaf_and_each_name() {
     assert_eq!(storage.register(create(3, Some("alice"))).await.unwrap(), Registered::NameTaken);
     assert_eq!(storage.register(create(1, Some("bob"))).await.unwrap(), Registered::IdTaken);
     let conflicting = entry(1, 1, [3; 32], next.entry.unsigned.statement.clone());
-    let conflicting = NextEntry { entry: conflicting, device: next.device.clone() };
+    let conflicting = NextEntry { entry: conflicting, devices: next.devices.clone() };
     assert_eq!(storage.extend_chain(conflicting).await.unwrap(), Chained::Conflict);
     assert_eq!(checkpoint(&storage).await, covered);
     // A chain says where it stands.

@@ -1,0 +1,77 @@
+//! The devices of an account, as its chain says: who may ask for tokens, and whose inboxes and key packages there are.
+//!
+//! Not here: whether a chain entry is valid (the command judges it), chains ([`super::accounts`]).
+
+use rusqlite::{Connection, Result, params};
+use waxwing_wire::{DeviceId, DeviceRecord};
+
+use super::super::DeviceChange;
+use super::key_packages;
+
+/// What is kept for a device beside its row, and goes with it.
+const OF_DEVICE: [&str; 5] = [
+    "DELETE FROM inbox_entries WHERE device = ?1",
+    "DELETE FROM inbox_ids WHERE device = ?1",
+    "DELETE FROM key_packages WHERE device = ?1",
+    "DELETE FROM last_resort_packages WHERE device = ?1",
+    "DELETE FROM spent_key_packages WHERE device = ?1",
+];
+
+/// Does to an account's devices what a chain entry says; gives those that are in force no longer.
+pub(super) fn change(db: &Connection, account: i64, change: &DeviceChange) -> Result<Vec<DeviceId>> {
+    match change {
+        DeviceChange::Added(device) => add(db, account, device).map(|()| Vec::new()),
+        DeviceChange::Rotated(device) => {
+            db.prepare_cached("UPDATE devices SET relay_auth = ?3 WHERE account = ?1 AND id = ?2")?
+                .execute(params![account, device.device.as_bytes(), device.relay_auth])?;
+            key_packages::outdated(db, account, device.device)?;
+            Ok(Vec::new())
+        }
+        DeviceChange::Revoked(devices) => {
+            for device in devices {
+                remove(db, account, *device)?;
+            }
+            key_packages::forget_claims(db, account)?;
+            Ok(devices.clone())
+        }
+        DeviceChange::Only(device) => {
+            let gone = remove_all(db, account)?;
+            add(db, account, device)?;
+            Ok(gone)
+        }
+        DeviceChange::Closed => {
+            db.prepare_cached("DELETE FROM access_keys WHERE account = ?1")?.execute(params![account])?;
+            remove_all(db, account)
+        }
+    }
+}
+
+fn add(db: &Connection, account: i64, device: &DeviceRecord) -> Result<()> {
+    db.prepare_cached("INSERT INTO devices (id, account, relay_auth) VALUES (?1, ?2, ?3)")?.execute(params![
+        device.device.as_bytes(),
+        account,
+        device.relay_auth
+    ])?;
+    Ok(())
+}
+
+fn remove_all(db: &Connection, account: i64) -> Result<Vec<DeviceId>> {
+    let all: Vec<DeviceId> = db
+        .prepare_cached("SELECT id FROM devices WHERE account = ?1")?
+        .query_map(params![account], |row| row.get(0).map(DeviceId::from_bytes))?
+        .collect::<Result<_>>()?;
+    for device in &all {
+        remove(db, account, *device)?;
+    }
+    key_packages::forget_claims(db, account)?;
+    Ok(all)
+}
+
+fn remove(db: &Connection, account: i64, device: DeviceId) -> Result<()> {
+    let Some(n) = key_packages::number(db, device)? else { return Ok(()) };
+    for statement in OF_DEVICE {
+        db.prepare_cached(statement)?.execute(params![n])?;
+    }
+    db.prepare_cached("DELETE FROM devices WHERE n = ?1 AND account = ?2")?.execute(params![n, account])?;
+    Ok(())
+}
