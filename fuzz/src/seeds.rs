@@ -254,6 +254,8 @@ fn groups() -> Vec<Seed> {
         role: if byte == 1 { RosterRole::Admin } else { RosterRole::Member },
         account_key: [byte; 32],
         recovery_key: [byte + 0x80; 32],
+        chain_seq: u32::from(byte),
+        chain_head: [byte + 50; 32],
         home: format!("p{byte:02}@waxwing.example").parse().unwrap(),
     };
     let roster = |kind, name: &str, lines: &[u8]| {

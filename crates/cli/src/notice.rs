@@ -11,6 +11,15 @@ pub(crate) fn words(notice: &Notice) -> String {
         Notice::KeysRotated { name, version, mine: false } => {
             format!("{} rotated their keys (version {version}).", line(name))
         }
+        Notice::Recovered { mine: true, .. } => {
+            "You recovered your account and are back in this conversation.".to_owned()
+        }
+        Notice::Recovered { name, mine: false } => {
+            format!("{} recovered their account with their phrase and is here on a new device.", line(name))
+        }
+        Notice::AccountKeyReplaced { mine: true, .. } => "You replaced your account key.".to_owned(),
+        Notice::AccountKeyReplaced { name, mine: false } => format!("{} replaced their account key.", line(name)),
+        Notice::AccountClosed { name } => format!("{} has closed their account.", line(name)),
         Notice::Started { name, mine } => format!("{} started this conversation.", doer(name, *mine)),
         Notice::Unreadable { name } => format!("A message from {} could not be read here.", line(name)),
         Notice::Forked { name } => format!(

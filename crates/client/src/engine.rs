@@ -14,6 +14,7 @@ mod context;
 mod conversations;
 mod emit;
 mod entries;
+mod follow;
 mod groups;
 mod handshake;
 mod held;

@@ -257,6 +257,25 @@ pub enum Notice {
         /// Whether they are one's own.
         mine: bool,
     },
+    /// Somebody has recovered their account with their phrase, on a new device; proved by their chain.
+    Recovered {
+        /// Who, as shown.
+        name: String,
+        /// Whether oneself.
+        mine: bool,
+    },
+    /// Somebody has replaced their account key; proved by their chain.
+    AccountKeyReplaced {
+        /// Who, as shown.
+        name: String,
+        /// Whether oneself.
+        mine: bool,
+    },
+    /// Somebody has given up their account.
+    AccountClosed {
+        /// Who, as shown.
+        name: String,
+    },
     /// The conversation was started.
     Started {
         /// By whom, as shown.

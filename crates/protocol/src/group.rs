@@ -3,10 +3,12 @@
 //!
 //! Not here: MLS itself and the judgement of commits (`waxwing-client`).
 
+mod chain_proof;
 mod commit_data;
 mod proof;
 mod roster;
 
+pub use chain_proof::{Followed, follow};
 pub use commit_data::{ChainPart, CommitData};
 pub use proof::{LeaveProof, ResyncProof};
 pub use roster::{GroupKind, Roster, RosterLine, RosterRole};

@@ -23,6 +23,8 @@ fn line(byte: u8) -> RosterLine {
         role: if byte == 1 { RosterRole::Admin } else { RosterRole::Member },
         account_key: [byte + 0x40; 32],
         recovery_key: [byte + 0x80; 32],
+        chain_seq: u32::from(byte),
+        chain_head: [byte + 50; 32],
         home: format!("p{byte:02}@waxwing.example:8443#{}", "ab".repeat(32)).parse().unwrap(),
     }
 }

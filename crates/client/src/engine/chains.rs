@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxwing_wire::{AccountId, RelayAddress, VerifiedChain};
 
-use super::{Engine, not_found};
+use super::{Engine, follow, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::store::{contacts, keys};
 
@@ -34,8 +34,18 @@ impl Engine {
             return Err(Error::new(ErrorCode::ChainBroken, "the relay's chain carries another name"));
         }
         let chain = Arc::new(chain);
-        self.store.run(move |tx| keys::add_chain_entries(tx, account, from, &fresh)).await?;
+        let context = self.context();
+        let wake = self
+            .store
+            .run(move |tx| {
+                keys::add_chain_entries(tx, account, from, &fresh)?;
+                Ok(follow::concerns_groups(&fresh) && follow::chain_grew(tx, &context, account)?)
+            })
+            .await?;
         self.chains.keep(Arc::clone(&chain));
+        if wake {
+            self.outbox_wake.notify_one();
+        }
         Ok(chain)
     }
 

@@ -3,12 +3,12 @@
 use rusqlite::Transaction;
 use waxwing_protocol::group::{ChainPart, CommitData, GroupKind, RosterRole};
 use waxwing_protocol::{AppMessage, Content};
-use waxwing_wire::AccountId;
 use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
 use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{AccountId, DeviceId};
 
-use super::admit;
 use super::context::{Context, contact_line};
+use super::{admit, follow};
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::{self, GroupFacts};
 use crate::mls::{ClaimedPackage, Group, GroupChange, Plan, read_package};
@@ -41,7 +41,7 @@ pub(super) fn plan(
     // A rotation's news travels with whatever comes first.
     let mut data = CommitData::default();
     if rotates {
-        data.chains.extend(chain_part(tx, context.account, Some(own.identity.key_version))?);
+        data.chains.extend(chain_part(tx, context.account, Some((context.device, own.identity.key_version)))?);
     }
     let admin =
         facts.roster.kind != GroupKind::Group || rules::admins(&facts.roster, &facts.leaves).contains(&context.account);
@@ -115,6 +115,7 @@ pub(super) fn plan(
             data.leaves.push(proof);
             Planned::Commit(Plan { remove: leaves_of(&facts, *account), roster: Some(roster), data, ..Plan::default() })
         }
+        GroupChange::Follow(account) => follow::plan(tx, &facts, *account, claimed, data)?,
         GroupChange::SetRole { account, admin: wanted } => {
             if !admin {
                 return Ok(not_admin());
@@ -178,12 +179,15 @@ fn leaves_of(facts: &GroupFacts, account: AccountId) -> Vec<u32> {
 fn chain_part(
     tx: &Transaction<'_>,
     account: AccountId,
-    since_version: Option<u32>,
+    since: Option<(DeviceId, u32)>,
 ) -> Result<Option<ChainPart>, Error> {
     let entries = keys::chain_entries(tx, account)?;
-    // One entry for each rotation of the one device that an account has.
-    let skip = match since_version {
-        Some(version) => (version as usize).min(entries.len()),
+    let skip = match since {
+        Some((device, version)) => {
+            let chain = keys::chain(tx, account)?;
+            let stated = chain.as_ref().and_then(|chain| chain.past_device(device)?.version(version));
+            stated.map_or(0, |stated| stated.seq as usize + 1)
+        }
         None => 0,
     };
     let rest = entries.get(skip..).unwrap_or_default();

@@ -9,7 +9,7 @@ use waxwing_wire::{AccountId, LogId};
 
 use super::context::Context;
 use super::sealing::Outcome;
-use super::{Engine, admit, not_found};
+use super::{Engine, admit, follow, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::mls::{ClaimedPackage, Group, GroupChange, read_package};
 use crate::random;
@@ -73,6 +73,20 @@ impl Engine {
                     Ok(Err(self.store.run(move |tx| admit::later(tx, &context, &item)).await?))
                 }
             },
+            GroupChange::Follow(account) => {
+                let (context, asked) = (self.context(), log.clone());
+                let needs = move |tx: &Transaction<'_>| follow::needs_packages(tx, &context, &asked, account);
+                if !self.store.run(needs).await? {
+                    return Ok(Ok((item.clone(), Vec::new())));
+                }
+                match self.claim(account).await {
+                    Ok(claimed) => Ok(Ok((item.clone(), claimed))),
+                    Err(error) => {
+                        tracing::info!(%error, "somebody who has recovered their account cannot be brought back now");
+                        Ok(Err(Outcome::Later(self.now_ms() + follow::AGAIN_MS)))
+                    }
+                }
+            }
             _ => Ok(Ok((item.clone(), Vec::new()))),
         }
     }

@@ -115,8 +115,20 @@ fn line_of(chain: &VerifiedChain, home: AccountAddress, role: RosterRole) -> Ros
         role,
         account_key: *chain.account_key(),
         recovery_key: *chain.recovery_key(),
+        chain_seq: chain.seq(),
+        chain_head: chain.head(),
         home,
     }
+}
+
+/// Whether a roster line is of this chain: it names keys that were in force at an entry that the chain has. They may have been replaced
+/// since; the group follows when its members do.
+pub(super) fn is_line_of(line: &RosterLine, chain: &VerifiedChain) -> bool {
+    chain.account() == line.account
+        && chain.hash_at(line.chain_seq) == Some(line.chain_head)
+        && chain
+            .keys_at(line.chain_seq)
+            .is_some_and(|keys| *keys.account_key == line.account_key && *keys.recovery_key == line.recovery_key)
 }
 
 /// Keeps in mind everybody who is on a roster: where their chain is. What is known already stays.

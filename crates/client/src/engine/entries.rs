@@ -236,6 +236,14 @@ impl<'a> Reading<'a> {
         self.quiet_line(sender, &Notice::Unreadable { name })
     }
 
+    /// The newest chain of an account that is known here, with what this reading has learned.
+    pub(super) fn chain_of(&self, account: AccountId) -> Result<Option<Arc<VerifiedChain>>, Error> {
+        match self.taken.chains.iter().rev().find(|chain| chain.account() == account) {
+            Some(chain) => Ok(Some(Arc::clone(chain))),
+            None => self.context.chains.load(self.tx, account),
+        }
+    }
+
     /// A quiet line by an account.
     pub(super) fn quiet_line(&mut self, of: AccountId, notice: &Notice) -> Result<(), Error> {
         let mine = of == self.context.account;

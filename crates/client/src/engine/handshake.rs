@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use waxwing_protocol::content::{Content, Welcome};
 use waxwing_protocol::group::{ChainPart, GroupKind, Roster, RosterRole};
+use waxwing_wire::chain::What;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, DeviceId, VerifiedChain};
 
-use super::context::{introduction, meet};
+use super::context::{introduction, is_line_of, meet};
 use super::entries::{Reading, Verdict};
-use super::{groups, resync};
+use super::{follow, groups, resync};
 use crate::error::Error;
 use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
@@ -33,7 +34,7 @@ pub(super) fn take(
 ) -> Result<Verdict, Error> {
     let Some(group) = reading.group.as_mut() else { return Ok(Verdict::Aside("its group is gone")) };
     let before = group.facts()?;
-    learn(reading, &change)?;
+    let grown = learn(reading, &change)?;
     let (facts, secret, removes_me) = (change.facts.clone(), change.secret.clone(), change.removes_me);
     let again = facts.added.iter().any(|new| new.identity.device == reading.context.device);
     if removes_me && again {
@@ -57,6 +58,9 @@ pub(super) fn take(
         logs::set_peer_seen(reading.tx, reading.log.log)?;
     }
     changed(reading, &before, &facts, &committer)?;
+    for account in grown {
+        reading.taken.wake |= follow::chain_grew(reading.tx, reading.context, account)?;
+    }
     Ok(Verdict::Used)
 }
 
@@ -100,15 +104,17 @@ pub(super) fn own(
 }
 
 /// Takes chain entries that came along. They prove themselves; what does not follow from what is known is left alone.
-fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<(), Error> {
+///
+/// Gives those whose other groups must follow, too.
+fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<AccountId>, Error> {
+    let mut grown = Vec::new();
     for part in &change.facts.data.chains {
         let known = reading.context.chains.load(reading.tx, part.account)?;
         let Some((chain, from, fresh)) = extended(known.as_deref(), part) else { continue };
         // Somebody new must be whom the roster names.
         let line = change.facts.roster.line(part.account);
         let fits = line.is_some_and(|line| {
-            *chain.account_key() == line.account_key
-                && *chain.recovery_key() == line.recovery_key
+            is_line_of(line, &chain)
                 && chain.name() == Some(&line.home.name)
                 && chain.log_origin() == line.home.relay.authority()
         });
@@ -116,9 +122,12 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<(), Error> 
             continue;
         }
         keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
+        if follow::concerns_groups(&fresh) {
+            grown.push(part.account);
+        }
         reading.taken.chains.push(Arc::new(chain));
     }
-    Ok(())
+    Ok(grown)
 }
 
 /// What is new of a chain part: the chain with it, and the place and bytes of the new entries.
@@ -319,6 +328,18 @@ fn notices(
         notices.push(Notice::KeysRotated { name: by.clone(), version: identity.key_version, mine });
     }
     let (old, new): (&Roster, &Roster) = (&before.roster, &after.roster);
+    for line in &old.lines {
+        let moved = new.line(line.account).is_none_or(|now| now.account_key != line.account_key);
+        let Some(chain) = reading.chain_of(line.account)?.filter(|_| moved) else { continue };
+        let later = chain.events().iter().rev().take_while(|event| event.place.seq > line.chain_seq);
+        let (name, mine) = (people::name(tx, me, line.account)?, line.account == me.account);
+        match later.map(|event| &event.what).find(|what| !matches!(what, What::DeviceKeysRotated(..))) {
+            Some(What::Recovered { .. }) => notices.push(Notice::Recovered { name, mine }),
+            Some(What::AccountKeyRotated(_)) => notices.push(Notice::AccountKeyReplaced { name, mine }),
+            Some(What::Closed) if new.line(line.account).is_none() => notices.push(Notice::AccountClosed { name }),
+            _ => {}
+        }
+    }
     if new.kind != GroupKind::Group {
         return Ok(notices);
     }

@@ -11,10 +11,11 @@ use waxwing_wire::{AccountId, LogId, RelayAddress, VerifiedChain};
 
 use super::Engine;
 use super::admit::{self, Asking};
+use super::context::Context;
 use super::emit::Changes;
 use super::join::{self, Welcomed};
 use super::keys::OLD_KEYS_LIVE_MS;
-use super::resync;
+use super::{follow, resync};
 use crate::error::{Error, ErrorCode};
 use crate::store::{account, aside, contacts, keys, logs};
 
@@ -279,7 +280,7 @@ impl Engine {
                         }
                     }
                     Verdict::Asked(asking) => {
-                        if new_from(tx, &asking.sender)?
+                        if new_from(tx, &context, &asking.sender)?
                             && let Some(reason) = admit::admit(tx, &context, &asking)?
                         {
                             set_aside(reason)?;
@@ -292,7 +293,7 @@ impl Engine {
                         }
                     }
                     Verdict::Welcomed(welcomed) => {
-                        if new_from(tx, &welcomed.sender)?
+                        if new_from(tx, &context, &welcomed.sender)?
                             && let Some(reason) = join::welcomed(tx, &context, *welcomed, &mut changes)?
                         {
                             set_aside(reason)?;
@@ -330,10 +331,13 @@ impl Engine {
 }
 
 /// Stores what is new of a sender's chain; whether the envelope is no copy of one that was seen.
-pub(super) fn new_from(tx: &Transaction<'_>, sender: &CheckedSender) -> Result<bool, Error> {
+pub(super) fn new_from(tx: &Transaction<'_>, context: &Context, sender: &CheckedSender) -> Result<bool, Error> {
     let message = &sender.message;
     // Also with a copy: the chain is kept at hand, and what comes in later goes behind it.
     keys::add_chain_entries(tx, message.sender.account, sender.from, &sender.entries)?;
+    if follow::concerns_groups(&sender.entries) && sender.from > 0 {
+        follow::chain_grew(tx, context, message.sender.account)?;
+    }
     logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)
 }
 

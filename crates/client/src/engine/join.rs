@@ -7,7 +7,7 @@ use waxwing_protocol::{conversation_id, is_group_conversation};
 use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
 use waxwing_wire::{AccountId, VerifiedChain};
 
-use super::context::{Context, meet};
+use super::context::{Context, is_line_of, meet};
 use super::conversations::{introduce_oneself, started_line};
 use super::emit::Changes;
 use super::entries::{peer_display_name, states};
@@ -130,11 +130,7 @@ fn judge(
     if roster.conversation != welcome.conversation {
         return Some("its group is of another conversation");
     }
-    let is = |chain: &VerifiedChain| {
-        roster
-            .line(chain.account())
-            .is_some_and(|line| line.account_key == *chain.account_key() && line.recovery_key == *chain.recovery_key())
-    };
+    let is = |chain: &VerifiedChain| roster.line(chain.account()).is_some_and(|line| is_line_of(line, chain));
     if !is(own) || !is(sender) {
         return Some("its roster has other keys");
     }

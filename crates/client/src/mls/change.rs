@@ -28,6 +28,8 @@ pub(crate) enum GroupChange {
     Resync { account: AccountId, content: Vec<u8> },
     /// Answers somebody's wish to leave; the app message that holds the proof.
     AnswerLeave { account: AccountId, message: Vec<u8> },
+    /// Moves somebody's line on along their chain: takes out what was revoked, brings back whoever has recovered their account.
+    Follow(AccountId),
 }
 
 /// What goes to devices that a commit adds, once it is in.

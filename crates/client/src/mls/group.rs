@@ -413,7 +413,7 @@ fn facts_of(staged: &StagedCommit, committer: u32, before: Roster, data: CommitD
             // OpenMLS holds a lifetime against its own clock. With any other than the endless one, two clocks could judge apart.
             anything_else |= *package.life_time() != lifetime();
             let key_package = hash(&[&message(package.clone())?]);
-            Ok(AddedLeaf { identity: leaf.0, key_package })
+            Ok(AddedLeaf { identity: leaf.0, mls_key: leaf.1, key_package })
         })
         .collect::<Result<_, Error>>()?;
     let removed = staged.remove_proposals().map(|queued| queued.remove_proposal().removed().u32()).collect();

@@ -67,6 +67,8 @@ impl Person {
             role,
             account_key: [number; 32],
             recovery_key: [number + 100; 32],
+            chain_seq: 0,
+            chain_head: [number + 50; 32],
             home: format!("person{number}@example.org").parse().unwrap(),
         }
     }

@@ -1,10 +1,10 @@
 //! Whether a commit is valid beyond what MLS demands (design section 6; docs/protocol.md "Judging commits"). Pure, and fed by facts of
 //! the group alone: every member comes to the same judgement, whatever its clock, its relay or its address book say.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use waxwing_protocol::LeafIdentity;
-use waxwing_protocol::group::{CommitData, GroupKind, Roster, RosterLine, RosterRole};
+use waxwing_protocol::group::{CommitData, Followed, GroupKind, Roster, RosterLine, RosterRole, follow};
 use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
 use waxwing_wire::{AccountId, LogId};
 
@@ -31,6 +31,8 @@ pub(crate) struct GroupFacts {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AddedLeaf {
     pub(crate) identity: LeafIdentity,
+    /// Its MLS signature key.
+    pub(crate) mls_key: [u8; 32],
     /// SHA-256 of the key package (as `MLSMessage`).
     pub(crate) key_package: [u8; 32],
 }
@@ -80,9 +82,11 @@ pub(crate) fn judge(before: &GroupFacts, commit: &CommitFacts) -> Result<(), Inv
         .collect::<Result<Vec<_>, _>>()?;
     let left = leaving(before, commit)?;
     let resynced = resyncing(before, commit, &removed)?;
+    let proved = following(before, commit)?;
 
     for gone in &removed {
         let allowed = admin
+            || proved.get(&gone.identity.account).is_some_and(|proof| proof.removes(gone.identity.device))
             || gone.identity.account == account
             || left.contains(&gone.identity.account)
             || resynced.contains(&(gone.identity.account, gone.identity.device));
@@ -98,7 +102,10 @@ pub(crate) fn judge(before: &GroupFacts, commit: &CommitFacts) -> Result<(), Inv
         .collect();
     for new in &commit.added {
         let identity = new.identity;
-        let allowed = admin || identity.account == account || resynced.contains(&(identity.account, identity.device));
+        let allowed = admin
+            || identity.account == account
+            || resynced.contains(&(identity.account, identity.device))
+            || proved.get(&identity.account).is_some_and(|proof| proof.states(&identity, &new.mls_key));
         if !allowed {
             return Err(Invalid("it adds somebody without the right to"));
         }
@@ -116,7 +123,7 @@ pub(crate) fn judge(before: &GroupFacts, commit: &CommitFacts) -> Result<(), Inv
     if commit.data.rekey != (!removed.is_empty() || rotated) {
         return Err(Invalid("it sets a channel secret where none is due, or none where one is"));
     }
-    judge_roster(before, commit, admin, &left)
+    judge_roster(before, commit, admin, &left, &proved)
 }
 
 /// Accounts whose proved wish to leave it answers: all their leaves and their line must go.
@@ -170,6 +177,38 @@ fn resyncing(
     Ok(resynced)
 }
 
+/// Accounts whose line a commit moves on along their chain. What the chain has ended must go with it: whoever was revoked does not stay.
+fn following(before: &GroupFacts, commit: &CommitFacts) -> Result<HashMap<AccountId, Followed>, Invalid> {
+    let mut proved = HashMap::new();
+    for part in &commit.data.chains {
+        let Some(line) = before.roster.line(part.account) else { continue };
+        let Some(followed) = follow(line, part) else { continue };
+        let new = commit.roster.line(part.account);
+        let closed = followed.is_closed() && new.is_none();
+        // A part that merely travels along moves nothing.
+        if !closed && new.map(facts_of) != Some(facts_of(&followed.line)) {
+            continue;
+        }
+        let stays = before.leaves.iter().any(|leaf| {
+            leaf.identity.account == part.account
+                && followed.removes(leaf.identity.device)
+                && !commit.removed.contains(&leaf.index)
+        });
+        if stays {
+            return Err(Invalid("it follows a chain by halves"));
+        }
+        if proved.insert(part.account, followed).is_some() {
+            return Err(Invalid("it follows a chain twice"));
+        }
+    }
+    Ok(proved)
+}
+
+/// All of a line but the role.
+fn facts_of(line: &RosterLine) -> ([u8; 32], [u8; 32], u32, [u8; 32], String) {
+    (line.account_key, line.recovery_key, line.chain_seq, line.chain_head, line.home.to_string())
+}
+
 /// The committer stays who they are. True if their device keys were rotated.
 fn judge_path(committer: &Leaf, commit: &CommitFacts) -> Result<bool, Invalid> {
     let Some((identity, mls_key)) = commit.path else { return Ok(false) };
@@ -192,6 +231,7 @@ fn judge_roster(
     commit: &CommitFacts,
     admin: bool,
     left: &HashSet<AccountId>,
+    proved: &HashMap<AccountId, Followed>,
 ) -> Result<(), Invalid> {
     let (old, new) = (&before.roster, &commit.roster);
     if (old.kind, old.conversation, old.generation) != (new.kind, new.conversation, new.generation) {
@@ -201,11 +241,11 @@ fn judge_roster(
         return Err(Invalid("it leaves too few or too many people"));
     }
     for line in &new.lines {
-        if let Some(known) = old.line(line.account) {
-            let keys = |line: &RosterLine| (line.account_key, line.recovery_key, line.home.clone());
-            if keys(known) != keys(line) {
-                return Err(Invalid("it changes somebody's keys without proof"));
-            }
+        if let Some(known) = old.line(line.account)
+            && facts_of(known) != facts_of(line)
+            && !proved.contains_key(&line.account)
+        {
+            return Err(Invalid("it changes somebody's keys without proof"));
         }
     }
     // What is left of the leaves must all be on the roster.
@@ -220,13 +260,20 @@ fn judge_roster(
     if old == new {
         return Ok(());
     }
+    let mut expected = old.clone();
+    for (account, followed) in proved {
+        match new.line(*account) {
+            Some(_) => expected.set(followed.line.clone()),
+            None => expected.remove(*account),
+        }
+    }
     if old.kind != GroupKind::Group {
-        return Err(Invalid("the roster of this conversation is fixed"));
+        let whole = expected == *new && expected.lines.len() == old.lines.len();
+        return if whole { Ok(()) } else { Err(Invalid("the roster of this conversation is fixed")) };
     }
     if admin {
         return Ok(());
     }
-    let mut expected = old.clone();
     for account in left {
         expected.remove(*account);
     }

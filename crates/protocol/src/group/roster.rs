@@ -42,6 +42,10 @@ pub struct RosterLine {
     pub account_key: [u8; 32],
     /// Their recovery key.
     pub recovery_key: [u8; 32],
+    /// Place of the chain entry after which these keys were in force when the line was last set.
+    pub chain_seq: u32,
+    /// That entry's hash: what follows it proves other keys.
+    pub chain_head: [u8; 32],
     /// Where their chain is.
     pub home: AccountAddress,
 }
@@ -86,7 +90,7 @@ impl Roster {
     }
 
     /// `version 1 = 1 | kind 1 | conversation 32 | generation u32 | name var | count u16 | lines`;
-    /// line: `account 16 | role 1 | account_key 32 | recovery_key 32 | home var`.
+    /// line: `account 16 | role 1 | account_key 32 | recovery_key 32 | chain_seq u32 | chain_head 32 | home var`.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
@@ -98,6 +102,8 @@ impl Roster {
                 .u8(line.role as u8)
                 .bytes(&line.account_key)
                 .bytes(&line.recovery_key)
+                .u32(line.chain_seq)
+                .bytes(&line.chain_head)
                 .var(line.home.to_string().as_bytes());
         }
         writer.finish()
@@ -159,12 +165,13 @@ fn read_line(reader: &mut Reader<'_>) -> Result<RosterLine, DecodeError> {
         _ => return Err(DecodeError::Invalid("role")),
     };
     let (account_key, recovery_key) = (reader.array("account key")?, reader.array("recovery key")?);
+    let (chain_seq, chain_head) = (reader.u32("chain seq")?, reader.array("chain head")?);
     let text = reader.text(MAX_HOME, "home")?;
     let home: AccountAddress = text.parse().map_err(|_| DecodeError::Invalid("home"))?;
     if home.to_string() != text {
         return Err(DecodeError::Invalid("home"));
     }
-    Ok(RosterLine { account, role, account_key, recovery_key, home })
+    Ok(RosterLine { account, role, account_key, recovery_key, chain_seq, chain_head, home })
 }
 
 #[cfg(test)]
@@ -177,6 +184,8 @@ mod tests {
             role: if byte == 1 { RosterRole::Admin } else { RosterRole::Member },
             account_key: [byte; 32],
             recovery_key: [byte + 100; 32],
+            chain_seq: u32::from(byte),
+            chain_head: [byte + 50; 32],
             home: format!("person{byte}@example.org:8443").parse().unwrap(),
         }
     }

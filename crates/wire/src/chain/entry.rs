@@ -315,12 +315,18 @@ impl ChainEntry {
     }
 
     /// The bytes that its signatures cover: exactly those that were parsed.
-    pub(super) fn signed_bytes(&self) -> &[u8] {
+    fn signed_bytes(&self) -> &[u8] {
         &self.bytes[..self.signed_len]
     }
 
-    pub(super) fn signatures(&self) -> &[[u8; 64]] {
-        &self.signatures
+    /// Whether every signature that it needs holds under these keys, over exactly the parsed bytes. Says nothing of the other rules.
+    #[must_use]
+    pub fn is_signed(&self, in_force: InForce<'_>) -> bool {
+        let signers = self.unsigned.signers(in_force);
+        let holds = |((context, key), signed): ((&'static str, &[u8; 32]), &[u8; 64])| {
+            signature::verify(key, context, self.signed_bytes(), signed).is_ok()
+        };
+        signers.len() == self.signatures.len() && signers.into_iter().zip(&self.signatures).all(holds)
     }
 
     /// Whether the first of its signatures holds under the keys that may be in force: cheap, and no proof that the entry is valid.

@@ -9,7 +9,6 @@ use crate::device::DeviceRecord;
 use crate::ids::{AccountId, DeviceId};
 use crate::label::hash;
 use crate::limits::{MAX_CHAIN, MAX_CHAIN_BY_ACCOUNT_KEY, MAX_DEVICES};
-use crate::signature;
 use crate::username::Username;
 
 /// Why a chain is not valid.
@@ -81,6 +80,8 @@ pub struct VerifiedChain {
     used: HashSet<[u8; 32]>,
     events: Vec<ChainEvent>,
     hashes: Vec<[u8; 32]>,
+    /// From which entry on which account key and recovery key were in force, oldest first.
+    keys: Vec<(u32, [u8; 32], [u8; 32])>,
 }
 
 impl VerifiedChain {
@@ -120,6 +121,7 @@ impl VerifiedChain {
             used,
             events: vec![ChainEvent { place, what: What::Created(create.device.device) }],
             hashes: vec![entry.hash()],
+            keys: vec![(0, account_key, recovery_key)],
         })
     }
 
@@ -210,6 +212,7 @@ impl VerifiedChain {
         }
         self.used.insert(rotate.account_key);
         self.account_key = rotate.account_key;
+        self.keys.push((place.seq, self.account_key, self.recovery_key));
         for device in self.devices.iter_mut().filter(|device| rotate.revoked.contains(&device.id())) {
             device.revoke(place);
         }
@@ -234,6 +237,7 @@ impl VerifiedChain {
         self.used.extend([recover.account_key, recover.recovery_key]);
         self.account_key = recover.account_key;
         self.recovery_key = recover.recovery_key;
+        self.keys.push((place.seq, self.account_key, self.recovery_key));
         self.closed = false;
         self.room = room_after(self.hashes.len() + 1);
         self.devices.iter_mut().for_each(|device| device.revoke(place));
@@ -277,6 +281,13 @@ impl VerifiedChain {
     #[must_use]
     pub fn recovery_key(&self) -> &[u8; 32] {
         &self.recovery_key
+    }
+
+    /// The keys that were in force after entry `seq`, if there is one.
+    #[must_use]
+    pub fn keys_at(&self, seq: u32) -> Option<InForce<'_>> {
+        let (_, account_key, recovery_key) = self.keys.iter().rev().find(|(from, ..)| *from <= seq)?;
+        (seq <= self.seq()).then_some(InForce { account_key, recovery_key })
     }
 
     /// Whether the account was given up. Its devices stay as they were, for what they said before.
@@ -342,16 +353,8 @@ fn room_after(entries: usize) -> usize {
     (MAX_CHAIN - left / 4).min(MAX_CHAIN_BY_ACCOUNT_KEY)
 }
 
-/// Every required signature, in its own context, over exactly the parsed bytes.
 fn check_signatures(entry: &ChainEntry, in_force: InForce<'_>) -> Result<(), ChainError> {
-    let signers = entry.unsigned.signers(in_force);
-    if signers.len() != entry.signatures().len() {
-        return Err(ChainError::Signature);
-    }
-    for ((context, key), signature) in signers.into_iter().zip(entry.signatures()) {
-        signature::verify(key, context, entry.signed_bytes(), signature).map_err(|_| ChainError::Signature)?;
-    }
-    Ok(())
+    if entry.is_signed(in_force) { Ok(()) } else { Err(ChainError::Signature) }
 }
 
 fn check_first_version(record: &DeviceRecord) -> Result<(), ChainError> {

@@ -8,6 +8,14 @@ export function noticeLine(notice: Notice): string {
       return notice.mine
         ? `You rotated your keys (version ${notice.version})`
         : `${notice.name} rotated their keys (version ${notice.version})`;
+    case "recovered":
+      return notice.mine
+        ? "You recovered your account and are back in this conversation"
+        : `${notice.name} recovered their account with their phrase and is here on a new device`;
+    case "accountKeyReplaced":
+      return notice.mine ? "You replaced your account key" : `${notice.name} replaced their account key`;
+    case "accountClosed":
+      return `${notice.name} has closed their account`;
     case "started":
       return notice.mine ? "You started this conversation" : `${notice.name} started this conversation`;
     case "unreadable":

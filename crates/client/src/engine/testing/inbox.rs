@@ -136,7 +136,7 @@ impl Device {
                 }
                 Verdict::Welcomed(welcomed) => {
                     let log = welcomed.welcome.log;
-                    if new_from(tx, &welcomed.sender)? {
+                    if new_from(tx, &context, &welcomed.sender)? {
                         match join::welcomed(tx, &context, *welcomed, &mut Changes::default())? {
                             Some(reason) => aside(reason)?,
                             None => joined = state(tx, &context, log)?,

@@ -50,6 +50,8 @@ impl Device {
             role: RosterRole::Member,
             account_key: *chain.account_key(),
             recovery_key: *chain.recovery_key(),
+            chain_seq: chain.seq(),
+            chain_head: chain.head(),
             home: format!("{name}@{HOME}").parse().unwrap(),
         }
     }

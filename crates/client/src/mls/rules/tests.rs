@@ -59,6 +59,8 @@ fn line(person: u8, role: RosterRole) -> RosterLine {
         role,
         account_key: [person; 32],
         recovery_key: [person + 100; 32],
+        chain_seq: 0,
+        chain_head: [person + 50; 32],
         home: format!("person{person}@example.org").parse().unwrap(),
     }
 }
@@ -113,7 +115,11 @@ fn adding(before: &GroupFacts, committer: u32, added: &[AddedLeaf]) -> CommitFac
 
 /// A device's new leaf.
 fn new(person: u8, number: u8) -> AddedLeaf {
-    AddedLeaf { identity: identity(person, number, 1), key_package: hash(&[b"package", &[person, number]]) }
+    AddedLeaf {
+        identity: identity(person, number, 1),
+        mls_key: key(person, number, 1).verifying_key().to_bytes(),
+        key_package: hash(&[b"package", &[person, number]]),
+    }
 }
 
 fn leave_proof(person: u8, number: u8) -> LeaveProof {

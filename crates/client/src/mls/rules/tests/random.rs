@@ -343,7 +343,7 @@ fn spoilt(before: &GroupFacts, commit: &CommitFacts) -> Vec<CommitFacts> {
         commit
     };
     let stays = before.leaves.iter().find(|leaf| !commit.removed.contains(&leaf.index)).map(|leaf| leaf.identity);
-    let again = stays.map(|identity| AddedLeaf { identity, key_package: [0; 32] });
+    let again = stays.map(|identity| AddedLeaf { identity, mls_key: [0; 32], key_package: [0; 32] });
     let committer = before.leaves.iter().find(|leaf| leaf.index == commit.committer).unwrap().identity.account;
     let mut all = vec![
         but(&|commit| commit.anything_else = true),
