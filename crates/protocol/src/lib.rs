@@ -20,6 +20,7 @@ pub mod group;
 mod group_invite;
 mod invite;
 mod kdf;
+pub mod key_log;
 mod leaf_identity;
 mod mls_crypto;
 mod recovery_key;
@@ -41,9 +42,10 @@ pub use envelope::{
     Claimed, Epoch, Header, Message, MessageSender, OpenContext, OpenError, Opened, Recipient, SealError, SealRequest,
     Sender, Suite,
 };
-pub use fingerprint::fingerprint_text;
+pub use fingerprint::{account_fingerprint, fingerprint_text};
 pub use group_invite::GroupInvite;
 pub use invite::{Invite, InviteError, Link};
+pub use key_log::{KeyLog, KeyLogError};
 pub use leaf_identity::LeafIdentity;
 pub use mls_crypto::{MlsCrypto, RandomnessError};
 pub use recovery_key::RecoveryKey;
