@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Delete(command::delete::Arguments),
     /// Make and change groups
     Group(command::group::Arguments),
+    /// Show this device's keys and their history, and decide when they are replaced
+    Keys(command::keys::Arguments),
     /// Rotate this device's keys now
     Rotate,
     /// Fetch what is waiting and send what is waiting
@@ -167,6 +169,39 @@ mod tests {
         assert!(matches!(group(&["list", "club"]), Command::List(list) if list.group.as_deref() == Some("club")));
     }
 
+    fn keys(words: &[&str]) -> command::keys::Command {
+        let Command::Keys(keys) = parse(&[&["keys"], words].concat()).unwrap().command else {
+            panic!("not about keys");
+        };
+        keys.command
+    }
+
+    #[test]
+    fn about_keys() {
+        use command::keys::Command;
+        use waxwing_client::RotationSchedule;
+
+        assert!(matches!(keys(&["show"]), Command::Show));
+        assert!(matches!(keys(&["rotate"]), Command::Rotate));
+        assert!(matches!(keys(&["schedule"]), Command::Schedule(schedule) if schedule.days.is_none()));
+        for (word, schedule) in [
+            ("7", RotationSchedule::Days7),
+            ("30", RotationSchedule::Days30),
+            ("90", RotationSchedule::Days90),
+            ("manual", RotationSchedule::Manual),
+        ] {
+            assert!(matches!(keys(&["schedule", word]), Command::Schedule(chosen)
+                if chosen.days.map(RotationSchedule::from) == Some(schedule)));
+        }
+        assert!(matches!(keys(&["log"]), Command::Log(log) if log.check.is_none()));
+        assert!(matches!(keys(&["log", "--check", "f"]), Command::Log(log) if log.check == Some("f".into())));
+        assert!(matches!(keys(&["export"]), Command::Export(export) if export.file.is_none()));
+        assert!(matches!(keys(&["export", "f"]), Command::Export(export) if export.file == Some("f".into())));
+        assert!(
+            matches!(parse(&["phrase", "--check"]).unwrap().command, super::Command::Phrase(phrase) if phrase.check)
+        );
+    }
+
     #[test]
     fn requests() {
         assert!(matches!(parse(&["requests"]).unwrap().command, Command::Requests(requests) if !requests.offline));
@@ -223,6 +258,13 @@ mod tests {
             &["group", "link"],
             &["group", "link", "--off", "--new", "club"],
             &["group", "join"],
+            &["keys"],
+            &["keys", "schedule", "8"],
+            &["keys", "schedule", "7", "30"],
+            &["keys", "log", "f"],
+            &["keys", "export", "f", "g"],
+            &["phrase", "--check", "--confirm"],
+            &["phrase", "--check", "abandon"],
             &["requests", "bob"],
             &["accept"],
             &["block"],

@@ -6,6 +6,7 @@ pub(crate) mod block;
 pub(crate) mod delete;
 pub(crate) mod group;
 pub(crate) mod invite;
+pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod listen;
 pub(crate) mod phrase;
@@ -55,6 +56,7 @@ async fn with_account(command: Command, client: &Client, output: &mut Output) ->
         Command::Unblock(arguments) => block::run(&arguments, Wish::Unblock, client, output).await,
         Command::Delete(arguments) => delete::run(&arguments, client, output).await,
         Command::Group(arguments) => group::run(&arguments, client, output).await,
+        Command::Keys(arguments) => keys::run(&arguments, client, output).await,
         Command::Rotate => rotate::run(client, output).await,
         Command::Sync => sync::run(client, output).await,
     }

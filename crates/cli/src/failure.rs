@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use waxwing_client::{ErrorCode, ErrorView};
+use waxwing_client::{ErrorCode, ErrorView, PhraseCheck};
 
 use crate::passphrase_file::PassphraseFileError;
 use crate::{output, terminal, wording};
@@ -83,6 +83,25 @@ pub(crate) enum Failure {
     /// The phrase was confirmed earlier.
     #[error("the recovery phrase was confirmed, and its words were erased")]
     PhraseErased,
+    /// The words are not the recovery phrase of this account.
+    #[error("the words are not this account's recovery phrase")]
+    NotThePhrase(PhraseCheck),
+    /// A file that the command line names cannot be read.
+    #[error("{}: {error}", file.display())]
+    Unreadable {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A file that the command line names cannot be written.
+    #[error("{}: {error}", file.display())]
+    Unwritable {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The profile is sealed under a passphrase, and none was given.
     #[error("no passphrase file was given")]
     PassphraseNeeded,
@@ -124,6 +143,11 @@ impl Failure {
             | Self::NoRequest(_)
             | Self::NotOnePerson(_)
             | Self::PhraseErased => ErrorCode::NotFound,
+            Self::NotThePhrase(PhraseCheck::UnknownWord { .. }) => ErrorCode::UnknownWord,
+            Self::NotThePhrase(_) => ErrorCode::WrongWords,
+            Self::Unreadable { .. } => ErrorCode::NotFound,
+            Self::Unwritable { error, .. } if error.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
+            Self::Unwritable { .. } => ErrorCode::ProfileUnusable,
             Self::NotAccepted(_) | Self::NotLetIn(_) => ErrorCode::NotMember,
             Self::Blocked(_) => ErrorCode::Blocked,
             Self::RemovesOneself => ErrorCode::OwnLink,
@@ -156,6 +180,7 @@ impl Failure {
             | Self::NotOnePerson(_)
             | Self::RemovesOneself
             | Self::PhraseErased
+            | Self::NotThePhrase(_)
             | Self::PassphraseNeeded
             | Self::NoDataFolder => true,
             Self::Engine(_)
@@ -165,6 +190,8 @@ impl Failure {
             | Self::StillChanging(Some(_))
             | Self::NotRegistered(_)
             | Self::PassphraseFile(_)
+            | Self::Unreadable { .. }
+            | Self::Unwritable { .. }
             | Self::Input(_)
             | Self::Output(_)
             | Self::Runtime(_) => false,

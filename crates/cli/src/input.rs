@@ -23,6 +23,15 @@ pub(crate) fn secret_line() -> Result<Zeroizing<String>, Failure> {
     Ok(text)
 }
 
+/// All of it, where it is a secret of some lines; erased from memory after use.
+pub(crate) fn secret_text() -> Result<Zeroizing<String>, Failure> {
+    const LONGEST_SECRET: u64 = 8 << 10;
+    // Room enough from the start: a text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(2 * LONGEST_SECRET as usize));
+    io::stdin().lock().take(LONGEST_SECRET).read_to_string(&mut text).map_err(Failure::Input)?;
+    Ok(text)
+}
+
 fn without_line_break(mut text: String) -> String {
     if text.ends_with('\n') {
         text.pop();

@@ -3,8 +3,8 @@
 //! People are named by their address, which is unique and checked, and not by the name they give themselves.
 
 use waxwing_client::{
-    Connection, ConversationKind, ConversationView, ErrorCode, ErrorView, GroupView, KeysView, KeystoreKind,
-    MemberView, MessageState, MessageView, ProfileView, Role, Standing, Trust,
+    Connection, ConversationKind, ConversationView, ErrorCode, ErrorView, GroupView, KeystoreKind, MemberView,
+    MessageState, MessageView, ProfileView, Role, Standing, Trust,
 };
 
 use crate::clock::utc;
@@ -166,19 +166,6 @@ pub(crate) fn profile(profile: &ProfileView) -> String {
         line(&profile.display_name),
         line(&profile.account_id),
         line(&profile.device_id),
-    )
-}
-
-/// The own keys.
-pub(crate) fn keys(keys: &KeysView) -> String {
-    let state = if keys.rotating { "\n  A rotation has begun and has not reached the relay yet." } else { "" };
-    format!(
-        "Device keys version {}, since {}\n  Fingerprint:     {}\n  Account's:       {}\n  Old keys kept:   {}{state}",
-        keys.version,
-        utc(keys.since),
-        line(&keys.fingerprint),
-        line(&keys.account_fingerprint),
-        keys.old_versions_kept,
     )
 }
 

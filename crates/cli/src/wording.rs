@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use waxwing_client::{ErrorCode, ErrorView};
 
 use crate::failure::Failure;
+use crate::key_lines;
 use crate::passphrase_file::PassphraseFileError;
 
 /// One sentence or two, and one action.
@@ -91,6 +92,17 @@ pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
             sentence: "The recovery phrase was confirmed, and its words were erased from this computer.",
             action: "Look at the copy that was written down.",
         }),
+        Failure::NotThePhrase(check) => {
+            owned(key_lines::phrase(*check), "Look at what was written down, and type all 24 words again.")
+        }
+        Failure::Unreadable { file, .. } => owned(
+            format!("The file {} cannot be read as text. Nothing was checked.", file.display()),
+            "Check that it exists and is yours.",
+        ),
+        Failure::Unwritable { file, .. } => owned(
+            format!("The file {} cannot be written, or is there already. It was not changed.", file.display()),
+            "Name another file.",
+        ),
         Failure::PassphraseNeeded => plain(Words {
             sentence: "This profile's keys are sealed under a passphrase.",
             action: "Name the file that holds it with --passphrase-file.",
@@ -311,6 +323,18 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
         ErrorCode::UnknownWord => {
             ("One of these is not among the words that recovery phrases are made of.", "Check it for typing mistakes.")
         }
+        ErrorCode::NotAKeyLog => (
+            "This is no exported history of keys, or not a whole one, so there is nothing to check.",
+            "Export it again with `waxwing-cli keys export`, and change nothing in it.",
+        ),
+        ErrorCode::KeyLogWrong => (
+            "This history does not agree with the keys that are known here, or is not signed by them. Do not rely on it.",
+            "Ask whoever it is from, in person if you can, and compare it there.",
+        ),
+        ErrorCode::KeyLogUnknown => (
+            "This history is of somebody whose keys are not known here, so it cannot be checked.",
+            "Add them first with `waxwing-cli add`.",
+        ),
         ErrorCode::NotFound => ("There is no such conversation or message here.", "Look at `waxwing-cli list`."),
         ErrorCode::InvalidGroupName => (
             "A group's name has 1 to 64 characters, and none that control or turn what stands around it.",

@@ -20,6 +20,7 @@ mod handshake;
 mod held;
 mod inbox;
 mod join;
+mod key_log;
 mod keys;
 mod links;
 mod outbox;
@@ -28,6 +29,7 @@ mod phrase;
 mod receive;
 mod register;
 mod resync;
+mod rotation;
 mod sealing;
 mod sync;
 #[cfg(test)]
@@ -81,6 +83,8 @@ pub(crate) struct Engine {
     /// One rotation at a time.
     rotating: tokio::sync::Mutex<()>,
     rotation_problem: Mutex<Option<ErrorView>>,
+    /// When the schedule last began a rotation in this run: a relay that lies about the time must not bring about one after another.
+    last_scheduled: Mutex<Option<std::time::Instant>>,
     /// The own relay, spoken to as oneself.
     home: Arc<RelayApi>,
     credentials: Arc<Credentials>,

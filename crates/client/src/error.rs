@@ -95,6 +95,12 @@ pub enum ErrorCode {
     WrongWords,
     /// A word is not in the list.
     UnknownWord,
+    /// The text is no exported history of keys, or not a whole one.
+    NotAKeyLog,
+    /// The text is an exported history of keys that does not agree with the chain, or is not signed by it.
+    KeyLogWrong,
+    /// The exported history of keys is of somebody whose chain is not known here.
+    KeyLogUnknown,
     /// There is no such conversation or message.
     NotFound,
     /// The group's name is empty or too long.

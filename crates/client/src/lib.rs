@@ -20,8 +20,9 @@ pub use event::Event;
 pub use profile::{Profile, ProfileState, profile_id};
 pub use views::{
     Connection, ContactView, ContradictionKind, ContradictionView, ConversationKind, ConversationView, GroupLinkView,
-    GroupOfferView, GroupView, InviteView, KeyAlarmView, KeyEvent, KeyHistoryItem, KeysView, KeystoreKind, LastLine,
-    LogView, MemberView, MessagePage, MessageState, MessageView, Notice, ProfileView, RelayView, Role, Standing, Trust,
+    GroupOfferView, GroupView, InviteView, KeyAlarmView, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, KeystoreKind,
+    LastLine, LogView, MemberView, MessagePage, MessageState, MessageView, Notice, PhraseCheck, ProfileView, RelayView,
+    Role, RotationOutcomeView, RotationSchedule, RotationWait, RotationWaitView, Standing, Trust,
 };
 
 /// A fresh message id (32 hexadecimal digits), for front ends that make none themselves.

@@ -16,6 +16,7 @@ pub(crate) mod lost_welcomes;
 pub(crate) mod messages;
 pub(crate) mod outbox;
 pub(crate) mod people;
+pub(crate) mod rotation;
 mod schema;
 pub(crate) mod transparency;
 
@@ -89,7 +90,7 @@ impl Store {
 
     fn connect(path: &PathBuf, key: &[u8; 32], create: OpenFlags) -> Result<Self, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
-        let mut connection = Connection::open_with_flags(path, flags)?;
+        let connection = Connection::open_with_flags(path, flags)?;
         connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
         let mut hex = Zeroizing::new(to_hex(key));
         let mut pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", hex.as_str()));
@@ -103,6 +104,10 @@ impl Store {
         if cipher.is_none_or(|version| version.is_empty()) {
             return Err(Error::new(ErrorCode::Internal, "database: built without SQLCipher"));
         }
+        Self::set_up(connection)
+    }
+
+    fn set_up(mut connection: Connection) -> Result<Self, Error> {
         connection.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
@@ -114,6 +119,12 @@ impl Store {
         schema::migrate(&mut connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    /// The same database without encryption: what is left in its files can be looked for.
+    #[cfg(test)]
+    pub(crate) fn plain(dir: &Path) -> Result<Self, Error> {
+        Self::set_up(Connection::open(dir.join(FILE))?)
     }
 
     /// Runs one transaction on a thread for blocking work: all of it happens, or none.

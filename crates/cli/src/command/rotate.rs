@@ -8,7 +8,7 @@ use waxwing_client::{Client, Event, KeysView};
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{lines, session};
+use crate::{key_lines, session};
 
 /// Longest wait until the relay has the new keys.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +21,7 @@ pub(crate) async fn run(client: &Client, output: &mut Output) -> Result<(), Fail
         Ok(rotated) => rotated?,
         Err(_) => client.keys().await?,
     };
-    output.view(&keys, lines::keys)?;
+    output.view(&keys, key_lines::keys)?;
     if keys.rotating {
         return Err(Failure::StillRotating(keys.rotation_problem));
     }

@@ -14,7 +14,6 @@ use super::admit::{self, Asking};
 use super::context::Context;
 use super::emit::Changes;
 use super::join::{self, Welcomed};
-use super::keys::OLD_KEYS_LIVE_MS;
 use super::{follow, resync};
 use crate::error::{Error, ErrorCode};
 use crate::store::{account, aside, contacts, keys, logs};
@@ -25,6 +24,10 @@ const THIS_COMPUTER: &str = "it names this computer as a relay";
 
 /// Longest wait for another relay's answer about one of them.
 const ABROAD: Duration = Duration::from_secs(20);
+
+/// How long after its replacement a signing key is still taken in an inbox: 30 days at the relay, and as much again for whoever made the
+/// envelope and could not send it, and 7 days.
+const REPLACED_SIGNS_FOR_MS: u64 = 67 * 24 * 60 * 60 * 1000;
 
 /// What one inbox entry came to.
 enum Verdict {
@@ -351,7 +354,7 @@ pub(super) fn verify_in_force(opened: Opened, chain: &VerifiedChain, now_ms: u64
     let device = chain.device(claimed.device)?;
     let record = device.version(claimed.key_version)?;
     let replaced = claimed.key_version.checked_add(1).and_then(|next| device.version(next));
-    if replaced.is_some_and(|next| next.at_ms.saturating_add(OLD_KEYS_LIVE_MS) < now_ms) {
+    if replaced.is_some_and(|next| next.at_ms.saturating_add(REPLACED_SIGNS_FOR_MS) < now_ms) {
         return None;
     }
     opened.verify(&record.record).ok()

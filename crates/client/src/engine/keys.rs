@@ -1,25 +1,32 @@
-//! The own keys: what is shown of them, and their rotation.
+//! The own keys: what is shown of them, and their rotation. Not here: when one is due, how long old keys live, what came of it
+//! (`rotation`); the history (`key_log`).
 //!
 //! A rotation is journalled: seeds and chain entry are stored, the relay takes the entry (or has it already), the keystore
 //! takes the seeds, the database follows. Each step can be repeated; a crash anywhere is resumed at the next start.
 
 use std::sync::{Arc, PoisonError};
 
-use waxwing_protocol::{DeviceKeys, DeviceSeeds, fingerprint_text, statement};
-use waxwing_wire::{VerifiedChain, hash, label};
+use waxwing_protocol::{DeviceKeys, DeviceSeeds, account_fingerprint, fingerprint_text, key_log, statement};
+use waxwing_wire::VerifiedChain;
 
-use super::context::Context;
-use super::{Client, Engine};
+use super::key_log::history_item;
+use super::{Client, Engine, rotation};
 use crate::error::{Error, ErrorCode, ErrorView};
 use crate::event::Event;
-use crate::mls::{Group, GroupChange};
 use crate::random;
 use crate::store::keys::Rotation;
-use crate::store::{account, conversations, keys, logs, outbox};
-use crate::views::{KeyEvent, KeyHistoryItem, KeysView, Standing};
+use crate::store::rotation::Last;
+use crate::store::{account, keys, rotation as schedule};
+use crate::views::{KeysView, RotationSchedule};
 
-/// Rotation (30 days) + retention at the relay (30 days) + 7 days: no message for an older key can still come.
-pub(super) const OLD_KEYS_LIVE_MS: u64 = 67 * 24 * 60 * 60 * 1000;
+/// Who wants a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The user, now.
+    ByHand,
+    /// The schedule: nothing is in a hurry.
+    Schedule,
+}
 
 impl Client {
     /// The own keys and their history.
@@ -32,12 +39,19 @@ impl Client {
     pub async fn rotate_keys(&self) -> Result<KeysView, Error> {
         let engine = &self.0;
         let rotating = engine.rotating.lock().await;
-        engine.begin_rotation().await?;
+        engine.begin_rotation(Cause::ByHand).await?;
         engine.tell_keys().await?;
         let outcome = engine.advance_rotation().await;
         engine.set_rotation_problem(outcome.err());
         drop(rotating);
         engine.tell_keys().await
+    }
+
+    /// How often the keys are replaced by themselves. Counted by relay time, from when they were last replaced.
+    pub async fn set_rotation_schedule(&self, wanted: RotationSchedule) -> Result<KeysView, Error> {
+        let days = rotation::days_of(wanted);
+        self.0.store.run(move |tx| schedule::set_days(tx, days)).await?;
+        self.0.tell_keys().await
     }
 }
 
@@ -53,13 +67,13 @@ impl Engine {
         }
     }
 
-    fn set_rotation_problem(&self, error: Option<Error>) {
+    pub(super) fn set_rotation_problem(&self, error: Option<Error>) {
         let problem: Option<ErrorView> = error.map(|error| error.view());
         *self.rotation_problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
     /// Stores new seeds and the chain entry that states them, unless a rotation is under way already.
-    async fn begin_rotation(&self) -> Result<(), Error> {
+    pub(super) async fn begin_rotation(&self, cause: Cause) -> Result<(), Error> {
         let current = self.keys();
         let chain = self.chain(self.account).await?;
         let seeds = DeviceSeeds::generate(&mut random::rng());
@@ -68,10 +82,17 @@ impl Engine {
         let new = DeviceKeys::new(self.device, version, seeds)?;
         let now = self.now_ms();
         let entry = statement::rotate_device_keys(&chain, &self.account_key, &new, now);
-        let rotation =
-            Rotation { key_version: version, seeds: DeviceSeeds::from_bytes(&bytes), entry: entry.as_bytes().to_vec() };
+        // A chain that takes no more, say: nothing is begun that could never end.
+        VerifiedChain::clone(&chain).extend(entry.as_bytes())?;
+        let rotation = Rotation {
+            key_version: version,
+            seeds: DeviceSeeds::from_bytes(&bytes),
+            entry: entry.as_bytes().to_vec(),
+            scheduled: cause == Cause::Schedule,
+        };
         self.store
             .run(move |tx| match keys::rotation(tx)? {
+                Some(_) if cause == Cause::ByHand => keys::hurry_rotation(tx),
                 Some(_) => Ok(()),
                 None => {
                     // Now, while they are at hand: after a crash the keystore may hold the new ones alone.
@@ -83,7 +104,7 @@ impl Engine {
     }
 
     /// Takes a rotation under way to its end.
-    async fn advance_rotation(&self) -> Result<(), Error> {
+    pub(super) async fn advance_rotation(&self) -> Result<(), Error> {
         let Some(rotation) = self.store.run(keys::rotation).await? else { return Ok(()) };
         if self.secrets.lock().await.key_version < rotation.key_version {
             if !self.relay_has(&rotation).await? {
@@ -118,17 +139,7 @@ impl Engine {
         }
     }
 
-    /// With relay time known: sealing keys that no message can be for any more are erased, from the WAL too.
-    pub(super) async fn erase_expired_keys(&self) -> Result<(), Error> {
-        let before = self.now_ms().saturating_sub(OLD_KEYS_LIVE_MS);
-        if self.store.run(move |tx| keys::erase_old_sealing_keys(tx, before)).await? > 0 {
-            self.erase_unused_device_keys().await?;
-            self.store.checkpoint().await?;
-        }
-        Ok(())
-    }
-
-    async fn store_new_seeds(&self, rotation: &Rotation) -> Result<(), Error> {
+    pub(super) async fn store_new_seeds(&self, rotation: &Rotation) -> Result<(), Error> {
         let mut secrets = self.secrets.lock().await;
         let mut replaced = secrets.clone();
         replaced.key_version = rotation.key_version;
@@ -139,7 +150,7 @@ impl Engine {
     }
 
     /// The relay has the entry and the keystore the seeds: the database and everybody one talks with follow.
-    async fn finish_rotation(&self, rotation: Rotation) -> Result<(), Error> {
+    pub(super) async fn finish_rotation(&self, rotation: Rotation) -> Result<(), Error> {
         let mut chain = VerifiedChain::clone(&*self.chain(self.account).await?);
         let stated = |chain: &VerifiedChain| {
             chain.device(self.device).is_some_and(|device| device.version(rotation.key_version).is_some())
@@ -150,7 +161,7 @@ impl Engine {
         let new = Arc::new(DeviceKeys::new(self.device, rotation.key_version, rotation.seeds)?);
         let guard = self.keys_guard.write().await;
         let (me, now, seq, version) = (self.account, self.now_ms(), chain.seq(), rotation.key_version);
-        let entry = rotation.entry;
+        let (entry, scheduled, relay_ms) = (rotation.entry, rotation.scheduled, self.home.relay_ms());
         self.store
             .run(move |tx| {
                 account::require(tx)?;
@@ -158,14 +169,11 @@ impl Engine {
                 keys::end_rotation(tx)?;
                 // Only now are the old keys out of use: a rotation may have waited for weeks.
                 keys::retire(tx, version.saturating_sub(1), now)?;
-                // In each group the leaf gets the new keys, by a commit of its own; until that is in, the old ones speak there.
-                // Where one has left, the leaf stays the one that signed the wish to leave; where one has not accepted, nothing is said.
-                for log in logs::active(tx)? {
-                    if conversations::load(tx, &log.conversation)?.standing != Standing::Member {
-                        continue;
-                    }
-                    let change = GroupChange::RotateUpdate.encode()?;
-                    outbox::push_change(tx, &log.conversation, log.log, &change, 0)?;
+                let cause = if scheduled { Cause::Schedule } else { Cause::ByHand };
+                rotation::queue_updates(tx, cause, relay_ms)?;
+                schedule::set_last(tx, &Last { version, at_ms: now, scheduled })?;
+                if let Some(since) = relay_ms {
+                    schedule::set_since(tx, version, since)?;
                 }
                 Ok(())
             })
@@ -179,20 +187,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Erases own Ed25519 keys that no leaf has any more, from the WAL too.
-    pub(super) async fn erase_unused_device_keys(&self) -> Result<(), Error> {
-        let context = self.context();
-        let erased = self
-            .store
-            .run(move |tx| {
-                // Those of versions that a Welcome on its way may still be sealed to stay as well: one joins with them.
-                let oldest = oldest_leaf(tx, &context)?;
-                keys::erase_old_device_keys(tx, oldest.min(keys::oldest_sealing(tx)?.unwrap_or(oldest)))
-            })
-            .await?;
-        if erased { self.store.checkpoint().await } else { Ok(()) }
-    }
-
     /// The own keys as they are now, told.
     pub(super) async fn tell_keys(&self) -> Result<KeysView, Error> {
         let keys = self.keys_view().await?;
@@ -202,53 +196,35 @@ impl Engine {
 
     async fn keys_view(&self) -> Result<KeysView, Error> {
         let chain = self.chain(self.account).await?;
-        let (me, rotating, old) = self
+        let (context, version) = (self.context(), self.keys().key_version());
+        let (me, rotating, old, plan, outcome) = self
             .store
-            .run(|tx| Ok((account::require(tx)?, keys::rotation(tx)?.is_some(), keys::old_sealing_keys(tx)?.len())))
-            .await?;
-        let mut history: Vec<KeyHistoryItem> = chain
-            .past_devices()
-            .iter()
-            .flat_map(|device| device.versions())
-            .map(|version| KeyHistoryItem {
-                seq: version.seq,
-                what: if version.seq == 0 { KeyEvent::Created } else { KeyEvent::Rotated },
-                device_id: version.record.device.to_string(),
-                version: version.record.key_version,
-                at: version.at_ms as f64,
-                fingerprint: fingerprint_text(&version.record.fingerprint()),
+            .run(move |tx| {
+                let rotating = keys::rotation(tx)?.is_some();
+                let outcome = rotation::outcome(tx, &context)?;
+                let old = keys::old_versions(tx)?;
+                Ok((account::require(tx)?, rotating, old, rotation::Plan::load(tx, version)?, outcome))
             })
-            .collect();
-        history.sort_by_key(|item| std::cmp::Reverse(item.seq));
+            .await?;
         let current = self.keys();
         let since = chain.device(self.device).map_or(0, |device| device.current().at_ms);
         // While the last steps of a rotation run, the journal's key is one among the old ones already.
-        let kept = old.saturating_sub(usize::from(rotating));
+        let kept = old.saturating_sub(u32::from(rotating));
         Ok(KeysView {
             version: current.key_version(),
             fingerprint: fingerprint_text(&current.record().fingerprint()),
             since: since as f64,
-            account_fingerprint: fingerprint_text(&hash(&[&label("account key"), chain.account_key()])),
+            account_fingerprint: fingerprint_text(&account_fingerprint(chain.account_key())),
             device_id: self.device.to_string(),
+            schedule: plan.schedule,
+            next_rotation_at: plan.next_ms(since).map(|next| next as f64),
             rotating,
             rotation_problem: self.rotation_problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            old_versions_kept: u32::try_from(kept).unwrap_or(u32::MAX),
-            history,
+            outcome,
+            old_versions_kept: kept,
+            old_keys_live_days: plan.old_keys_live_days(),
+            history: key_log::entries(&chain).rev().map(|entry| history_item(&entry)).collect(),
             phrase_confirmed: me.phrase_confirmed,
         })
     }
-}
-
-/// The oldest key version that an own leaf has.
-fn oldest_leaf(tx: &rusqlite::Transaction<'_>, context: &Context) -> Result<u32, Error> {
-    let mut oldest = context.keys.key_version();
-    if !keys::has_old_device_keys(tx)? {
-        return Ok(oldest);
-    }
-    for log in logs::active(tx)? {
-        if let Some(group) = Group::load(&context.crypto, tx, log.log)? {
-            oldest = oldest.min(group.own_leaf()?.identity.key_version);
-        }
-    }
-    Ok(oldest)
 }

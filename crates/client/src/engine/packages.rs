@@ -3,7 +3,7 @@
 use waxwing_wire::frame::UploadKeyPackages;
 
 use super::Engine;
-use super::keys::OLD_KEYS_LIVE_MS;
+use super::rotation;
 use crate::error::Error;
 use crate::mls::{self, storage};
 use crate::store::account;
@@ -32,7 +32,7 @@ impl Engine {
             // Those at the relay are replaced: a Welcome for one of them can be on its way as long as its envelope can be opened.
             let erased = stale && {
                 storage::retire_key_packages(tx, now)?;
-                storage::erase_key_packages(tx, now.saturating_sub(OLD_KEYS_LIVE_MS))?
+                storage::erase_key_packages(tx, now.saturating_sub(rotation::old_keys_live_ms(tx)?))?
             };
             Ok((mls::make_packages(&context.crypto, tx, context.account, &keys, UPLOAD)?, erased))
         });

@@ -170,6 +170,8 @@ impl Engine {
             self.hear(taken.heard);
             if taken.updated {
                 self.erase_unused_device_keys().await?;
+                // A rotation has got on by one conversation.
+                self.tell_keys().await?;
             }
             if taken.rekeyed {
                 rekeyed = true;

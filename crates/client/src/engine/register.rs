@@ -277,7 +277,12 @@ async fn open_store(profile: &Profile, secrets: &Secrets) -> Result<Store, Error
 }
 
 /// Builds the engine and starts its tasks.
-async fn run(profile: &Profile, keystore: Keystore, secrets: Secrets, store: Store) -> Result<Client, Error> {
+pub(super) async fn run(
+    profile: &Profile,
+    keystore: Keystore,
+    secrets: Secrets,
+    store: Store,
+) -> Result<Client, Error> {
     let me = store.run(account::require).await?;
     let seeds = DeviceSeeds::from_bytes(&secrets.device_seeds);
     let device_keys = DeviceKeys::new(me.device, secrets.key_version, seeds)?;
@@ -295,6 +300,7 @@ async fn run(profile: &Profile, keystore: Keystore, secrets: Secrets, store: Sto
         keys_guard: tokio::sync::RwLock::default(),
         rotating: tokio::sync::Mutex::default(),
         rotation_problem: Mutex::default(),
+        last_scheduled: Mutex::default(),
         home,
         credentials,
         relays: Mutex::default(),

@@ -100,6 +100,9 @@ impl Engine {
         // One thing's trouble keeps nothing else from being tried; the first is told in the end.
         let mut outcome = self.drain_inbox().await;
         self.follow_home().await;
+        if outcome.is_ok() {
+            self.tend_keys().await;
+        }
         outcome = outcome.and(self.refill_key_packages().await);
         outcome = outcome.and(self.retry_welcomes().await);
         outcome = outcome.and(self.flush().await);
@@ -175,7 +178,7 @@ impl Engine {
                 frame = subscription.next() => match frame? {
                     Frame::Push(Push::Ready) => {
                         self.drain_inbox().await?;
-                        self.erase_expired_keys().await?;
+                        self.tend_keys().await;
                         self.refill_key_packages().await?;
                         backoff.reset();
                         self.set_connection(Connection::Online { notice: self.clock_notice() });
@@ -188,6 +191,7 @@ impl Engine {
                 _ = poll.tick() => {
                     self.resume_rotation().await;
                     self.drain_inbox().await?;
+                    self.tend_keys().await;
                     self.refill_key_packages().await?;
                     self.mend_awaited().await?;
                 }

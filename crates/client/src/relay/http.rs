@@ -110,6 +110,18 @@ impl RelayApi {
         u64::try_from(local.saturating_add(self.offset_ms.load(Ordering::Relaxed))).unwrap_or(0)
     }
 
+    /// Relay time, once an answer has told it: what must not depend on this computer's clock asks here.
+    pub(crate) fn relay_ms(&self) -> Option<u64> {
+        (self.dated.load(Ordering::Relaxed) > 0).then(|| self.now_ms())
+    }
+
+    /// As an answer that was dated so would set it.
+    #[cfg(test)]
+    pub(crate) fn set_offset(&self, offset_ms: i64) {
+        self.offset_ms.store(offset_ms, Ordering::Relaxed);
+        self.dated.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether the local clock is more than 10 minutes off, by how many milliseconds.
     pub(crate) fn clock_error_ms(&self) -> Option<i64> {
         let offset = self.offset_ms.load(Ordering::Relaxed);

@@ -56,6 +56,11 @@ pub(crate) fn old_sealing_keys(tx: &Transaction<'_>) -> Result<Vec<SealingKeys>,
     Ok(keys)
 }
 
+/// How many older sealing keys are kept.
+pub(crate) fn old_versions(tx: &Transaction<'_>) -> Result<u32, Error> {
+    Ok(tx.query_row("SELECT count(*) FROM old_sealing_keys", [], |row| row.get(0))?)
+}
+
 /// The oldest version whose sealing keys are kept.
 pub(crate) fn oldest_sealing(tx: &Transaction<'_>) -> Result<Option<u32>, Error> {
     Ok(tx.query_row("SELECT min(key_version) FROM old_sealing_keys", [], |row| row.get(0))?)
@@ -67,18 +72,26 @@ pub(crate) fn retire(tx: &Transaction<'_>, key_version: u32, now_ms: u64) -> Res
     Ok(())
 }
 
-/// Erases sealing keys that were retired before `before_ms`, and the replay records of what they opened. The newest two
-/// stay whatever their times say: one wrong clock must not cost a message.
-pub(crate) fn erase_old_sealing_keys(tx: &Transaction<'_>, before_ms: u64) -> Result<usize, Error> {
+/// Nothing was retired later than now: a clock that was ahead must not keep keys for years.
+pub(crate) fn correct_retired(tx: &Transaction<'_>, now_ms: u64) -> Result<(), Error> {
+    tx.execute("UPDATE old_sealing_keys SET retired_ms = ?1 WHERE retired_ms > ?1", [now_ms])?;
+    Ok(())
+}
+
+/// Erases sealing keys that were retired before `before_ms`, those of versions below `surplus_below`, and the replay records of what
+/// they opened. The newest two stay whatever their times say: one wrong clock must not cost a message.
+pub(crate) fn erase_old_sealing_keys(tx: &Transaction<'_>, before_ms: u64, surplus_below: u32) -> Result<usize, Error> {
     let newest: Option<u32> = tx.query_row("SELECT max(key_version) FROM old_sealing_keys", [], |row| row.get(0))?;
     let keep = newest.unwrap_or(0).saturating_sub(1);
     tx.execute(
         "DELETE FROM seen WHERE opened_with IN
-             (SELECT key_version FROM old_sealing_keys WHERE retired_ms < ?1 AND key_version < ?2)",
-        params![before_ms, keep],
+             (SELECT key_version FROM old_sealing_keys WHERE key_version < ?2 AND (retired_ms < ?1 OR key_version < ?3))",
+        params![before_ms, keep, surplus_below],
     )?;
-    Ok(tx
-        .execute("DELETE FROM old_sealing_keys WHERE retired_ms < ?1 AND key_version < ?2", params![before_ms, keep])?)
+    Ok(tx.execute(
+        "DELETE FROM old_sealing_keys WHERE key_version < ?2 AND (retired_ms < ?1 OR key_version < ?3)",
+        params![before_ms, keep, surplus_below],
+    )?)
 }
 
 /// A rotation under way.
@@ -86,6 +99,8 @@ pub(crate) struct Rotation {
     pub(crate) key_version: u32,
     pub(crate) seeds: DeviceSeeds,
     pub(crate) entry: Vec<u8>,
+    /// Whether the schedule began it, and not the user.
+    pub(crate) scheduled: bool,
 }
 
 /// Starts a rotation: the journal, and the keys that it will replace.
@@ -96,13 +111,19 @@ pub(crate) fn begin_rotation(
     now_ms: u64,
 ) -> Result<(), Error> {
     tx.execute(
-        "INSERT INTO rotation (one, key_version, seeds, entry) VALUES (1, ?1, ?2, ?3)",
-        params![rotation.key_version, rotation.seeds.to_bytes().as_slice(), rotation.entry],
+        "INSERT INTO rotation (one, key_version, seeds, entry, scheduled) VALUES (1, ?1, ?2, ?3, ?4)",
+        params![rotation.key_version, rotation.seeds.to_bytes().as_slice(), rotation.entry, rotation.scheduled],
     )?;
     tx.execute(
         "INSERT OR REPLACE INTO old_sealing_keys (key_version, bytes, retired_ms) VALUES (?1, ?2, ?3)",
         params![replaced.key_version(), replaced.to_bytes().as_slice(), now_ms],
     )?;
+    Ok(())
+}
+
+/// The user wants the rotation that the schedule has begun at once.
+pub(crate) fn hurry_rotation(tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.execute("UPDATE rotation SET scheduled = 0", [])?;
     Ok(())
 }
 
@@ -138,9 +159,14 @@ pub(crate) fn erase_old_device_keys(tx: &Transaction<'_>, oldest: u32) -> Result
 
 pub(crate) fn rotation(tx: &Transaction<'_>) -> Result<Option<Rotation>, Error> {
     let row = tx
-        .query_row("SELECT key_version, seeds, entry FROM rotation", [], |row| {
+        .query_row("SELECT key_version, seeds, entry, scheduled FROM rotation", [], |row| {
             let seeds = Zeroizing::new(bytes::<160>(row, "seeds")?);
-            Ok(Rotation { key_version: row.get(0)?, seeds: DeviceSeeds::from_bytes(&seeds), entry: row.get(2)? })
+            Ok(Rotation {
+                key_version: row.get(0)?,
+                seeds: DeviceSeeds::from_bytes(&seeds),
+                entry: row.get(2)?,
+                scheduled: row.get(3)?,
+            })
         })
         .optional()?;
     Ok(row)

@@ -169,7 +169,7 @@ pub(crate) fn set_peer_seen(tx: &Transaction<'_>, log: LogId) -> Result<(), Erro
 /// The own leaf has been replaced by an update.
 pub(crate) fn set_updated(tx: &Transaction<'_>, log: LogId, now_ms: u64) -> Result<(), Error> {
     tx.execute(
-        "UPDATE logs SET update_due = 0, updated_ms = ?2, updated_counter = counter WHERE log = ?1",
+        "UPDATE logs SET update_due = 0, updated_ms = ?2, updated_counter = counter, leaf_version = 0 WHERE log = ?1",
         params![log.as_bytes(), now_ms],
     )?;
     Ok(())

@@ -89,6 +89,36 @@ pub(crate) fn push_change(
     Ok(())
 }
 
+/// The same for a change of which one is enough: one that waits unsealed is replaced.
+pub(crate) fn push_change_once(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    log: LogId,
+    change: &[u8],
+    not_before_ms: u64,
+) -> Result<(), Error> {
+    tx.execute(
+        "DELETE FROM outbox WHERE conversation = ?1 AND log = ?2 AND what = 1 AND content = ?3 AND blob IS NULL AND accepted = 0",
+        params![conversation, log.as_bytes(), change],
+    )?;
+    push_change(tx, conversation, log, change, not_before_ms)
+}
+
+/// Changes of this kind that would wait beyond `latest_ms`, each given another time by `time`.
+pub(crate) fn bring_forward(
+    tx: &Transaction<'_>,
+    change: &[u8],
+    latest_ms: u64,
+    mut time: impl FnMut() -> u64,
+) -> Result<(), Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT n FROM outbox WHERE accepted = 0 AND not_before_ms > ?1 AND what = 1 AND content = ?2",
+    )?;
+    let late =
+        statement.query_map(params![latest_ms, change], |row| row.get(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    late.into_iter().try_for_each(|n| postpone(tx, n, time()))
+}
+
 /// The same, before everything that waits in the conversation: nothing of that can be sent without it.
 pub(crate) fn push_change_first(
     tx: &Transaction<'_>,

@@ -4,7 +4,8 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 10] = [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7, V8, TRANSPARENCY];
+const MIGRATIONS: [&str; 11] =
+    [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7, V8, TRANSPARENCY, KEY_SCHEDULE];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -434,6 +435,29 @@ CREATE TABLE key_alarms (
     hash BLOB NOT NULL,
     at_ms INTEGER NOT NULL
 ) STRICT;
+";
+
+/// Rotations by themselves.
+const KEY_SCHEDULE: &str = "
+-- At most one row; none until something is written.
+CREATE TABLE key_schedule (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    -- Between scheduled rotations; 0: by hand alone.
+    days INTEGER NOT NULL,
+    -- A version of the device keys, and since when (relay time) it was known here to be in force.
+    version INTEGER NOT NULL DEFAULT 0,
+    since_ms INTEGER NOT NULL DEFAULT 0,
+    -- The last rotation; version 0: none.
+    last_version INTEGER NOT NULL DEFAULT 0,
+    last_ms INTEGER NOT NULL DEFAULT 0,
+    last_scheduled INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Whether the rotation under way is a scheduled one.
+ALTER TABLE rotation ADD COLUMN scheduled INTEGER NOT NULL DEFAULT 0;
+
+-- Key version of the own leaf; 0: the group is to be asked.
+ALTER TABLE logs ADD COLUMN leaf_version INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.

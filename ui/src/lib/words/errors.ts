@@ -255,6 +255,21 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     sentence: "One of these is not among the words that recovery phrases are made of.",
     action: "Check it for typing mistakes.",
   },
+  notAKeyLog: {
+    title: "This is no history of keys",
+    sentence: "The text is no exported history of keys, or not a whole one, so there is nothing to check.",
+    action: "Export it again, and change nothing in it.",
+  },
+  keyLogWrong: {
+    title: "This history does not hold",
+    sentence: "It does not agree with the keys that are known here, or is not signed by them. Do not rely on it.",
+    action: "Ask whoever it is from, in person if you can.",
+  },
+  keyLogUnknown: {
+    title: "Nobody here has this history",
+    sentence: "It is of somebody whose keys are not known here, so it cannot be checked.",
+    action: "Add this person first.",
+  },
   notFound: {
     title: "It is gone",
     sentence: "This conversation or message is no longer here.",

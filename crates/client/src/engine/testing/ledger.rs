@@ -57,6 +57,8 @@ pub(super) struct Ledger {
 pub(super) struct Outside {
     pub(super) relay: FakeRelay,
     pub(super) ledger: Ledger,
+    /// Whether rotations are scheduled ones, whose updates are spread over a day.
+    pub(super) spreads: bool,
     /// Relay time in milliseconds.
     pub(super) now: u64,
 }

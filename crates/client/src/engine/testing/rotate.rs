@@ -5,17 +5,17 @@ use std::sync::Arc;
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, statement};
 use waxwing_wire::VerifiedChain;
 
-use super::super::keys::OLD_KEYS_LIVE_MS;
-use super::super::not_found;
+use super::super::keys::Cause;
+use super::super::{not_found, rotation as turns};
 use super::Step;
 use super::device::{Device, refused};
 use super::ledger::Outside;
 use crate::error::{Error, ErrorCode};
-use crate::mls::{self, GroupChange};
+use crate::mls;
 use crate::random;
 use crate::store::keys::Rotation;
-use crate::store::{account, conversations, keys, logs, outbox};
-use crate::views::Standing;
+use crate::store::rotation::Last;
+use crate::store::{account, keys, rotation as schedule};
 
 /// Fewer than the engine's, for speed: made at once, and too few.
 const UPLOAD: usize = 3;
@@ -31,8 +31,12 @@ impl Device {
         let new = DeviceKeys::new(self.device, version, seeds).map_err(Error::from)?;
         let account_key = AccountKey::from_seed(&self.kept.account_seed);
         let entry = statement::rotate_device_keys(&chain, &account_key, &new, now);
-        let rotation =
-            Rotation { key_version: version, seeds: DeviceSeeds::from_bytes(&bytes), entry: entry.as_bytes().to_vec() };
+        let rotation = Rotation {
+            key_version: version,
+            seeds: DeviceSeeds::from_bytes(&bytes),
+            entry: entry.as_bytes().to_vec(),
+            scheduled: outside.spreads,
+        };
         self.tx(|tx| match keys::rotation(tx)? {
             Some(_) => Ok(()),
             None => {
@@ -77,21 +81,16 @@ impl Device {
             chain.extend(&rotation.entry).map_err(Error::from)?;
         }
         let new = Arc::new(DeviceKeys::new(self.device, version, rotation.seeds).map_err(Error::from)?);
-        let (seq, entry) = (chain.seq(), rotation.entry);
+        let (seq, entry, scheduled) = (chain.seq(), rotation.entry, rotation.scheduled);
         self.tx(|tx| {
             account::require(tx)?;
             keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
             keys::end_rotation(tx)?;
             keys::retire(tx, version - 1, now)?;
-            for log in logs::active(tx)? {
-                let standing = conversations::load(tx, &log.conversation)?.standing;
-                if standing != Standing::Member {
-                    continue;
-                }
-                let change = GroupChange::RotateUpdate.encode()?;
-                outbox::push_change(tx, &log.conversation, log.log, &change, 0)?;
-            }
-            Ok(())
+            let cause = if scheduled { Cause::Schedule } else { Cause::ByHand };
+            turns::queue_updates(tx, cause, Some(now))?;
+            schedule::set_last(tx, &Last { version, at_ms: now, scheduled })?;
+            schedule::set_since(tx, version, now)
         })?;
         self.keys = new;
         self.chains.keep(Arc::new(chain));
@@ -110,7 +109,7 @@ impl Device {
         let (last, once) = self.tx(|tx| {
             if stale {
                 mls::storage::retire_key_packages(tx, now)?;
-                mls::storage::erase_key_packages(tx, now.saturating_sub(OLD_KEYS_LIVE_MS))?;
+                mls::storage::erase_key_packages(tx, now.saturating_sub(turns::old_keys_live_ms(tx)?))?;
             }
             mls::make_packages(&context.crypto, tx, context.account, &keys, UPLOAD)
         })?;

@@ -10,7 +10,7 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{LogId, MessageId};
 
-use super::super::keys::OLD_KEYS_LIVE_MS;
+use super::super::rotation::old_keys_live_ms;
 use super::device::{Device, empty_database};
 use super::faults::{change, everybody, group, rotate, say, shows};
 use super::ledger::Outside;
@@ -219,7 +219,7 @@ fn p12_private_parts_of_replaced_key_packages_are_erased() {
     let second: HashSet<_> = packages(&mut world).difference(&first).cloned().collect();
     assert!(!first.is_empty() && !second.is_empty());
     assert!(packages(&mut world).is_superset(&first), "a Welcome for one of them may be on its way");
-    world.outside.now += OLD_KEYS_LIVE_MS + 1;
+    world.outside.now += world.devices[1].look(old_keys_live_ms) + 1;
     rotate(&mut world, 1);
     everybody(&mut world);
     let now = packages(&mut world);

@@ -91,10 +91,22 @@ impl Shell {
     }
 }
 
-/// A profile as registration leaves it, without a relay.
+/// What opens the keystore of [`registered`].
+pub(super) fn passphrase() -> Option<Zeroizing<String>> {
+    Some(Zeroizing::new("a shell of an engine".to_owned()))
+}
+
 async fn start(folder: &TempDir) -> Client {
-    let profile = Profile::open(folder.path()).unwrap();
-    let passphrase = || Some(Zeroizing::new("a shell of an engine".to_owned()));
+    let (profile, ..) = registered(folder.path(), Store::create).await;
+    Client::start(&profile, passphrase()).await.unwrap()
+}
+
+/// A profile as registration leaves it, without a relay.
+pub(super) async fn registered(
+    folder: &std::path::Path,
+    make: impl FnOnce(&std::path::Path, &[u8; 32]) -> Result<Store, crate::error::Error>,
+) -> (Profile, Keystore, Secrets, Store) {
+    let profile = Profile::open(folder).unwrap();
     let mut rng = random::rng();
     let account_key = AccountKey::generate(&mut rng);
     let phrase = RecoveryPhrase::generate(&mut rng);
@@ -106,7 +118,7 @@ async fn start(folder: &TempDir) -> Client {
     let entry = statement::create(id, "127.0.0.1:1", name, &account_key, &phrase.recovery_key(), &device, 0);
     let keystore = Keystore::create(&profile, passphrase()).await.unwrap();
     keystore.write(&secrets).await.unwrap();
-    let store = Store::create(profile.dir(), &secrets.database_key).unwrap();
+    let store = make(profile.dir(), &secrets.database_key).unwrap();
     let new = Account {
         account: id,
         device: device.device(),
@@ -125,12 +137,11 @@ async fn start(folder: &TempDir) -> Client {
         account::set_registered(tx)
     });
     made.await.unwrap();
-    drop(store);
     profile
         .change(|facts| {
             facts.passphrase = true;
             facts.registered = true;
         })
         .unwrap();
-    Client::start(&profile, passphrase()).await.unwrap()
+    (profile, keystore, secrets, store)
 }

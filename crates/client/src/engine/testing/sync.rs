@@ -8,7 +8,7 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, LogId, VerifiedChain};
 
 use super::super::context::Context;
-use super::super::{entries, not_found, resync};
+use super::super::{entries, not_found, resync, rotation};
 use super::device::{Device, home, refused};
 use super::ledger::{Outside, State};
 use super::{Halt, Step};
@@ -23,6 +23,9 @@ impl Device {
     pub(super) fn sync(&mut self, outside: &mut Outside) -> Step<()> {
         self.resume_rotation(outside)?;
         self.drain_inbox(outside)?;
+        if outside.spreads {
+            self.tend_keys(outside)?;
+        }
         self.refill_key_packages(outside)?;
         let flushed = self.flush(outside);
         fatal(&flushed)?;
@@ -119,20 +122,21 @@ impl Device {
         Ok(())
     }
 
-    /// `keys::erase_unused_device_keys`.
+    /// `rotation::erase_unused_device_keys`.
     fn erase_unused_device_keys(&mut self, outside: &Outside) -> Step<()> {
         let context = self.context(outside.now);
+        self.tx(|tx| rotation::erase_unused_device_keys(tx, &context).map(drop))
+    }
+
+    /// `rotation::tend_keys`, but for beginning a rotation.
+    pub(super) fn tend_keys(&mut self, outside: &Outside) -> Step<()> {
+        let context = self.context(outside.now);
         self.tx(|tx| {
-            let mut oldest = context.keys.key_version();
-            if keys::has_old_device_keys(tx)? {
-                for log in logs::active(tx)? {
-                    if let Some(group) = Group::load(&context.crypto, tx, log.log)? {
-                        oldest = oldest.min(group.own_leaf()?.identity.key_version);
-                    }
-                }
-            }
-            keys::erase_old_device_keys(tx, oldest.min(keys::oldest_sealing(tx)?.unwrap_or(oldest))).map(drop)
-        })
+            rotation::mend_updates(tx, context.keys.key_version(), context.now)?;
+            rotation::erase_expired(tx, &context).map(drop)
+        })?;
+        self.renew_opening();
+        Ok(())
     }
 
     /// `resync::mend`.

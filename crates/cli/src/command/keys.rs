@@ -1,0 +1,47 @@
+//! `keys`: this device's keys, how often they are replaced, and their history. One file for each command.
+
+mod export;
+mod log;
+mod schedule;
+
+use clap::{Args, Subcommand};
+use waxwing_client::Client;
+
+use super::rotate;
+use crate::failure::Failure;
+use crate::key_lines;
+use crate::output::Output;
+
+/// The command's arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// What to do with keys.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the keys in force, when they are replaced next, and how far the last rotation has got
+    Show,
+    /// Rotate this device's keys now
+    Rotate,
+    /// Show how often the keys are replaced by themselves, or decide it
+    Schedule(schedule::Arguments),
+    /// List what has happened to the account's keys, newest first; or check such a list from a file
+    Log(log::Arguments),
+    /// Write that list as a text that this device signs
+    Export(export::Arguments),
+}
+
+/// Does what the command line asks for.
+pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
+    match &arguments.command {
+        Command::Show => output.view(&client.keys().await?, key_lines::keys),
+        Command::Rotate => rotate::run(client, output).await,
+        Command::Schedule(arguments) => schedule::run(arguments, client, output).await,
+        Command::Log(arguments) => log::run(arguments, client, output).await,
+        Command::Export(arguments) => export::run(arguments, client, output).await,
+    }
+}

@@ -1,0 +1,28 @@
+//! `keys log`: what has happened to the account's keys; and whether such a list from a file holds.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use waxwing_client::Client;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::{files, key_lines};
+
+/// The command's arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Check an exported list, one's own or a contact's, against the chain of keys that is known here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) check: Option<PathBuf>,
+}
+
+/// Lists the own history, or checks a file and says whose it is.
+pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
+    if let Some(file) = &arguments.check {
+        let checked = client.check_key_log(&files::read(file)?).await?;
+        return output.view(&checked, key_lines::checked);
+    }
+    let keys = client.keys().await?;
+    output.view(&keys.history, |history| key_lines::history(history))
+}

@@ -1,0 +1,255 @@
+//! Keys and their history as lines for people. Not here: what a key is called elsewhere (`lines`).
+
+use waxwing_client::{
+    ConversationKind, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, PhraseCheck, RotationOutcomeView,
+    RotationSchedule, RotationWait, RotationWaitView,
+};
+
+use crate::clock::utc;
+use crate::terminal::{line, quoted};
+use crate::wording;
+
+/// The own keys.
+pub(crate) fn keys(keys: &KeysView) -> String {
+    let mut text = format!(
+        "Device keys version {}, since {}\n  Fingerprint:     {}\n  Account's:       {}\n  {}\n  Old keys kept:   {}, each for {} days",
+        keys.version,
+        utc(keys.since),
+        line(&keys.fingerprint),
+        line(&keys.account_fingerprint),
+        schedule_line(keys),
+        keys.old_versions_kept,
+        keys.old_keys_live_days,
+    );
+    if keys.rotating {
+        text.push_str("\n  A rotation has begun and has not reached the relay yet.");
+    }
+    if let Some(last) = &keys.outcome {
+        text.push('\n');
+        text.push_str(&outcome(last));
+    }
+    text
+}
+
+/// How often they are replaced, and when next.
+pub(crate) fn schedule(keys: &KeysView) -> String {
+    schedule_line(keys)
+}
+
+fn schedule_line(keys: &KeysView) -> String {
+    let often = match keys.schedule {
+        RotationSchedule::Days7 => "every 7 days",
+        RotationSchedule::Days30 => "every 30 days",
+        RotationSchedule::Days90 => "every 90 days",
+        RotationSchedule::Manual => "by hand alone",
+    };
+    match keys.next_rotation_at {
+        Some(next) => format!("Rotated:         {often}, next {}", utc(next)),
+        None => format!("Rotated:         {often}"),
+    }
+}
+
+/// What the last rotation has come to.
+fn outcome(last: &RotationOutcomeView) -> String {
+    let by = if last.scheduled { "by schedule" } else { "by hand" };
+    let mut text = format!(
+        "  Last rotation:   {}, {by}; {} of {} conversations have the new keys",
+        utc(last.at),
+        last.updated,
+        last.conversations
+    );
+    for one in &last.waiting {
+        text.push_str(&format!("\n    {}", wait(one)));
+    }
+    let untold = last.conversations.saturating_sub(last.updated) as usize;
+    if untold > last.waiting.len() {
+        text.push_str(&format!("\n    and {} more", untold - last.waiting.len()));
+    }
+    text
+}
+
+fn wait(one: &RotationWaitView) -> String {
+    let who = match one.kind {
+        ConversationKind::NoteToSelf => "me".to_owned(),
+        ConversationKind::Direct | ConversationKind::Group => quoted(&one.title),
+    };
+    let why = match (one.why, &one.problem, one.due) {
+        (RotationWait::Later, _, Some(due)) => format!("its turn comes {}", utc(due)),
+        (RotationWait::Later, _, None) => "its turn comes within a day".to_owned(),
+        (RotationWait::Sending, ..) => "on its way to the relay".to_owned(),
+        (RotationWait::Mending, ..) => "this device waits to be let back in there".to_owned(),
+        (RotationWait::Stopped, Some(problem), _) => wording::words(problem.code).sentence.to_owned(),
+        (RotationWait::Stopped, None, _) => "nothing can be sent there now".to_owned(),
+    };
+    format!("{who}: {why}")
+}
+
+/// A history, one line or two for each statement.
+pub(crate) fn history(history: &[KeyHistoryItem]) -> String {
+    history.iter().map(item).collect::<Vec<_>>().join("\n")
+}
+
+fn item(item: &KeyHistoryItem) -> String {
+    let what = match item.what {
+        KeyEvent::Created => "account made, with its first device",
+        KeyEvent::DeviceAdded => "device added",
+        KeyEvent::Rotated => "device keys rotated",
+        KeyEvent::AccountKeyRotated => "account key replaced",
+        KeyEvent::Recovered => "account recovered with the phrase; one new device took the place of all others",
+        KeyEvent::Closed => "account given up",
+    };
+    let mut text = format!("{:>4}  {}  {what}", item.seq, utc(item.at));
+    let mut more = |words: String| text.push_str(&format!("\n        {words}"));
+    if let (Some(device), Some(version)) = (&item.device_id, item.version) {
+        more(format!("device {}, keys version {version}", line(device)));
+    }
+    if let Some(fingerprint) = &item.fingerprint {
+        more(format!("device keys  {}", line(fingerprint)));
+    }
+    if let Some(fingerprint) = &item.account_fingerprint {
+        more(format!("account key  {}", line(fingerprint)));
+    }
+    for device in &item.revoked {
+        more(format!("revoked      {}", line(device)));
+    }
+    if item.new_phrase {
+        more("the recovery phrase was replaced, too".to_owned());
+    }
+    text
+}
+
+/// A list that was checked, and holds.
+pub(crate) fn checked(log: &KeyLogView) -> String {
+    let since = match log.newer {
+        0 => "nothing has been added since".to_owned(),
+        1 => "1 more has been added since".to_owned(),
+        newer => format!("{newer} more have been added since"),
+    };
+    format!(
+        "It holds: the keys of {}, {} entries, signed by device {} (version {}), {}; {since}.",
+        line(&log.address),
+        log.entries,
+        line(&log.device_id),
+        log.version,
+        line(&log.exported),
+    )
+}
+
+/// What came of looking at 24 words.
+pub(crate) fn phrase(check: PhraseCheck) -> String {
+    match check {
+        PhraseCheck::Right => "These are the 24 words of this account.".to_owned(),
+        PhraseCheck::WordCount { words } => format!("A recovery phrase has 24 words, and these are {words}."),
+        PhraseCheck::UnknownWord { place } => {
+            format!("Word {place} is not among the words that recovery phrases are made of.")
+        }
+        PhraseCheck::Checksum => {
+            "Each word could be right, and together they are not: one is wrong, or their order is.".to_owned()
+        }
+        PhraseCheck::OtherAccount => "This is a recovery phrase, and not the one of this account.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> KeysView {
+        KeysView {
+            version: 3,
+            fingerprint: "1a2b".to_owned(),
+            since: 0.0,
+            account_fingerprint: "3c4d".to_owned(),
+            device_id: "0d".repeat(16),
+            schedule: RotationSchedule::Days30,
+            next_rotation_at: Some(86_400_000.0),
+            rotating: false,
+            rotation_problem: None,
+            outcome: None,
+            old_versions_kept: 2,
+            old_keys_live_days: 67,
+            history: Vec::new(),
+            phrase_confirmed: true,
+        }
+    }
+
+    #[test]
+    fn keys_and_schedule() {
+        let text = keys(&view());
+        assert!(text.contains("Rotated:         every 30 days, next 1970-01-02 00:00Z"), "{text}");
+        assert!(text.contains("2, each for 67 days"), "{text}");
+        let manual = KeysView { schedule: RotationSchedule::Manual, next_rotation_at: None, ..view() };
+        assert_eq!(schedule(&manual), "Rotated:         by hand alone");
+    }
+
+    #[test]
+    fn what_waits_and_why() {
+        let waits = |why, due, title: &str| RotationWaitView {
+            conversation: "0a".repeat(32),
+            kind: ConversationKind::Direct,
+            title: title.to_owned(),
+            why,
+            due,
+            problem: None,
+        };
+        let last = RotationOutcomeView {
+            version: 3,
+            at: 0.0,
+            scheduled: true,
+            conversations: 5,
+            updated: 2,
+            waiting: vec![
+                waits(RotationWait::Later, Some(60_000.0), "Bob\u{1b}"),
+                waits(RotationWait::Mending, None, "Cy"),
+            ],
+        };
+        let text = keys(&KeysView { outcome: Some(last), ..view() });
+        let lines: Vec<_> = text.lines().rev().take(4).map(str::trim).collect();
+        assert_eq!(
+            lines,
+            [
+                "and 1 more",
+                "\"Cy\": this device waits to be let back in there",
+                "\"Bob␛\": its turn comes 1970-01-01 00:01Z",
+                "Last rotation:   1970-01-01 00:00Z, by schedule; 2 of 5 conversations have the new keys",
+            ]
+        );
+    }
+
+    #[test]
+    fn histories() {
+        let item = KeyHistoryItem {
+            seq: 3,
+            what: KeyEvent::AccountKeyRotated,
+            device_id: None,
+            version: None,
+            at: 0.0,
+            fingerprint: None,
+            account_fingerprint: Some("3c4d".to_owned()),
+            revoked: vec!["0d".repeat(16)],
+            new_phrase: false,
+            hash: "00".repeat(32),
+            log_index: None,
+            proved: None,
+        };
+        let expected = format!(
+            "   3  1970-01-01 00:00Z  account key replaced\n        account key  3c4d\n        revoked      {}",
+            "0d".repeat(16)
+        );
+        assert_eq!(history(&[item]), expected);
+    }
+
+    #[test]
+    fn phrases() {
+        let all = [
+            PhraseCheck::Right,
+            PhraseCheck::WordCount { words: 23 },
+            PhraseCheck::UnknownWord { place: 7 },
+            PhraseCheck::Checksum,
+            PhraseCheck::OtherAccount,
+        ];
+        let texts: std::collections::HashSet<_> = all.into_iter().map(phrase).collect();
+        assert_eq!(texts.len(), all.len());
+        assert!(phrase(PhraseCheck::UnknownWord { place: 7 }).contains("Word 7"));
+    }
+}

@@ -1,0 +1,138 @@
+//! The history of keys, one's own and other people's; as a signed text, and the check of such a text; the check of the recovery phrase.
+//!
+//! Not here: the text's form (`waxwing_protocol::key_log`).
+
+use waxwing_protocol::key_log::{self, KeyLogEntry, KeyLogError};
+use waxwing_protocol::{PhraseError, RecoveryPhrase, fingerprint_text};
+use waxwing_wire::AccountId;
+use waxwing_wire::chain::What;
+use waxwing_wire::ids::to_hex;
+use zeroize::Zeroizing;
+
+use super::{Client, Engine, not_found};
+use crate::error::{Error, ErrorCode};
+use crate::store::{account, contacts};
+use crate::views::{KeyEvent, KeyHistoryItem, KeyLogView, PhraseCheck};
+
+/// More than 24 words of the list, with any amount of space that somebody may have typed between them.
+const LONGEST_PHRASE: usize = 4096;
+
+impl Client {
+    /// The chain of oneself or of somebody one shares a conversation with (an account id), newest first, as far as it is known here.
+    pub async fn key_history(&self, account_id: &str) -> Result<Vec<KeyHistoryItem>, Error> {
+        let account: AccountId = account_id.parse().map_err(|_| not_found("no such account"))?;
+        let chain = self.0.chain(account).await?;
+        Ok(key_log::entries(&chain).rev().map(|entry| history_item(&entry)).collect())
+    }
+
+    /// The own history as a text that this device signs, to be kept or compared elsewhere.
+    pub async fn export_key_log(&self) -> Result<String, Error> {
+        let engine = &self.0;
+        // A rotation's last step puts chain and keys in force together.
+        let _guard = engine.keys_guard.read().await;
+        let (chain, keys) = (engine.chain(engine.account).await?, engine.keys());
+        let text = key_log::write(&chain, &keys, engine.now_ms());
+        text.ok_or_else(|| Error::new(ErrorCode::ChainBroken, "the keys in force are not in the own chain"))
+    }
+
+    /// Checks an exported text against the chain of whoever it is of: one's own, or that of somebody one shares a conversation with.
+    pub async fn check_key_log(&self, text: &str) -> Result<KeyLogView, Error> {
+        self.0.check_key_log(text).await
+    }
+
+    /// Whether these are the 24 words of this account. They are looked at and forgotten: nothing is stored, sent or logged.
+    pub async fn check_phrase(&self, words: Zeroizing<String>) -> Result<PhraseCheck, Error> {
+        if words.len() > LONGEST_PHRASE {
+            let words = u32::try_from(words.split_whitespace().count()).unwrap_or(u32::MAX);
+            return Ok(PhraseCheck::WordCount { words });
+        }
+        let phrase = match RecoveryPhrase::parse(&words) {
+            Ok(phrase) => phrase,
+            Err(PhraseError::WordCount(words)) => {
+                return Ok(PhraseCheck::WordCount { words: u32::try_from(words).unwrap_or(u32::MAX) });
+            }
+            Err(PhraseError::UnknownWord { place }) => {
+                return Ok(PhraseCheck::UnknownWord { place: u32::try_from(place).unwrap_or(u32::MAX) });
+            }
+            Err(PhraseError::Checksum) => return Ok(PhraseCheck::Checksum),
+        };
+        let chain = self.0.chain(self.0.account).await?;
+        let right = phrase.recovery_key().public() == *chain.recovery_key();
+        Ok(if right { PhraseCheck::Right } else { PhraseCheck::OtherAccount })
+    }
+}
+
+impl Engine {
+    async fn check_key_log(&self, text: &str) -> Result<KeyLogView, Error> {
+        let account = key_log::claimed_account(text).map_err(told)?;
+        let unknown = |_| Error::new(ErrorCode::KeyLogUnknown, "the key log is of nobody who is known here");
+        let mut chain = self.chain(account).await.map_err(unknown)?;
+        let mut checked = key_log::check(text, &chain);
+        if matches!(checked, Err(KeyLogError::Longer(_))) && account != self.account {
+            // They may have rotated since their relay was last asked.
+            chain = self.refresh_chain(account).await?;
+            checked = key_log::check(text, &chain);
+        }
+        let log = checked.map_err(told)?;
+        let address = self
+            .store
+            .run(move |tx| {
+                let me = account::require(tx)?;
+                if me.account == account {
+                    return Ok(format!("{}@{}", me.username, me.relay.authority()));
+                }
+                Ok(contacts::load(tx, account)?.map_or_else(String::new, |contact| contact.address()))
+            })
+            .await?;
+        Ok(KeyLogView {
+            account_id: account.to_string(),
+            address,
+            mine: account == self.account,
+            entries: log.seq.saturating_add(1),
+            newer: chain.seq().saturating_sub(log.seq),
+            device_id: log.device.to_string(),
+            version: log.key_version,
+            exported: log.exported,
+        })
+    }
+}
+
+/// Whose fault it is: the text's form, or what it says.
+fn told(error: KeyLogError) -> Error {
+    let code = match error {
+        KeyLogError::Format(_) => ErrorCode::NotAKeyLog,
+        KeyLogError::TooNew => ErrorCode::UpdateNeeded,
+        KeyLogError::Account
+        | KeyLogError::Longer(_)
+        | KeyLogError::Differs(_)
+        | KeyLogError::Signer
+        | KeyLogError::Signature => ErrorCode::KeyLogWrong,
+    };
+    Error::new(code, error.to_string())
+}
+
+/// One entry of a chain, as it is shown.
+pub(super) fn history_item(entry: &KeyLogEntry<'_>) -> KeyHistoryItem {
+    let (what, revoked, new_phrase) = match entry.what {
+        What::Created(_) => (KeyEvent::Created, &[][..], false),
+        What::DeviceAdded(_) => (KeyEvent::DeviceAdded, &[][..], false),
+        What::DeviceKeysRotated(..) => (KeyEvent::Rotated, &[][..], false),
+        What::AccountKeyRotated(revoked) => (KeyEvent::AccountKeyRotated, revoked.as_slice(), false),
+        What::Recovered { new_phrase, .. } => (KeyEvent::Recovered, &[][..], *new_phrase),
+        What::Closed => (KeyEvent::Closed, &[][..], false),
+    };
+    KeyHistoryItem {
+        seq: entry.seq,
+        what,
+        device_id: entry.device.map(|device| device.to_string()),
+        version: entry.key_version,
+        at: entry.at_ms as f64,
+        fingerprint: entry.keys.as_ref().map(fingerprint_text),
+        account_fingerprint: entry.account_key.as_ref().map(fingerprint_text),
+        revoked: revoked.iter().map(ToString::to_string).collect(),
+        new_phrase,
+        hash: to_hex(&entry.hash),
+        log_index: None,
+        proved: None,
+    }
+}

@@ -1,0 +1,273 @@
+//! Scheduled rotations and many of them, among devices in memory: spread updates, crashes anywhere, keys that are erased.
+
+use std::collections::HashSet;
+
+use waxwing_wire::{LogId, MessageId};
+
+use super::super::rotation;
+use super::faults::{everybody, group, rotate, say, shows};
+use super::world::World;
+use crate::mls::{Group, GroupChange};
+use crate::store::conversations::ConversationId;
+use crate::store::{keys, logs, outbox};
+use crate::views::{RotationOutcomeView, RotationWait};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+/// A group that is past the updates that come after joining; its rotations are scheduled ones.
+fn setting(people: usize) -> (World, ConversationId) {
+    let (mut world, id) = group(people);
+    world.settle();
+    world.outside.spreads = true;
+    (world, id)
+}
+
+fn outcome(world: &mut World, who: usize) -> RotationOutcomeView {
+    let context = world.devices[who].context(world.outside.now);
+    world.devices[who].look(|tx| rotation::outcome(tx, &context)).unwrap()
+}
+
+/// When each update of an own leaf is to go out.
+fn updates(world: &mut World, who: usize) -> Vec<u64> {
+    let change = GroupChange::RotateUpdate.encode().unwrap();
+    world.devices[who].look(|tx| {
+        let mut times = Vec::new();
+        for log in logs::active(tx)? {
+            let changes = outbox::changes(tx, &log.conversation)?;
+            times.extend(changes.iter().filter(|item| *item.content == change).map(|item| item.not_before_ms));
+        }
+        Ok(times)
+    })
+}
+
+fn leaf(world: &mut World, who: usize, log: LogId) -> u32 {
+    let crypto = world.devices[who].crypto.clone();
+    world.devices[who].look(|tx| Ok(Group::load(&crypto, tx, log)?.unwrap().own_leaf()?.identity.key_version))
+}
+
+fn old_versions(world: &mut World, who: usize) -> u32 {
+    world.devices[who].look(keys::old_versions)
+}
+
+/// A day goes by, and everybody is there now and then.
+fn a_day(world: &mut World) {
+    for _ in 0..25 {
+        world.outside.now += HOUR_MS;
+        everybody(world);
+    }
+}
+
+fn log_of(world: &mut World, who: usize, id: ConversationId) -> LogId {
+    world.devices[who].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log))
+}
+
+#[test]
+fn a_scheduled_rotation_spreads_its_updates_and_holds_up_no_message() {
+    let (mut world, first) = setting(3);
+    let others = world.others(0);
+    let ids: Vec<_> = (0..6).map(|_| world.create_with(0, &others)).chain([first]).collect();
+    everybody(&mut world);
+    let now = world.outside.now;
+    world.on(0, |device, outside| {
+        device.begin_rotation(outside)?;
+        device.resume_rotation(outside)
+    });
+    let times = updates(&mut world, 0);
+    assert_eq!(times.len(), ids.len());
+    assert!(times.iter().all(|time| (now..now + DAY_MS).contains(time)), "{times:?}");
+    assert!(times.iter().collect::<HashSet<_>>().len() > 1, "all at one time");
+    let sorted = times.is_sorted() || times.iter().rev().is_sorted();
+    assert!(!sorted || times.len() < 5, "in the order of the logs (once in 2,520 times by chance)");
+    let seen = outcome(&mut world, 0);
+    assert_eq!((seen.version, seen.scheduled, seen.conversations, seen.updated), (2, true, 7, 0));
+    assert!(seen.waiting.iter().all(|wait| wait.why == RotationWait::Later && wait.due.is_some()), "{seen:?}");
+
+    // Words go out before the update has its turn, under the leaf as it is; and words come in for the old sealing keys and the new.
+    let log = log_of(&mut world, 0, first);
+    let (mine, theirs) = (say(&mut world, 0, first), say(&mut world, 1, first));
+    assert_eq!(leaf(&mut world, 0, log), 1);
+    for who in 0..3 {
+        world.on(who, |device, outside| device.sync(outside));
+    }
+    assert!(shows(&mut world, 1, first, mine) && shows(&mut world, 0, first, theirs));
+    a_day(&mut world);
+    assert_eq!(leaf(&mut world, 0, log), 2);
+    let seen = outcome(&mut world, 0);
+    assert_eq!((seen.conversations, seen.updated, seen.waiting.len()), (7, 7, 0));
+    assert!(updates(&mut world, 0).is_empty());
+    let after = say(&mut world, 1, first);
+    everybody(&mut world);
+    assert!(shows(&mut world, 0, first, after));
+}
+
+#[test]
+fn by_hand_all_go_at_once_and_what_the_schedule_had_queued_with_them() {
+    let (mut world, id) = setting(2);
+    rotate(&mut world, 0);
+    assert!(updates(&mut world, 0)[0] >= world.outside.now);
+    world.outside.spreads = false;
+    rotate(&mut world, 0);
+    assert_eq!(updates(&mut world, 0), [0], "one update for each group, and it does not wait");
+    everybody(&mut world);
+    let log = log_of(&mut world, 0, id);
+    assert_eq!(leaf(&mut world, 0, log), 3);
+    let seen = outcome(&mut world, 0);
+    assert_eq!((seen.version, seen.scheduled, seen.conversations, seen.updated), (3, false, 1, 1));
+}
+
+/// Goes down at every point of a scheduled rotation and of what comes after it, once at each.
+#[test]
+fn d2_a_crash_anywhere_in_a_scheduled_rotation_loses_nothing() {
+    let mut fell = HashSet::new();
+    for point in 0.. {
+        let (mut world, id) = setting(2);
+        let before = say(&mut world, 1, id);
+        world.devices[0].faults.crash_in = Some(point);
+        world.on(0, |device, outside| {
+            device.begin_rotation(outside)?;
+            device.resume_rotation(outside)?;
+            device.sync(outside)
+        });
+        let crashed = world.outside.ledger.crashes > 0;
+        // Before the journal was written nothing has begun; the schedule would begin it again.
+        let begun = world.devices[0].look(keys::rotation).is_some() || world.devices[0].keys.key_version() == 2;
+        fell.insert(begun);
+        let meanwhile = say(&mut world, 1, id);
+        everybody(&mut world);
+        a_day(&mut world);
+        let after = say(&mut world, 0, id);
+        everybody(&mut world);
+        let version = if begun { 2 } else { 1 };
+        assert_eq!(world.devices[0].keys.key_version(), version, "point {point}");
+        let log = log_of(&mut world, 0, id);
+        assert_eq!(leaf(&mut world, 0, log), version, "point {point}");
+        for message in [before, meanwhile] {
+            assert!(shows(&mut world, 0, id, message), "point {point}");
+        }
+        assert!(shows(&mut world, 1, id, after), "point {point}");
+        if begun {
+            let seen = outcome(&mut world, 0);
+            assert_eq!((seen.scheduled, seen.conversations, seen.updated), (true, 1, 1), "point {point}");
+        }
+        if !crashed {
+            assert!(point > 10, "too few points: {point}");
+            break;
+        }
+    }
+    assert_eq!(fell.len(), 2);
+}
+
+/// An update that nobody has queued (it was refused, say) is queued again.
+#[test]
+fn a_group_that_was_left_out_is_made_up_for() {
+    let (mut world, id) = setting(2);
+    rotate(&mut world, 0);
+    let log = log_of(&mut world, 0, id);
+    // What is known of the leaf is asked for when it is shown.
+    assert_eq!(outcome(&mut world, 0).updated, 0);
+    world.on(0, |device, _| device.tx(|tx| outbox::remove_changes(tx, log)));
+    assert!(updates(&mut world, 0).is_empty());
+    a_day(&mut world);
+    a_day(&mut world);
+    assert_eq!(leaf(&mut world, 0, log), 2);
+    assert_eq!(outcome(&mut world, 0).updated, 1);
+}
+
+/// A clock that was ahead when the updates were queued must not hold them back for years.
+#[test]
+fn updates_from_a_wrong_clock_are_brought_forward() {
+    let (mut world, id) = setting(2);
+    let now = world.outside.now;
+    world.outside.now += 5 * 365 * DAY_MS;
+    rotate(&mut world, 0);
+    world.outside.now = now;
+    assert!(updates(&mut world, 0)[0] > now + 2 * DAY_MS);
+    a_day(&mut world);
+    a_day(&mut world);
+    let log = log_of(&mut world, 0, id);
+    assert_eq!(leaf(&mut world, 0, log), 2);
+}
+
+/// Both ways: what one says before the other has rotated is read after it, and after any number of rotations.
+fn many_rotations(world: &mut World, id: ConversationId) -> Vec<(usize, MessageId)> {
+    let mut said = Vec::new();
+    for turn in 0..20 {
+        said.push((0, say(world, 0, id)));
+        // On the wire while the keys that it is sealed to are replaced.
+        said.push((1, say(world, 1, id)));
+        rotate(world, 0);
+        said.push((0, say(world, 0, id)));
+        said.push((1, say(world, 1, id)));
+        if turn % 3 == 0 {
+            rotate(world, 1);
+        }
+        if turn % 2 == 1 {
+            everybody(world);
+            world.on(0, |device, outside| device.tend_keys(outside));
+            let old = old_versions(world, 0);
+            assert!(old <= 5, "{old} old versions after {turn} rotations");
+        }
+    }
+    everybody(world);
+    said
+}
+
+#[test]
+fn twenty_rotations_in_a_row_lose_nothing_and_show_nothing_twice() {
+    for spreads in [false, true] {
+        let (mut world, id) = setting(2);
+        world.outside.spreads = spreads;
+        let said = if spreads {
+            // A scheduled one comes a week after the other at the earliest.
+            let mut said = Vec::new();
+            for _ in 0..20 {
+                said.push((1, say(&mut world, 1, id)));
+                rotate(&mut world, 0);
+                said.push((0, say(&mut world, 0, id)));
+                said.push((1, say(&mut world, 1, id)));
+                for _ in 0..7 {
+                    world.outside.now += DAY_MS;
+                    world.on(0, |device, outside| device.sync(outside));
+                }
+                everybody(&mut world);
+                assert!(old_versions(&mut world, 0) <= 5);
+            }
+            said
+        } else {
+            let said = many_rotations(&mut world, id);
+            world.on(0, |device, outside| device.tend_keys(outside));
+            said
+        };
+        for (who, message) in &said {
+            assert!(shows(&mut world, 1 - who, id, *message), "spread: {spreads}; {message:?} is lost or shown twice");
+        }
+        assert_eq!(world.devices[0].keys.key_version(), 21);
+        assert_eq!(old_versions(&mut world, 0), 5, "six versions with the one in force");
+        let log = log_of(&mut world, 0, id);
+        assert_eq!(leaf(&mut world, 0, log), 21);
+    }
+}
+
+/// Six at most, but not at the cost of a message: whoever has not got an update may know no newer key.
+#[test]
+fn more_than_six_versions_stay_while_a_group_knows_no_newer_one() {
+    let (mut world, id) = setting(2);
+    for _ in 0..9 {
+        rotate(&mut world, 0);
+        // Reads and tends the keys, and sends nothing: each update waits for its time.
+        world.on(0, |device, outside| device.sync(outside));
+    }
+    assert_eq!(old_versions(&mut world, 0), 9);
+    let message = say(&mut world, 1, id);
+    world.on(0, |device, outside| device.sync(outside));
+    assert!(shows(&mut world, 0, id, message), "it was sealed to the first version");
+    a_day(&mut world);
+    assert_eq!(old_versions(&mut world, 0), 5);
+    let device_keys = world.devices[0].look(|tx| {
+        let kept: Vec<u32> =
+            (1..10).filter(|version| keys::old_device_keys(tx, *version).is_ok_and(|k| k.is_some())).collect();
+        Ok(kept)
+    });
+    assert!(device_keys.iter().all(|version| *version >= 5), "{device_keys:?}");
+}

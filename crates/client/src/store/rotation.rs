@@ -1,0 +1,106 @@
+//! When the device keys are replaced, when they last were, and which version each own leaf has. Not here: the journal of a rotation
+//! under way and the keys themselves (`keys`).
+
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use waxwing_wire::LogId;
+
+use super::bytes;
+use super::conversations::ConversationId;
+use crate::error::Error;
+
+/// Days between scheduled rotations where the user has chosen nothing.
+pub(crate) const DEFAULT_DAYS: u32 = 30;
+
+/// A rotation that is complete but for the updates of the groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Last {
+    pub(crate) version: u32,
+    /// When, by relay time.
+    pub(crate) at_ms: u64,
+    pub(crate) scheduled: bool,
+}
+
+/// Days between scheduled rotations; 0: by hand alone.
+pub(crate) fn days(tx: &Transaction<'_>) -> Result<u32, Error> {
+    let days = tx.prepare_cached("SELECT days FROM key_schedule")?.query_row([], |row| row.get(0)).optional()?;
+    Ok(days.unwrap_or(DEFAULT_DAYS))
+}
+
+pub(crate) fn set_days(tx: &Transaction<'_>, days: u32) -> Result<(), Error> {
+    make_row(tx)?;
+    tx.execute("UPDATE key_schedule SET days = ?1", [days])?;
+    Ok(())
+}
+
+/// A version of the device keys, and since when (relay time) it was known here to be in force; zeros if nothing is known.
+pub(crate) fn since(tx: &Transaction<'_>) -> Result<(u32, u64), Error> {
+    let row = tx
+        .prepare_cached("SELECT version, since_ms FROM key_schedule")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(row.unwrap_or_default())
+}
+
+pub(crate) fn set_since(tx: &Transaction<'_>, version: u32, since_ms: u64) -> Result<(), Error> {
+    make_row(tx)?;
+    tx.execute("UPDATE key_schedule SET version = ?1, since_ms = ?2", params![version, since_ms])?;
+    Ok(())
+}
+
+/// The last rotation, if there was one.
+pub(crate) fn last(tx: &Transaction<'_>) -> Result<Option<Last>, Error> {
+    let read = |row: &Row<'_>| Ok(Last { version: row.get(0)?, at_ms: row.get(1)?, scheduled: row.get(2)? });
+    let row = tx
+        .prepare_cached("SELECT last_version, last_ms, last_scheduled FROM key_schedule WHERE last_version > 0")?
+        .query_row([], read)
+        .optional()?;
+    Ok(row)
+}
+
+pub(crate) fn set_last(tx: &Transaction<'_>, last: &Last) -> Result<(), Error> {
+    make_row(tx)?;
+    tx.execute(
+        "UPDATE key_schedule SET last_version = ?1, last_ms = ?2, last_scheduled = ?3",
+        params![last.version, last.at_ms, last.scheduled],
+    )?;
+    Ok(())
+}
+
+fn make_row(tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.execute("INSERT OR IGNORE INTO key_schedule (one, days) VALUES (1, ?1)", [DEFAULT_DAYS])?;
+    Ok(())
+}
+
+/// The key version of the own leaf in a log's group; 0: the group is to be asked.
+pub(crate) fn leaf_version(tx: &Transaction<'_>, log: LogId) -> Result<u32, Error> {
+    let version = tx
+        .prepare_cached("SELECT leaf_version FROM logs WHERE log = ?1")?
+        .query_row([log.as_bytes()], |row| row.get(0));
+    Ok(version.optional()?.unwrap_or(0))
+}
+
+pub(crate) fn set_leaf_version(tx: &Transaction<'_>, log: LogId, version: u32) -> Result<(), Error> {
+    tx.prepare_cached("UPDATE logs SET leaf_version = ?2 WHERE log = ?1")?.execute(params![log.as_bytes(), version])?;
+    Ok(())
+}
+
+/// Logs in whose groups one takes part with an own leaf that is older than `version`, and which nothing is wrong with.
+pub(crate) fn behind(tx: &Transaction<'_>, version: u32) -> Result<Vec<(LogId, ConversationId)>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT log, conversation FROM logs WHERE active = 1 AND trouble = 0 AND leaf_version > 0 AND leaf_version < ?1
+             AND conversation IN (SELECT id FROM conversations WHERE standing = 0)",
+    )?;
+    let rows = statement
+        .query_map([version], |row| Ok((LogId::from_bytes(bytes(row, "log")?), bytes::<32>(row, "conversation")?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Conversations that one takes part in and whose group exists.
+pub(crate) fn conversations(tx: &Transaction<'_>) -> Result<Vec<ConversationId>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id FROM conversations WHERE standing = 0 AND id IN (SELECT conversation FROM logs WHERE active = 1)
+         ORDER BY active_ms DESC",
+    )?;
+    let rows = statement.query_map([], |row| bytes::<32>(row, "id"))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
