@@ -55,6 +55,10 @@ pub(crate) fn bridge() -> Builder<Wry> {
             keys::rotate_keys,
             keys::transparency_log,
             keys::peer_log,
+            keys::set_rotation_schedule,
+            keys::key_history,
+            keys::export_key_log,
+            keys::check_phrase,
             outside::copy_text,
             outside::open_link,
         ])

@@ -4,37 +4,9 @@ import { parseLook } from "../src/lib/state/preferences.svelte";
 import { avatarColour, initials } from "../src/lib/text/avatar";
 import { qrPath } from "../src/lib/text/qr";
 import { age, dayName, shortWhen } from "../src/lib/words/time";
-import { all, one, play, settled } from "./play";
+import { one, play, settled } from "./play";
 
 describe("settings", () => {
-  it("rotate keys, show the outcome and the history, and copy it as text", async () => {
-    const { app, backend } = await play();
-    app.openSettings("keys");
-    await settled();
-    expect(one("keys-version").dataset.version).toBe("3");
-    expect(one("rotate-state").dataset.state).toBe("idle");
-    await fireEvent.click(one("rotate-now"));
-    await settled();
-    expect(one("keys-version").dataset.version).toBe("4");
-    expect(one("rotate-state").dataset.state).toBe("done");
-    expect(all("keys-history-item").map(({ dataset }) => dataset.version)).toEqual(["4", "3", "2", "1"]);
-    await fireEvent.click(one("keys-copy"));
-    await settled();
-    expect(backend.copied[0]?.split("\n")).toHaveLength(6);
-    expect(backend.copied[0]).toContain(one("keys-fingerprint").textContent);
-  });
-
-  it("say why a rotation does not get through", async () => {
-    const { app } = await play({ failing: { rotateKeys: "relayDown" } });
-    app.openSettings("keys");
-    await settled();
-    await fireEvent.click(one("rotate-now"));
-    await settled();
-    expect(one("rotate-state").dataset.state).toBe("problem");
-    expect(one("settings").textContent).toContain("The relay does not answer");
-    expect(one("keys-version").dataset.version).toBe("3");
-  });
-
   it("change the theme and keep it, and keep nothing else", async () => {
     const { app } = await play();
     app.openSettings("appearance");

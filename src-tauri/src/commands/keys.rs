@@ -1,7 +1,8 @@
-//! The own keys.
+//! The own keys, and the history of other people's.
 
 use tauri::State;
-use waxwing_client::{KeysView, LogView};
+use waxwing_client::{KeyHistoryItem, KeysView, LogView, PhraseCheck, RotationSchedule};
+use zeroize::Zeroizing;
 
 use super::{Answer, view};
 use crate::shell::Shell;
@@ -32,4 +33,33 @@ pub(crate) async fn transparency_log(shell: State<'_, Shell>) -> Answer<LogView>
 #[specta::specta]
 pub(crate) async fn peer_log(shell: State<'_, Shell>, conversation: String) -> Answer<LogView> {
     shell.client()?.peer_log(&conversation).await.map_err(view)
+}
+
+/// Decides how often the keys are rotated by themselves.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn set_rotation_schedule(shell: State<'_, Shell>, schedule: RotationSchedule) -> Answer<KeysView> {
+    shell.client()?.set_rotation_schedule(schedule).await.map_err(view)
+}
+
+/// The history of somebody's keys (an account id), newest first.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn key_history(shell: State<'_, Shell>, account: String) -> Answer<Vec<KeyHistoryItem>> {
+    shell.client()?.key_history(&account).await.map_err(view)
+}
+
+/// The own history as a signed text.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn export_key_log(shell: State<'_, Shell>) -> Answer<String> {
+    shell.client()?.export_key_log().await.map_err(view)
+}
+
+/// Whether these words are the recovery phrase of this account. They are looked at and forgotten.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn check_phrase(shell: State<'_, Shell>, words: String) -> Answer<PhraseCheck> {
+    let words = Zeroizing::new(words);
+    shell.client()?.check_phrase(words).await.map_err(view)
 }

@@ -45,6 +45,10 @@ pub const COMMANDS: &[&str] = &[
     "rotate_keys",
     "transparency_log",
     "peer_log",
+    "set_rotation_schedule",
+    "key_history",
+    "export_key_log",
+    "check_phrase",
     "copy_text",
     "open_link",
 ];

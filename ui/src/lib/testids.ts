@@ -24,6 +24,12 @@
  * log-card        data-state: reading | consistent | stale | alarm | contradicts, data-size
  * rotate-state    data-state: idle | running | done | problem
  * keys-version    data-version
+ * keys-history-item   data-version, data-kind: a KeyEvent
+ * keys-outcome    data-state: complete | partial, data-updated, data-conversations
+ * keys-waiting    data-kind: later | sending | mending | stopped
+ * keys-export     data-state: idle | running | copied
+ * phrase-check-result   data-state: right | wordCount | unknownWord | checksum | otherAccount
+ * peer-keys       data-state: closed | loading | loaded
  * connection      data-state: connecting | online | offline
  * problem-screen  data-code: an ErrorCode
  */
@@ -152,11 +158,21 @@ export const testids = {
   keysVersion: "keys-version",
   keysFingerprint: "keys-fingerprint",
   keysHistoryItem: "keys-history-item",
-  keysCopy: "keys-copy",
   logCard: "log-card",
   keyAlarm: "key-alarm",
   logLine: "log-line",
   logContradiction: "log-contradiction",
+  keysExport: "keys-export",
+  keysNext: "keys-next",
+  keysSchedule: "keys-schedule",
+  keysOutcome: "keys-outcome",
+  keysWaiting: "keys-waiting",
+  phraseCheckOpen: "phrase-check-open",
+  phraseCheckField: "phrase-check-field",
+  phraseCheck: "phrase-check",
+  phraseCheckResult: "phrase-check-result",
+  peerKeys: "peer-keys",
+  peerKeysToggle: "peer-keys-toggle",
   keysPhrase: "keys-phrase",
   rotateNow: "rotate-now",
   rotateState: "rotate-state",

@@ -14,16 +14,19 @@ import type {
   GroupOfferView,
   GroupView,
   InviteView,
+  KeyHistoryItem,
   KeysView,
   LogView,
   MessagePage,
   MessageView,
   PhraseChallenge,
+  PhraseCheck,
   PhraseView,
   ProfileView,
   QrView,
   RelayView,
   Role,
+  RotationSchedule,
 } from "./types";
 
 export type StopListening = () => void;
@@ -73,6 +76,13 @@ export interface Backend {
   transparencyLog(): Promise<LogView>;
   peerLog(conversation: string): Promise<LogView>;
   rotateKeys(): Promise<KeysView>;
+  setRotationSchedule(schedule: RotationSchedule): Promise<KeysView>;
+  /** What has happened to the keys of an account, newest first. */
+  keyHistory(account: string): Promise<KeyHistoryItem[]>;
+  /** The own history as a signed text. */
+  exportKeyLog(): Promise<string>;
+  /** Whether these words are the own recovery phrase; they are looked at and forgotten. */
+  checkPhrase(words: string): Promise<PhraseCheck>;
   setDisplayName(name: string): Promise<ProfileView>;
   copyText(text: string): Promise<void>;
   openLink(url: string): Promise<void>;

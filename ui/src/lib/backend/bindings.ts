@@ -91,6 +91,14 @@ export const commands = {
 	transparencyLog: () => typedError<LogView, ErrorView>(__TAURI_INVOKE("transparency_log")),
 	/**  The log of the relay of whoever a conversation is with. */
 	peerLog: (conversation: string) => typedError<LogView, ErrorView>(__TAURI_INVOKE("peer_log", { conversation })),
+	/**  Decides how often the keys are rotated by themselves. */
+	setRotationSchedule: (schedule: RotationSchedule) => typedError<KeysView, ErrorView>(__TAURI_INVOKE("set_rotation_schedule", { schedule })),
+	/**  The history of somebody's keys (an account id), newest first. */
+	keyHistory: (account: string) => typedError<KeyHistoryItem[], ErrorView>(__TAURI_INVOKE("key_history", { account })),
+	/**  The own history as a signed text. */
+	exportKeyLog: () => typedError<string, ErrorView>(__TAURI_INVOKE("export_key_log")),
+	/**  Whether these words are the recovery phrase of this account. They are looked at and forgotten. */
+	checkPhrase: (words: string) => typedError<PhraseCheck, ErrorView>(__TAURI_INVOKE("check_phrase", { words })),
 	/**  Copies text to the clipboard. */
 	copyText: (text: string) => typedError<null, ErrorView>(__TAURI_INVOKE("copy_text", { text })),
 	/**  Opens an https link outside. The window has shown the real address before. */
@@ -323,6 +331,12 @@ export type ErrorCode =
 "wrongWords" | 
 /**  A word is not in the list. */
 "unknownWord" | 
+/**  The text is no exported history of keys, or not a whole one. */
+"notAKeyLog" | 
+/**  The text is an exported history of keys that does not agree with the chain, or is not signed by it. */
+"keyLogWrong" | 
+/**  The exported history of keys is of somebody whose chain is not known here. */
+"keyLogUnknown" | 
 /**  There is no such conversation or message. */
 "notFound" | 
 /**  The group's name is empty or too long. */
@@ -457,23 +471,43 @@ export type KeyAlarmView = {
 export type KeyEvent = 
 /**  The account was made, with its first device. */
 "created" | 
+/**  A further device. */
+"deviceAdded" | 
 /**  Device keys were rotated. */
-"rotated";
+"rotated" | 
+/**  The account key was replaced, and devices revoked with it. */
+"accountKeyRotated" | 
+/**  The recovery phrase was used: one new device took the place of all others. */
+"recovered" | 
+/**  The account was given up. */
+"closed";
 
-/**  One statement of the own chain. */
+/**  One statement of a chain. */
 export type KeyHistoryItem = {
 	/**  Its number in the chain, from 0. */
 	seq: number,
 	/**  What it did. */
 	what: KeyEvent,
-	/**  The device it speaks of. */
-	deviceId: string,
-	/**  Key version after it. */
-	version: number,
+	/**  The device that it puts in force, or gives keys. */
+	deviceId: string | null,
+	/**  Version of that device's keys. */
+	version: number | null,
 	/**  When, by the signer's clock. */
 	at: number | null,
 	/**  Fingerprint of that version's device keys. */
-	fingerprint: string,
+	fingerprint: string | null,
+	/**  Fingerprint of the account key, where it has set that. */
+	accountFingerprint: string | null,
+	/**  Devices that it takes out of force. */
+	revoked: string[],
+	/**  Whether it has replaced the recovery phrase. */
+	newPhrase: boolean,
+	/**  Hash of the statement: 64 hexadecimal digits. */
+	hash: string,
+	/**  Its place in the transparency log, once it is looked for there. */
+	logIndex: number | null,
+	/**  Whether that place is proved, once it is looked for. */
+	proved: boolean | null,
 };
 
 /**  The own keys. */
@@ -488,16 +522,64 @@ export type KeysView = {
 	accountFingerprint: string,
 	/**  Name or id of this device. */
 	deviceId: string,
+	/**  How often the keys are replaced by themselves. */
+	schedule: RotationSchedule,
+	/**  When that is due next, by relay time; none where it is done by hand alone. */
+	nextRotationAt: number | null,
 	/**  Whether a rotation has been started and has not reached the relay yet. */
 	rotating: boolean,
 	/**  Why the last attempt to rotate did not get through, if so. It goes on by itself. */
 	rotationProblem: ErrorView | null,
+	/**  How far the last rotation has got, if there was one. */
+	outcome: RotationOutcomeView | null,
 	/**  Older sealing keys still kept, because the relay may hold messages for them. */
 	oldVersionsKept: number,
+	/**  How many days such a key is kept after it was replaced. */
+	oldKeysLiveDays: number,
 	/**  The account's chain, newest first. */
 	history: KeyHistoryItem[],
 	/**  Whether the recovery phrase was confirmed. */
 	phraseConfirmed: boolean,
+};
+
+/**  What came of looking at 24 words. */
+export type PhraseCheck = 
+/**  They are the recovery phrase of this account. */
+{ type: "right" } | 
+/**  There are more or fewer than 24. */
+{ type: "wordCount"; 
+/**  How many. */
+words: number } | 
+/**  A word is not in the list. */
+{ type: "unknownWord"; 
+/**  Which, from 1. */
+place: number } | 
+/**  All words are in the list, and do not fit together: one is wrong, or their order is. */
+{ type: "checksum" } | 
+/**  They are a phrase, and not the one of this account. */
+{ type: "otherAccount" };
+
+/**  What a rotation has come to: which conversations have the new keys. */
+export type RotationOutcomeView = {
+	version: number,
+	at: number | null,
+	scheduled: boolean,
+	conversations: number,
+	updated: number,
+	waiting: RotationWaitView[],
+};
+
+export type RotationSchedule = "days7" | "days30" | "days90" | "manual";
+
+export type RotationWait = "later" | "sending" | "mending" | "stopped";
+
+export type RotationWaitView = {
+	conversation: string,
+	kind: ConversationKind,
+	title: string,
+	why: RotationWait,
+	due: number | null,
+	problem: ErrorView | null,
 };
 
 /**  Where a profile keeps its secrets. */

@@ -1,6 +1,6 @@
 /** Made-up people and messages for the fake backend. */
 import { ada, bea, cem, groupOf, jonas, meAs, trustOf, xiaolong } from "./fake-groups";
-import type { ContactView, ConversationView, GroupView, KeysView, LogView, MessageView, ProfileView, Role, Standing } from "./types";
+import type { ContactView, ConversationView, GroupView, LogView, MessageView, ProfileView, Role, Standing } from "./types";
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -30,26 +30,6 @@ export const fakeInvite =
 /** A link into a group of Ada's. */
 export const fakeGroupLink =
   "https://post.example.org/i#AhEScG9zdC5leGFtcGxlLm9yZ8QgV3h3aW5nLWdyb3VwLWRlbW8tbGluay1ub3QtcmVhbDlmf3t3aXJ2c3F1c3R1dnd4";
-
-export function fakeKeys(now: number): KeysView {
-  const deviceId = fakeProfile.deviceId;
-  return {
-    version: 3,
-    fingerprint: "9f2c 41ab 77d0 e3c5 1b86 f40a 92ce 6d13",
-    since: now - 9 * day,
-    accountFingerprint: "c07e 5519 ab34 f8d2 60e1 937b 2dca 48f6",
-    deviceId,
-    rotating: false,
-    rotationProblem: null,
-    oldVersionsKept: 1,
-    history: [
-      { seq: 2, what: "rotated", deviceId, version: 3, at: now - 9 * day, fingerprint: "9f2c 41ab 77d0 e3c5 1b86 f40a 92ce 6d13" },
-      { seq: 1, what: "rotated", deviceId, version: 2, at: now - 38 * day, fingerprint: "30d8 be71 054f 9ac2 e6b7 18fd 4c90 a255" },
-      { seq: 0, what: "created", deviceId, version: 1, at: now - 67 * day, fingerprint: "e41b 6f0c 8d2a 7793 05ce b1d4 a86e 3f90" },
-    ],
-    phraseConfirmed: fakeProfile.phraseConfirmed,
-  };
-}
 
 interface Line {
   ago: number;

@@ -6,8 +6,9 @@
  */
 import type { Backend, StopListening } from "./backend";
 import { BackendError } from "./backend";
-import { fakeGroupLink, fakeInvite, fakeKeys, fakeLog, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
+import { fakeGroupLink, fakeInvite, fakeLog, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
 import { ada, changed, checkName, fakeContacts, groupOf, manyContacts, meAs, trustOf } from "./fake-groups";
+import { checkedPhrase, fakeHistory, fakeKeyLog, fakeKeys, gotOn, rotated, withSchedule } from "./fake-keys";
 import type {
   AppState,
   Connection,
@@ -24,6 +25,7 @@ import type {
   Notice,
   ProfileView,
   Role,
+  RotationSchedule,
 } from "./types";
 
 export interface Scenario {
@@ -417,21 +419,27 @@ export class FakeBackend implements Backend {
 
   rotateKeys = () =>
     this.#answer("rotateKeys", [], () => {
-      const now = Date.now();
-      const next = this.#keys.version + 1;
-      const fingerprint = "5ad3 0c7e b918 f642 83e0 4d7f c25b 916a";
-      const { deviceId } = this.#keys;
-      this.#keys = {
-        ...this.#keys,
-        version: next,
-        fingerprint,
-        since: now,
-        oldVersionsKept: this.#keys.oldVersionsKept + 1,
-        history: [{ seq: next - 1, what: "rotated", deviceId, version: next, at: now, fingerprint }, ...this.#keys.history],
-      };
-      this.emit({ type: "keys", keys: structuredClone(this.#keys) });
+      const turns = this.#setKeys(rotated(this.#keys, this.#conversations, Date.now())).outcome?.waiting.length ?? 0;
+      for (let turn = 1; turn <= turns; turn += 1) setTimeout(() => this.#setKeys(gotOn(this.#keys)), this.scenario.latency * 2 * turn);
       return structuredClone(this.#keys);
     });
+
+  setRotationSchedule = (schedule: RotationSchedule) =>
+    this.#answer("setRotationSchedule", [schedule], () => structuredClone(this.#setKeys(withSchedule(this.#keys, schedule))));
+
+  keyHistory = (account: string) =>
+    this.#answer("keyHistory", [account], () => (account === this.#profile.accountId ? this.#keys.history : fakeHistory(this.scenario.now)));
+
+  exportKeyLog = () => this.#answer("exportKeyLog", [], () => fakeKeyLog(this.#keys));
+
+  // The words are kept nowhere, not even among the calls.
+  checkPhrase = (words: string) => this.#answer("checkPhrase", [], () => checkedPhrase(words));
+
+  #setKeys(keys: KeysView): KeysView {
+    this.#keys = keys;
+    this.emit({ type: "keys", keys: structuredClone(keys) });
+    return keys;
+  }
 
   setDisplayName = (name: string) =>
     this.#answer("setDisplayName", [name], () => {

@@ -13,8 +13,11 @@ type Whole<T> = [T] extends [null]
     : T extends readonly (infer Item)[]
       ? Whole<Item>[]
       : T extends object
-        ? { [Key in keyof T]: Whole<T[Key]> }
+        ? { [Key in keyof T]: Key extends MayLack ? T[Key] : Whole<T[Key]> }
         : T;
+
+/** The numbers that may be missing. Anything else of the name is no `f64`, and stays as it is. */
+type MayLack = "nextRotationAt" | "due" | "version" | "logIndex";
 
 export type AppState = Whole<bound.AppState>;
 export type Connection = Whole<bound.Connection>;
@@ -28,6 +31,7 @@ export type GroupLinkView = bound.GroupLinkView;
 export type GroupOfferView = bound.GroupOfferView;
 export type GroupView = bound.GroupView;
 export type InviteView = bound.InviteView;
+export type KeyEvent = bound.KeyEvent;
 export type KeyHistoryItem = Whole<bound.KeyHistoryItem>;
 export type KeysView = Whole<bound.KeysView>;
 export type LogView = Whole<bound.LogView>;
@@ -39,11 +43,16 @@ export type MessagePage = Whole<bound.MessagePage>;
 export type MessageState = bound.MessageState;
 export type MessageView = Whole<bound.MessageView>;
 export type Notice = bound.Notice;
+export type PhraseCheck = bound.PhraseCheck;
 export type PhraseChallenge = bound.PhraseChallenge;
 export type PhraseView = bound.PhraseView;
 export type ProfileView = bound.ProfileView;
 export type QrView = bound.QrView;
 export type RelayView = bound.RelayView;
 export type Role = bound.Role;
+export type RotationOutcomeView = Whole<bound.RotationOutcomeView>;
+export type RotationSchedule = bound.RotationSchedule;
+export type RotationWait = bound.RotationWait;
+export type RotationWaitView = Whole<bound.RotationWaitView>;
 export type Standing = bound.Standing;
 export type Trust = bound.Trust;

@@ -54,6 +54,15 @@ export function shortWhen(at: number, now: number): string {
   return new Date(at).getFullYear() === new Date(now).getFullYear() ? dayAndMonth.format(at) : shortDate.format(at);
 }
 
+/** When something is to come, in the largest sensible unit. */
+export function untilThen(at: number, now: number): string {
+  const hours = Math.round((at - now) / (60 * minute));
+  const days = daysBetween(now, at);
+  if (hours < 1) return "within the hour";
+  if (hours < 24) return hours === 1 ? "in an hour" : `in ${hours} hours`;
+  return days <= 1 ? "tomorrow" : `in ${days} days`;
+}
+
 /** How old something is, in the largest sensible unit. */
 export function age(at: number, now: number): string {
   const days = daysBetween(at, now);
