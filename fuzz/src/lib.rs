@@ -18,7 +18,7 @@ mod seeds;
 
 pub use envelope::{envelope_open, envelope_seal};
 pub use protocol::{app_message, commit_data, content, leaf_identity, roster, sealing_keys, welcome};
-pub use text::{invite, names, recovery_phrase, token};
+pub use text::{invite, key_log, names, recovery_phrase, token};
 pub use two_parties::two_parties;
 pub use wire::{chain, chain_entry, frames};
 
@@ -26,7 +26,7 @@ pub use wire::{chain, chain_entry, frames};
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("app_message", app_message),
     ("chain", chain),
     ("chain_entry", chain_entry),
@@ -36,6 +36,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("envelope_seal", envelope_seal),
     ("frames", frames),
     ("invite", invite),
+    ("key_log", key_log),
     ("leaf_identity", leaf_identity),
     ("names", names),
     ("recovery_phrase", recovery_phrase),

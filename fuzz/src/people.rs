@@ -2,8 +2,11 @@
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
-use waxwing_protocol::{ChannelSecret, DeviceKeys, DeviceSeeds, LeafIdentity, Recipient, Sender, TagKey};
-use waxwing_wire::{AccountId, DeviceId, LogId};
+use waxwing_protocol::{
+    AccountKey, ChannelSecret, DeviceKeys, DeviceSeeds, LeafIdentity, Recipient, RecoveryPhrase, Sender, TagKey,
+    statement,
+};
+use waxwing_wire::{AccountId, ChainEntry, DeviceId, LogId, VerifiedChain};
 
 pub(crate) const LOG: LogId = LogId::from_bytes([0x10; 16]);
 pub(crate) const NO_LOG: LogId = LogId::from_bytes([0; 16]);
@@ -51,4 +54,16 @@ impl Person {
 
 pub(crate) fn tag_key() -> TagKey {
     ChannelSecret::from_bytes(&[0xc5; 32]).tag_key()
+}
+
+/// Two entries of person 1's chain.
+pub(crate) fn chain_entries() -> [ChainEntry; 2] {
+    let one = Person::new(1);
+    let (account_key, recovery_key) =
+        (AccountKey::from_seed(&[1; 32]), RecoveryPhrase::from_entropy(&[2; 32]).recovery_key());
+    let name = "alice".parse().ok();
+    let create = statement::create(one.account, "waxwing.example", name, &account_key, &recovery_key, &one.keys, 1);
+    let chain = VerifiedChain::verify(&[create.as_bytes()]).expect("it is valid");
+    let rotate = statement::rotate_device_keys(&chain, &account_key, &Person::at(1, 2).keys, 2);
+    [create, rotate]
 }

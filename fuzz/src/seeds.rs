@@ -25,8 +25,8 @@ use waxwing_wire::transparency::{COMPACT_LEN, Leaf};
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, EnvelopeId, LogId, MessageId, VerifiedChain};
 
 use crate::TARGETS;
-use crate::people::{LOG, NO_LOG, Person, rng, tag_key};
-use crate::text::{AUDIENCE, NOW, URL, token_key};
+use crate::people::{LOG, NO_LOG, Person, chain_entries, rng, tag_key};
+use crate::text::{AUDIENCE, NOW, SIGNED, URL, signed_log, token_key};
 use crate::two_parties::{Act, Step};
 
 const ID: EnvelopeId = EnvelopeId::from_bytes([0xe1; 16]);
@@ -36,18 +36,6 @@ type Seed = (&'static str, &'static str, Vec<u8>);
 
 fn all() -> Vec<Seed> {
     [wire(), texts(), tokens(), contents(), groups(), envelopes(), two_parties()].concat()
-}
-
-/// Two entries of person 1's chain.
-fn chain_entries() -> [ChainEntry; 2] {
-    let one = Person::new(1);
-    let (account_key, recovery_key) =
-        (AccountKey::from_seed(&[1; 32]), RecoveryPhrase::from_entropy(&[2; 32]).recovery_key());
-    let name = Some("alice".parse().unwrap());
-    let create = statement::create(one.account, "waxwing.example", name, &account_key, &recovery_key, &one.keys, 1);
-    let chain = VerifiedChain::verify(&[create.as_bytes()]).unwrap();
-    let rotate = statement::rotate_device_keys(&chain, &account_key, &Person::at(1, 2).keys, 2);
-    [create, rotate]
 }
 
 /// What may follow them: each other statement once.
@@ -152,6 +140,10 @@ fn texts() -> Vec<Seed> {
         ("invite", "pinned", link),
         ("invite", "bare", bare),
         ("invite", "group", group.to_link()),
+        ("key_log", "first", signed_log(SIGNED[0]).unwrap()),
+        ("key_log", "second", signed_log(SIGNED[1]).unwrap()),
+        ("key_log", "line_ends", signed_log(SIGNED[1]).unwrap().replace('\n', "\r\n")),
+        ("key_log", "changed", signed_log(SIGNED[1]).unwrap().replace("alice", "malice")),
         ("recovery_phrase", "words", words.clone()),
         ("recovery_phrase", "typed", format!("  {}\n", words.replace(' ', "\t ").to_uppercase())),
         ("recovery_phrase", "too_few", "abandon ability able".to_owned()),

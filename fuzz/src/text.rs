@@ -3,10 +3,15 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use waxwing_protocol::{Link, RecoveryPhrase};
+use waxwing_protocol::{Link, RecoveryPhrase, key_log};
 use waxwing_wire::api::base64url;
 use waxwing_wire::token::{AccessToken, Assertion, DpopProof};
-use waxwing_wire::{AccountAddress, AccountId, DeviceId, EnvelopeId, LogId, MessageId, RelayAddress, Username};
+use waxwing_wire::{
+    AccountAddress, AccountId, ChainEntry, DeviceId, EnvelopeId, LogId, MessageId, RelayAddress, Username,
+    VerifiedChain,
+};
+
+use crate::people::{Person, chain_entries};
 
 /// Ids, user names, addresses, base64url.
 pub fn names(bytes: &[u8]) {
@@ -56,6 +61,43 @@ pub fn invite(bytes: &[u8]) {
         };
         assert_eq!(Link::parse(&written).as_ref(), Ok(&link));
     }
+}
+
+/// An exported history of keys, against the chain that the seeds are of.
+pub fn key_log(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let chain = people_chain();
+    let claimed = key_log::claimed_account(text);
+    if let Ok(log) = key_log::check(text, chain) {
+        assert_eq!(claimed, Ok(log.account));
+        // Line ends alone may differ from what is written.
+        let plain = text.replace("\r\n", "\n");
+        let written = format!("{}\n", plain.strip_suffix('\n').unwrap_or(&plain));
+        assert_eq!(key_log::check(&written, chain), Ok(log));
+        assert!(SIGNED.iter().any(|seq| Some(&written) == signed_log(*seq).as_ref()), "nobody has signed this");
+    }
+}
+
+/// After which entries the seeds' chain was exported.
+pub(crate) const SIGNED: [u32; 2] = [0, 1];
+/// When.
+const EXPORTED: u64 = 1_800_000_000_123;
+
+fn people_chain() -> &'static VerifiedChain {
+    static CHAIN: std::sync::LazyLock<VerifiedChain> = std::sync::LazyLock::new(|| verified(1));
+    &CHAIN
+}
+
+/// Person 1's chain up to an entry.
+fn verified(seq: u32) -> VerifiedChain {
+    let entries = chain_entries();
+    let bytes: Vec<_> = entries.iter().take(seq as usize + 1).map(ChainEntry::as_bytes).collect();
+    VerifiedChain::verify(&bytes).expect("it is valid")
+}
+
+/// That chain as a text.
+pub(crate) fn signed_log(seq: u32) -> Option<String> {
+    key_log::write(&verified(seq), &Person::at(1, seq + 1).keys, EXPORTED)
 }
 
 /// A recovery phrase as typed.
