@@ -171,7 +171,9 @@ impl Engine {
             if taken.updated {
                 self.erase_unused_device_keys().await?;
                 // A rotation has got on by one conversation.
-                self.tell_keys().await?;
+                if let Err(error) = self.tell_keys().await {
+                    tracing::warn!(%error, "telling how a rotation gets on");
+                }
             }
             if taken.rekeyed {
                 rekeyed = true;
