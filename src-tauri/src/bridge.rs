@@ -17,6 +17,7 @@ pub(crate) fn bridge() -> Builder<Wry> {
             start::unlock,
             start::check_relay,
             start::register,
+            start::recover,
             start::connection,
             start::try_now,
             start::set_display_name,

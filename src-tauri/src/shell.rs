@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tauri::AppHandle;
 use tauri_specta::Event as _;
-use waxwing_client::{Client, Error, ErrorCode, ErrorView, Profile, ProfileState, ProfileView, Registration};
+use waxwing_client::{Client, Error, ErrorCode, ErrorView, Profile, ProfileState, ProfileView, Recovery, Registration};
 use zeroize::Zeroizing;
 
 use crate::dto::AppState;
@@ -95,14 +95,29 @@ impl Shell {
     /// Makes the account. An error leaves everything as it was, to be tried again.
     pub(crate) async fn register(&self, registration: Registration) -> Result<ProfileView, ErrorView> {
         let _one = self.changing.lock().await;
-        match self.phase() {
-            Phase::FirstRun => {}
-            Phase::Ready(_) => return Err(refused(ErrorCode::AlreadyRegistered)),
-            Phase::Problem(error) => return Err(error),
-            Phase::Starting | Phase::Locked(_) => return Err(refused(ErrorCode::Internal)),
-        }
-        let profile = self.profile().await.map_err(|error| error.view())?;
+        let profile = self.profile_without_account().await?;
         let client = Client::register(&profile, registration).await.map_err(|error| error.view())?;
+        self.begin(client).await
+    }
+
+    /// Gets an account back in a profile that has none, and goes on with it. An error leaves everything as it was, to be tried again.
+    pub(crate) async fn recover(&self, recovery: Recovery) -> Result<ProfileView, ErrorView> {
+        let _one = self.changing.lock().await;
+        let profile = self.profile_without_account().await?;
+        let client = Client::recover(&profile, recovery).await.map_err(|error| error.view())?;
+        self.begin(client).await
+    }
+
+    async fn profile_without_account(&self) -> Result<Profile, ErrorView> {
+        match self.phase() {
+            Phase::FirstRun => self.profile().await.map_err(|error| error.view()),
+            Phase::Ready(_) => Err(refused(ErrorCode::AlreadyRegistered)),
+            Phase::Problem(error) => Err(error),
+            Phase::Starting | Phase::Locked(_) => Err(refused(ErrorCode::Internal)),
+        }
+    }
+
+    async fn begin(&self, client: Client) -> Result<ProfileView, ErrorView> {
         let view = client.profile().await.map_err(|error| error.view());
         self.enter(self.ready(client));
         view

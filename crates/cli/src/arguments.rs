@@ -48,6 +48,8 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     /// Make an account on a relay, and its keys on this computer
     Register(command::register::Arguments),
+    /// Get an account back with its recovery phrase, on this computer
+    Recover(command::recover::Arguments),
     /// Show the recovery phrase, or confirm that it is written down
     Phrase(command::phrase::Arguments),
     /// Show the own account

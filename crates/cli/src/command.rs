@@ -11,6 +11,7 @@ pub(crate) mod list;
 pub(crate) mod listen;
 pub(crate) mod phrase;
 pub(crate) mod read;
+pub(crate) mod recover;
 pub(crate) mod register;
 pub(crate) mod requests;
 pub(crate) mod rotate;
@@ -32,6 +33,9 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
     if let Command::Register(arguments) = command {
         return register::run(arguments, &options, output).await;
     }
+    if let Command::Recover(arguments) = command {
+        return recover::run(arguments, &options, output).await;
+    }
     let client = session::start(&options).await?;
     let result = with_account(command, &client, output).await;
     client.stop().await;
@@ -41,7 +45,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
 async fn with_account(command: Command, client: &Client, output: &mut Output) -> Result<(), Failure> {
     match command {
         // Makes the account that all others need.
-        Command::Register(_) => Ok(()),
+        Command::Register(_) | Command::Recover(_) => Ok(()),
         Command::Phrase(arguments) => phrase::run(&arguments, client, output).await,
         Command::Whoami => whoami::run(client, output).await,
         Command::Invite => invite::run(client, output).await,

@@ -335,6 +335,14 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "This history is of somebody whose keys are not known here, so it cannot be checked.",
             "Add them first with `waxwing-cli add`.",
         ),
+        ErrorCode::NotAPhrase => (
+            "These words are no recovery phrase: it has 24, and one of these is wrong, missing or in another place. Nothing was changed.",
+            "Compare them with what you have written down, one by one.",
+        ),
+        ErrorCode::PhraseOfAnother => (
+            "This is a recovery phrase, and not the one of this account. Nothing was changed.",
+            "Check the address, or look for the phrase that belongs to it.",
+        ),
         ErrorCode::NotFound => ("There is no such conversation or message here.", "Look at `waxwing-cli list`."),
         ErrorCode::InvalidGroupName => (
             "A group's name has 1 to 64 characters, and none that control or turn what stands around it.",

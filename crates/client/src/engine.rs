@@ -27,6 +27,7 @@ mod outbox;
 mod packages;
 mod phrase;
 mod receive;
+mod recover;
 mod register;
 mod resync;
 mod rotation;
@@ -47,6 +48,7 @@ use waxwing_protocol::envelope::CompactCheckpoint;
 use waxwing_protocol::{AccountKey, DeviceKeys};
 use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress};
 
+pub use recover::Recovery;
 pub use register::{Registration, check_relay};
 
 use crate::error::{Error, ErrorCode, ErrorView};

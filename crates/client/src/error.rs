@@ -101,6 +101,10 @@ pub enum ErrorCode {
     KeyLogWrong,
     /// The exported history of keys is of somebody whose chain is not known here.
     KeyLogUnknown,
+    /// The words are no recovery phrase: too few, too many, one wrong, or in another order.
+    NotAPhrase,
+    /// The recovery phrase is another account's.
+    PhraseOfAnother,
     /// There is no such conversation or message.
     NotFound,
     /// The group's name is empty or too long.

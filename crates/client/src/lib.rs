@@ -14,7 +14,7 @@ mod relay;
 mod store;
 pub mod views;
 
-pub use engine::{Client, Registration, check_relay};
+pub use engine::{Client, Recovery, Registration, check_relay};
 pub use error::{Error, ErrorCode, ErrorView};
 pub use event::Event;
 pub use profile::{Profile, ProfileState, profile_id};

@@ -7,6 +7,7 @@ pub const COMMANDS: &[&str] = &[
     "unlock",
     "check_relay",
     "register",
+    "recover",
     "connection",
     "try_now",
     "set_display_name",

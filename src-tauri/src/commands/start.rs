@@ -1,7 +1,7 @@
 //! Which state the app is in, the account's making, and the connection.
 
 use tauri::State;
-use waxwing_client::{Connection, ProfileView, Registration, RelayView};
+use waxwing_client::{Connection, ProfileView, Recovery, Registration, RelayView};
 use zeroize::Zeroizing;
 
 use super::{Answer, view};
@@ -48,6 +48,19 @@ pub(crate) async fn register(
 ) -> Answer<ProfileView> {
     let passphrase = passphrase.map(Zeroizing::new);
     shell.register(Registration { username, display_name, relay, passphrase }).await
+}
+
+/// Gets an account back with its recovery phrase. A passphrase only where there is no keychain and the user chose so.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn recover(
+    shell: State<'_, Shell>,
+    address: String,
+    phrase: String,
+    passphrase: Option<String>,
+) -> Answer<ProfileView> {
+    let (phrase, passphrase) = (Zeroizing::new(phrase), passphrase.map(Zeroizing::new));
+    shell.recover(Recovery { address, phrase, display_name: String::new(), passphrase }).await
 }
 
 /// How the engine stands with the relay.

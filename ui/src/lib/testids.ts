@@ -2,7 +2,7 @@
  * The names by which desktop tests find things. `data-state` on the same element is what they wait for.
  *
  * app             starting | first-run | locked | problem | ready
- * onboarding      data-step: name | relay | passphrase | phrase | confirm
+ * onboarding      data-step: name | relay | passphrase | phrase | confirm | recover | recoverPassphrase
  * message         data-id, data-mine, data-state: sending | sent | failed | received
  * conversation    data-id, data-unread, data-open, data-kind: direct | group | noteToSelf,
  *                 data-state: member | request | left | removed | asked | blocked
@@ -37,6 +37,11 @@ export const testids = {
   app: "app",
   onboarding: "onboarding",
   onboardingName: "onboarding-name",
+  onboardingRecover: "onboarding-recover",
+  recoverAddress: "recover-address",
+  recoverPhrase: "recover-phrase",
+  recoverMistake: "recover-mistake",
+  recoverNow: "recover-now",
   onboardingDisplayName: "onboarding-display-name",
   onboardingNext: "onboarding-next",
   onboardingBack: "onboarding-back",

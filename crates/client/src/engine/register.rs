@@ -9,10 +9,11 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waxwing_protocol::{AccessKey, AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase, statement};
+use waxwing_wire::chain::Statement;
 use waxwing_wire::ids::to_hex;
 use waxwing_wire::limits::MAX_DISPLAY_NAME;
 use waxwing_wire::problem::ProblemCode;
-use waxwing_wire::{AccountId, DeviceId, RelayAddress, Username, hash, label};
+use waxwing_wire::{AccountId, ChainEntry, DeviceId, RelayAddress, Username, hash, label};
 use zeroize::Zeroizing;
 
 use super::{Client, EVENTS, Engine};
@@ -110,7 +111,7 @@ impl Client {
 
 /// The relay under the name that it goes by itself. On this computer `localhost` and its addresses are the same; anywhere
 /// else the relay must go by the name that the user gave, or tokens and chains would not be for it.
-async fn meet(address: RelayAddress) -> Result<(RelayAddress, RelayApi), Error> {
+pub(super) async fn meet(address: RelayAddress) -> Result<(RelayAddress, RelayApi), Error> {
     let api = RelayApi::new(address.clone(), None)?;
     let audience = api.info().await?.audience;
     if audience == address.authority() {
@@ -131,21 +132,36 @@ async fn meet(address: RelayAddress) -> Result<(RelayAddress, RelayApi), Error> 
 }
 
 /// A profile with keys and a database, not yet accepted by a relay.
-struct Pending {
-    keystore: Keystore,
-    secrets: Secrets,
-    store: Store,
+pub(super) struct Pending {
+    pub(super) keystore: Keystore,
+    pub(super) secrets: Secrets,
+    pub(super) store: Store,
 }
 
 /// What an interrupted registration for the same name and relay left behind.
-///
-/// One for another name or relay is discarded, as the user no longer wants it; one that cannot be opened because its
-/// secrets are gone for good is moved aside. Any other trouble is told and changes nothing: a relay may have accepted it.
 async fn resume(
     profile: &Profile,
     passphrase: Option<Zeroizing<String>>,
     username: &Username,
     relay: &RelayAddress,
+) -> Result<Option<Pending>, Error> {
+    let (name, address) = (username.clone(), relay.clone());
+    let stands = move |account: &Account| {
+        let entry = ChainEntry::decode(&account.create_entry);
+        let creates = entry.is_ok_and(|entry| matches!(entry.unsigned.statement, Statement::Create(_)));
+        creates && account.username == name && account.relay == address
+    };
+    left_behind(profile, passphrase, stands).await
+}
+
+/// What was left behind in a profile without an account, if it still `stands`.
+///
+/// What does not is discarded, as the user no longer wants it; what cannot be opened because its secrets are gone for good is moved
+/// aside. Any other trouble is told and changes nothing: a relay may have accepted it.
+pub(super) async fn left_behind(
+    profile: &Profile,
+    passphrase: Option<Zeroizing<String>>,
+    stands: impl FnOnce(&Account) -> bool + Send + 'static,
 ) -> Result<Option<Pending>, Error> {
     let facts = profile.facts();
     let left = async {
@@ -157,12 +173,7 @@ async fn resume(
         }
         let (keystore, secrets) = Keystore::open(profile, passphrase).await?;
         let store = open_store(profile, &secrets).await?;
-        let (name, address) = (username.clone(), relay.clone());
-        let same = store
-            .run(move |tx| {
-                Ok(account::load(tx)?.is_some_and(|(account, _)| account.username == name && account.relay == address))
-            })
-            .await?;
+        let same = store.run(move |tx| Ok(account::load(tx)?.is_some_and(|(account, _)| stands(&account)))).await?;
         Ok(same.then_some(Pending { keystore, secrets, store }))
     };
     match left.await {
@@ -334,13 +345,13 @@ pub(super) async fn run(
 }
 
 /// First 8 bytes of a labelled hash: enough to tell a wrong key, nothing to attack 256 random bits with.
-fn key_check(key: &[u8; 32]) -> String {
+pub(super) fn key_check(key: &[u8; 32]) -> String {
     let digest = hash(&[&label("database key check"), key]);
     to_hex(digest.first_chunk::<8>().unwrap_or(&[0; 8]))
 }
 
 /// Two different places of the recovery phrase, in order.
-fn two_places() -> (u32, u32) {
+pub(super) fn two_places() -> (u32, u32) {
     let [a, b] = random::bytes::<2>().map(u32::from);
     let first = a % 24;
     let second = (first + 1 + b % 23) % 24;
@@ -365,7 +376,9 @@ fn parse_relay(text: &str) -> Result<RelayAddress, Error> {
     text.trim().parse().map_err(|error| Error::new(ErrorCode::InvalidAddress, format!("{error}")))
 }
 
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+pub(super) async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     tokio::task::spawn_blocking(call).await.map_err(|_| Error::new(ErrorCode::Internal, "a task ended early"))?
 }
 

@@ -158,6 +158,12 @@ impl RelayApi {
         read_json(response).await
     }
 
+    /// Appends to a chain what its recovery key has signed: unnamed, since no device of the account is here.
+    pub(crate) async fn recover_account(&self, account: AccountId, entry: &[u8]) -> Result<EntryAccepted, ApiError> {
+        let body = SubmitEntry { entry: EntryBytes(entry.to_vec()) };
+        self.json(self.request(Method::POST, &format!("/v1/accounts/{account}/chain")).json(&body)).await
+    }
+
     /// The whole chain of an account (by id or name), verified. `known` is extended where it is given: the relay cannot
     /// take back what it has shown.
     pub(crate) async fn chain(

@@ -37,6 +37,7 @@ export interface Backend {
   unlock(passphrase: string): Promise<AppState>;
   checkRelay(address: string): Promise<RelayView>;
   register(username: string, displayName: string, relay: string, passphrase: string | null): Promise<ProfileView>;
+  recover(address: string, phrase: string, passphrase: string | null): Promise<ProfileView>;
   phraseWords(): Promise<PhraseView>;
   phraseChallenge(): Promise<PhraseChallenge>;
   phraseConfirm(firstWord: string, secondWord: string): Promise<ProfileView>;

@@ -180,6 +180,27 @@ export class FakeBackend implements Backend {
       return { address, version, loopback: address.startsWith("127.") };
     });
 
+  recover = (address: string, phrase: string, passphrase: string | null) =>
+    this.#answer("recover", [address, phrase, passphrase], () => {
+      const words = phrase.trim().split(/\s+/u);
+      if (words.length !== 24) throw fault("notAPhrase", `the phrase has ${words.length} words, not 24`);
+      const unknown = words.findIndex((word) => word === "waxwing");
+      if (unknown >= 0) throw fault("unknownWord", `word ${unknown + 1} is not in the list`);
+      if (address === "somebody@relay.example.org") throw fault("phraseOfAnother");
+      if (this.scenario.keychainFault && passphrase === null) throw fault(this.scenario.keychainFault, "fake keychain");
+      this.#profile = {
+        ...fakeProfile,
+        address,
+        phraseConfirmed: true,
+        keystore: passphrase === null ? "keychain" : "passphrase",
+      };
+      this.#conversations = [];
+      this.#messages = [];
+      this.#phase = "ready";
+      for (const listener of this.#stateListeners) listener(this.#state());
+      return this.#profile;
+    });
+
   register = (username: string, displayName: string, relay: string, passphrase: string | null) =>
     this.#answer("register", [username, displayName, relay, passphrase], () => {
       if (username === "taken") throw fault("nameTaken");

@@ -19,6 +19,7 @@ export const tauriBackend: Backend = {
   retryStart: () => ask(commands.retryStart()),
   unlock: (passphrase) => ask(commands.unlock(passphrase)),
   checkRelay: (address) => ask(commands.checkRelay(address)),
+  recover: (address, phrase, passphrase) => ask(commands.recover(address, phrase, passphrase)),
   register: (username, displayName, relay, passphrase) =>
     ask(commands.register(username, displayName, relay, passphrase)),
   phraseWords: () => ask(commands.phraseWords()),

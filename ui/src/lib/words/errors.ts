@@ -270,6 +270,16 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     sentence: "It is of somebody whose keys are not known here, so it cannot be checked.",
     action: "Add this person first.",
   },
+  notAPhrase: {
+    title: "These words are no recovery phrase",
+    sentence: "A phrase has 24 words. One of these is wrong, missing or in another place. Nothing was changed.",
+    action: "Compare them with what you have written down, one by one.",
+  },
+  phraseOfAnother: {
+    title: "This phrase is not this account's",
+    sentence: "The words are a recovery phrase, and not the one of this account. Nothing was changed.",
+    action: "Check the address, or look for the phrase that belongs to it.",
+  },
   notFound: {
     title: "It is gone",
     sentence: "This conversation or message is no longer here.",
