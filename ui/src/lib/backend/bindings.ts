@@ -15,6 +15,8 @@ export const commands = {
 	checkRelay: (address: string) => typedError<RelayView, ErrorView>(__TAURI_INVOKE("check_relay", { address })),
 	/**  Makes the account. A passphrase only where there is no keychain and the user chose so. */
 	register: (username: string, displayName: string, relay: string, passphrase: string | null) => typedError<ProfileView, ErrorView>(__TAURI_INVOKE("register", { username, displayName, relay, passphrase })),
+	/**  Gets an account back with its recovery phrase. A passphrase only where there is no keychain and the user chose so. */
+	recover: (address: string, phrase: string, passphrase: string | null) => typedError<ProfileView, ErrorView>(__TAURI_INVOKE("recover", { address, phrase, passphrase })),
 	/**  How the engine stands with the relay. */
 	connection: () => typedError<Connection, ErrorView>(__TAURI_INVOKE("connection")),
 	/**  Tries to reach the relay now. */
@@ -337,6 +339,10 @@ export type ErrorCode =
 "keyLogWrong" | 
 /**  The exported history of keys is of somebody whose chain is not known here. */
 "keyLogUnknown" | 
+/**  The words are no recovery phrase: too few, too many, one wrong, or in another order. */
+"notAPhrase" | 
+/**  The recovery phrase is another account's. */
+"phraseOfAnother" | 
 /**  There is no such conversation or message. */
 "notFound" | 
 /**  The group's name is empty or too long. */
@@ -542,46 +548,6 @@ export type KeysView = {
 	phraseConfirmed: boolean,
 };
 
-/**  What came of looking at 24 words. */
-export type PhraseCheck = 
-/**  They are the recovery phrase of this account. */
-{ type: "right" } | 
-/**  There are more or fewer than 24. */
-{ type: "wordCount"; 
-/**  How many. */
-words: number } | 
-/**  A word is not in the list. */
-{ type: "unknownWord"; 
-/**  Which, from 1. */
-place: number } | 
-/**  All words are in the list, and do not fit together: one is wrong, or their order is. */
-{ type: "checksum" } | 
-/**  They are a phrase, and not the one of this account. */
-{ type: "otherAccount" };
-
-/**  What a rotation has come to: which conversations have the new keys. */
-export type RotationOutcomeView = {
-	version: number,
-	at: number | null,
-	scheduled: boolean,
-	conversations: number,
-	updated: number,
-	waiting: RotationWaitView[],
-};
-
-export type RotationSchedule = "days7" | "days30" | "days90" | "manual";
-
-export type RotationWait = "later" | "sending" | "mending" | "stopped";
-
-export type RotationWaitView = {
-	conversation: string,
-	kind: ConversationKind,
-	title: string,
-	why: RotationWait,
-	due: number | null,
-	problem: ErrorView | null,
-};
-
 /**  Where a profile keeps its secrets. */
 export type KeystoreKind = 
 /**  The operating system's keychain. */
@@ -701,6 +667,22 @@ name: string;
 version: number; 
 /**  Whether they are one's own. */
 mine: boolean } | 
+/**  Somebody has recovered their account with their phrase, on a new device; proved by their chain. */
+{ type: "recovered"; 
+/**  Who, as shown. */
+name: string; 
+/**  Whether oneself. */
+mine: boolean } | 
+/**  Somebody has replaced their account key; proved by their chain. */
+{ type: "accountKeyReplaced"; 
+/**  Who, as shown. */
+name: string; 
+/**  Whether oneself. */
+mine: boolean } | 
+/**  Somebody has given up their account. */
+{ type: "accountClosed"; 
+/**  Who, as shown. */
+name: string } | 
 /**  The conversation was started. */
 { type: "started"; 
 /**  By whom, as shown. */
@@ -788,6 +770,23 @@ export type PhraseChallenge = {
 	second: number,
 };
 
+/**  What came of looking at 24 words. */
+export type PhraseCheck = 
+/**  They are the recovery phrase of this account. */
+{ type: "right" } | 
+/**  There are more or fewer than 24. */
+{ type: "wordCount"; 
+/**  How many. */
+words: number } | 
+/**  A word is not in the list. */
+{ type: "unknownWord"; 
+/**  Which, from 1. */
+place: number } | 
+/**  All words are in the list, and do not fit together: one is wrong, or their order is. */
+{ type: "checksum" } | 
+/**  They are a phrase, and not the one of this account. */
+{ type: "otherAccount" };
+
 /**  The recovery phrase. */
 export type PhraseView = {
 	/**  Its 24 words. */
@@ -836,6 +835,60 @@ export type Role =
 "admin" | 
 /**  Reads and writes. */
 "member";
+
+/**  What a rotation has come to: which conversations have the new keys. */
+export type RotationOutcomeView = {
+	/**  The version that it put in force. */
+	version: number,
+	/**  When, by relay time. */
+	at: number | null,
+	/**  Whether the schedule began it: its updates are spread over a day. */
+	scheduled: boolean,
+	/**  Conversations that one takes part in. */
+	conversations: number,
+	/**  Those of them that have the new keys. */
+	updated: number,
+	/**  Those that wait; at most 100 are named. */
+	waiting: RotationWaitView[],
+};
+
+/**  How often a device's keys are replaced by themselves. */
+export type RotationSchedule = 
+/**  Every week. */
+"days7" | 
+/**  Every 30 days. */
+"days30" | 
+/**  Every 90 days. */
+"days90" | 
+/**  By hand alone. */
+"manual";
+
+/**  What a conversation waits for that has not got the new keys yet. */
+export type RotationWait = 
+/**  Its turn: a scheduled rotation reaches one conversation after another. */
+"later" | 
+/**  The relay: the update is on its way, or the relay is out of reach. */
+"sending" | 
+/**  This device has lost its place there and waits to be let back in. */
+"mending" | 
+/**  Nothing can be sent there now. */
+"stopped";
+
+/**  A conversation that has not got the new keys yet. What is sent there meanwhile goes out under the old ones. */
+export type RotationWaitView = {
+	/**  The conversation's id. */
+	conversation: string,
+	/**  Whom it is with. */
+	kind: ConversationKind,
+	/**  What to call it. */
+	title: string,
+	/**  What it waits for. */
+	why: RotationWait,
+	/**  When its turn comes, by relay time, where it waits for that. */
+	due: number | null,
+	/**  What stands in the way, where something does. */
+	problem: ErrorView | null,
+};
 
 /**  How one stands in a conversation. */
 export type Standing = 
