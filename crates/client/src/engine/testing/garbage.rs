@@ -215,7 +215,7 @@ fn p3_welcomes_and_requests_for_unknown_groups_change_nothing() {
     // A real one, made with a key package that bea has never had.
     let elsewhere = super::liar::impostor("bea", world.devices[1].account, world.devices[1].device).claimed();
     let mls = world.devices[0].founds(log, elsewhere);
-    assert_eq!(welcome(&mut world, [0; 16], &mls), ["its Welcome does not open"]);
+    assert_eq!(welcome(&mut world, [0; 16], &mls), ["the private part of its key package is not here"]);
     let proof = ResyncProof::sign(&mls_key, log, ada, device, [6; 16], [7; 32]);
     let content = Content::Resync(ResyncRequest { log, proof, key_package: b"package".to_vec() }).encode();
     let (entry, blob) = sealed(&mut world, EnvelopeKind::Resync, &content);

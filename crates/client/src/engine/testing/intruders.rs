@@ -95,7 +95,7 @@ fn p1_other_keys_under_a_device_of_the_chain_speak_for_nobody() {
     let message = intrude(&mut world, log, 0, &mut mallory);
     held(&mut world, id, message, &[0, 1, 2]);
     deaf(&mut world, log, &mut mallory);
-    assert_eq!(world.devices[3].set_aside(), ["its Welcome does not open"]);
+    assert_eq!(world.devices[3].set_aside(), ["the private part of its key package is not here"]);
 }
 
 #[test]

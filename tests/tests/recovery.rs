@@ -1,0 +1,206 @@
+//! Accounts that are got back with their phrase, and what becomes of their conversations; keys and the transparency log. On real engines and a
+//! real relay.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests too
+
+mod world;
+
+use waxwing_client::{Client, ErrorCode, Notice, Profile, ProfileState, Recovery, Standing};
+use world::{PASSPHRASE, Person, World, acquainted, introduce};
+
+fn recovery(world: &World, name: &str, words: &[String]) -> Recovery {
+    Recovery {
+        address: format!("{name}@{}", world.address()),
+        phrase: words.join(" ").into(),
+        display_name: String::new(),
+        passphrase: Some(PASSPHRASE.to_owned().into()),
+    }
+}
+
+async fn recover(world: &World, name: &str, folder: &str, words: &[String]) -> Person {
+    let profile = Profile::open(&world.dir.path().join(folder)).unwrap();
+    let client = Client::recover(&profile, recovery(world, name, words)).await.unwrap();
+    Person { client, profile }
+}
+
+/// The one conversation, once it is there.
+async fn conversation(person: &Person, title: &str) -> String {
+    let found = async |client: &Client| {
+        let all = client.conversations().await.ok()?;
+        all.into_iter().find(|one| one.title == title).map(|one| one.id)
+    };
+    person.until(&format!("the conversation {title}"), found).await
+}
+
+async fn until_notice(person: &Person, id: &str, wanted: impl Fn(&Notice) -> bool) {
+    person
+        .until("a quiet line", async |client| {
+            let page = client.messages(id, None, 500).await.ok()?;
+            page.messages.iter().filter_map(|line| line.notice.as_ref()).any(&wanted).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_the_phrase_is_back_in_every_conversation_on_a_new_machine() {
+    let world = World::new().await;
+    let (alice, bob, direct) = acquainted(&world).await;
+    let cem = world.register("cem").await;
+    introduce(&bob, &cem).await;
+    let group = bob.client.create_group("Birds", &[alice.account().await, cem.account().await]).await.unwrap().id;
+    bob.send(&group, "welcome").await;
+    for person in [&alice, &cem] {
+        conversation(person, "Birds").await;
+    }
+    alice.until_texts(&group, &["welcome"]).await;
+    let words = alice.client.phrase_words().await.unwrap();
+    // The machine is gone.
+    alice.client.stop().await;
+
+    let again = recover(&world, "alice", "alice again", &words).await;
+    assert_eq!(again.account().await, alice.account().await, "the same account");
+    assert!(again.client.profile().await.unwrap().phrase_confirmed);
+    for id in [&direct, &group] {
+        until_notice(&bob, id, |notice| matches!(notice, Notice::Recovered { mine: false, .. })).await;
+    }
+    until_notice(&cem, &group, |notice| matches!(notice, Notice::Recovered { mine: false, .. })).await;
+    // The new device knows nobody: whoever brings it back asks like anybody else.
+    for id in [&direct, &group] {
+        again
+            .until("to be back", async |client| {
+                (client.conversation(id).await.ok()?.standing == Standing::Request).then_some(())
+            })
+            .await;
+        again.client.accept_request(id).await.unwrap();
+    }
+    bob.send(&direct, "there you are").await;
+    again.until_texts(&direct, &["there you are"]).await;
+    again.send(&direct, "here I am").await;
+    bob.until("the answer", async |client| {
+        let page = client.messages(&direct, None, 500).await.ok()?;
+        page.messages.iter().any(|line| line.text == "here I am").then_some(())
+    })
+    .await;
+    again.send(&group, "hello all").await;
+    cem.until_texts(&group, &["welcome", "hello all"]).await;
+    let view = cem.client.group(&group).await.unwrap();
+    assert!(view.members.iter().all(|member| member.devices == 1), "a revoked device is still there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_device_that_was_revoked_is_shut_out() {
+    let world = World::new().await;
+    let (alice, bob, direct) = acquainted(&world).await;
+    bob.send(&direct, "before").await;
+    alice.until_texts(&direct, &["before"]).await;
+    let words = alice.client.phrase_words().await.unwrap();
+    // The old machine is not gone: it is a thief's.
+    let again = recover(&world, "alice", "alice again", &words).await;
+    again
+        .until("to be back", async |client| {
+            (client.conversation(&direct).await.ok()?.standing == Standing::Request).then_some(())
+        })
+        .await;
+    again.client.accept_request(&direct).await.unwrap();
+    again.send(&direct, "it is me").await;
+    bob.until("the new device", async |client| {
+        let page = client.messages(&direct, None, 500).await.ok()?;
+        page.messages.iter().any(|line| line.text == "it is me").then_some(())
+    })
+    .await;
+    // What the thief says does not arrive, and what is said now the thief does not read.
+    let _ = alice.client.send(&direct, &waxwing_client::new_message_id(), "I am alice").await;
+    bob.send(&direct, "for the new device").await;
+    again
+        .until("the words", async |client| {
+            let page = client.messages(&direct, None, 500).await.ok()?;
+            page.messages.iter().any(|line| line.text == "for the new device").then_some(())
+        })
+        .await;
+    let heard = bob.texts(&direct).await;
+    assert!(!heard.contains(&"I am alice".to_owned()), "{heard:?}");
+    assert!(!alice.texts(&direct).await.contains(&"for the new device".to_owned()));
+    // And an entry that the old device signs with the old account key is refused.
+    let keys = alice.client.rotate_keys().await;
+    assert!(keys.map_or(true, |keys| keys.rotating), "a revoked device has rotated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_phrase_changes_nothing_and_says_why() {
+    let world = World::new().await;
+    let (alice, bob, _) = acquainted(&world).await;
+    let words = alice.client.phrase_words().await.unwrap();
+    let others = bob.client.phrase_words().await.unwrap();
+    let profile = Profile::open(&world.dir.path().join("again")).unwrap();
+    let refused = async |words: &[String], name: &str| {
+        let result = Client::recover(&profile, recovery(&world, name, words)).await;
+        assert_eq!(profile.state(), ProfileState::Fresh);
+        result.map(drop).unwrap_err()
+    };
+    let mut unknown = words.clone();
+    unknown[6] = "waxwing".to_owned();
+    let error = refused(&unknown, "alice").await;
+    assert_eq!(error.code(), ErrorCode::UnknownWord);
+    assert!(error.view().detail.contains("word 7"), "{}", error.view().detail);
+    assert_eq!(refused(&words[1..], "alice").await.code(), ErrorCode::NotAPhrase);
+    let mut swapped = words.clone();
+    swapped.swap(0, 1);
+    if swapped != words {
+        assert_eq!(refused(&swapped, "alice").await.code(), ErrorCode::NotAPhrase);
+    }
+    assert_eq!(refused(&others, "alice").await.code(), ErrorCode::PhraseOfAnother);
+    assert_eq!(refused(&words, "nobody").await.code(), ErrorCode::UnknownUser);
+    // The account is as it was.
+    assert_eq!(alice.client.keys().await.unwrap().history.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_that_broke_off_goes_on_with_the_same_words() {
+    let mut world = World::new().await;
+    let (alice, bob, direct) = acquainted(&world).await;
+    let words = alice.client.phrase_words().await.unwrap();
+    alice.client.stop().await;
+    let address = world.address();
+    // The relay goes away in between: nothing is half done.
+    world.stop_relay().await;
+    let profile = Profile::open(&world.dir.path().join("again")).unwrap();
+    let broken = Recovery { address: format!("alice@{address}"), ..recovery_at(&address, &words) };
+    assert_eq!(Client::recover(&profile, broken).await.map(drop).unwrap_err().code(), ErrorCode::RelayDown);
+    assert_eq!(profile.state(), ProfileState::Fresh);
+    world.start_relay().await;
+    let client = Client::recover(&profile, recovery(&world, "alice", &words)).await.unwrap();
+    let again = Person { client, profile };
+    until_notice(&bob, &direct, |notice| matches!(notice, Notice::Recovered { .. })).await;
+    // Once more, on a third machine: the second is revoked in turn.
+    again.client.stop().await;
+    let third = recover(&world, "alice", "third", &words).await;
+    let history = third.client.keys().await.unwrap().history;
+    assert_eq!(history.len(), 3);
+}
+
+fn recovery_at(address: &str, words: &[String]) -> Recovery {
+    Recovery {
+        address: format!("alice@{address}"),
+        phrase: words.join(" ").into(),
+        display_name: String::new(),
+        passphrase: Some(PASSPHRASE.to_owned().into()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_own_relays_log_is_read_to_its_end_and_holds_everybody() {
+    let world = World::new().await;
+    let (alice, bob, direct) = acquainted(&world).await;
+    bob.client.rotate_keys().await.unwrap();
+    // Two accounts, two names, one rotation.
+    let log = alice
+        .until("the whole log", async |client| client.transparency_log().await.ok().filter(|log| log.size >= 5.0))
+        .await;
+    assert!(log.contradictions.is_empty() && log.alarms.is_empty() && !log.stale);
+    assert!(log.since > 0.0 && log.proved_at >= log.since);
+    assert_eq!(alice.client.peer_log(&direct).await.unwrap().origin, log.origin);
+    // It is there again after a restart.
+    let alice = alice.restart().await;
+    let again = alice.client.transparency_log().await.unwrap();
+    assert!(again.size >= 5.0 && (again.since - log.since).abs() < 1.0);
+}
