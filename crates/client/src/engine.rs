@@ -3,6 +3,7 @@
 //! Locks, outermost first: `rotating`, a log's lock, `keys_guard`, the store. None is held over another's network request
 //! except a log's own.
 
+mod account_key;
 mod admit;
 mod asking;
 mod chains;
@@ -77,7 +78,7 @@ pub(crate) struct Engine {
     store: Store,
     account: AccountId,
     device: DeviceId,
-    account_key: AccountKey,
+    account_key: RwLock<Arc<AccountKey>>,
     /// The device keys in force.
     keys: RwLock<Arc<DeviceKeys>>,
     /// Sealing holds it shared; a rotation's last step holds it alone.

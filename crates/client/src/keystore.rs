@@ -69,6 +69,15 @@ impl Keystore {
         }
     }
 
+    /// Removes whatever a profile has left in either place.
+    pub(crate) async fn erase(profile: &Profile) -> Result<(), Error> {
+        if profile.facts().passphrase {
+            return passphrase::erase(profile.dir());
+        }
+        let profile_id = profile.id();
+        on_own_thread(move || keychain::erase(&profile_id)).await
+    }
+
     pub(crate) fn kind(&self) -> KeystoreKind {
         match self {
             Self::Keychain { .. } => KeystoreKind::Keychain,

@@ -2,15 +2,19 @@
 //!
 //! Not here: the text's form (`waxwing_protocol::key_log`).
 
+use std::collections::HashMap;
+
 use waxwing_protocol::key_log::{self, KeyLogEntry, KeyLogError};
 use waxwing_protocol::{PhraseError, RecoveryPhrase, fingerprint_text};
-use waxwing_wire::AccountId;
 use waxwing_wire::chain::What;
 use waxwing_wire::ids::to_hex;
+use waxwing_wire::transparency::{Leaf, account_hash};
+use waxwing_wire::{AccountId, VerifiedChain};
 use zeroize::Zeroizing;
 
 use super::{Client, Engine, not_found};
 use crate::error::{Error, ErrorCode};
+use crate::store::transparency::{self, Placed};
 use crate::store::{account, contacts};
 use crate::views::{KeyEvent, KeyHistoryItem, KeyLogView, PhraseCheck};
 
@@ -22,7 +26,8 @@ impl Client {
     pub async fn key_history(&self, account_id: &str) -> Result<Vec<KeyHistoryItem>, Error> {
         let account: AccountId = account_id.parse().map_err(|_| not_found("no such account"))?;
         let chain = self.0.chain(account).await?;
-        Ok(key_log::entries(&chain).rev().map(|entry| history_item(&entry)).collect())
+        let logged = self.0.logged(&chain).await?;
+        Ok(history(&chain, &logged))
     }
 
     /// The own history as a text that this device signs, to be kept or compared elsewhere.
@@ -111,8 +116,33 @@ fn told(error: KeyLogError) -> Error {
     Error::new(code, error.to_string())
 }
 
+/// Where the leaf of each entry of a chain stands in its relay's log, as far as that was read and proved; none where nothing was.
+pub(super) type Logged = Option<HashMap<u32, u64>>;
+
+impl Engine {
+    /// See [`Logged`].
+    pub(super) async fn logged(&self, chain: &VerifiedChain) -> Result<Logged, Error> {
+        let (account, origin) = (chain.account(), chain.log_origin().to_owned());
+        let leaves = self.store.run(move |tx| {
+            let log = transparency::load(tx, &origin)?.filter(|log| log.size() > 0);
+            log.map(|log| transparency::about(tx, &log, &account_hash(&account), 0)).transpose()
+        });
+        let place = |placed: &Placed| match placed.leaf {
+            Leaf::Chain { seq, entry_hash, .. } if chain.hash_at(seq) == Some(entry_hash) => Some((seq, placed.index)),
+            _ => None,
+        };
+        Ok(leaves.await?.map(|leaves| leaves.iter().filter_map(place).collect()))
+    }
+}
+
+/// A chain as it is shown, the newest entry first.
+pub(super) fn history(chain: &VerifiedChain, logged: &Logged) -> Vec<KeyHistoryItem> {
+    key_log::entries(chain).rev().map(|entry| history_item(&entry, logged)).collect()
+}
+
 /// One entry of a chain, as it is shown.
-pub(super) fn history_item(entry: &KeyLogEntry<'_>) -> KeyHistoryItem {
+fn history_item(entry: &KeyLogEntry<'_>, logged: &Logged) -> KeyHistoryItem {
+    let index = logged.as_ref().and_then(|logged| logged.get(&entry.seq)).copied();
     let (what, revoked, new_phrase) = match entry.what {
         What::Created(_) => (KeyEvent::Created, &[][..], false),
         What::DeviceAdded(_) => (KeyEvent::DeviceAdded, &[][..], false),
@@ -132,7 +162,7 @@ pub(super) fn history_item(entry: &KeyLogEntry<'_>) -> KeyHistoryItem {
         revoked: revoked.iter().map(ToString::to_string).collect(),
         new_phrase,
         hash: to_hex(&entry.hash),
-        log_index: None,
-        proved: None,
+        log_index: index.and_then(|index| u32::try_from(index).ok()),
+        proved: logged.as_ref().map(|_| index.is_some()),
     }
 }

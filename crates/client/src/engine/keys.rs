@@ -6,10 +6,10 @@
 
 use std::sync::{Arc, PoisonError};
 
-use waxwing_protocol::{DeviceKeys, DeviceSeeds, account_fingerprint, fingerprint_text, key_log, statement};
+use waxwing_protocol::{DeviceKeys, DeviceSeeds, account_fingerprint, fingerprint_text, statement};
 use waxwing_wire::VerifiedChain;
 
-use super::key_log::history_item;
+use super::key_log::history;
 use super::{Client, Engine, rotation};
 use crate::error::{Error, ErrorCode, ErrorView};
 use crate::event::Event;
@@ -39,9 +39,11 @@ impl Client {
     pub async fn rotate_keys(&self) -> Result<KeysView, Error> {
         let engine = &self.0;
         let rotating = engine.rotating.lock().await;
+        // One change of the chain after the other.
+        engine.advance_account_change().await?;
         engine.begin_rotation(Cause::ByHand).await?;
         engine.tell_keys().await?;
-        let outcome = engine.advance_rotation().await;
+        let outcome = engine.resume_changes().await;
         engine.set_rotation_problem(outcome.err());
         drop(rotating);
         engine.tell_keys().await
@@ -59,7 +61,7 @@ impl Engine {
     /// Takes up a rotation that did not get through, if there is one.
     pub(super) async fn resume_rotation(&self) {
         let _rotating = self.rotating.lock().await;
-        let outcome = self.advance_rotation().await;
+        let outcome = self.resume_changes().await;
         let failed = outcome.is_err();
         self.set_rotation_problem(outcome.err());
         if failed {
@@ -81,7 +83,7 @@ impl Engine {
         let version = current.key_version().saturating_add(1);
         let new = DeviceKeys::new(self.device, version, seeds)?;
         let now = self.now_ms();
-        let entry = statement::rotate_device_keys(&chain, &self.account_key, &new, now);
+        let entry = statement::rotate_device_keys(&chain, &self.account_key(), &new, now);
         // A chain that takes no more, say: nothing is begun that could never end.
         VerifiedChain::clone(&chain).extend(entry.as_bytes())?;
         let rotation = Rotation {
@@ -107,7 +109,7 @@ impl Engine {
     pub(super) async fn advance_rotation(&self) -> Result<(), Error> {
         let Some(rotation) = self.store.run(keys::rotation).await? else { return Ok(()) };
         if self.secrets.lock().await.key_version < rotation.key_version {
-            if !self.relay_has(&rotation).await? {
+            if !self.relay_has(&rotation.entry).await? {
                 self.home.append_chain(self.account, &rotation.entry).await?;
             }
             self.store_new_seeds(&rotation).await?;
@@ -117,13 +119,13 @@ impl Engine {
 
     /// Whether the relay took the entry already and its answer was lost. Asked unnamed: from the moment that it has the entry,
     /// the relay accepts the new relay-auth key alone, which is not in force here yet.
-    async fn relay_has(&self, rotation: &Rotation) -> Result<bool, Error> {
+    pub(super) async fn relay_has(&self, wanted: &[u8]) -> Result<bool, Error> {
         let known = self.chain(self.account).await?;
         let home = self.home.address().clone();
         let (_, fresh) = self.fetch_chain(&home, &self.account.to_string(), Some(&known)).await?;
         match fresh.as_slice() {
             [] => Ok(false),
-            [entry] if *entry == rotation.entry => Ok(true),
+            [entry] if entry == wanted => Ok(true),
             _ => Err(Error::new(ErrorCode::ChainBroken, "the relay has another entry in the own chain")),
         }
     }
@@ -196,6 +198,7 @@ impl Engine {
 
     async fn keys_view(&self) -> Result<KeysView, Error> {
         let chain = self.chain(self.account).await?;
+        let logged = self.logged(&chain).await?;
         let (context, version) = (self.context(), self.keys().key_version());
         let (me, rotating, old, plan, outcome) = self
             .store
@@ -223,7 +226,7 @@ impl Engine {
             outcome,
             old_versions_kept: kept,
             old_keys_live_days: plan.old_keys_live_days(),
-            history: key_log::entries(&chain).rev().map(|entry| history_item(&entry)).collect(),
+            history: history(&chain, &logged),
             phrase_confirmed: me.phrase_confirmed,
         })
     }

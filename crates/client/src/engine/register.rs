@@ -302,7 +302,7 @@ pub(super) async fn run(
     let engine = Engine {
         _profile: profile.clone(),
         keystore,
-        account_key: AccountKey::from_seed(&secrets.account_seed),
+        account_key: RwLock::new(Arc::new(AccountKey::from_seed(&secrets.account_seed))),
         secrets: tokio::sync::Mutex::new(secrets),
         store,
         account: me.account,
@@ -339,6 +339,7 @@ pub(super) async fn run(
         tasks: TaskTracker::new(),
     };
     let engine = Arc::new(engine);
+    engine.finish_stored_account_change().await?;
     engine.finish_stored_rotation().await?;
     engine.spawn_tasks();
     Ok(Client(engine))

@@ -446,8 +446,13 @@ fn look_for_oneself(
     }
     let chain = keys::chain(tx, me)?.ok_or_else(|| super::not_found("no own chain"))?;
     // A change under way whose answer is still to come has made one that the chain here does not have yet.
-    let under_way = keys::rotation(tx)?.and_then(|one| waxwing_wire::ChainEntry::decode(&one.entry).ok());
-    let under_way = under_way.map(|entry| (entry.unsigned.seq, entry.hash()));
+    let rotation = keys::rotation(tx)?.map(|one| one.entry);
+    let under_way: Vec<_> = [rotation, keys::account_change(tx)?.map(|one| one.entry)]
+        .iter()
+        .flatten()
+        .filter_map(|entry| waxwing_wire::ChainEntry::decode(entry).ok())
+        .map(|entry| (entry.unsigned.seq, entry.hash()))
+        .collect();
     let mut raised = false;
     let mut raise = |index, seq, entry_hash| {
         let fresh = stored::raise(tx, &Alarm { index, seq, entry_hash, at_ms: now })?;
@@ -456,7 +461,7 @@ fn look_for_oneself(
     };
     for placed in about {
         let Leaf::Chain { seq, entry_hash, .. } = placed.leaf else { continue };
-        if chain.hash_at(seq) != Some(entry_hash) && under_way != Some((seq, entry_hash)) {
+        if chain.hash_at(seq) != Some(entry_hash) && !under_way.contains(&(seq, entry_hash)) {
             raise(placed.index, Some(seq), entry_hash)?;
         }
     }

@@ -22,6 +22,14 @@ pub(super) fn write(profile_id: &str, text: &str) -> Result<(), Error> {
     }
 }
 
+/// Removes the item of this profile. One that is gone already is no error.
+pub(super) fn erase(profile_id: &str) -> Result<(), Error> {
+    match entry(profile_id)?.delete_credential() {
+        Ok(()) | Err(KeyringError::NoEntry) => Ok(()),
+        Err(error) => Err(classify(&error)),
+    }
+}
+
 fn entry(profile_id: &str) -> Result<Entry, Error> {
     Entry::new(SERVICE, profile_id).map_err(|error| classify(&error))
 }

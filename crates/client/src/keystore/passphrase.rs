@@ -26,6 +26,14 @@ pub(crate) struct SealingKey {
     key: Zeroizing<[u8; 32]>,
 }
 
+/// Removes the sealed file of a profile. One that is gone already is no error.
+pub(super) fn erase(dir: &Path) -> Result<(), Error> {
+    match fs::remove_file(dir.join(FILE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 impl SealingKey {
     /// A new salt, and the key that the passphrase gives with it.
     pub(super) fn new(passphrase: &str) -> Result<Self, Error> {

@@ -1,7 +1,7 @@
 //! Chains, older sealing keys, and the journal of a rotation.
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use waxwing_protocol::{DeviceSeeds, SealingKeys};
+use waxwing_protocol::{AccountKey, DeviceSeeds, SealingKeys};
 use waxwing_wire::{AccountId, VerifiedChain};
 use zeroize::Zeroizing;
 
@@ -170,6 +170,36 @@ pub(crate) fn rotation(tx: &Transaction<'_>) -> Result<Option<Rotation>, Error> 
         })
         .optional()?;
     Ok(row)
+}
+
+/// A replacement of the account key under way.
+pub(crate) struct AccountChange {
+    pub(crate) key: AccountKey,
+    pub(crate) entry: Vec<u8>,
+}
+
+/// Starts one: the journal.
+pub(crate) fn begin_account_change(tx: &Transaction<'_>, change: &AccountChange) -> Result<(), Error> {
+    tx.execute(
+        "INSERT OR IGNORE INTO account_change (one, seed, entry) VALUES (1, ?1, ?2)",
+        params![change.key.seed().as_slice(), change.entry],
+    )?;
+    Ok(())
+}
+
+pub(crate) fn account_change(tx: &Transaction<'_>) -> Result<Option<AccountChange>, Error> {
+    Ok(tx
+        .query_row("SELECT seed, entry FROM account_change", [], |row| {
+            let seed = Zeroizing::new(bytes::<32>(row, "seed")?);
+            Ok(AccountChange { key: AccountKey::from_seed(&seed), entry: row.get("entry")? })
+        })
+        .optional()?)
+}
+
+/// It is complete.
+pub(crate) fn end_account_change(tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.execute("DELETE FROM account_change", [])?;
+    Ok(())
 }
 
 /// The rotation is complete (or the relay will never take it).

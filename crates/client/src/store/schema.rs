@@ -4,8 +4,8 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 11] =
-    [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7, V8, TRANSPARENCY, KEY_SCHEDULE];
+const MIGRATIONS: [&str; 12] =
+    [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7, V8, TRANSPARENCY, KEY_SCHEDULE, ACCOUNT_CHANGE];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -458,6 +458,15 @@ ALTER TABLE rotation ADD COLUMN scheduled INTEGER NOT NULL DEFAULT 0;
 
 -- Key version of the own leaf; 0: the group is to be asked.
 ALTER TABLE logs ADD COLUMN leaf_version INTEGER NOT NULL DEFAULT 0;
+";
+
+const ACCOUNT_CHANGE: &str = "
+-- A replacement of the account key under way: the new key's seed, and the chain entry.
+CREATE TABLE account_change (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    seed BLOB NOT NULL,
+    entry BLOB NOT NULL
+) STRICT;
 ";
 
 /// Brings the database to the newest version, in one transaction.

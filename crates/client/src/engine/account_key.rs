@@ -1,0 +1,156 @@
+//! Replacing the account key, and closing the account (design section 4).
+//!
+//! Journalled like a rotation: seed and chain entry are stored, the relay takes the entry (or has it already), the keystore takes the
+//! seed, the database follows. A crash anywhere is resumed at the next start. Not here: device keys (`keys`), how groups learn of it
+//! (`follow`).
+
+use std::sync::{Arc, PoisonError};
+
+use waxwing_protocol::{AccountKey, statement};
+use waxwing_wire::{DeviceId, VerifiedChain};
+
+use super::{Client, Engine, follow};
+use crate::error::{Error, ErrorCode};
+use crate::keystore::Keystore;
+use crate::profile::Profile;
+use crate::random;
+use crate::store::Store;
+use crate::store::keys::{self, AccountChange};
+use crate::views::KeysView;
+
+impl Client {
+    /// Replaces the account key. What it proves moves on in every conversation; verified contacts stay verified, since their devices see
+    /// that this device was in force before and after.
+    ///
+    /// If the relay is out of reach it stays under way and goes on by itself; the view says so.
+    pub async fn replace_account_key(&self) -> Result<KeysView, Error> {
+        self.0.replace_account_key(Vec::new()).await
+    }
+
+    /// Somebody may have had this account's keys: the account key is replaced, every other device revoked, and this device's keys are
+    /// replaced at once.
+    pub async fn shut_others_out(&self) -> Result<KeysView, Error> {
+        let engine = &self.0;
+        let chain = engine.chain(engine.account).await?;
+        let others = chain.devices().map(|device| device.id()).filter(|device| *device != engine.device).collect();
+        engine.replace_account_key(others).await?;
+        self.rotate_keys().await
+    }
+
+    /// Closes the account for good and empties the profile: nobody can write to it any more, and the relay removes its devices, inboxes
+    /// and key packages. Only the recovery phrase can open it again.
+    ///
+    /// An error before the relay has accepted it leaves everything as it was.
+    pub async fn close_account(self, profile: &Profile) -> Result<(), Error> {
+        let engine = &self.0;
+        {
+            let _rotating = engine.rotating.lock().await;
+            let known = engine.chain(engine.account).await?;
+            let home = engine.home.address().clone();
+            // An answer may have been lost: then it is closed already.
+            let (chain, _) = engine.fetch_chain(&home, &engine.account.to_string(), Some(&known)).await?;
+            if !chain.is_closed() {
+                let key = engine.account_key();
+                let entry = statement::close(&chain, &key, engine.now_ms());
+                VerifiedChain::clone(&chain).extend(entry.as_bytes())?;
+                engine.home.append_chain(engine.account, entry.as_bytes()).await?;
+            }
+        }
+        self.stop().await;
+        // From here on nothing of the profile is of use. The keys go last: without them the rest is closed for good anyway.
+        profile.change(|facts| {
+            facts.registered = false;
+            facts.key_check = None;
+        })?;
+        Store::discard(profile.dir())?;
+        Keystore::erase(profile).await
+    }
+}
+
+impl Engine {
+    /// The account key in force.
+    pub(super) fn account_key(&self) -> Arc<AccountKey> {
+        Arc::clone(&self.account_key.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn replace_account_key(&self, revoked: Vec<DeviceId>) -> Result<KeysView, Error> {
+        let rotating = self.rotating.lock().await;
+        // One change of the chain after the other.
+        self.advance_rotation().await?;
+        self.advance_account_change().await?;
+        self.begin_account_change(&revoked).await?;
+        self.tell_keys().await?;
+        let outcome = self.advance_account_change().await;
+        self.set_rotation_problem(outcome.err());
+        drop(rotating);
+        self.tell_keys().await
+    }
+
+    async fn begin_account_change(&self, revoked: &[DeviceId]) -> Result<(), Error> {
+        let chain = self.chain(self.account).await?;
+        let new = AccountKey::generate(&mut random::rng());
+        let entry = statement::rotate_account_key(&chain, &self.account_key(), &new, revoked, self.now_ms());
+        // A chain that takes no more, say: nothing is begun that could never end.
+        VerifiedChain::clone(&chain).extend(entry.as_bytes())?;
+        let change = AccountChange { key: new, entry: entry.as_bytes().to_vec() };
+        self.store.run(move |tx| keys::begin_account_change(tx, &change)).await
+    }
+
+    /// Takes a change under way to its end.
+    pub(super) async fn advance_account_change(&self) -> Result<(), Error> {
+        let Some(change) = self.store.run(keys::account_change).await? else { return Ok(()) };
+        if self.secrets.lock().await.account_seed != *change.key.seed() {
+            if !self.relay_has(&change.entry).await? {
+                self.home.append_chain(self.account, &change.entry).await?;
+            }
+            let mut secrets = self.secrets.lock().await;
+            let mut replaced = secrets.clone();
+            replaced.account_seed = *change.key.seed();
+            self.keystore.write(&replaced).await?;
+            *secrets = replaced;
+        }
+        self.finish_account_change(change).await
+    }
+
+    /// At the start: a change whose key the keystore holds already is complete but for the database.
+    pub(super) async fn finish_stored_account_change(&self) -> Result<(), Error> {
+        match self.store.run(keys::account_change).await? {
+            Some(change) if self.secrets.lock().await.account_seed == *change.key.seed() => {
+                self.finish_account_change(change).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn finish_account_change(&self, change: AccountChange) -> Result<(), Error> {
+        let mut chain = VerifiedChain::clone(&*self.chain(self.account).await?);
+        if *chain.account_key() != change.key.public() {
+            chain.extend(&change.entry)?;
+        }
+        if *chain.account_key() != change.key.public() {
+            return Err(Error::new(ErrorCode::ChainBroken, "the own chain names another account key"));
+        }
+        let guard = self.keys_guard.write().await;
+        let (me, seq, entry, context) = (self.account, chain.seq(), change.entry, self.context());
+        self.store
+            .run(move |tx| {
+                keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
+                keys::end_account_change(tx)?;
+                follow::chain_grew(tx, &context, me)?;
+                Ok(())
+            })
+            .await?;
+        *self.account_key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(change.key);
+        self.chains.keep(Arc::new(chain));
+        drop(guard);
+        self.store.checkpoint().await?;
+        self.outbox_wake.notify_one();
+        Ok(())
+    }
+
+    /// Goes on with what a crash or a relay out of reach has left: in the order in which the chain needs it.
+    pub(super) async fn resume_changes(&self) -> Result<(), Error> {
+        self.advance_account_change().await?;
+        self.advance_rotation().await
+    }
+}
