@@ -108,6 +108,19 @@ impl Shell {
         self.begin(client).await
     }
 
+    /// Closes the account and empties the profile. An error leaves the account as it was.
+    pub(crate) async fn close_account(&self) -> Result<AppState, ErrorView> {
+        let _one = self.changing.lock().await;
+        let client = self.client()?;
+        let profile = self.profile().await.map_err(|error| error.view())?;
+        let closed = client.close_account(&profile).await.map_err(|error| error.view());
+        if closed.is_ok() {
+            self.enter(Phase::FirstRun);
+        }
+        closed?;
+        Ok(self.state().await)
+    }
+
     async fn profile_without_account(&self) -> Result<Profile, ErrorView> {
         match self.phase() {
             Phase::FirstRun => self.profile().await.map_err(|error| error.view()),

@@ -63,3 +63,17 @@ pub(crate) async fn check_phrase(shell: State<'_, Shell>, words: String) -> Answ
     let words = Zeroizing::new(words);
     shell.client()?.check_phrase(words).await.map_err(view)
 }
+
+/// Replaces the account key.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn replace_account_key(shell: State<'_, Shell>) -> Answer<KeysView> {
+    shell.client()?.replace_account_key().await.map_err(view)
+}
+
+/// Replaces account key and device keys, and revokes every other device.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn shut_others_out(shell: State<'_, Shell>) -> Answer<KeysView> {
+    shell.client()?.shut_others_out().await.map_err(view)
+}

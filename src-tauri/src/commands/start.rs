@@ -63,6 +63,13 @@ pub(crate) async fn recover(
     shell.recover(Recovery { address, phrase, display_name: String::new(), passphrase }).await
 }
 
+/// Closes the account for good and empties the profile: the next thing is a first run.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn close_account(shell: State<'_, Shell>) -> Answer<AppState> {
+    shell.close_account().await
+}
+
 /// How the engine stands with the relay.
 #[tauri::command]
 #[specta::specta]

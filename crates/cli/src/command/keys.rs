@@ -2,6 +2,7 @@
 
 mod export;
 mod log;
+mod replace;
 mod schedule;
 
 use clap::{Args, Subcommand};
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Show,
     /// Rotate this device's keys now
     Rotate,
+    /// Replace the account key: the one that all devices' keys are proved by
+    Replace(replace::Arguments),
     /// Show how often the keys are replaced by themselves, or decide it
     Schedule(schedule::Arguments),
     /// List what has happened to the account's keys, newest first; or check such a list from a file
@@ -40,6 +43,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
     match &arguments.command {
         Command::Show => output.view(&client.keys().await?, key_lines::keys),
         Command::Rotate => rotate::run(client, output).await,
+        Command::Replace(arguments) => replace::run(arguments, client, output).await,
         Command::Schedule(arguments) => schedule::run(arguments, client, output).await,
         Command::Log(arguments) => log::run(arguments, client, output).await,
         Command::Export(arguments) => export::run(arguments, client, output).await,

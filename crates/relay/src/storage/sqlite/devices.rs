@@ -9,9 +9,10 @@ use super::super::DeviceChange;
 use super::key_packages;
 
 /// What is kept for a device beside its row, and goes with it.
-const OF_DEVICE: [&str; 5] = [
+const OF_DEVICE: [&str; 6] = [
     "DELETE FROM inbox_entries WHERE device = ?1",
     "DELETE FROM inbox_ids WHERE device = ?1",
+    "DELETE FROM inbox_usage WHERE device = ?1",
     "DELETE FROM key_packages WHERE device = ?1",
     "DELETE FROM last_resort_packages WHERE device = ?1",
     "DELETE FROM spent_key_packages WHERE device = ?1",
@@ -74,4 +75,29 @@ fn remove(db: &Connection, account: i64, device: DeviceId) -> Result<()> {
     }
     db.prepare_cached("DELETE FROM devices WHERE n = ?1 AND account = ?2")?.execute(params![n, account])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    /// A device that is gone leaves nothing behind, in whatever table.
+    #[test]
+    fn everything_of_a_device_goes_with_it() {
+        let mut db = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut db).unwrap();
+        let tables: Vec<String> = db
+            .prepare(
+                "SELECT m.name FROM sqlite_schema m JOIN pragma_foreign_key_list(m.name) f
+                 WHERE m.type = 'table' AND f.\"table\" = 'devices'",
+            )
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_>>()
+            .unwrap();
+        let emptied = |table: &String| OF_DEVICE.iter().any(|statement| statement.contains(&format!("FROM {table} ")));
+        assert!(tables.len() >= 6 && tables.iter().all(emptied), "{tables:?}");
+    }
 }
