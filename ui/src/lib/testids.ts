@@ -21,6 +21,8 @@
  * notice          data-kind: keysRotated | started | unreadable | forked | repaired | restarted | added | removed | left | renamed |
  *                 roleChanged | joinedByLink
  * banner          data-kind: offline | clock | relay | phrase | trouble | conversation | alarm | log
+ * key-emergency   data-state: idle | replace | shutOut | running
+ * close-account   data-state: idle | asking | running
  * log-card        data-state: reading | consistent | stale | alarm | contradicts, data-size
  * rotate-state    data-state: idle | running | done | problem
  * keys-version    data-version
@@ -163,6 +165,15 @@ export const testids = {
   keysVersion: "keys-version",
   keysFingerprint: "keys-fingerprint",
   keysHistoryItem: "keys-history-item",
+  keyEmergency: "key-emergency",
+  replaceAccountKey: "replace-account-key",
+  shutOthersOut: "shut-others-out",
+  emergencyCancel: "emergency-cancel",
+  emergencyConfirm: "emergency-confirm",
+  closeAccount: "close-account",
+  closeAccountOpen: "close-account-open",
+  closeAccountName: "close-account-name",
+  closeAccountYes: "close-account-yes",
   logCard: "log-card",
   keyAlarm: "key-alarm",
   logLine: "log-line",

@@ -74,6 +74,9 @@ export interface Backend {
   lookAtLink(text: string): Promise<GroupOfferView | null>;
   joinGroup(link: string): Promise<ConversationView>;
   keys(): Promise<KeysView>;
+  replaceAccountKey(): Promise<KeysView>;
+  shutOthersOut(): Promise<KeysView>;
+  closeAccount(): Promise<AppState>;
   transparencyLog(): Promise<LogView>;
   peerLog(conversation: string): Promise<LogView>;
   rotateKeys(): Promise<KeysView>;

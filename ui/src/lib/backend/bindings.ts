@@ -17,6 +17,8 @@ export const commands = {
 	register: (username: string, displayName: string, relay: string, passphrase: string | null) => typedError<ProfileView, ErrorView>(__TAURI_INVOKE("register", { username, displayName, relay, passphrase })),
 	/**  Gets an account back with its recovery phrase. A passphrase only where there is no keychain and the user chose so. */
 	recover: (address: string, phrase: string, passphrase: string | null) => typedError<ProfileView, ErrorView>(__TAURI_INVOKE("recover", { address, phrase, passphrase })),
+	/**  Closes the account for good and empties the profile: the next thing is a first run. */
+	closeAccount: () => typedError<AppState, ErrorView>(__TAURI_INVOKE("close_account")),
 	/**  How the engine stands with the relay. */
 	connection: () => typedError<Connection, ErrorView>(__TAURI_INVOKE("connection")),
 	/**  Tries to reach the relay now. */
@@ -89,6 +91,10 @@ export const commands = {
 	keys: () => typedError<KeysView, ErrorView>(__TAURI_INVOKE("keys")),
 	/**  Rotates the device keys; answers when the relay has them, or with why it has not yet. */
 	rotateKeys: () => typedError<KeysView, ErrorView>(__TAURI_INVOKE("rotate_keys")),
+	/**  Replaces the account key. */
+	replaceAccountKey: () => typedError<KeysView, ErrorView>(__TAURI_INVOKE("replace_account_key")),
+	/**  Replaces account key and device keys, and revokes every other device. */
+	shutOthersOut: () => typedError<KeysView, ErrorView>(__TAURI_INVOKE("shut_others_out")),
 	/**  The own relay's transparency log, as far as it was read. */
 	transparencyLog: () => typedError<LogView, ErrorView>(__TAURI_INVOKE("transparency_log")),
 	/**  The log of the relay of whoever a conversation is with. */

@@ -48,6 +48,13 @@ export function withSchedule(keys: KeysView, schedule: RotationSchedule): KeysVi
   };
 }
 
+/** Another account key. */
+export function withAccountKey(keys: KeysView, now: number): KeysView {
+  const accountFingerprint = "71be 0a4c e59f 2d83 b6c0 184e f7a2 935d";
+  const seq = (keys.history[0]?.seq ?? 0) + 1;
+  return { ...keys, accountFingerprint, history: [item(seq, { what: "accountKeyRotated", at: now, accountFingerprint }), ...keys.history] };
+}
+
 /** New keys are in force; the conversations have not learnt of them yet. */
 export function rotated(keys: KeysView, conversations: readonly ConversationView[], now: number): KeysView {
   const version = keys.version + 1;

@@ -8,7 +8,7 @@ import type { Backend, StopListening } from "./backend";
 import { BackendError } from "./backend";
 import { fakeGroupLink, fakeInvite, fakeLog, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
 import { ada, changed, checkName, fakeContacts, groupOf, manyContacts, meAs, trustOf } from "./fake-groups";
-import { checkedPhrase, fakeHistory, fakeKeyLog, fakeKeys, gotOn, rotated, withSchedule } from "./fake-keys";
+import { checkedPhrase, fakeHistory, fakeKeyLog, fakeKeys, gotOn, rotated, withSchedule, withAccountKey } from "./fake-keys";
 import type {
   AppState,
   Connection,
@@ -437,6 +437,23 @@ export class FakeBackend implements Backend {
   transparencyLog = () => this.#answer("transparencyLog", [], () => structuredClone(this.log));
 
   peerLog = (conversation: string) => this.#answer("peerLog", [conversation], () => structuredClone(this.log));
+
+  replaceAccountKey = () =>
+    this.#answer("replaceAccountKey", [], () => structuredClone(this.#setKeys(withAccountKey(this.#keys, Date.now()))));
+
+  shutOthersOut = () =>
+    this.#answer("shutOthersOut", [], () => {
+      const keys = withAccountKey(this.#keys, Date.now());
+      return structuredClone(this.#setKeys(rotated(keys, this.#conversations, Date.now())));
+    });
+
+  closeAccount = () =>
+    this.#answer("closeAccount", [], () => {
+      this.#conversations = [];
+      this.#messages = [];
+      this.#phase = "firstRun";
+      return this.#state();
+    });
 
   rotateKeys = () =>
     this.#answer("rotateKeys", [], () => {

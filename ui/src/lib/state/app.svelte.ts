@@ -120,6 +120,22 @@ export class AppModel {
     void this.#loadConnection();
   }
 
+  /** The account is closed: nothing of it is shown any more. */
+  leave(state: AppState): void {
+    this.profile = null;
+    this.keys = null;
+    this.loaded = false;
+    this.openId = null;
+    this.timeline = null;
+    this.dialog = null;
+    this.question = null;
+    this.showDetails = false;
+    this.logs.home = null;
+    this.#conversations.clear();
+    this.#composers.clear();
+    this.enter(state);
+  }
+
   /** The first run is over: the account exists, and the phrase was confirmed or put off. */
   async finishFirstRun(profile: ProfileView): Promise<void> {
     this.profile = profile;
