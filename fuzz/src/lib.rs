@@ -18,7 +18,7 @@ mod seeds;
 
 pub use envelope::{envelope_open, envelope_seal};
 pub use protocol::{app_message, commit_data, content, leaf_identity, roster, sealing_keys, welcome};
-pub use text::{invite, key_log, names, recovery_phrase, token};
+pub use text::{invite, key_log, names, recovery_phrase, safety_number, token};
 pub use two_parties::two_parties;
 pub use wire::{chain, chain_entry, frames};
 
@@ -26,7 +26,7 @@ pub use wire::{chain, chain_entry, frames};
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("app_message", app_message),
     ("chain", chain),
     ("chain_entry", chain_entry),
@@ -41,6 +41,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("names", names),
     ("recovery_phrase", recovery_phrase),
     ("roster", roster),
+    ("safety_number", safety_number),
     ("sealing_keys", sealing_keys),
     ("token", token),
     ("two_parties", two_parties),

@@ -26,7 +26,7 @@ use waxwing_wire::{AccountId, ChainEntry, DeviceId, EnvelopeId, LogId, MessageId
 
 use crate::TARGETS;
 use crate::people::{LOG, NO_LOG, Person, chain_entries, rng, tag_key};
-use crate::text::{AUDIENCE, NOW, SIGNED, URL, signed_log, token_key};
+use crate::text::{AUDIENCE, NOW, SIGNED, URL, numbers, signed_log, token_key};
 use crate::two_parties::{Act, Step};
 
 const ID: EnvelopeId = EnvelopeId::from_bytes([0xe1; 16]);
@@ -127,6 +127,7 @@ fn texts() -> Vec<Seed> {
     let group =
         GroupInvite { inviter: invite("waxwing.example"), conversation: [6; 32], title: "Birds ✨".to_owned() };
     let words = RecoveryPhrase::from_entropy(&[0x80; 32]).words().join(" ");
+    let [here, there] = numbers();
     [
         ("names", "id", "0123456789abcdef0123456789abcdef".to_owned()),
         ("names", "username", "a.b_c-9".to_owned()),
@@ -144,6 +145,9 @@ fn texts() -> Vec<Seed> {
         ("key_log", "second", signed_log(SIGNED[1]).unwrap()),
         ("key_log", "line_ends", signed_log(SIGNED[1]).unwrap().replace('\n', "\r\n")),
         ("key_log", "changed", signed_log(SIGNED[1]).unwrap().replace("alice", "malice")),
+        ("safety_number", "own", here.payload()),
+        ("safety_number", "theirs", there.payload()),
+        ("safety_number", "digits", there.groups().join(" ")),
         ("recovery_phrase", "words", words.clone()),
         ("recovery_phrase", "typed", format!("  {}\n", words.replace(' ', "\t ").to_uppercase())),
         ("recovery_phrase", "too_few", "abandon ability able".to_owned()),

@@ -2,8 +2,9 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-use waxwing_protocol::{Link, RecoveryPhrase, key_log};
+use waxwing_protocol::{Comparison, Fingerprint, Link, RecoveryPhrase, SafetyNumber, key_log};
 use waxwing_wire::api::base64url;
 use waxwing_wire::token::{AccessToken, Assertion, DpopProof};
 use waxwing_wire::{
@@ -47,6 +48,27 @@ fn settles<T: FromStr<Err: std::fmt::Debug> + Display + PartialEq + std::fmt::De
         let written = value.to_string();
         assert_eq!(written.parse::<T>().as_ref().ok(), Some(&value));
         assert!(written.eq_ignore_ascii_case(text) || text.contains('['), "{text} became {written}");
+    }
+}
+
+/// A safety number as the two people have it. Thousands of hashes: made once.
+pub(crate) fn numbers() -> [SafetyNumber; 2] {
+    static SIDES: LazyLock<[Fingerprint; 2]> =
+        LazyLock::new(|| [1, 2].map(|one| Fingerprint::new(AccountId::from_bytes([one; 16]), &[one; 32])));
+    let [one, other] = *SIDES;
+    [SafetyNumber::new(one, other), SafetyNumber::new(other, one)]
+}
+
+/// What is pasted beside a safety number: its own text matches, once it has been turned round, and nothing else does.
+pub fn safety_number(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let [number, there] = numbers();
+    let plain: String = text.split_whitespace().collect();
+    if number.compare(text, &[]) == Comparison::Match && plain.replace('-', "") != there.digits() {
+        // The scheme is read in any letter case.
+        let payload = there.payload();
+        let (scheme, code) = payload.split_at(15);
+        assert!(plain.len() == payload.len() && plain[..15].eq_ignore_ascii_case(scheme) && &plain[15..] == code);
     }
 }
 

@@ -86,7 +86,15 @@ fn roster() -> Roster {
     let line = |who| {
         let account = person(who, 1).account;
         let home = format!("person{who}@waxwing.example").parse().expect("an address");
-        RosterLine { account, role: RosterRole::Admin, account_key: [1; 32], recovery_key: [2; 32], chain_seq: 0, chain_head: [3; 32], home }
+        RosterLine {
+            account,
+            role: RosterRole::Admin,
+            account_key: [1; 32],
+            recovery_key: [2; 32],
+            chain_seq: 0,
+            chain_head: [3; 32],
+            home,
+        }
     };
     let mut lines = vec![line(0), line(1)];
     lines.sort_by_key(|line| line.account);
