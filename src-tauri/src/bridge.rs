@@ -3,7 +3,7 @@
 use tauri::Wry;
 use tauri_specta::{Builder, collect_commands, collect_events};
 
-use crate::commands::{contacts, conversations, group_links, groups, keys, messages, outside, phrase, start};
+use crate::commands::{contacts, conversations, group_links, groups, keys, messages, outside, phrase, safety, start};
 use crate::events::{EngineEvent, StateChanged};
 
 /// All that crosses the bridge. In the order of `commands::names::COMMANDS`.
@@ -49,6 +49,11 @@ pub(crate) fn bridge() -> Builder<Wry> {
             group_links::end_group_link,
             group_links::look_at_link,
             group_links::join_group,
+            safety::safety_number,
+            safety::safety_number_qr,
+            safety::compare_safety_number,
+            safety::verify,
+            safety::unverify,
             messages::messages,
             messages::send,
             messages::retry_message,

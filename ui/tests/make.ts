@@ -30,6 +30,7 @@ export function conversation(id: string, change: Partial<ConversationView> = {})
     address: "ada@relay.example.org",
     accountId: "a".repeat(32),
     trust: "firstUse",
+    safety: "notVerified",
     standing: "member",
     inviter: null,
     people: 2,
@@ -53,6 +54,7 @@ export function member(name: string, change: Partial<MemberView> = {}): MemberVi
     me: false,
     trust: "invite",
     devices: 1,
+    safety: "notVerified",
     ...change,
   };
 }

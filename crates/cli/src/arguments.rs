@@ -78,7 +78,7 @@ pub(crate) enum Command {
     Delete(command::delete::Arguments),
     /// Make and change groups
     Group(command::group::Arguments),
-    /// Show this device's keys and their history, and decide when they are replaced
+    /// Show this device's keys and their history, decide when they are replaced, and compare keys with other people
     Keys(command::keys::Arguments),
     /// Rotate this device's keys now
     Rotate,
@@ -214,6 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_others() {
+        use command::keys::Command;
+
+        assert!(matches!(keys(&["number", "bob@h"]), Command::Number(number) if number.person == "bob@h"));
+        assert!(matches!(keys(&["verify", "bob"]), Command::Verify(verify)
+            if verify.person == "bob" && verify.number.is_none() && verify.qr.is_none() && !verify.undo));
+        assert!(matches!(keys(&["verify", "bob", "--number", "12345 67890"]), Command::Verify(verify)
+            if verify.number.as_deref() == Some("12345 67890")));
+        assert!(matches!(keys(&["verify", "--qr", "waxwing-safety:x", "bob"]), Command::Verify(verify)
+            if verify.qr.as_deref() == Some("waxwing-safety:x")));
+        assert!(matches!(keys(&["verify", "bob", "--undo"]), Command::Verify(verify) if verify.undo));
+    }
+
+    #[test]
     fn the_others() {
         let Command::Register(register) = parse(&["register", "bob", "--relay", "h:1#00"]).unwrap().command else {
             panic!("not a register");
@@ -267,6 +281,10 @@ mod tests {
             &["keys", "export", "f", "g"],
             &["phrase", "--check", "--confirm"],
             &["phrase", "--check", "abandon"],
+            &["keys", "number"],
+            &["keys", "verify"],
+            &["keys", "verify", "bob", "--number", "1", "--qr", "2"],
+            &["keys", "verify", "bob", "--undo", "--qr", "2"],
             &["requests", "bob"],
             &["accept"],
             &["block"],

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use waxwing_client::{ErrorCode, ErrorView, PhraseCheck};
+use waxwing_client::{ErrorCode, ErrorView, PhraseCheck, SafetyComparison};
 
 use crate::passphrase_file::PassphraseFileError;
 use crate::{output, terminal, wording};
@@ -45,6 +45,20 @@ pub(crate) enum Failure {
     /// Nobody in the group is called so.
     #[error("nobody in the group is {0}")]
     NoMember(String),
+    /// Nobody whom one knows is called so.
+    #[error("nobody known is {0}")]
+    NoPerson(String),
+    /// The safety number is not what the other person's app shows.
+    #[error("the safety number with {who} is not the one given: {came:?}")]
+    NotTheSame {
+        /// Whose number.
+        who: String,
+        /// How the two differ.
+        came: SafetyComparison,
+    },
+    /// The user has not compared the safety number.
+    #[error("the safety number with {0} was not compared")]
+    NotCompared(String),
     /// Several are called so.
     #[error("{word} may mean {}", those.join(" or "))]
     Ambiguous {
@@ -139,6 +153,7 @@ impl Failure {
             | Self::NoGroup(_)
             | Self::NoContact(_)
             | Self::NoMember(_)
+            | Self::NoPerson(_)
             | Self::Ambiguous { .. }
             | Self::NoRequest(_)
             | Self::NotOnePerson(_)
@@ -148,6 +163,7 @@ impl Failure {
             Self::Unreadable { .. } => ErrorCode::NotFound,
             Self::Unwritable { error, .. } if error.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
             Self::Unwritable { .. } => ErrorCode::ProfileUnusable,
+            Self::NotTheSame { .. } | Self::NotCompared(_) => ErrorCode::SafetyNumberDiffers,
             Self::NotAccepted(_) | Self::NotLetIn(_) => ErrorCode::NotMember,
             Self::Blocked(_) => ErrorCode::Blocked,
             Self::RemovesOneself => ErrorCode::OwnLink,
@@ -172,6 +188,9 @@ impl Failure {
             | Self::NoGroup(_)
             | Self::NoContact(_)
             | Self::NoMember(_)
+            | Self::NoPerson(_)
+            | Self::NotTheSame { .. }
+            | Self::NotCompared(_)
             | Self::Ambiguous { .. }
             | Self::NoRequest(_)
             | Self::NotAccepted(_)

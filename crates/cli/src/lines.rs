@@ -4,7 +4,7 @@
 
 use waxwing_client::{
     Connection, ConversationKind, ConversationView, ErrorCode, ErrorView, GroupView, KeystoreKind, MemberView,
-    MessageState, MessageView, ProfileView, Role, Standing, Trust,
+    MessageState, MessageView, ProfileView, Role, Safety, SafetyNumberView, Standing, Trust,
 };
 
 use crate::clock::utc;
@@ -69,12 +69,21 @@ pub(crate) fn conversation(conversation: &ConversationView) -> String {
         // Who is in it is not known yet.
         (ConversationKind::Group, _) if conversation.standing == Standing::Asked => text.push_str("  (group)"),
         (ConversationKind::Group, trust) => {
-            let verified = if trust == Trust::FirstUse { ", not all verified" } else { "" };
+            let verified = match (conversation.safety, trust) {
+                (Safety::Verified, _) => ", all verified",
+                (Safety::Ask, _) => ", somebody is to be verified again",
+                (Safety::Broken, _) => ", somebody's keys are in doubt",
+                (Safety::NotVerified, Trust::FirstUse) => ", not all verified",
+                (Safety::NotVerified, _) => "",
+            };
             text.push_str(&format!("  (group, {}{verified})", count(conversation.people, "person", "people")));
         }
-        (_, Trust::FirstUse) => text.push_str("  (found by name, not verified)"),
-        (_, Trust::Invite) => text.push_str("  (by invite link)"),
         (_, Trust::Own) => {}
+        (_, trust) => match compared(conversation.safety) {
+            Some(compared) => text.push_str(&format!("  ({compared})")),
+            None if trust == Trust::FirstUse => text.push_str("  (found by name, not verified)"),
+            None => text.push_str("  (by invite link)"),
+        },
     }
     match conversation.standing {
         Standing::Member => {}
@@ -137,11 +146,12 @@ fn member(member: &MemberView) -> String {
         Role::Member => "member",
     };
     let mut text = format!("{}  {}  {role}", member_who(member), line(&member.name));
-    match member.trust {
+    match (compared(member.safety), member.trust) {
         _ if member.me => text.push_str("  (you)"),
-        Trust::FirstUse => text.push_str("  (not verified)"),
-        Trust::Invite => text.push_str("  (by invite link)"),
-        Trust::Own => {}
+        (Some(compared), _) => text.push_str(&format!("  ({compared})")),
+        (None, Trust::FirstUse) => text.push_str("  (not verified)"),
+        (None, Trust::Invite) => text.push_str("  (by invite link)"),
+        (None, Trust::Own) => {}
     }
     if member.devices == 0 {
         text.push_str("  (with no device in it)");
@@ -151,6 +161,30 @@ fn member(member: &MemberView) -> String {
 
 fn count(number: u32, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// What has become of comparing somebody's safety number, where that was done or their keys are in doubt.
+fn compared(safety: Safety) -> Option<&'static str> {
+    match safety {
+        Safety::NotVerified => None,
+        Safety::Verified => Some("verified"),
+        Safety::Ask => Some("to be verified again"),
+        Safety::Broken => Some("keys in doubt"),
+    }
+}
+
+/// A safety number: three lines of four groups, and the text of its QR code.
+pub(crate) fn safety_number(number: &SafetyNumberView) -> String {
+    let state = match (number.safety, number.verified_at) {
+        (Safety::Verified, Some(at)) => format!("verified on {}", utc(at)),
+        (safety, _) => compared(safety).unwrap_or("not verified").to_owned(),
+    };
+    let mut text = format!("{}  {}  ({state})", line(&number.address), line(&number.name));
+    for groups in number.groups.chunks(4) {
+        text.push_str(&format!("\n    {}", groups.iter().map(|group| line(group)).collect::<Vec<_>>().join(" ")));
+    }
+    text.push_str(&format!("\n  QR: {}", line(&number.payload)));
+    text
 }
 
 /// The own account.
@@ -201,6 +235,7 @@ pub(crate) mod tests {
             address: Some(address.to_owned()),
             account_id: digits.repeat(16),
             trust: Trust::FirstUse,
+            safety: Safety::NotVerified,
             standing: Standing::Member,
             inviter: None,
             people: 2,
@@ -317,6 +352,40 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn verifications() {
+        let shown = |safety| conversation(&ConversationView { safety, ..direct("bob@relay:1", "0a") });
+        assert_eq!(shown(Safety::Verified), "bob@relay:1  Bob Bobson  (verified)");
+        assert_eq!(shown(Safety::Ask), "bob@relay:1  Bob Bobson  (to be verified again)");
+        assert_eq!(shown(Safety::Broken), "bob@relay:1  Bob Bobson  (keys in doubt)");
+        let club = ConversationView { safety: Safety::Verified, ..book_club() };
+        assert_eq!(conversation(&club), "4f4f4f4f  Book club  (group, 3 people, all verified)");
+    }
+
+    #[test]
+    fn safety_numbers() {
+        let number = SafetyNumberView {
+            account_id: "0b".repeat(16),
+            name: "Bob\u{1b}".to_owned(),
+            address: "bob@relay:1".to_owned(),
+            groups: (1..=12).map(|group| format!("{group:05}")).collect(),
+            payload: "waxwing-safety:x".to_owned(),
+            safety: Safety::Verified,
+            verified_at: Some(0.0),
+            broken_at: None,
+        };
+        assert_eq!(
+            safety_number(&number),
+            "bob@relay:1  Bob␛  (verified on 1970-01-01 00:00Z)\n    \
+             00001 00002 00003 00004\n    \
+             00005 00006 00007 00008\n    \
+             00009 00010 00011 00012\n  \
+             QR: waxwing-safety:x"
+        );
+        let text = safety_number(&SafetyNumberView { safety: Safety::NotVerified, verified_at: None, ..number });
+        assert!(text.starts_with("bob@relay:1  Bob␛  (not verified)\n"), "{text}");
+    }
+
+    #[test]
     fn problems() {
         for (code, begins) in [
             (ErrorCode::RelayWentBack, "Nothing can be sent here: "),
@@ -338,6 +407,7 @@ pub(crate) mod tests {
             me,
             trust,
             devices,
+            safety: Safety::NotVerified,
         };
         let members = vec![
             member("ada@relay:1", Role::Admin, true, Trust::Own, 1),

@@ -30,6 +30,12 @@ pub(crate) fn words(notice: &Notice) -> String {
         Notice::Restarted { name, mine } => {
             format!("{} started this conversation anew; the one before could not go on.", doer(name, *mine))
         }
+        Notice::VerifyAgain { name } => {
+            format!("{} began anew with other devices; compare the safety number again before you write.", line(name))
+        }
+        Notice::KeysInDoubt { name } => {
+            format!("The relay shows keys of {} that do not follow from those known. Sending is stopped.", line(name))
+        }
         Notice::Added { by, mine, names, me } => format!("{} added {}.", doer(by, *mine), added(names, *me)),
         Notice::JoinedByLink { mine: true, name, .. } => format!("{} joined by your link.", line(name)),
         Notice::JoinedByLink { by, name, me, .. } => {
@@ -127,6 +133,14 @@ mod tests {
         assert!(words(&Notice::Repaired).contains("missing here"));
         assert!(words(&Notice::Restarted { name: by("Bob"), mine: false }).starts_with("Bob started"));
         assert!(words(&Notice::Restarted { name: by("Me"), mine: true }).starts_with("You started"));
+    }
+
+    #[test]
+    fn keys_that_changed() {
+        let again = words(&Notice::VerifyAgain { name: by("Bob\n") });
+        assert!(again.starts_with("Bob␊ began anew"), "{again}");
+        let doubt = words(&Notice::KeysInDoubt { name: by("Bob\n") });
+        assert!(doubt.contains("keys of Bob␊ that do not follow"), "{doubt}");
     }
 
     #[test]

@@ -66,6 +66,33 @@ pub(crate) async fn contact(client: &Client, person: &str) -> Result<ContactView
     }
 }
 
+/// PERSON: the account id of anybody whom one knows: a contact, whoever asks to be one, or somebody in a group.
+pub(crate) async fn person(client: &Client, person: &str) -> Result<String, Failure> {
+    let mut known = client.contacts().await?;
+    for found in client.conversations().await? {
+        match (found.kind, found.address) {
+            (ConversationKind::Direct, Some(address)) => {
+                known.push(ContactView { account_id: found.account_id, name: found.title, address, trust: found.trust })
+            }
+            (ConversationKind::Group, _) => {
+                let members = client.group(&found.id).await?.members.into_iter().filter(|member| !member.me);
+                known.extend(members.map(|member| ContactView {
+                    account_id: member.account_id,
+                    name: member.name,
+                    address: member.address,
+                    trust: member.trust,
+                }));
+            }
+            _ => {}
+        }
+    }
+    // The same person once, wherever they were met.
+    known.sort_by(|a, b| a.account_id.cmp(&b.account_id));
+    known.dedup_by(|a, b| a.account_id == b.account_id);
+    let found = one(known, person, contact_names).map_err(|missed| missed.failure(person, Failure::NoPerson))?;
+    Ok(found.account_id)
+}
+
 /// PERSON: somebody in a group, by address, by the name before the `@`, by account id; `me` for oneself.
 pub(crate) fn member(group: &GroupView, person: &str) -> Result<MemberView, Failure> {
     if person == "me"
@@ -260,6 +287,7 @@ mod tests {
             me,
             trust: Trust::Invite,
             devices: 1,
+            safety: waxwing_client::Safety::NotVerified,
         };
         let members = vec![member("ada", true), member("bob", false)];
         let group = GroupView {

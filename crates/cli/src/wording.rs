@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use waxwing_client::{ErrorCode, ErrorView};
+use waxwing_client::{ErrorCode, ErrorView, SafetyComparison};
 
 use crate::failure::Failure;
 use crate::key_lines;
@@ -64,6 +64,15 @@ pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
         Failure::NoMember(person) => owned(
             format!("Nobody in this group is {person}. Nothing was done."),
             "Look at `waxwing-cli group list GROUP`.",
+        ),
+        Failure::NoPerson(person) => owned(
+            format!("Nobody whom you know is {person}. Nothing was done."),
+            "Look at `waxwing-cli list` and `waxwing-cli group list GROUP`.",
+        ),
+        Failure::NotTheSame { who, came } => not_the_same(who, *came),
+        Failure::NotCompared(who) => owned(
+            format!("{who} is not marked as verified, since you have not said that the digits are the same."),
+            "Compare them in person or on a call, then try again.",
         ),
         Failure::Ambiguous { word, those } => owned(
             format!("{word} may mean {}. Nothing was done.", those.join(" or ")),
@@ -125,6 +134,31 @@ pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
         | Failure::NotChanged(_)
         | Failure::NotRegistered(_)
         | Failure::Runtime(_) => plain(words(failure.view().code)),
+    }
+}
+
+/// What a safety number that is not the same means.
+fn not_the_same(who: &str, came: SafetyComparison) -> Words<Cow<'static, str>> {
+    match came {
+        SafetyComparison::NotForThisConversation => owned(
+            format!(
+                "This is your own code, or that of somebody else whom you know, and not what {who} shows you. Nothing was changed."
+            ),
+            "Take it from the safety number of your conversation in their app.",
+        ),
+        SafetyComparison::Damaged => owned(
+            format!(
+                "This is neither 60 digits nor the text of a QR code, so it says nothing about {who}. Nothing was changed."
+            ),
+            "Copy it again, as a whole.",
+        ),
+        // A match is no failure.
+        SafetyComparison::Match | SafetyComparison::Mismatch => owned(
+            format!(
+                "The safety number with {who} is not the one given. Somebody may be reading along. Nothing was changed."
+            ),
+            "Send nothing that matters, and compare again in person.",
+        ),
     }
 }
 
@@ -269,6 +303,18 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
         ErrorCode::LogContradicts => (
             "The relay's public log of keys contradicts itself: it shows different people different keys. New keys are not used.",
             "Compare safety numbers with the people you write to, and show them the evidence (`keys log`).",
+        ),
+        ErrorCode::VerifyAgain => (
+            "Somebody there whom you had verified has begun anew with other devices, or somebody else has under their name. Nothing was sent.",
+            "Compare again with `waxwing-cli keys verify`; to write without, use `waxwing-cli keys verify PERSON --undo`.",
+        ),
+        ErrorCode::KeysInDoubt => (
+            "The relay shows keys of somebody there that do not follow from those known here. Nothing is sent until it shows the right ones.",
+            "Ask the person another way whether they know of it; `waxwing-cli sync` looks again.",
+        ),
+        ErrorCode::SafetyNumberDiffers => (
+            "The safety number is another one than the one compared. Nothing was confirmed.",
+            "Look at it with `waxwing-cli keys number`, and compare again.",
         ),
         ErrorCode::ClockWrong => {
             ("This computer's clock differs from the relay's by more than 10 minutes.", "Set the date and time.")
@@ -446,9 +492,20 @@ mod tests {
             (Failure::Blocked("bob@relay".to_owned()), "unblock"),
             (Failure::NotOnePerson("me".to_owned()), "group leave"),
             (Failure::RemovesOneself, "group leave"),
+            (Failure::NoPerson("bob".to_owned()), "waxwing-cli list"),
+            (Failure::NotCompared("bob@relay".to_owned()), "Compare"),
         ] {
             let Words { sentence, action: told } = failure(&missed);
             assert!(told.contains(action) && told.ends_with('.') && sentence.ends_with('.'), "{sentence} {told}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_differ_are_an_alarm_and_nothing_else_is() {
+        let told = |came| failure(&Failure::NotTheSame { who: "bob@relay".to_owned(), came }).sentence;
+        assert!(told(SafetyComparison::Mismatch).contains("reading along"));
+        for came in [SafetyComparison::NotForThisConversation, SafetyComparison::Damaged] {
+            assert!(!told(came).contains("reading along") && told(came).contains("Nothing was changed"));
         }
     }
 

@@ -32,6 +32,7 @@ mod recover;
 mod register;
 mod resync;
 mod rotation;
+mod safety;
 mod sealing;
 mod sync;
 #[cfg(test)]

@@ -67,6 +67,12 @@ pub enum ErrorCode {
     NotInLog,
     /// The relay's transparency log contradicts itself, or what a link pins.
     LogContradicts,
+    /// Somebody whom the user had verified must be verified again, or no longer counted as verified, before anything is sent to them.
+    VerifyAgain,
+    /// The relay shows keys of somebody here that do not follow from those known: nothing is sent to them until it shows the right ones.
+    KeysInDoubt,
+    /// The safety number is not the one that was compared.
+    SafetyNumberDiffers,
     /// This computer's clock differs from the relay's by more than 10 minutes.
     ClockWrong,
     /// The keychain is locked.

@@ -19,6 +19,7 @@ pub(crate) mod people;
 pub(crate) mod rotation;
 mod schema;
 pub(crate) mod transparency;
+pub(crate) mod verifications;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -60,6 +60,8 @@ pub struct ConversationView {
     pub account_id: String,
     /// How the other person's keys were found; for a group, how the first contact's were that is least known.
     pub trust: Trust,
+    /// Whether the other person's safety number was compared; for a group, the worst of the others, and verified if all are.
+    pub safety: Safety,
     /// How one stands in it.
     pub standing: Standing,
     /// Whose device one waits for, as shown, while one has asked to be let in.
@@ -156,6 +158,8 @@ pub struct MemberView {
     pub trust: Trust,
     /// Their devices in the group.
     pub devices: u32,
+    /// Whether their safety number was compared.
+    pub safety: Safety,
 }
 
 /// Somebody one talks with, for picking people.
@@ -182,6 +186,57 @@ pub enum Trust {
     Invite,
     /// The own account.
     Own,
+}
+
+/// Whether somebody's safety number was compared, and whether that still stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum Safety {
+    /// It was not.
+    NotVerified,
+    /// It was; every change of their keys since is proved by their chain.
+    Verified,
+    /// It was, and since then they have begun anew with their recovery phrase, or have none of their devices of then any more. The
+    /// user must compare again, or take the verification back, before anything is sent.
+    Ask,
+    /// Their relay shows keys that do not follow from those known, whether they were compared or not. Nothing is sent.
+    Broken,
+}
+
+/// Somebody's safety number with oneself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct SafetyNumberView {
+    /// Their account id.
+    pub account_id: String,
+    /// Their name, as shown.
+    pub name: String,
+    /// Their `name@host[:port]`.
+    pub address: String,
+    /// 12 groups of five digits, the same for both.
+    pub groups: Vec<String>,
+    /// What the QR code for the other person's app carries.
+    pub payload: String,
+    /// How they stand.
+    pub safety: Safety,
+    /// When the number was compared, if it was.
+    pub verified_at: Option<Millis>,
+    /// Since when their relay shows other keys, if it does.
+    pub broken_at: Option<Millis>,
+}
+
+/// What came of comparing a safety number with what the other person's app shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub enum SafetyComparison {
+    /// They are the same.
+    Match,
+    /// They differ.
+    Mismatch,
+    /// It is one's own code, or that of somebody else whom one knows.
+    NotForThisConversation,
+    /// It is neither sixty digits nor a code that can be read.
+    Damaged,
 }
 
 /// The newest message of a conversation, for the list.
@@ -301,6 +356,16 @@ pub enum Notice {
         name: String,
         /// Whether by oneself.
         mine: bool,
+    },
+    /// Somebody whose safety number was compared has begun anew, so that it must be compared again.
+    VerifyAgain {
+        /// Who, as shown.
+        name: String,
+    },
+    /// The relay shows keys of somebody whose safety number was compared that do not follow from those known.
+    KeysInDoubt {
+        /// Whose, as shown.
+        name: String,
     },
     /// People were added to a group.
     Added {

@@ -11,6 +11,7 @@ pub(crate) mod messages;
 pub(crate) mod names;
 pub(crate) mod outside;
 pub(crate) mod phrase;
+pub(crate) mod safety;
 pub(crate) mod start;
 
 use waxwing_client::{Error, ErrorCode, ErrorView};

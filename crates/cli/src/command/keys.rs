@@ -1,9 +1,12 @@
-//! `keys`: this device's keys, how often they are replaced, and their history. One file for each command.
+//! `keys`: this device's keys, how often they are replaced, and their history; and whether one has compared those of others. One file for
+//! each command.
 
 mod export;
 mod log;
+mod number;
 mod replace;
 mod schedule;
+mod verify;
 
 use clap::{Args, Subcommand};
 use waxwing_client::Client;
@@ -36,6 +39,10 @@ pub(crate) enum Command {
     Log(log::Arguments),
     /// Write that list as a text that this device signs
     Export(export::Arguments),
+    /// Show the safety number that you and somebody share
+    Number(number::Arguments),
+    /// Mark somebody as verified, once you have compared the safety number with them
+    Verify(verify::Arguments),
 }
 
 /// Does what the command line asks for.
@@ -47,5 +54,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         Command::Schedule(arguments) => schedule::run(arguments, client, output).await,
         Command::Log(arguments) => log::run(arguments, client, output).await,
         Command::Export(arguments) => export::run(arguments, client, output).await,
+        Command::Number(arguments) => number::run(arguments, client, output).await,
+        Command::Verify(arguments) => verify::run(arguments, client, output).await,
     }
 }

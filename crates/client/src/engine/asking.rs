@@ -15,7 +15,7 @@ use super::context::{Context, introduction};
 use super::emit::Changes;
 use super::entries::peer_display_name;
 use super::sealing::seal_for_inbox;
-use super::{Client, not_found};
+use super::{Client, not_found, safety};
 use crate::error::{Error, ErrorCode};
 use crate::store::account::Account;
 use crate::store::contacts::Contact;
@@ -55,16 +55,20 @@ impl Client {
         let _guard = engine.keys_guard.read().await;
         engine.chain(engine.account).await?;
         let (context, chain) = (engine.context(), Arc::new(chain));
+        let account = chain.account();
         let theirs = Arc::clone(&chain);
-        let changes = engine
+        let asked = engine
             .store
             .run(move |tx| {
                 standing(tx, &account::require(tx)?, &invite)?;
                 refuse_another_chain(tx, &theirs)?;
                 keys::add_chain_entries(tx, theirs.account(), 0, &entries)?;
-                ask(tx, &context, &invite, &theirs)
+                let mut changes = ask(tx, &context, &invite, &theirs)?;
+                safety::announce(tx, context.now, &mut changes)?;
+                Ok(changes)
             })
-            .await?;
+            .await;
+        let changes = engine.noting_doubt(account, asked).await?;
         engine.chains.keep(chain);
         engine.tell(changes).await;
         engine.outbox_wake.notify_one();

@@ -29,23 +29,27 @@ impl Engine {
         }
         let contact = contact.ok_or_else(|| not_found("no such contact"))?;
         let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
-        let (chain, fresh) = self.fetch_chain(&contact.relay, &account.to_string(), known.as_ref()).await?;
+        let fetched = self.fetch_chain(&contact.relay, &account.to_string(), known.as_ref()).await;
+        let (chain, fresh) = self.noting_doubt(account, fetched).await?;
         if known.is_none() && (chain.name() != Some(&contact.name) || chain.log_origin() != contact.relay.authority()) {
             return Err(Error::new(ErrorCode::ChainBroken, "the relay's chain carries another name"));
         }
         let chain = Arc::new(chain);
         let context = self.context();
-        let wake = self
+        let stored = self
             .store
             .run(move |tx| {
                 keys::add_chain_entries(tx, account, from, &fresh)?;
                 Ok(follow::concerns_groups(&fresh) && follow::chain_grew(tx, &context, account)?)
             })
-            .await?;
+            .await;
+        let wake = self.noting_doubt(account, stored).await?;
         self.chains.keep(Arc::clone(&chain));
         if wake {
             self.outbox_wake.notify_one();
         }
+        // What the relay shows goes on from what was known.
+        self.no_doubt(account).await?;
         Ok(chain)
     }
 

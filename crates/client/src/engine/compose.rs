@@ -6,7 +6,7 @@ use waxwing_wire::limits::MAX_TEXT;
 use super::conversations::introduce_oneself;
 use super::emit::Changes;
 use super::register::clean_display_name;
-use super::{Client, not_found};
+use super::{Client, not_found, safety};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::mls::GroupChange;
@@ -168,7 +168,7 @@ impl Client {
     }
 }
 
-/// Nothing is written where one does not take part.
+/// Nothing is written where one does not take part, or where somebody's keys are in doubt.
 fn may_write(tx: &rusqlite::Transaction<'_>, conversation: &Conversation) -> Result<(), Error> {
     if conversation.standing != Standing::Member {
         return Err(Error::new(ErrorCode::NotMember, "one does not take part in this conversation"));
@@ -177,7 +177,7 @@ fn may_write(tx: &rusqlite::Transaction<'_>, conversation: &Conversation) -> Res
     if direct && contacts::load(tx, conversation.account)?.is_some_and(|contact| contact.blocked) {
         return Err(Error::new(ErrorCode::Blocked, "the other person is blocked"));
     }
-    Ok(())
+    safety::may_say(tx, account::require(tx)?.account, conversation)
 }
 
 /// The own leaf stops being the one of a key package before the first words, and is replaced now and then afterwards.

@@ -8,7 +8,7 @@ use waxwing_wire::{AccountAddress, AccountId, RelayAddress, Username, VerifiedCh
 
 use super::conversations::{ensure_group, introduce_oneself, started_line};
 use super::emit::Changes;
-use super::{Client, Engine};
+use super::{Client, Engine, safety};
 use crate::error::{Error, ErrorCode};
 use crate::mls::GroupChange;
 use crate::store::account::Account;
@@ -114,16 +114,17 @@ impl Engine {
         let _guard = self.keys_guard.read().await;
         let Found { contact, chain, entries } = found;
         self.chain(self.account).await?;
-        let (context, home) = (self.context(), self.home.address().clone());
+        let (context, home, account) = (self.context(), self.home.address().clone(), contact.account);
         let chain = Arc::new(chain);
         let news = Arc::clone(&chain);
-        let changes = self
+        let started = self
             .store
             .run(move |tx| {
                 let mut changes = Changes::default();
                 let me = account::require(tx)?;
                 refuse_another_chain(tx, &news)?;
                 keys::add_chain_entries(tx, contact.account, 0, &entries)?;
+                safety::announce(tx, context.now, &mut changes)?;
                 contacts::upsert(tx, &contact)?;
                 changes.conversation(id);
                 let new = NewConversation {
@@ -161,7 +162,8 @@ impl Engine {
                 }
                 Ok(changes)
             })
-            .await?;
+            .await;
+        let changes = self.noting_doubt(account, started).await?;
         self.chains.keep(chain);
         self.tell(changes).await;
         self.outbox_wake.notify_one();
@@ -184,13 +186,14 @@ pub(super) fn invite_of(tx: &Transaction<'_>, me: &Account, chain: &VerifiedChai
     })
 }
 
-/// The relay must not show a second history of somebody who is known already.
+/// The relay must not show a second history of somebody who is known already. One that merely lacks the newest entries is not.
 pub(super) fn refuse_another_chain(tx: &Transaction<'_>, news: &VerifiedChain) -> Result<(), Error> {
-    match keys::chain(tx, news.account())? {
-        Some(known) if news.hash_at(known.seq()) != Some(known.head()) => {
-            Err(Error::new(ErrorCode::ChainBroken, "the relay's chain is not the one seen before"))
-        }
-        _ => Ok(()),
+    let Some(known) = keys::chain(tx, news.account())? else { return Ok(()) };
+    let common = known.seq().min(news.seq());
+    if news.hash_at(common) == known.hash_at(common) {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorCode::ChainBroken, "the relay's chain is not the one seen before"))
     }
 }
 

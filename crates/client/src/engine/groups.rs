@@ -264,7 +264,7 @@ fn in_it(tx: &Transaction<'_>, found: &Conversation, account: AccountId) -> Resu
     }
 }
 
-fn parse_account(text: &str) -> Result<AccountId, Error> {
+pub(super) fn parse_account(text: &str) -> Result<AccountId, Error> {
     text.parse().map_err(|_| not_found("no such account"))
 }
 

@@ -11,7 +11,7 @@ use waxwing_wire::{AccountId, DeviceId, VerifiedChain};
 
 use super::context::{introduction, is_line_of, meet};
 use super::entries::{Reading, Verdict};
-use super::{follow, groups, resync};
+use super::{follow, groups, resync, safety};
 use crate::error::Error;
 use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
@@ -126,6 +126,9 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<Account
             grown.push(part.account);
         }
         reading.taken.chains.push(Arc::new(chain));
+    }
+    if !reading.taken.chains.is_empty() {
+        safety::announce(reading.tx, reading.context.now, &mut reading.taken.changes)?;
     }
     Ok(grown)
 }

@@ -14,7 +14,7 @@ use super::admit::{self, Asking};
 use super::context::Context;
 use super::emit::Changes;
 use super::join::{self, Welcomed};
-use super::{follow, resync};
+use super::{follow, resync, safety};
 use crate::error::{Error, ErrorCode};
 use crate::store::{account, aside, contacts, keys, logs};
 
@@ -209,7 +209,8 @@ impl Engine {
             return Ok(Err(THIS_COMPUTER));
         }
         let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
-        let (chain, entries) = self.fetch_chain(&relay, &sender.to_string(), known.as_ref()).await?;
+        let fetched = self.fetch_chain(&relay, &sender.to_string(), known.as_ref()).await;
+        let (chain, entries) = self.noting_doubt(sender, fetched).await?;
         let matches = *chain.account_key() == stated.account_key
             && chain.hash_at(stated.chain_seq) == Some(stated.chain_head)
             && chain.name() == Some(&stated.name)
@@ -303,6 +304,7 @@ impl Engine {
                         }
                     }
                 }
+                safety::announce(tx, context.now, &mut changes)?;
                 if let Some(seq) = cursor {
                     account::set_inbox_cursor(tx, seq)?;
                 }

@@ -11,10 +11,10 @@ use waxwing_wire::frame::{Append, CreateLog, InboxSend};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 
-use super::Engine;
 use super::conversations::ensure_group;
 use super::emit::Changes;
 use super::sealing::{self, Outcome};
+use super::{Engine, safety};
 use crate::error::{Error, ErrorCode};
 use crate::relay::ApiError;
 use crate::store::conversations::ConversationId;
@@ -223,10 +223,14 @@ impl Engine {
         let bound = item.log;
         let context = self.context();
         let home = self.home.address().clone();
+        let depends = safety::DependsOn::of(item);
         let (log, standing, stopped, awaited) = self
             .store
             .run(move |tx| {
                 let found = conversations::load(tx, &conversation)?;
+                if let Some(doubt) = depends.waits(tx, context.account, &found)? {
+                    return Ok((None, found.standing, Some(doubt), false));
+                }
                 let mut log = match bound {
                     Some(log) => logs::load(tx, log)?.filter(|log| log.active),
                     None => logs::to_send(tx, &conversation)?,
@@ -245,6 +249,12 @@ impl Engine {
             .await?;
         if awaited {
             return Ok(Attempt::Wait(Error::new(ErrorCode::RelayBusy, "this device waits to be let back in")));
+        }
+        if let Some(problem) = &stopped
+            && matches!(problem.code, ErrorCode::VerifyAgain | ErrorCode::KeysInDoubt)
+        {
+            // Not sealed to keys in doubt. It holds up nothing: whoever is in doubt may be about to be removed.
+            return Ok(Attempt::Later(self.now_ms() + safety::LOOK_AGAIN_MS));
         }
         if let Some(problem) = stopped {
             // The log is another than the one that was read, or somebody's keys are in doubt: nothing is sent into that.

@@ -108,10 +108,7 @@ impl Engine {
 
     /// Shows in the conversation why its log cannot be read.
     async fn log_refused(&self, log: &logs::Log, error: Error) -> Result<(), Error> {
-        if matches!(
-            error.code(),
-            ErrorCode::Refused | ErrorCode::RelayWentBack | ErrorCode::RelayMisbehaved | ErrorCode::ChainBroken
-        ) {
+        if matches!(error.code(), ErrorCode::Refused | ErrorCode::RelayWentBack | ErrorCode::RelayMisbehaved) {
             let (conversation, view) = (log.conversation, error.view());
             let news = self.store.run(move |tx| conversations::set_problem(tx, &conversation, Some(&view))).await?;
             if news {
@@ -194,7 +191,8 @@ impl Engine {
                 absent.insert(account);
                 self.absent.lock().unwrap_or_else(PoisonError::into_inner).insert(account, Instant::now());
             } else if error.code() == ErrorCode::ChainBroken {
-                return self.log_refused(log, error).await.map(|()| rekeyed);
+                // It was noted with the account, and is shown in all conversations with them.
+                return Err(error);
             } else {
                 // The sender's relay is another one's trouble: this log waits, and no other does.
                 return Err(Error::new(ErrorCode::RelayBusy, format!("a sender's chain cannot be had: {error}")));

@@ -111,6 +111,7 @@ impl Engine {
         }
         outcome = outcome.and(self.mend_awaited().await);
         outcome = outcome.and(self.release_held().await);
+        self.look_again_at_doubts().await;
         // What reading has brought up is answered, and what another pass is sending is waited for.
         for _ in 0..ROUNDS {
             if outcome.is_err() || !self.outbox_waits().await {
@@ -147,6 +148,7 @@ impl Engine {
             if let Err(error) = self.release_held().await {
                 tracing::debug!(%error, "asking for members' chains again");
             }
+            self.look_again_at_doubts().await;
         }
     }
 

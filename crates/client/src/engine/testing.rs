@@ -27,6 +27,7 @@ mod malice_commits;
 mod relay;
 mod rotate;
 mod rotations;
+mod safety;
 mod schedules;
 mod secrecy;
 mod shell;

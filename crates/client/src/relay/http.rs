@@ -16,7 +16,7 @@ use waxwing_wire::api::{
 use waxwing_wire::frame::{Append, CreateLog, InboxPage, InboxSend, LogPage};
 use waxwing_wire::limits::{MAX_CHAIN_PAGE, MAX_ENVELOPE, MAX_PAGE_BYTES};
 use waxwing_wire::problem::{Problem, ProblemCode};
-use waxwing_wire::{API_VERSION, AccountId, DeviceId, LogId, RelayAddress, VerifiedChain};
+use waxwing_wire::{API_VERSION, AccountId, ChainEntry, ChainError, DeviceId, LogId, RelayAddress, VerifiedChain};
 use zeroize::Zeroizing;
 
 use super::auth::{Credentials, Token};
@@ -174,13 +174,22 @@ impl RelayApi {
         let mut chain = known;
         let mut fresh = Vec::new();
         loop {
-            let from = chain.as_ref().map_or(0, |chain| u64::from(chain.seq()) + 1);
+            // From the last one known on: a relay that has another one in its place shows another history.
+            let from = chain.as_ref().map_or(0, VerifiedChain::seq);
             let path = format!("/v1/accounts/{who}/chain?from={from}");
             let page: ChainPage = self.json(self.request(Method::GET, &path)).await.map_err(crate::Error::from)?;
             if page.entries.len() > MAX_CHAIN_PAGE {
                 return Err(ApiError::Malformed("chain page").into());
             }
-            let entries = page.entries;
+            let mut entries = page.entries.into_iter();
+            if let Some(chain) = chain.as_mut() {
+                // It may be behind, or pretend to be. That proves nothing against anybody.
+                let last = entries.next().ok_or(ApiError::Malformed("chain head"))?;
+                if ChainEntry::decode(last.as_ref()).map_err(ChainError::from)?.hash() != chain.head() {
+                    return Err(ChainError::Order.into());
+                }
+            }
+            let entries: Vec<_> = entries.collect();
             match chain.as_mut() {
                 None => chain = Some(VerifiedChain::verify(&entries)?),
                 Some(chain) => entries.iter().try_for_each(|entry| chain.extend(entry.as_ref()))?,

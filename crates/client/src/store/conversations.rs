@@ -6,7 +6,7 @@ use waxwing_wire::AccountId;
 use waxwing_wire::ids::{from_hex, to_hex};
 
 use super::account::Account;
-use super::{bytes, contacts, messages, people};
+use super::{bytes, contacts, messages, people, verifications};
 use crate::error::{Error, ErrorCode, ErrorView};
 use crate::views::{ConversationKind, ConversationView, LastLine, MessageState, Standing, Trust};
 
@@ -103,6 +103,15 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<Conversation>, Error> {
 pub(crate) fn set_draft(tx: &Transaction<'_>, id: &ConversationId, draft: &str) -> Result<(), Error> {
     tx.execute("UPDATE conversations SET draft = ?2 WHERE id = ?1", params![id, draft])?;
     Ok(())
+}
+
+/// The conversations that somebody is in.
+pub(crate) fn with(tx: &Transaction<'_>, account: AccountId) -> Result<Vec<ConversationId>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT conversation FROM people WHERE account = ?1 UNION SELECT id FROM conversations WHERE account = ?1 AND kind = 0",
+    )?;
+    let rows = statement.query_map([account.as_bytes()], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Moves the read mark forward, never back.
@@ -206,6 +215,8 @@ pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversati
             "SELECT count(*) FROM messages WHERE conversation = ?1 AND mine = 0 AND notice IS NULL AND ord > ?2",
         )?
         .query_row(params![conversation.id, conversation.read_ord], |row| row.get(0))?;
+    let safety = verifications::of_conversation(tx, me.account, &conversation.id)?;
+    let doubt = safety.problem().filter(|_| conversation.standing == Standing::Member);
     Ok(ConversationView {
         id: to_hex(&conversation.id),
         kind: conversation.kind,
@@ -213,6 +224,7 @@ pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversati
         address,
         account_id,
         trust,
+        safety,
         standing: conversation.standing,
         inviter,
         people: people::count(tx, &conversation.id)?.max(1),
@@ -221,7 +233,7 @@ pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversati
         unread,
         read_order: conversation.read_ord as f64,
         draft: conversation.draft.clone(),
-        problem: conversation.problem(),
+        problem: doubt.or_else(|| conversation.problem()),
         active_at: conversation.active_ms as f64,
     })
 }

@@ -5,8 +5,8 @@ use waxwing_protocol::{AccountKey, DeviceSeeds, SealingKeys};
 use waxwing_wire::{AccountId, VerifiedChain};
 use zeroize::Zeroizing;
 
-use super::bytes;
-use crate::error::Error;
+use super::{bytes, verifications};
+use crate::error::{Error, ErrorCode};
 
 /// An account's chain as stored, verified again. None if nothing is stored.
 pub(crate) fn chain(tx: &Transaction<'_>, account: AccountId) -> Result<Option<VerifiedChain>, Error> {
@@ -30,18 +30,33 @@ pub(crate) fn chain_entries(tx: &Transaction<'_>, account: AccountId) -> Result<
     Ok(entries.collect::<rusqlite::Result<Vec<_>>>()?)
 }
 
-/// Adds verified entries from `from` on. What is there already stays: a chain is append-only.
+/// Adds verified entries from `from` on. What is there already stays, since a chain is append-only; another entry in its place is an
+/// error, lest two branches that were fetched at once be mixed. What was compared of the account is judged anew.
 pub(crate) fn add_chain_entries(
     tx: &Transaction<'_>,
     account: AccountId,
     from: u32,
     entries: &[Vec<u8>],
 ) -> Result<(), Error> {
+    let mut grown = false;
     for (seq, entry) in (from..).zip(entries) {
-        tx.prepare_cached("INSERT OR IGNORE INTO chain_entries (account, seq, bytes) VALUES (?1, ?2, ?3)")?
+        let added = tx
+            .prepare_cached("INSERT OR IGNORE INTO chain_entries (account, seq, bytes) VALUES (?1, ?2, ?3)")?
             .execute(params![account.as_bytes(), seq, entry])?;
+        grown |= added == 1;
+        let mut same =
+            tx.prepare_cached("SELECT 1 FROM chain_entries WHERE account = ?1 AND seq = ?2 AND bytes = ?3")?;
+        if added == 0 && !same.exists(params![account.as_bytes(), seq, entry])? {
+            return Err(Error::new(ErrorCode::ChainBroken, "another entry is known in this place of the chain"));
+        }
     }
-    Ok(())
+    if grown { verifications::judge(tx, account) } else { Ok(()) }
+}
+
+/// Whether anything of an account's chain is known.
+pub(crate) fn knows_chain(tx: &Transaction<'_>, account: AccountId) -> Result<bool, Error> {
+    let mut statement = tx.prepare_cached("SELECT 1 FROM chain_entries WHERE account = ?1 AND seq = 0")?;
+    Ok(statement.exists([account.as_bytes()])?)
 }
 
 /// Older sealing keys, newest first.

@@ -4,7 +4,7 @@
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use waxwing_protocol::ChannelSecret;
-use waxwing_wire::{EnvelopeId, LogId, MessageId};
+use waxwing_wire::{AccountId, EnvelopeId, LogId, MessageId};
 use zeroize::Zeroizing;
 
 use super::bytes;
@@ -155,6 +155,16 @@ pub(crate) fn head(tx: &Transaction<'_>, conversation: &ConversationId, now_ms: 
          ORDER BY n LIMIT 1",
     )?;
     Ok(statement.query_row(params![conversation, now_ms], read).optional()?)
+}
+
+/// Messages that wait because of somebody whose keys were in doubt are tried again at once.
+pub(crate) fn release(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE outbox SET not_before_ms = 0 WHERE what = 0 AND not_before_ms > 0 AND conversation IN
+             (SELECT conversation FROM people WHERE account = ?1 UNION SELECT id FROM conversations WHERE account = ?1)",
+        [account.as_bytes()],
+    )?;
+    Ok(())
 }
 
 /// Stores the sealed envelope before it is sent.

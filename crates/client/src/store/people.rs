@@ -5,7 +5,7 @@ use waxwing_wire::AccountId;
 
 use super::account::Account;
 use super::conversations::ConversationId;
-use super::{bytes, contacts};
+use super::{bytes, contacts, verifications};
 use crate::error::Error;
 use crate::views::{ContactView, MemberView, Role, Trust};
 
@@ -88,6 +88,7 @@ pub(crate) fn views(
             me: mine,
             trust,
             devices: person.devices,
+            safety: verifications::of(tx, person.account)?,
         });
     }
     views.sort_by_cached_key(|view| (!view.me, view.name.to_lowercase(), view.account_id.clone()));

@@ -4,8 +4,8 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 12] =
-    [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7, V8, TRANSPARENCY, KEY_SCHEDULE, ACCOUNT_CHANGE];
+const MIGRATIONS: [&str; 13] =
+    [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7, V8, TRANSPARENCY, KEY_SCHEDULE, ACCOUNT_CHANGE, SAFETY];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -467,6 +467,30 @@ CREATE TABLE account_change (
     seed BLOB NOT NULL,
     entry BLOB NOT NULL
 ) STRICT;
+";
+
+/// Safety numbers.
+const SAFETY: &str = "
+-- People whose safety number the user has compared.
+CREATE TABLE verifications (
+    account BLOB PRIMARY KEY,
+    -- Their account key and the number of their newest chain entry then.
+    account_key BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    -- Whether their chain has gone on so that the number must be compared again, and whether a quiet line has said so.
+    asks INTEGER NOT NULL,
+    told INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- People whose relay has shown a chain that does not go on from the one that is known; until it shows one that does.
+CREATE TABLE chain_troubles (
+    account BLOB PRIMARY KEY,
+    what TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    -- Whether a quiet line has said so.
+    told INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to the newest version, in one transaction.

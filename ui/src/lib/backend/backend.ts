@@ -27,6 +27,8 @@ import type {
   RelayView,
   Role,
   RotationSchedule,
+  SafetyComparison,
+  SafetyNumberView,
 } from "./types";
 
 export type StopListening = () => void;
@@ -73,6 +75,14 @@ export interface Backend {
   /** What a link into a group says; null where the text is anything else. Nobody is asked. */
   lookAtLink(text: string): Promise<GroupOfferView | null>;
   joinGroup(link: string): Promise<ConversationView>;
+  /** Somebody's safety number with oneself, by account id. */
+  safetyNumber(account: string): Promise<SafetyNumberView>;
+  safetyNumberQr(payload: string): Promise<QrView>;
+  /** Compares with what their app shows: digits, or the text of its QR code. Changes nothing. */
+  compareSafetyNumber(account: string, shown: string): Promise<SafetyComparison>;
+  /** Confirms the number that was shown with these digits, and no other. */
+  verify(account: string, digits: string): Promise<SafetyNumberView>;
+  unverify(account: string): Promise<SafetyNumberView>;
   keys(): Promise<KeysView>;
   replaceAccountKey(): Promise<KeysView>;
   shutOthersOut(): Promise<KeysView>;

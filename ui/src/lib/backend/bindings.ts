@@ -79,6 +79,16 @@ export const commands = {
 	lookAtLink: (text: string) => typedError<GroupOfferView | null, ErrorView>(__TAURI_INVOKE("look_at_link", { text })),
 	/**  Asks to be let into the group of a link. */
 	joinGroup: (link: string) => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("join_group", { link })),
+	/**  Somebody's safety number with oneself (account id). */
+	safetyNumber: (account: string) => typedError<SafetyNumberView, ErrorView>(__TAURI_INVOKE("safety_number", { account })),
+	/**  The payload of a safety number as a QR code: of that number and no later one. */
+	safetyNumberQr: (payload: string) => typedError<QrView, ErrorView>(__TAURI_INVOKE("safety_number_qr", { payload })),
+	/**  Compares somebody's safety number with what their app shows: digits, or the text of its QR code. */
+	compareSafetyNumber: (account: string, shown: string) => typedError<SafetyComparison, ErrorView>(__TAURI_INVOKE("compare_safety_number", { account, shown })),
+	/**  The user has compared somebody's safety number, which was shown with these digits. */
+	verify: (account: string, digits: string) => typedError<SafetyNumberView, ErrorView>(__TAURI_INVOKE("verify", { account, digits })),
+	/**  The user takes a verification back. */
+	unverify: (account: string) => typedError<SafetyNumberView, ErrorView>(__TAURI_INVOKE("unverify", { account })),
 	/**  A stretch of a timeline: the newest, or those before a place. */
 	messages: (conversation: string, before: number | null, limit: number) => typedError<MessagePage, ErrorView>(__TAURI_INVOKE("messages", { conversation, before, limit })),
 	/**  Stores a message and sends it as soon as that is possible. The window makes the id, so the row it already shows is this one. */
@@ -226,6 +236,8 @@ export type ConversationView = {
 	accountId: string,
 	/**  How the other person's keys were found; for a group, how the first contact's were that is least known. */
 	trust: Trust,
+	/**  Whether the other person's safety number was compared; for a group, the worst of the others, and verified if all are. */
+	safety: Safety,
 	/**  How one stands in it. */
 	standing: Standing,
 	/**  Whose device one waits for, as shown, while one has asked to be let in. */
@@ -311,6 +323,12 @@ export type ErrorCode =
 "notInLog" | 
 /**  The relay's transparency log contradicts itself, or what a link pins. */
 "logContradicts" | 
+/**  Somebody whom the user had verified must be verified again, or no longer counted as verified, before anything is sent to them. */
+"verifyAgain" | 
+/**  The relay shows keys of somebody here that do not follow from those known: nothing is sent to them until it shows the right ones. */
+"keysInDoubt" | 
+/**  The safety number is not the one that was compared. */
+"safetyNumberDiffers" | 
 /**  This computer's clock differs from the relay's by more than 10 minutes. */
 "clockWrong" | 
 /**  The keychain is locked. */
@@ -614,6 +632,8 @@ export type MemberView = {
 	trust: Trust,
 	/**  Their devices in the group. */
 	devices: number,
+	/**  Whether their safety number was compared. */
+	safety: Safety,
 };
 
 /**  A stretch of a timeline, oldest first. */
@@ -711,6 +731,14 @@ name: string } |
 name: string; 
 /**  Whether by oneself. */
 mine: boolean } | 
+/**  Somebody whose safety number was compared has begun anew, so that it must be compared again. */
+{ type: "verifyAgain"; 
+/**  Who, as shown. */
+name: string } | 
+/**  The relay shows keys of somebody whose safety number was compared that do not follow from those known. */
+{ type: "keysInDoubt"; 
+/**  Whose, as shown. */
+name: string } | 
 /**  People were added to a group. */
 { type: "added"; 
 /**  By whom, as shown. */
@@ -894,6 +922,51 @@ export type RotationWaitView = {
 	due: number | null,
 	/**  What stands in the way, where something does. */
 	problem: ErrorView | null,
+};
+
+/**  Whether somebody's safety number was compared, and whether that still stands. */
+export type Safety = 
+/**  It was not. */
+"notVerified" | 
+/**  It was; every change of their keys since is proved by their chain. */
+"verified" | 
+/**
+ *  It was, and since then they have begun anew with their recovery phrase, or have none of their devices of then any more. The
+ *  user must compare again, or take the verification back, before anything is sent.
+ */
+"ask" | 
+/**  Their relay shows keys that do not follow from those known, whether they were compared or not. Nothing is sent. */
+"broken";
+
+/**  What came of comparing a safety number with what the other person's app shows. */
+export type SafetyComparison = 
+/**  They are the same. */
+"match" | 
+/**  They differ. */
+"mismatch" | 
+/**  It is one's own code, or that of somebody else whom one knows. */
+"notForThisConversation" | 
+/**  It is neither sixty digits nor a code that can be read. */
+"damaged";
+
+/**  Somebody's safety number with oneself. */
+export type SafetyNumberView = {
+	/**  Their account id. */
+	accountId: string,
+	/**  Their name, as shown. */
+	name: string,
+	/**  Their `name@host[:port]`. */
+	address: string,
+	/**  12 groups of five digits, the same for both. */
+	groups: string[],
+	/**  What the QR code for the other person's app carries. */
+	payload: string,
+	/**  How they stand. */
+	safety: Safety,
+	/**  When the number was compared, if it was. */
+	verifiedAt: number | null,
+	/**  Since when their relay shows other keys, if it does. */
+	brokenAt: number | null,
 };
 
 /**  How one stands in a conversation. */

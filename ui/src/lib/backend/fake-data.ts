@@ -237,6 +237,8 @@ export function fakeWorld(now: number): FakeWorld {
     return {
       id,
       ...nameOf(talk, id, group),
+      // As `FakeSafety` has it, which the backend asks.
+      safety: "notVerified",
       standing,
       inviter: null,
       blocked: talk.blocked ?? false,

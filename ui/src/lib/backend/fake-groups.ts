@@ -28,12 +28,12 @@ export function manyContacts(): ContactView[] {
 }
 
 function memberOf(contact: ContactView, role: Role): MemberView {
-  return { ...contact, role, me: false, devices: 1 };
+  return { ...contact, role, me: false, devices: 1, safety: "notVerified" };
 }
 
 export function meAs(profile: ProfileView, role: Role): MemberView {
   const { accountId, displayName, address } = profile;
-  return { accountId, name: displayName, address, role, me: true, trust: "own", devices: 1 };
+  return { accountId, name: displayName, address, role, me: true, trust: "own", devices: 1, safety: "notVerified" };
 }
 
 export function groupOf(conversation: string, name: string, me: MemberView, others: readonly [ContactView, Role][]): GroupView {

@@ -7,6 +7,7 @@
 import type { Backend, StopListening } from "./backend";
 import { BackendError } from "./backend";
 import { fakeGroupLink, fakeInvite, fakeLog, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
+import { FakeSafety } from "./fake-safety";
 import { ada, changed, checkName, fakeContacts, groupOf, manyContacts, meAs, trustOf } from "./fake-groups";
 import { checkedPhrase, fakeHistory, fakeKeyLog, fakeKeys, gotOn, rotated, withSchedule, withAccountKey } from "./fake-keys";
 import type {
@@ -26,6 +27,7 @@ import type {
   ProfileView,
   Role,
   RotationSchedule,
+  Safety,
 } from "./types";
 
 export interface Scenario {
@@ -100,6 +102,7 @@ export class FakeBackend implements Backend {
   #messages: MessageView[];
   readonly #groups = new Map<string, GroupView>();
   readonly #contacts: ContactView[];
+  readonly #safety: FakeSafety;
   #connection: Connection;
   #phase: AppState["type"];
   #order = 1_000_000;
@@ -114,6 +117,8 @@ export class FakeBackend implements Backend {
     this.#conversations = world.conversations;
     this.#messages = world.messages;
     for (const group of world.groups) this.#groups.set(group.conversation, group);
+    this.#safety = new FakeSafety(now);
+    for (const conversation of this.#conversations) conversation.safety = this.#safetyIn(conversation);
     this.#contacts = empty ? [] : this.scenario.many ? manyContacts() : fakeContacts;
     this.#profile = { ...fakeProfile, phraseConfirmed };
     this.#keys = { ...fakeKeys(now), phraseConfirmed };
@@ -354,6 +359,63 @@ export class FakeBackend implements Backend {
       return this.#conversation(conversation.id);
     });
 
+  safetyNumber = (account: string) => this.#answer("safetyNumber", [account], () => this.#number(account));
+  safetyNumberQr = (payload: string) => this.#answer("safetyNumberQr", [payload], () => ({ size: 37, modules: fakeQr(37) }));
+
+  compareSafetyNumber = (account: string, shown: string) =>
+    this.#answer("compareSafetyNumber", [account, shown], () => this.#safety.compare(account, shown));
+
+  verify = (account: string, digits: string) =>
+    this.#answer("verify", [account, digits], () => {
+      this.#safety.verify(account, digits);
+      this.#tellSafety(account);
+      return this.#number(account);
+    });
+
+  unverify = (account: string) =>
+    this.#answer("unverify", [account], () => {
+      if (this.#safety.of(account) !== "broken") this.#safety.set(account, "notVerified");
+      this.#tellSafety(account);
+      return this.#number(account);
+    });
+
+  /** Plays that something happens to somebody's keys, as the engine would tell it. */
+  playSafety(account: string, safety: Safety): void {
+    if (safety === "ask") this.#safety.turn(account);
+    this.#safety.set(account, safety);
+    this.#tellSafety(account);
+  }
+
+  /** What somebody's own app shows as its QR code. */
+  theirCode(account: string): string {
+    return this.#safety.payload(account, "theirs");
+  }
+
+  #number(account: string) {
+    const people = [...this.#contacts, ...[...this.#groups.values()].flatMap(({ members }) => members)];
+    const direct = this.#conversations.find(({ kind, accountId }) => kind === "direct" && accountId === account);
+    const known = people.find(({ accountId }) => accountId === account) ?? (direct && { name: direct.title, address: direct.address ?? "" });
+    if (!known) throw fault("notFound", account);
+    return this.#safety.view(account, known.name, known.address);
+  }
+
+  #safetyIn({ kind, id, accountId }: ConversationView): Safety {
+    const group = this.#groups.get(id);
+    if (kind === "direct") return this.#safety.of(accountId);
+    return kind === "group" && group ? this.#safety.ofGroup(group) : "notVerified";
+  }
+
+  #tellSafety(account: string): void {
+    for (const conversation of this.#conversations) {
+      const safety = this.#safetyIn(conversation);
+      const member = this.#groups.get(conversation.id)?.members.some(({ accountId }) => accountId === account) ?? false;
+      if (conversation.accountId !== account && !member) continue;
+      const code = safety === "ask" ? "verifyAgain" : safety === "broken" ? "keysInDoubt" : null;
+      this.#change(conversation.id, { safety, problem: code && { code, detail: "fake doubt" } });
+      if (member) this.emit({ type: "group", group: this.#group(conversation.id) });
+    }
+  }
+
   group = (conversation: string) => this.#answer("group", [conversation], () => this.#group(conversation));
 
   addMembers = (conversation: string, people: string[]) =>
@@ -532,9 +594,11 @@ export class FakeBackend implements Backend {
   }
 
   #mayWrite(id: string): void {
-    const { standing, blocked } = this.#conversation(id);
+    const { standing, blocked, safety } = this.#conversation(id);
     if (blocked) throw fault("blocked");
     if (standing === "left" || standing === "removed" || standing === "asked") throw fault("notMember");
+    if (safety === "ask") throw fault("verifyAgain");
+    if (safety === "broken") throw fault("keysInDoubt");
   }
 
   #byMe(): { by: string; mine: true } {
@@ -549,7 +613,11 @@ export class FakeBackend implements Backend {
   #group(id: string): GroupView {
     const { kind, title, accountId, address, trust } = this.#conversation(id);
     const group = this.#groups.get(id);
-    if (group) return structuredClone(group);
+    if (group) {
+      const known = structuredClone(group);
+      for (const member of known.members) member.safety = this.#safety.of(member.accountId);
+      return known;
+    }
     if (kind === "noteToSelf") return groupOf(id, title, meAs(this.#profile, "member"), []);
     return groupOf(id, title, meAs(this.#profile, "member"), [[{ accountId, name: title, address: address ?? "", trust }, "member"]]);
   }
@@ -613,6 +681,7 @@ export class FakeBackend implements Backend {
       ...parts,
       id: (this.#conversations.length + 100).toString(16).padStart(64, "d"),
       accountId: parts.kind === "noteToSelf" ? this.#profile.accountId : parts.title.padStart(32, "7"),
+      safety: "notVerified",
       standing: "member",
       inviter: null,
       people: parts.kind === "direct" ? 2 : 1,

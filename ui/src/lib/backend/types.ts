@@ -54,5 +54,9 @@ export type RotationOutcomeView = Whole<bound.RotationOutcomeView>;
 export type RotationSchedule = bound.RotationSchedule;
 export type RotationWait = bound.RotationWait;
 export type RotationWaitView = Whole<bound.RotationWaitView>;
+export type Safety = bound.Safety;
+export type SafetyComparison = bound.SafetyComparison;
+// Not `Whole`: its times may be missing.
+export type SafetyNumberView = bound.SafetyNumberView;
 export type Standing = bound.Standing;
 export type Trust = bound.Trust;

@@ -3,6 +3,7 @@ import type { ContactView, ConversationView, GroupView, Trust } from "../backend
 import type { Question } from "../state/app.svelte";
 import { trustWords } from "./notices";
 import { count } from "./people";
+import { safetyWords } from "./safety";
 
 /** The most people in a group, oneself among them. */
 export const mostPeople = 64;
@@ -28,13 +29,30 @@ export const groupTrustWords: Record<Trust, { short: string; long: string }> = {
   },
 };
 
+/** The same as `safetyWords`, for all the people of a group together. */
+export const groupSafetyWords: typeof safetyWords = {
+  verified: {
+    short: "All verified",
+    long: "You have compared the safety number of everybody here. Every change of their keys since then is proved by the keys that you compared.",
+  },
+  ask: {
+    short: "Somebody to verify again",
+    long: "Somebody here whom you had verified has begun anew with other devices. Nothing is sent until you compare again, or take the verification back.",
+  },
+  broken: {
+    short: "Somebody's keys in doubt",
+    long: "The relay shows keys of somebody here that do not follow from those known. Nothing is sent until it shows the right ones again.",
+  },
+};
+
 /** Of a group that one has asked to be let into. */
 export const waitingWords = "Waiting to be let in";
 
 /** The line under a conversation's title. */
-export function underTitle({ kind, people, trust, standing }: ConversationView): string {
+export function underTitle({ kind, people, trust, standing, safety }: ConversationView): string {
   if (standing === "asked") return waitingWords;
-  if (kind !== "group") return trustWords[trust].short;
+  if (kind !== "group") return safety === "notVerified" ? trustWords[trust].short : safetyWords[safety].short;
+  if (safety !== "notVerified") return `${peopleWords(people)}, ${groupSafetyWords[safety].short.toLocaleLowerCase()}`;
   return trust === "firstUse" ? `${peopleWords(people)}, not all verified` : peopleWords(people);
 }
 

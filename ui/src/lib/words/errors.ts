@@ -173,6 +173,23 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "Ask the person for a fresh invite link, in person if you can.",
     button: "Try again",
   },
+  verifyAgain: {
+    title: "Somebody is to be verified again",
+    sentence: "Somebody here whom you had verified has begun anew with other devices. Nothing is sent until you decide.",
+    action: "Compare the safety number again, or go on without.",
+    button: "Try again",
+  },
+  keysInDoubt: {
+    title: "Somebody's keys are in doubt",
+    sentence: "The relay shows keys of somebody here that do not follow from those you know. Nothing is sent meanwhile.",
+    action: "Ask the person another way whether they know of it.",
+    button: "Try again",
+  },
+  safetyNumberDiffers: {
+    title: "The safety number is another one",
+    sentence: "It is not the number that you compared any more, so nothing was confirmed.",
+    action: "Compare the one that is shown now.",
+  },
   clockWrong: {
     title: "This computer's clock is wrong",
     sentence: "It differs from the relay's by more than 10 minutes. Your messages carry the relay's time meanwhile.",

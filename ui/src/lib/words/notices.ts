@@ -26,6 +26,10 @@ export function noticeLine(notice: Notice): string {
       return "This device was let back in; what was written meanwhile is missing here";
     case "restarted":
       return notice.mine ? "You started this conversation anew" : `${notice.name} started this conversation anew`;
+    case "verifyAgain":
+      return `${notice.name} began anew with other devices. Compare the safety number again before you write`;
+    case "keysInDoubt":
+      return `The relay shows keys of ${notice.name} that do not follow from those you know. Sending is stopped`;
     case "added":
       return `${doer(notice)} added ${addedLine(notice.names, notice.me)}`;
     case "joinedByLink":
@@ -77,7 +81,7 @@ export function lastLineText(last: LastLine, speaker: string | null = null): str
 export const trustWords: Record<Trust, { short: string; long: string }> = {
   firstUse: {
     short: "Not verified",
-    long: "Found by name at the relay, or wrote to you first. Waxwing trusts the keys it saw first and refuses others that do not follow from them, but nobody has compared them. An invite link, handed over by the person, settles it.",
+    long: "Found by name at the relay, or wrote to you first. Waxwing trusts the keys it saw first and refuses others that do not follow from them, but nobody has compared them. An invite link, handed over by the person, or a comparison of the safety number settles it.",
   },
   invite: {
     short: "From an invite link",

@@ -12,6 +12,7 @@ use waxwing_wire::problem::ProblemCode;
 
 use super::super::claims::{self, Ready};
 use super::super::conversations::ensure_group;
+use super::super::safety;
 use super::super::sealing::{self, Outcome};
 use super::device::{Device, home, refused};
 use super::ledger::Outside;
@@ -85,9 +86,12 @@ impl Device {
 
     fn attempt(&mut self, outside: &mut Outside, item: &Item) -> Step<Attempt> {
         let (conversation, bound) = (item.conversation, item.log);
-        let context = self.context(outside.now);
+        let (context, depends) = (self.context(outside.now), safety::DependsOn::of(item));
         let (log, standing, stopped, awaited) = self.tx(|tx| {
             let found = conversations::load(tx, &conversation)?;
+            if let Some(doubt) = depends.waits(tx, context.account, &found)? {
+                return Ok((None, found.standing, Some(doubt), false));
+            }
             let mut log = match bound {
                 Some(log) => logs::load(tx, log)?.filter(|log| log.active),
                 None => logs::to_send(tx, &conversation)?,
@@ -103,6 +107,11 @@ impl Device {
         })?;
         if awaited {
             return Err(Error::new(ErrorCode::RelayBusy, "this device waits to be let back in").into());
+        }
+        if let Some(problem) = &stopped
+            && matches!(problem.code, ErrorCode::VerifyAgain | ErrorCode::KeysInDoubt)
+        {
+            return Ok(Attempt::Later(outside.now + safety::LOOK_AGAIN_MS));
         }
         if let Some(problem) = stopped {
             return Err(Error::new(problem.code, problem.detail).into());
