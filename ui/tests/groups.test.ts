@@ -260,14 +260,19 @@ describe("a group's details", () => {
   });
 
   it("offer an ordinary member no change", async () => {
-    const { backend, id } = await details();
+    const { backend, user, id } = await details();
     const group = await backend.group(id);
     backend.emit({ type: "group", group: { ...group, admin: false } });
     await settled();
     for (const testid of ["add-people", "rename-group"]) expect(all(testid)).toHaveLength(0);
-    // Those with whom there is a conversation can still be written to.
-    expect(rowOfMember(bea)?.querySelector('[data-testid="member-menu"]')).toBeNull();
-    expect(rowOfMember(ada)?.querySelector('[data-testid="member-menu"]')).toBeTruthy();
+    // What they may do, and who is in it, is changed by admins alone; to look at somebody's number is nobody's business but one's own.
+    for (const [whom, choices] of [[bea, ["member-number"]], [ada, ["member-write", "member-number"]]] as const) {
+      await user.click(rowOfMember(whom)?.querySelector('[data-testid="member-menu"]') as HTMLElement);
+      await settled();
+      expect([...document.querySelectorAll<HTMLElement>('[role="menuitem"]')].map(({ dataset }) => dataset.testid)).toEqual(choices);
+      await user.keyboard("{Escape}");
+      await settled();
+    }
     expect(one("details-leave")).toBeTruthy();
   });
 

@@ -17,9 +17,12 @@
  * members         data-count, data-state: loading | loaded
  * member          data-id, data-role: admin | member, data-me
  * group-pending   data-count; there only while changes are on their way
+ * safety          data-state: loading | notVerified | verified | ask | broken
+ * safety-outcome  data-state: match | mismatch | notForThisConversation | damaged
+ * doubt           data-kind: verifyAgain | keysInDoubt
  * confirm         data-kind: block | delete | leave | remove, data-state: idle | running
  * notice          data-kind: keysRotated | started | unreadable | forked | repaired | restarted | added | removed | left | renamed |
- *                 roleChanged | joinedByLink
+ *                 roleChanged | joinedByLink | verifyAgain | keysInDoubt
  * banner          data-kind: offline | clock | relay | phrase | trouble | conversation | alarm | log
  * key-emergency   data-state: idle | replace | shutOut | running
  * close-account   data-state: idle | asking | running
@@ -135,6 +138,26 @@ export const testids = {
   memberPromote: "member-promote",
   memberDemote: "member-demote",
   memberRemove: "member-remove",
+  memberNumber: "member-number",
+  verifiedMark: "verified-mark",
+  safety: "safety",
+  safetyState: "safety-state",
+  safetyChanged: "safety-changed",
+  safetyDigits: "safety-digits",
+  safetyQr: "safety-qr",
+  safetyInput: "safety-input",
+  safetyCompare: "safety-compare",
+  safetyOutcome: "safety-outcome",
+  safetyVerify: "safety-verify",
+  safetyUnverify: "safety-unverify",
+  safetyError: "safety-error",
+  safetyDialog: "safety-dialog",
+  doubt: "doubt",
+  doubtKept: "doubt-kept",
+  doubtCompare: "doubt-compare",
+  doubtAnyway: "doubt-anyway",
+  doubtClose: "doubt-close",
+  doubtError: "doubt-error",
   addPeople: "add-people",
   groupLink: "group-link",
   groupLinkMake: "group-link-make",

@@ -11,9 +11,11 @@ import type {
   MemberView,
   MessageView,
   ProfileView,
+  Safety,
 } from "../backend";
 import { errorOf } from "../backend";
 import { newMessageId } from "../text/bytes";
+import { isDoubt } from "../words/safety";
 import { Composer } from "./composer.svelte";
 import { Groups } from "./groups.svelte";
 import { Logs } from "./logs.svelte";
@@ -51,6 +53,10 @@ export class AppModel {
   dialog = $state<Dialog | null>(null);
   newKind = $state<NewKind>("person");
   question = $state.raw<Question | null>(null);
+  /** Whose safety number a dialog shows. */
+  compared = $state.raw<{ accountId: string; name: string; safety: Safety } | null>(null);
+  /** Where somebody's keys keep words from being sent, while the dialog about it is open. */
+  doubt = $state.raw<{ conversation: string; code: "verifyAgain" | "keysInDoubt" } | null>(null);
   settingsSection = $state<SettingsSection>("profile");
   showDetails = $state(false);
   /** The address that a dialog shows before it is opened outside. */
@@ -233,6 +239,7 @@ export class AppModel {
     this.groups.forget(id);
     if (this.openId === id) this.leaveConversation();
     if (this.question?.conversation.id === id) this.question = null;
+    if (this.doubt?.conversation === id) this.doubt = null;
     this.#conversations.delete(id);
   }
 
@@ -347,7 +354,9 @@ export class AppModel {
       return null;
     } catch (thrown) {
       timeline?.dropPending(id);
-      return errorOf(thrown);
+      const error = errorOf(thrown);
+      if (isDoubt(error.code)) this.doubt = { conversation, code: error.code };
+      return error;
     }
   }
 
@@ -372,6 +381,12 @@ export class AppModel {
     } catch (thrown) {
       this.trouble = errorOf(thrown);
     }
+  }
+
+  /** How somebody stands, as far as it was told: by their own conversation, or by a group that they are in. */
+  safetyOf(account: string): Safety {
+    const direct = this.conversations.find(({ kind, accountId }) => kind === "direct" && accountId === account);
+    return direct?.safety ?? this.groups.member(account)?.safety ?? this.compared?.safety ?? "notVerified";
   }
 
   async loadKeys(): Promise<void> {

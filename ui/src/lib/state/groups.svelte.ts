@@ -1,6 +1,6 @@
 /** Who is in which group, as far as it was asked for or told. */
 import { SvelteMap } from "svelte/reactivity";
-import type { Backend, GroupView } from "../backend";
+import type { Backend, GroupView, MemberView } from "../backend";
 
 export class Groups {
   readonly #views = new SvelteMap<string, GroupView>();
@@ -12,6 +12,15 @@ export class Groups {
 
   of(conversation: string): GroupView | null {
     return this.#views.get(conversation) ?? null;
+  }
+
+  /** Somebody in one of the groups that are known. */
+  member(account: string): MemberView | null {
+    for (const { members } of this.#views.values()) {
+      const found = members.find(({ accountId }) => accountId === account);
+      if (found) return found;
+    }
+    return null;
   }
 
   load(conversation: string): Promise<void> {
