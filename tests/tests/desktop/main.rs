@@ -7,6 +7,7 @@ mod keychain;
 mod offline;
 mod restart;
 mod rotate;
+mod safety;
 mod screens;
 mod secrets;
 
