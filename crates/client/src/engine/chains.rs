@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use waxwing_wire::{AccountId, RelayAddress, VerifiedChain};
 
+use super::transparency::InLog;
 use super::{Engine, follow, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::store::{contacts, keys};
+
+/// Somebody may replace their keys again and again while their chain is fetched.
+const TRIES: usize = 3;
 
 impl Engine {
     /// The stored chain of an account.
@@ -61,8 +65,21 @@ impl Engine {
         who: &str,
         known: Option<&VerifiedChain>,
     ) -> Result<(VerifiedChain, Vec<Vec<u8>>), Error> {
-        let (chain, fresh) = self.relay(relay)?.chain(who, known.cloned()).await?;
-        self.require_logged(relay, &chain, known.map_or(0, |known| known.seq().saturating_add(1))).await?;
-        Ok((chain, fresh))
+        let from = known.map_or(0, |known| known.seq().saturating_add(1));
+        let (mut chain, mut fresh) = self.relay(relay)?.chain(who, known.cloned()).await?;
+        for _ in 0..TRIES {
+            match self.in_log(relay, &chain, from).await? {
+                InLog::Whole => return Ok((chain, fresh)),
+                InLog::Lacks => {
+                    return Err(Error::new(ErrorCode::NotInLog, "the relay's log does not hold these keys"));
+                }
+                InLog::Newer => {
+                    let (newer, more) = self.relay(relay)?.chain(who, Some(chain)).await?;
+                    chain = newer;
+                    fresh.extend(more);
+                }
+            }
+        }
+        Err(Error::new(ErrorCode::NotInLog, "the relay's log holds newer keys than the relay shows"))
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Not here: chains and their rules (`waxwing_wire::chain`), what is shown of a log (`transparency_view`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,12 @@ use waxwing_wire::transparency::{
 };
 use waxwing_wire::{AccountId, RelayAddress, Username, VerifiedChain};
 
-use super::Engine;
+use super::emit::Changes;
+use super::{Engine, safety};
 use crate::error::{Error, ErrorCode};
 use crate::relay::RelayApi;
-use crate::store::transparency::{self as stored, Against, Alarm, Evidence, TransparencyLog};
-use crate::store::{account, contacts, keys};
+use crate::store::transparency::{self as stored, Against, Alarm, Evidence, Placed, TransparencyLog};
+use crate::store::{account, contacts, keys, verifications};
 
 /// A checkpoint older than this proves nothing about now: relays sign one each hour.
 pub(super) const STALE_MS: u64 = 24 * 60 * 60 * 1000;
@@ -34,6 +35,26 @@ const ABROAD: Duration = Duration::from_secs(3600);
 
 /// A checkpoint that somebody has seen of their relay's log, in its compact form.
 pub(super) type Heard = (AccountId, CompactCheckpoint);
+
+/// How a chain stands in its relay's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InLog {
+    /// All that was asked for is there, and nothing newer.
+    Whole,
+    /// All that was asked for is there, and entries that the chain does not have: the relay holds them back, or they came in this moment.
+    Newer,
+    /// Something that was asked for is not there.
+    Lacks,
+}
+
+/// What a log must hold about an account.
+struct Wanted {
+    who: [u8; 32],
+    /// Number of the newest entry that is known.
+    newest: u32,
+    /// Entries, by number, and their hashes.
+    hashes: Vec<(u32, [u8; 32])>,
+}
 
 /// What others have seen: what is to be looked at, and what was.
 #[derive(Default)]
@@ -298,43 +319,19 @@ impl Engine {
         Err(self.against(Against::Unproved, ours, &theirs).await)
     }
 
-    /// Refuses entries of a chain, from `from` on, that are not in their relay's log as it is seen here.
-    pub(super) async fn require_logged(
-        &self,
-        relay: &RelayAddress,
-        chain: &VerifiedChain,
-        from: u32,
-    ) -> Result<(), Error> {
-        let missing = |tx: &Transaction<'_>, log: &TransparencyLog, who: AccountId, wanted: &[(u32, [u8; 32])]| {
-            let found = stored::about(tx, log, &account_hash(&who), 0)?;
-            let has = |(seq, hash): &(u32, [u8; 32])| {
-                found.iter().any(|placed| matches!(placed.leaf, Leaf::Chain { seq: at, entry_hash, .. } if (at, entry_hash) == (*seq, *hash)))
-            };
-            Ok::<bool, Error>(!wanted.iter().all(has))
-        };
-        let wanted: Vec<_> = (from..=chain.seq()).filter_map(|seq| Some((seq, chain.hash_at(seq)?))).collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let wanted = Arc::new(wanted);
-        let (who, origin) = (chain.account(), relay.authority());
+    /// How a chain that a relay has served stands in its log as it is seen here. The log is read once more before anything is missed.
+    pub(super) async fn in_log(&self, relay: &RelayAddress, chain: &VerifiedChain, from: u32) -> Result<InLog, Error> {
+        let hashes: Vec<_> = (from..=chain.seq()).filter_map(|seq| Some((seq, chain.hash_at(seq)?))).collect();
+        let wanted = Arc::new(Wanted { who: account_hash(&chain.account()), newest: chain.seq(), hashes });
         for again in [true, false] {
-            let (origin, wanted) = (origin.clone(), Arc::clone(&wanted));
-            let lacks = self
-                .store
-                .run(move |tx| match stored::load(tx, &origin)? {
-                    Some(log) => missing(tx, &log, who, &wanted),
-                    None => Ok(true),
-                })
-                .await?;
-            if !lacks {
-                return Ok(());
+            let (origin, wanted) = (relay.authority(), Arc::clone(&wanted));
+            let found = self.store.run(move |tx| look_up(tx, &origin, &wanted)).await?;
+            if found != InLog::Lacks || !again {
+                return Ok(found);
             }
-            if again {
-                self.follow_log(relay).await?;
-            }
+            self.follow_log(relay).await?;
         }
-        Err(Error::new(ErrorCode::NotInLog, "the relay's log does not hold these keys"))
+        Ok(InLog::Lacks)
     }
 
     /// Refuses a name that the log gives to nobody, to somebody else, or to two; and a log that is too old to say so.
@@ -375,22 +372,25 @@ impl Engine {
                 false => None,
             };
             let (me, now) = (self.account, self.now_ms());
-            let (news, raised) = self
+            let (news, raised, changes) = self
                 .store
                 .run(move |tx| {
                     let log = load(tx, &origin)?;
                     if log.looked >= log.size() {
-                        return Ok((Vec::new(), false));
+                        return Ok((Vec::new(), false, Changes::default()));
                     }
                     let raised = match name {
                         Some(name) => look_for_oneself(tx, &log, (me, &name), now)?,
                         None => false,
                     };
-                    let news = news_of_contacts(tx, &log, me)?;
+                    let mut changes = Changes::default();
+                    let news = news_of_contacts(tx, &log, me, now)?;
+                    safety::announce(tx, now, &mut changes)?;
                     stored::set_looked(tx, log.n, log.size())?;
-                    Ok((news, raised))
+                    Ok((news, raised, changes))
                 })
                 .await?;
+            self.tell(changes).await;
             if raised {
                 tracing::warn!("the relay's log holds an entry of the own account that no own device has made");
                 self.tell_log(&home).await;
@@ -418,14 +418,31 @@ impl Engine {
     }
 }
 
-/// Contacts of whom a log has newer entries than are known.
-fn news_of_contacts(tx: &Transaction<'_>, log: &TransparencyLog, me: AccountId) -> Result<Vec<AccountId>, Error> {
+/// Contacts of whom a log has newer entries than are known. Another entry in the place of a known one puts their keys in doubt.
+fn news_of_contacts(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    me: AccountId,
+    now: u64,
+) -> Result<Vec<AccountId>, Error> {
     let mut news = Vec::new();
     for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.key.name() && one.account != me)
     {
-        let newest = stored::about(tx, log, &account_hash(&contact.account), log.looked)?.into_iter().next_back();
-        let Some(Leaf::Chain { seq, .. }) = newest.map(|placed| placed.leaf) else { continue };
-        if keys::newest_seq(tx, contact.account)?.is_some_and(|known| known < seq) {
+        let leaves = stored::about(tx, log, &account_hash(&contact.account), log.looked)?;
+        if leaves.is_empty() {
+            continue;
+        }
+        let Some(chain) = keys::chain(tx, contact.account)? else { continue };
+        let differs = |placed: &Placed| match placed.leaf {
+            Leaf::Chain { seq, entry_hash, .. } => chain.hash_at(seq).is_some_and(|known| known != entry_hash),
+            Leaf::Name { .. } => false,
+        };
+        if leaves.iter().any(differs) {
+            tracing::warn!("a relay's log holds another entry in the place of a contact's");
+            verifications::note_trouble(tx, contact.account, "the relay's log holds another entry", now)?;
+        }
+        let newer = |placed: &Placed| matches!(placed.leaf, Leaf::Chain { seq, .. } if seq > chain.seq());
+        if leaves.iter().any(newer) {
             news.push(contact.account);
         }
     }
@@ -472,6 +489,23 @@ fn look_for_oneself(
         }
     }
     Ok(raised)
+}
+
+/// The leaves about an account against what its chain must have there: the newest entry's number, and entries with their hashes.
+fn look_up(tx: &Transaction<'_>, origin: &str, Wanted { who, newest, hashes }: &Wanted) -> Result<InLog, Error> {
+    let Some(log) = stored::load(tx, origin)?.filter(|log| log.size() > 0) else { return Ok(InLog::Lacks) };
+    let leaves: HashMap<u32, [u8; 32]> = stored::about(tx, &log, who, 0)?
+        .into_iter()
+        .filter_map(|placed| match placed.leaf {
+            Leaf::Chain { seq, entry_hash, .. } => Some((seq, entry_hash)),
+            Leaf::Name { .. } => None,
+        })
+        .collect();
+    if !hashes.iter().all(|(seq, hash)| leaves.get(seq) == Some(hash)) {
+        return Ok(InLog::Lacks);
+    }
+    let newer = leaves.keys().any(|seq| seq > newest);
+    Ok(if newer { InLog::Newer } else { InLog::Whole })
 }
 
 fn load(tx: &Transaction<'_>, origin: &str) -> Result<TransparencyLog, Error> {

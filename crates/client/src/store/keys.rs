@@ -16,13 +16,6 @@ pub(crate) fn chain(tx: &Transaction<'_>, account: AccountId) -> Result<Option<V
     if entries.is_empty() { Ok(None) } else { Ok(Some(VerifiedChain::verify(&entries)?)) }
 }
 
-/// The number of the newest stored entry of an account's chain, if there is one.
-pub(crate) fn newest_seq(tx: &Transaction<'_>, account: AccountId) -> Result<Option<u32>, Error> {
-    Ok(tx
-        .prepare_cached("SELECT max(seq) FROM chain_entries WHERE account = ?1")?
-        .query_row([account.as_bytes()], |row| row.get(0))?)
-}
-
 /// The stored entries of an account's chain, from the first on.
 pub(crate) fn chain_entries(tx: &Transaction<'_>, account: AccountId) -> Result<Vec<Vec<u8>>, Error> {
     let mut statement = tx.prepare_cached("SELECT bytes FROM chain_entries WHERE account = ?1 ORDER BY seq")?;

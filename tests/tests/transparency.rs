@@ -1,0 +1,193 @@
+//! A relay that lies about keys (P6, P17), on real engines: a real relay whose folder is put back, or whose database somebody has changed.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests too
+
+mod world;
+
+use std::path::{Path, PathBuf};
+
+use waxwing_client::{ContradictionKind, ErrorCode, LogView};
+use world::{Person, World, acquainted, start};
+
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// The relay's folder, and a copy of it from another time.
+struct Times {
+    relay: PathBuf,
+    copy: PathBuf,
+}
+
+impl Times {
+    /// Copies the folder of a relay, which stops for it and runs again.
+    async fn keep(world: &mut World) -> Self {
+        let (relay, kept) = (world.dir.path().join("relay"), world.dir.path().join("relay of before"));
+        world.stop_relay().await;
+        copy(&relay, &kept);
+        world.start_relay().await;
+        Self { relay, copy: kept }
+    }
+
+    /// Puts it back.
+    async fn back(&self, world: &mut World) {
+        world.stop_relay().await;
+        copy(&self.copy, &self.relay);
+        world.start_relay().await;
+    }
+
+    /// Changes the database of a relay, which stops for it and runs again.
+    async fn change(world: &mut World, statements: &str) {
+        world.stop_relay().await;
+        let db = rusqlite::Connection::open(world.dir.path().join("relay/relay.db")).unwrap();
+        db.execute_batch(statements).unwrap();
+        drop(db);
+        world.start_relay().await;
+    }
+}
+
+async fn until_log(person: &Person, what: &str, wanted: impl Fn(&LogView) -> bool) -> LogView {
+    person
+        .until(what, async |client| {
+            // Read at once, and not only when the relay wakes the engine.
+            let _ = client.sync().await;
+            client.transparency_log().await.ok().filter(|log| wanted(log))
+        })
+        .await
+}
+
+async fn stopped(person: Person) -> PathBuf {
+    let dir = person.profile.dir().to_owned();
+    person.client.stop().await;
+    dir
+}
+
+fn kinds(log: &LogView) -> Vec<ContradictionKind> {
+    log.contradictions.iter().map(|one| one.kind).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_a_log_that_went_back_is_evidence_and_gives_no_new_keys() {
+    let mut world = World::new().await;
+    let (alice, _bob, _) = acquainted(&world).await;
+    let times = Times::keep(&mut world).await;
+    let cem = world.register("cem").await;
+    let before = until_log(&alice, "Cem in the log", |log| log.size >= 6.0).await;
+    stopped(cem).await;
+    times.back(&mut world).await;
+    let log = until_log(&alice, "the evidence", |log| !log.contradictions.is_empty()).await;
+    assert!(kinds(&log).contains(&ContradictionKind::WentBack), "{:?}", kinds(&log));
+    // What was proved stays: nothing is read again from a shorter log.
+    assert!(log.size >= before.size);
+    for evidence in &log.contradictions {
+        assert!(evidence.first.contains(&log.origin) && evidence.second.contains('\u{2014}'), "no signed notes");
+    }
+    // Whoever registers now is in no log that Alice has seen.
+    let dan = world.register("dan").await;
+    let refused = alice.client.add_contact(&dan.client.invite().await.unwrap().link).await.unwrap_err();
+    assert!(matches!(refused.code(), ErrorCode::LogContradicts | ErrorCode::NotInLog), "{:?}", refused.code());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_two_histories_of_one_length_are_told_apart() {
+    let mut world = World::new().await;
+    let (alice, _bob, _) = acquainted(&world).await;
+    let times = Times::keep(&mut world).await;
+    stopped(world.register("cem").await).await;
+    until_log(&alice, "Cem in the log", |log| log.size >= 6.0).await;
+    let dir = stopped(alice).await;
+    times.back(&mut world).await;
+    stopped(world.register("dan").await).await;
+    let alice = start(&dir).await;
+    let log = until_log(&alice, "the evidence", |log| !log.contradictions.is_empty()).await;
+    assert_eq!(kinds(&log), [ContradictionKind::TwoHistories]);
+    // Kept over a restart.
+    let alice = alice.restart().await;
+    assert!(!alice.client.transparency_log().await.unwrap().contradictions.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_a_longer_log_that_does_not_go_on_from_the_one_before_is_evidence() {
+    let mut world = World::new().await;
+    let (alice, _bob, _) = acquainted(&world).await;
+    let times = Times::keep(&mut world).await;
+    stopped(world.register("cem").await).await;
+    until_log(&alice, "Cem in the log", |log| log.size >= 6.0).await;
+    let dir = stopped(alice).await;
+    times.back(&mut world).await;
+    for name in ["dan", "eve"] {
+        stopped(world.register(name).await).await;
+    }
+    let alice = start(&dir).await;
+    let log = until_log(&alice, "the evidence", |log| !log.contradictions.is_empty()).await;
+    assert_eq!(kinds(&log), [ContradictionKind::Unproved]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_a_split_view_is_noticed_when_a_message_crosses() {
+    let mut world = World::new().await;
+    let (alice, bob, conversation) = acquainted(&world).await;
+    alice.send(&conversation, "before").await;
+    bob.until_texts(&conversation, &["before"]).await;
+    for person in [&alice, &bob] {
+        until_log(person, "both in the log", |log| log.size >= 4.0).await;
+    }
+    let bobs = stopped(bob).await;
+    let times = Times::keep(&mut world).await;
+    // Alice is shown one history,
+    stopped(world.register("cem").await).await;
+    until_log(&alice, "Cem in the log", |log| log.size >= 6.0).await;
+    times.back(&mut world).await;
+    // and Bob another one. Nothing in his own view is wrong.
+    stopped(world.register("dan").await).await;
+    let bob = start(&bobs).await;
+    let log = until_log(&bob, "Dan in the log", |log| log.size >= 6.0).await;
+    assert!(log.contradictions.is_empty());
+    // A message of hers carries what she has seen.
+    alice.send(&conversation, "across").await;
+    let log = until_log(&bob, "the evidence", |log| !log.contradictions.is_empty()).await;
+    assert_eq!(kinds(&log), [ContradictionKind::TwoHistories]);
+    assert!(bob.texts(&conversation).await.contains(&"across".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_a_newest_key_version_that_is_held_back_is_missed() {
+    let mut world = World::new().await;
+    let (alice, bob, _) = acquainted(&world).await;
+    bob.client.rotate_keys().await.unwrap();
+    until_log(&alice, "Bob's new keys in the log", |log| log.size >= 5.0).await;
+    stopped(bob).await;
+    let cem = world.register("cem").await;
+    // The relay answers Cem with the chain as it was before; the log it cannot change.
+    Times::change(
+        &mut world,
+        "PRAGMA foreign_keys = OFF;
+         UPDATE accounts SET head = 0 WHERE name = 'bob';
+         DELETE FROM chain_entries WHERE seq = 1;",
+    )
+    .await;
+    let refused = cem.client.add_contact(&format!("bob@{}", world.address())).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::NotInLog, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_a_name_that_points_to_another_account_is_not_believed() {
+    let mut world = World::new().await;
+    let (alice, bob) = (world.register("alice").await, world.register("bob").await);
+    stopped(bob).await;
+    stopped(world.register("mallory").await).await;
+    Times::change(
+        &mut world,
+        "UPDATE accounts SET name = 'nobody' WHERE name = 'bob';
+         UPDATE accounts SET name = 'bob' WHERE name = 'mallory';",
+    )
+    .await;
+    let refused = alice.client.add_contact(&format!("bob@{}", world.address())).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::ChainBroken, "{refused}");
+    assert!(alice.client.conversations().await.unwrap().is_empty());
+}
