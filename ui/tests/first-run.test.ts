@@ -106,10 +106,10 @@ describe("first run", () => {
     expect(backend.calls.filter(({ name }) => name === "register").map(({ input }) => input[3])).toEqual([null, null, null]);
   });
 
-  it("promises no recovery that is not there", async () => {
+  it("says what the phrase is for, and that without it and a device the account is lost", async () => {
     await named({});
     await press("onboarding-create");
-    expect(one("onboarding").textContent).toContain("not available in this version yet");
-    expect(one("onboarding").textContent).not.toContain("another computer");
+    expect(one("onboarding").textContent).toContain("on another computer");
+    expect(one("onboarding").textContent.replace(/\s+/gu, " ")).toContain("has lost the account");
   });
 });

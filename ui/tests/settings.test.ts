@@ -34,8 +34,8 @@ describe("settings", () => {
       "Who begins a conversation",
       "Refuse, delay or delete",
       "another account under a name",
-      "Forward secrecy",
       "public log of keys",
+      "Linking a second device",
     ]) {
       expect(text).toContain(words);
     }

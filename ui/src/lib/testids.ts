@@ -24,7 +24,7 @@
  * notice          data-kind: keysRotated | started | unreadable | forked | repaired | restarted | added | removed | left | renamed |
  *                 roleChanged | joinedByLink | verifyAgain | keysInDoubt
  * banner          data-kind: offline | clock | relay | phrase | trouble | conversation | alarm | log
- * key-emergency   data-state: idle | replace | shutOut | running
+ * key-emergency   data-state: idle | replace | shutOut | running | waiting | done
  * close-account   data-state: idle | asking | running
  * log-card        data-state: reading | consistent | stale | alarm | contradicts, data-size
  * rotate-state    data-state: idle | running | done | problem

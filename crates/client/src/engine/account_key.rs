@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use waxwing_protocol::{AccountKey, statement};
 use waxwing_wire::{DeviceId, VerifiedChain};
 
+use super::keys::Cause;
 use super::{Client, Engine, follow};
 use crate::error::{Error, ErrorCode};
 use crate::keystore::Keystore;
@@ -24,7 +25,7 @@ impl Client {
     ///
     /// If the relay is out of reach it stays under way and goes on by itself; the view says so.
     pub async fn replace_account_key(&self) -> Result<KeysView, Error> {
-        self.0.replace_account_key(Vec::new()).await
+        self.0.replace_account_key(Vec::new(), false).await
     }
 
     /// Somebody may have had this account's keys: the account key is replaced, every other device revoked, and this device's keys are
@@ -33,8 +34,7 @@ impl Client {
         let engine = &self.0;
         let chain = engine.chain(engine.account).await?;
         let others = chain.devices().map(|device| device.id()).filter(|device| *device != engine.device).collect();
-        engine.replace_account_key(others).await?;
-        self.rotate_keys().await
+        engine.replace_account_key(others, true).await
     }
 
     /// Closes the account for good and empties the profile: nobody can write to it any more, and the relay removes its devices, inboxes
@@ -48,7 +48,8 @@ impl Client {
             let known = engine.chain(engine.account).await?;
             let home = engine.home.address().clone();
             // An answer may have been lost: then it is closed already.
-            let (chain, _) = engine.fetch_chain(&home, &engine.account.to_string(), Some(&known)).await?;
+            let known = VerifiedChain::clone(&known);
+            let (chain, _) = engine.relay(&home)?.chain(&engine.account.to_string(), Some(known)).await?;
             if !chain.is_closed() {
                 let key = engine.account_key();
                 let entry = statement::close(&chain, &key, engine.now_ms());
@@ -73,26 +74,26 @@ impl Engine {
         Arc::clone(&self.account_key.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn replace_account_key(&self, revoked: Vec<DeviceId>) -> Result<KeysView, Error> {
+    async fn replace_account_key(&self, revoked: Vec<DeviceId>, then_rotate: bool) -> Result<KeysView, Error> {
         let rotating = self.rotating.lock().await;
         // One change of the chain after the other.
         self.advance_rotation().await?;
         self.advance_account_change().await?;
-        self.begin_account_change(&revoked).await?;
+        self.begin_account_change(&revoked, then_rotate).await?;
         self.tell_keys().await?;
-        let outcome = self.advance_account_change().await;
+        let outcome = self.resume_changes().await;
         self.set_rotation_problem(outcome.err());
         drop(rotating);
         self.tell_keys().await
     }
 
-    async fn begin_account_change(&self, revoked: &[DeviceId]) -> Result<(), Error> {
+    async fn begin_account_change(&self, revoked: &[DeviceId], then_rotate: bool) -> Result<(), Error> {
         let chain = self.chain(self.account).await?;
         let new = AccountKey::generate(&mut random::rng());
         let entry = statement::rotate_account_key(&chain, &self.account_key(), &new, revoked, self.now_ms());
         // A chain that takes no more, say: nothing is begun that could never end.
         VerifiedChain::clone(&chain).extend(entry.as_bytes())?;
-        let change = AccountChange { key: new, entry: entry.as_bytes().to_vec() };
+        let change = AccountChange { key: new, entry: entry.as_bytes().to_vec(), then_rotate };
         self.store.run(move |tx| keys::begin_account_change(tx, &change)).await
     }
 
@@ -132,10 +133,11 @@ impl Engine {
         }
         let guard = self.keys_guard.write().await;
         let (me, seq, entry, context) = (self.account, chain.seq(), change.entry, self.context());
+        let then_rotate = change.then_rotate;
         self.store
             .run(move |tx| {
                 keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
-                keys::end_account_change(tx)?;
+                keys::end_account_change(tx, then_rotate)?;
                 follow::chain_grew(tx, &context, me)?;
                 Ok(())
             })
@@ -151,6 +153,12 @@ impl Engine {
     /// Goes on with what a crash or a relay out of reach has left: in the order in which the chain needs it.
     pub(super) async fn resume_changes(&self) -> Result<(), Error> {
         self.advance_account_change().await?;
-        self.advance_rotation().await
+        self.advance_rotation().await?;
+        // The second half of shutting others out, however often it was interrupted.
+        if self.store.run(keys::is_rotation_wanted).await? {
+            self.begin_rotation(Cause::ByHand).await?;
+            self.advance_rotation().await?;
+        }
+        Ok(())
     }
 }

@@ -4,13 +4,15 @@
 //! Not here: how a chain becomes known, and whether a commit that follows one is valid (`mls::rules`).
 
 use rusqlite::Transaction;
+use waxwing_protocol::LeafIdentity;
 use waxwing_protocol::group::{ChainPart, CommitData, Followed, Roster, follow};
-use waxwing_wire::chain::Statement;
-use waxwing_wire::{AccountId, ChainEntry, VerifiedChain};
+use waxwing_wire::chain::{DeviceState, Statement};
+use waxwing_wire::limits::MAX_GROUP_DEVICES;
+use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
 
 use super::changes::Planned;
 use super::context::Context;
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::mls::rules::GroupFacts;
 use crate::mls::{ClaimedPackage, Group, GroupChange, Plan};
 use crate::random;
@@ -19,6 +21,8 @@ use crate::views::Standing;
 
 /// All members see a recovery at about the same time; compare-and-swap decides among those who act at once.
 const WITHIN_MS: u64 = 4000;
+/// Most entries that one commit brings along.
+const MOST_ENTRIES: usize = 32;
 /// Whoever's key packages could not be had is tried again after this time, and nothing waits for it. Not without them, or nobody could
 /// bring them back.
 pub(super) const AGAIN_MS: u64 = 60 * 1000;
@@ -41,9 +45,11 @@ pub(super) fn chain_grew(tx: &Transaction<'_>, context: &Context, account: Accou
         if !shared || conversation.standing != Standing::Member {
             continue;
         }
-        let waits = outbox::changes(tx, &log.conversation)?
-            .iter()
-            .any(|item| matches!(GroupChange::decode(&item.content), Ok(GroupChange::Follow(who)) if who == account));
+        let waits = outbox::changes(tx, &log.conversation)?.iter().any(|item| {
+            item.log == Some(log.log)
+                && item.sealed.is_none()
+                && matches!(GroupChange::decode(&item.content), Ok(GroupChange::Follow(who)) if who == account)
+        });
         let Some(group) = Group::load(&context.crypto, tx, log.log)?.filter(|_| !waits) else { continue };
         if due(tx, &group.facts()?, account)?.is_none() {
             continue;
@@ -56,14 +62,35 @@ pub(super) fn chain_grew(tx: &Transaction<'_>, context: &Context, account: Accou
     Ok(any)
 }
 
+/// Every group is looked at again, whatever was missed: a chain that grew while one could not act on it. True if something waits to be
+/// sent.
+pub(super) fn reconcile(tx: &Transaction<'_>, context: &Context) -> Result<bool, Error> {
+    let mut accounts = Vec::new();
+    for log in logs::active(tx)? {
+        accounts.extend(people::of(tx, &log.conversation)?.into_iter().map(|person| person.account));
+    }
+    accounts.sort_unstable();
+    accounts.dedup();
+    let mut any = false;
+    for account in accounts {
+        // Most chains are nothing but rotations: that is seen without reading a group.
+        if concerns_groups(keys::chain_entries(tx, account)?.get(1..).unwrap_or_default()) {
+            any |= chain_grew(tx, context, account)?;
+        }
+    }
+    Ok(any)
+}
+
 /// What of an account's chain a group does not know yet, if that concerns it.
 fn due(tx: &Transaction<'_>, facts: &GroupFacts, account: AccountId) -> Result<Option<(ChainPart, Followed)>, Error> {
     let Some(line) = facts.roster.line(account) else { return Ok(None) };
     let from_seq = line.chain_seq.saturating_add(1);
-    let entries: Vec<_> = keys::chain_entries(tx, account)?.into_iter().skip(from_seq as usize).collect();
+    let mut entries: Vec<_> = keys::chain_entries(tx, account)?.into_iter().skip(from_seq as usize).collect();
     if !concerns_groups(&entries) {
         return Ok(None);
     }
+    // Device rotations do not move a line, so there may be many: the way is then gone in several steps.
+    entries.truncate(MOST_ENTRIES);
     let part = ChainPart { account, from_seq, entries };
     Ok(follow(line, &part).map(|followed| (part, followed)))
 }
@@ -78,14 +105,21 @@ pub(super) fn needs_packages(
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
     let facts = group.facts()?;
     let Some(chain) = keys::chain(tx, account)? else { return Ok(false) };
-    Ok(due(tx, &facts, account)?.is_some() && !missing(&chain, &facts).is_empty())
+    let Some((_, followed)) = due(tx, &facts, account)? else { return Ok(false) };
+    Ok(!missing(&chain, &facts, &followed).is_empty())
 }
 
-/// Devices in force that are not in a group.
-fn missing(chain: &VerifiedChain, facts: &GroupFacts) -> Vec<waxwing_wire::DeviceId> {
+/// Devices in force that are not in a group, and that the proof brings back: no other may be added by whoever follows a chain.
+fn missing(chain: &VerifiedChain, facts: &GroupFacts, followed: &Followed) -> Vec<DeviceId> {
     let here = |device| facts.leaves.iter().any(|leaf| leaf.identity.device == device);
-    let in_force = if chain.is_closed() { Vec::new() } else { chain.devices().map(|device| device.id()).collect() };
-    in_force.into_iter().filter(|device| !here(*device)).collect()
+    let states = |state: &&DeviceState| {
+        let record = &state.current().record;
+        followed.states(&LeafIdentity::of(chain.account(), record), &record.mls)
+    };
+    if chain.is_closed() || !followed.is_recovered() {
+        return Vec::new();
+    }
+    chain.devices().filter(states).map(DeviceState::id).filter(|device| !here(*device)).collect()
 }
 
 /// Plans it, as the group stands.
@@ -101,9 +135,13 @@ pub(super) fn plan(
     let of_account = facts.leaves.iter().filter(|leaf| leaf.identity.account == account);
     let remove: Vec<_> =
         of_account.filter(|leaf| followed.removes(leaf.identity.device)).map(|leaf| leaf.index).collect();
-    let wanted = missing(&chain, facts);
-    let add: Vec<_> =
+    let wanted = missing(&chain, facts, &followed);
+    let mut add: Vec<_> =
         claimed.into_iter().filter(|one| one.account == account && wanted.contains(&one.device)).collect();
+    add.truncate(MAX_GROUP_DEVICES.saturating_sub(facts.leaves.len() - remove.len()));
+    if add.is_empty() && !wanted.is_empty() {
+        return Ok(Planned::Refused(Error::new(ErrorCode::GroupFull, "there is no room to bring a device back")));
+    }
     let mut roster: Roster = facts.roster.clone();
     if followed.is_closed() && roster.kind == waxwing_protocol::group::GroupKind::Group {
         roster.remove(account);

@@ -109,6 +109,10 @@ pub(super) fn own(
 fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<AccountId>, Error> {
     let mut grown = Vec::new();
     for part in &change.facts.data.chains {
+        // What is new in one's own chain is one's own doing, or an alarm; nobody else brings it.
+        if part.account == reading.context.account {
+            continue;
+        }
         let known = reading.context.chains.load(reading.tx, part.account)?;
         let Some((chain, from, fresh)) = extended(known.as_deref(), part) else { continue };
         // Somebody new must be whom the roster names.

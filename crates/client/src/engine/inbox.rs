@@ -136,8 +136,8 @@ impl Engine {
                 tracing::info!(%error, "an inbox entry was refused");
                 Ok(Verdict::SetAside("its sender's chain does not match"))
             }
-            // Trouble with another relay, or an answer that makes no sense: it waits here, and the inbox goes on without it.
-            Err(error) if !at_home || error.code() == ErrorCode::RelayMisbehaved => {
+            // Trouble with another relay or with a log, or an answer that makes no sense: it waits here, and the inbox goes on without it.
+            Err(error) if !at_home || is_of_one_sender(error.code()) => {
                 tracing::info!(%error, "an inbox entry waits");
                 Ok(Verdict::Waits)
             }
@@ -333,6 +333,14 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether an error says something of one sender's keys, and nothing of the inbox.
+fn is_of_one_sender(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::RelayMisbehaved | ErrorCode::NotInLog | ErrorCode::LogUnavailable | ErrorCode::LogContradicts
+    )
 }
 
 /// Stores what is new of a sender's chain; whether the envelope is no copy of one that was seen.

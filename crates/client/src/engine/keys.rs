@@ -94,6 +94,8 @@ impl Engine {
         };
         self.store
             .run(move |tx| match keys::rotation(tx)? {
+                // Both would state the same place of the chain.
+                None if keys::account_change(tx)?.is_some() => Ok(()),
                 Some(_) if cause == Cause::ByHand => keys::hurry_rotation(tx),
                 Some(_) => Ok(()),
                 None => {
@@ -121,8 +123,10 @@ impl Engine {
     /// the relay accepts the new relay-auth key alone, which is not in force here yet.
     pub(super) async fn relay_has(&self, wanted: &[u8]) -> Result<bool, Error> {
         let known = self.chain(self.account).await?;
+        // What was made here needs no log as a witness; and a log in disorder must not keep this device out.
         let home = self.home.address().clone();
-        let (_, fresh) = self.fetch_chain(&home, &self.account.to_string(), Some(&known)).await?;
+        let (_, fresh) =
+            self.relay(&home)?.chain(&self.account.to_string(), Some(VerifiedChain::clone(&known))).await?;
         match fresh.as_slice() {
             [] => Ok(false),
             [entry] if entry == wanted => Ok(true),
@@ -200,13 +204,14 @@ impl Engine {
         let chain = self.chain(self.account).await?;
         let logged = self.logged(&chain).await?;
         let (context, version) = (self.context(), self.keys().key_version());
-        let (me, rotating, old, plan, outcome) = self
+        let (me, (rotating, changing), old, plan, outcome) = self
             .store
             .run(move |tx| {
                 let rotating = keys::rotation(tx)?.is_some();
+                let changing = keys::account_change(tx)?.is_some();
                 let outcome = rotation::outcome(tx, &context)?;
                 let old = keys::old_versions(tx)?;
-                Ok((account::require(tx)?, rotating, old, rotation::Plan::load(tx, version)?, outcome))
+                Ok((account::require(tx)?, (rotating, changing), old, rotation::Plan::load(tx, version)?, outcome))
             })
             .await?;
         let current = self.keys();
@@ -221,7 +226,7 @@ impl Engine {
             device_id: self.device.to_string(),
             schedule: plan.schedule,
             next_rotation_at: plan.next_ms(since).map(|next| next as f64),
-            rotating,
+            rotating: rotating || changing,
             rotation_problem: self.rotation_problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             outcome,
             old_versions_kept: kept,

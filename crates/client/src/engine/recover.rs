@@ -56,11 +56,12 @@ impl Client {
         let recovery_key = phrase.recovery_key();
         for _ in 0..TRIES {
             let (chain, entries) = who.chain(&api).await?;
+            // First: whatever was left here is touched by nobody who only names an account.
+            if *chain.recovery_key() != recovery_key.public() {
+                return Err(Error::new(ErrorCode::PhraseOfAnother, "the phrase is not this account's"));
+            }
             let pending = match resume(profile, passphrase.clone(), &chain).await? {
                 Some(pending) => pending,
-                None if *chain.recovery_key() != recovery_key.public() => {
-                    return Err(Error::new(ErrorCode::PhraseOfAnother, "the phrase is not this account's"));
-                }
                 None => begin(profile, passphrase.clone(), &who, (&chain, entries), &recovery_key, &api).await?,
             };
             let stored =
@@ -115,7 +116,7 @@ async fn resume(
         let unsigned = &entry.unsigned;
         stored.account == account
             && matches!(unsigned.statement, Statement::Recover(_))
-            && (hashes.hash_at(unsigned.seq) == Some(entry.hash()) || hashes.head() == unsigned.prev_hash)
+            && (hashes.head() == entry.hash() || hashes.head() == unsigned.prev_hash)
     };
     left_behind(profile, passphrase, stands).await
 }

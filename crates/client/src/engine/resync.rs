@@ -35,9 +35,6 @@ const ASKED: usize = 2;
 /// Those who are asked answer within this time of each other; compare-and-swap decides.
 const ANSWER_WITHIN_MS: u64 = 3000;
 
-/// What a Welcome echoes that answers requests, and the requests.
-type Asking = ([u8; 16], Vec<Zeroizing<Vec<u8>>>);
-
 impl Engine {
     /// With the log read to its head: asks for a resync, or starts anew, where that is due.
     pub(super) async fn mend(&self, log: LogId) -> Result<(), Error> {
@@ -130,7 +127,8 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
     }
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
     // An older database may not know that its leaf was renewed with the newest keys: one of the two proofs will hold.
-    let (nonce, requests) = requests(tx, context, log.log, group.own_leaf()?.identity.key_version)?;
+    let nonce = random::bytes();
+    let requests = requests(tx, context, log.log, group.own_leaf()?.identity.key_version, nonce)?;
     let mut others: Vec<Leaf> =
         group.leaves()?.into_iter().filter(|leaf| leaf.identity.device != context.device).collect();
     // Own devices first, then any.
@@ -154,9 +152,14 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
 
 /// Requests to be let back into a group under one nonce: one proved with the newest MLS key and, where that is another and still
 /// there, one with that of `key_version`.
-fn requests(tx: &Transaction<'_>, context: &Context, log: LogId, key_version: u32) -> Result<Asking, Error> {
+fn requests(
+    tx: &Transaction<'_>,
+    context: &Context,
+    log: LogId,
+    key_version: u32,
+    nonce: [u8; 16],
+) -> Result<Vec<Zeroizing<Vec<u8>>>, Error> {
     let (key_package, _) = mls::make_packages(&context.crypto, tx, context.account, &context.keys, 0)?;
-    let nonce = random::bytes();
     let package_hash = hash(&[&key_package]);
     let request = |keys: &DeviceKeys| {
         let proof = ResyncProof::sign(keys.mls(), log, context.account, context.device, nonce, package_hash);
@@ -166,7 +169,7 @@ fn requests(tx: &Transaction<'_>, context: &Context, log: LogId, key_version: u3
     if key_version != context.keys.key_version() {
         requests.push(request(&*context.keys_of(tx, key_version)?));
     }
-    Ok((nonce, requests))
+    Ok(requests)
 }
 
 /// A Welcome cannot be opened: the private part of its key package is gone, as after an older database. Its sender is asked for
@@ -180,12 +183,14 @@ pub(super) fn ask_again(tx: &Transaction<'_>, context: &Context, welcomed: &Welc
     }
     let newest = context.keys.key_version();
     let earlier =
-        newest.checked_sub(1).filter(|version| keys::old_device_keys(tx, *version).is_ok_and(|k| k.is_some()));
-    let (nonce, requests) = requests(tx, context, welcome.log, earlier.unwrap_or(newest))?;
+        newest.checked_sub(1).filter(|version| keys::old_device_keys(tx, *version).is_ok_and(|kept| kept.is_some()));
+    let nonce = random::bytes();
     let lost = LostWelcome { log: welcome.log, conversation: welcome.conversation, device, nonce };
+    // Before a key package is made: each leaves a private part that is kept for long.
     if !lost_welcomes::note(tx, &lost, context.now, context.now.saturating_sub(DAY_MS))? {
         return Ok(());
     }
+    let requests = requests(tx, context, welcome.log, earlier.unwrap_or(newest), nonce)?;
     for request in &requests {
         deliver(tx, context, welcome.conversation, (account, device), EnvelopeKind::Resync, request)?;
     }

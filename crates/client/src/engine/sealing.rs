@@ -96,7 +96,10 @@ pub(super) fn seal_item(
                 }
                 Planned::Refused(error) => return Ok(Outcome::Refused(error)),
             };
-            let committed = group.commit(context.account, &leaf_keys, &context.keys, planned)?;
+            let committed = match group.commit(context.account, &leaf_keys, &context.keys, planned) {
+                Err(error) if error.code() == ErrorCode::NotAdmin => return Ok(Outcome::Refused(error)),
+                committed => committed?,
+            };
             let welcome = committed.welcome.as_ref().map(crate::mls::PendingWelcome::encode).transpose()?;
             (EnvelopeKind::Handshake, Suite::XWing, committed.message, committed.secret, welcome)
         }

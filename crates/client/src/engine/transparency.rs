@@ -3,20 +3,20 @@
 //!
 //! Not here: chains and their rules (`waxwing_wire::chain`), what is shown of a log (`transparency_view`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Transaction;
 use waxwing_protocol::envelope::CompactCheckpoint;
-use waxwing_wire::limits::MAX_PROOF;
+use waxwing_wire::limits::{MAX_CHAIN, MAX_PROOF};
 use waxwing_wire::transparency::{
     Checkpoint, Leaf, NoteKey, SignedCheckpoint, Verdict, account_hash, judge, name_hash, verify_consistency,
 };
 use waxwing_wire::{AccountId, RelayAddress, Username, VerifiedChain};
 
 use super::emit::Changes;
-use super::{Engine, safety};
+use super::{Engine, follow, safety};
 use crate::error::{Error, ErrorCode};
 use crate::relay::RelayApi;
 use crate::store::transparency::{self as stored, Against, Alarm, Evidence, Placed, TransparencyLog};
@@ -30,6 +30,12 @@ const MOST_HEARD: usize = 4096;
 const A_WHILE: u64 = 100_000;
 /// The backstop: the own relay's log is read this often, woken or not.
 const POLL: Duration = Duration::from_secs(600);
+/// Longest that one other relay is waited for at a time.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Most checkpoints of others that are compared at a time.
+const MOST_COMPARED: usize = 64;
+/// Most leaves that a log may have: a plain scan is outgrown long before (design section 4).
+const MOST_LEAVES: u64 = 50_000_000;
 /// How often other relays' logs are read.
 const ABROAD: Duration = Duration::from_secs(3600);
 
@@ -77,10 +83,11 @@ impl Engine {
     /// Holds what others have seen against the own view (P17).
     async fn compare_heard(&self) {
         let new = std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).new);
-        for (who, checkpoint) in new {
+        for (who, checkpoint) in new.into_iter().take(MOST_COMPARED) {
             let relay = self.store.run(move |tx| Ok(contacts::load(tx, who)?.map(|contact| contact.relay))).await;
             let Ok(Some(relay)) = relay else { continue };
-            match self.compare_checkpoint(&relay, &checkpoint).await {
+            let compared = tokio::time::timeout(PATIENCE, self.compare_checkpoint(&relay, &checkpoint)).await;
+            match compared.unwrap_or_else(|_| Err(unavailable("no answer in time"))) {
                 // Asked again when it is heard again.
                 Err(error) if error.code() != ErrorCode::LogContradicts => {
                     tracing::info!(%error, "a checkpoint that somebody has seen");
@@ -98,6 +105,13 @@ impl Engine {
 
     /// Follows the own relay's log, and now and then those of contacts.
     pub(super) async fn run_transparency(self: Arc<Self>) {
+        // What was proved before the start goes along in envelopes from the first one on.
+        let home = self.home.address().authority();
+        if let Ok(Some(log)) = self.store.run(move |tx| stored::load(tx, &home)).await
+            && let Some(proved) = &log.proved
+        {
+            self.note_checkpoint(proved);
+        }
         let mut abroad = Instant::now();
         loop {
             self.follow_home().await;
@@ -119,18 +133,30 @@ impl Engine {
         if let Err(error) = self.look_at_logs().await {
             tracing::warn!(%error, "looking through transparency logs");
         }
+        let context = self.context();
+        match self.store.run(move |tx| follow::reconcile(tx, &context)).await {
+            Ok(true) => self.outbox_wake.notify_one(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "groups that are to follow a chain"),
+        }
     }
 
     async fn follow_logs_abroad(&self) {
         let home = self.home.address().authority();
         let relays = self.store.run(|tx| {
-            let mut relays: Vec<_> = contacts::all(tx)?.into_iter().map(|contact| contact.relay).collect();
+            // Not for whoever merely stands on some roster: a stranger does not make this computer speak to relays of their choice.
+            let mut relays: Vec<_> = contacts::known(tx)?.into_iter().map(|contact| contact.relay).collect();
             relays.sort_by_key(RelayAddress::authority);
             relays.dedup_by_key(|relay| relay.authority());
             Ok(relays)
         });
+        let near = self.home.address().is_loopback();
         for relay in relays.await.unwrap_or_default().iter().filter(|relay| relay.authority() != home) {
-            if let Err(error) = self.follow_log(relay).await {
+            if relay.is_loopback() && !near {
+                continue;
+            }
+            // What was read by then is kept, and gone on with the next time.
+            if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, self.follow_log(relay)).await {
                 tracing::info!(%error, "another relay's transparency log");
             }
         }
@@ -154,7 +180,7 @@ impl Engine {
             return Ok(());
         }
         let log = self.read_up_to(&api, log, &newest).await?;
-        self.note_checkpoint(relay, &newest);
+        self.note_checkpoint(&newest);
         self.tell_log(log.key.name()).await;
         // Looked at by the task: whoever waits for these leaves may hold what looking needs.
         self.transparency_wake.notify_one();
@@ -182,7 +208,14 @@ impl Engine {
             return Ok(());
         }
         let key = NoteKey::new(&relay.authority(), public).map_err(|_| unavailable("the link's log key is no key"))?;
-        let named = key.clone();
+        let (origin, named) = (relay.authority(), key.clone());
+        if self.store.run(move |tx| stored::load(tx, &origin)).await?.is_none() {
+            // Whoever made the link may have made the key up: only one that the relay signs with is kept.
+            let note = self.relay(relay)?.checkpoint().await?;
+            SignedCheckpoint::verify(note.as_bytes(), &key).map_err(|_| {
+                Error::new(ErrorCode::LogContradicts, "the relay does not sign with the link's log key")
+            })?;
+        }
         let pinned = self.store.run(move |tx| stored::pin(tx, &named)).await?;
         if pinned == key {
             Ok(())
@@ -210,6 +243,7 @@ impl Engine {
             Ok(Verdict::Contradiction) => Err(self.against(Against::TwoHistories, proved, newest).await),
             Ok(Verdict::Consistent) if new.size == old.size => {
                 if new.time_ms > old.time_ms {
+                    self.note_checkpoint(newest);
                     let (n, newest, edge) = (log.n, newest.clone(), log.proved_edge.clone());
                     self.store.run(move |tx| stored::set_proved(tx, n, &newest, &edge)).await?;
                     self.tell_log(log.key.name()).await;
@@ -228,6 +262,9 @@ impl Engine {
         newest: &SignedCheckpoint,
     ) -> Result<TransparencyLog, Error> {
         let size = newest.checkpoint().size;
+        if size > MOST_LEAVES {
+            return Err(unavailable("the relay's log is larger than any that can be read"));
+        }
         if log.read.size() > size {
             // Read for a checkpoint that is not shown any more.
             log = self.start_over(log).await?;
@@ -265,7 +302,11 @@ impl Engine {
         let log = self.start_over(log).await?;
         let Some(proved) = &log.proved else { return Err(unavailable("the log's leaves are not those it signed")) };
         // Leaves are not signed: wrong ones speak against nobody. Two checkpoints that nothing leads between do.
-        let path = api.log_consistency(proved.checkpoint().size, size).await.unwrap_or_default();
+        let path = match api.log_consistency(proved.checkpoint().size, size).await {
+            // It says itself that it has no such proof.
+            Err(error) if error.problem().is_some() => Vec::new(),
+            answer => answer?,
+        };
         if extends(proved.checkpoint(), newest.checkpoint(), &path) {
             return Err(unavailable("the log's leaves are not those it signed"));
         }
@@ -372,12 +413,12 @@ impl Engine {
                 false => None,
             };
             let (me, now) = (self.account, self.now_ms());
-            let (news, raised, changes) = self
+            let (news, raised, changes, seen) = self
                 .store
                 .run(move |tx| {
                     let log = load(tx, &origin)?;
                     if log.looked >= log.size() {
-                        return Ok((Vec::new(), false, Changes::default()));
+                        return Ok((Vec::new(), false, Changes::default(), None));
                     }
                     let raised = match name {
                         Some(name) => look_for_oneself(tx, &log, (me, &name), now)?,
@@ -386,8 +427,7 @@ impl Engine {
                     let mut changes = Changes::default();
                     let news = news_of_contacts(tx, &log, me, now)?;
                     safety::announce(tx, now, &mut changes)?;
-                    stored::set_looked(tx, log.n, log.size())?;
-                    Ok((news, raised, changes))
+                    Ok((news, raised, changes, Some((log.n, log.size()))))
                 })
                 .await?;
             self.tell(changes).await;
@@ -395,18 +435,24 @@ impl Engine {
                 tracing::warn!("the relay's log holds an entry of the own account that no own device has made");
                 self.tell_log(&home).await;
             }
+            let mut all = true;
             for account in news {
                 if let Err(error) = self.refresh_chain(account).await {
                     tracing::info!(%error, "a contact's new keys cannot be had");
+                    all = false;
                 }
+            }
+            // What could not be had is looked for again with the next round.
+            if let (true, Some((n, size))) = (all, seen) {
+                self.store.run(move |tx| stored::set_looked(tx, n, size)).await?;
             }
         }
         Ok(())
     }
 
     /// The newest checkpoint of the own relay goes along in every envelope.
-    fn note_checkpoint(&self, relay: &RelayAddress, newest: &SignedCheckpoint) {
-        if relay.authority() == self.home.address().authority() {
+    fn note_checkpoint(&self, newest: &SignedCheckpoint) {
+        if newest.key().name() == self.home.address().authority() {
             let compact = newest.to_compact().try_into().ok();
             *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = compact;
         }
@@ -494,17 +540,18 @@ fn look_for_oneself(
 /// The leaves about an account against what its chain must have there: the newest entry's number, and entries with their hashes.
 fn look_up(tx: &Transaction<'_>, origin: &str, Wanted { who, newest, hashes }: &Wanted) -> Result<InLog, Error> {
     let Some(log) = stored::load(tx, origin)?.filter(|log| log.size() > 0) else { return Ok(InLog::Lacks) };
-    let leaves: HashMap<u32, [u8; 32]> = stored::about(tx, &log, who, 0)?
+    let leaves: HashSet<(u32, [u8; 32])> = stored::about(tx, &log, who, 0)?
         .into_iter()
         .filter_map(|placed| match placed.leaf {
             Leaf::Chain { seq, entry_hash, .. } => Some((seq, entry_hash)),
             Leaf::Name { .. } => None,
         })
         .collect();
-    if !hashes.iter().all(|(seq, hash)| leaves.get(seq) == Some(hash)) {
+    // Whatever else is there: a leaf that does not belong takes none away that does.
+    if !hashes.iter().all(|entry| leaves.contains(entry)) {
         return Ok(InLog::Lacks);
     }
-    let newer = leaves.keys().any(|seq| seq > newest);
+    let newer = leaves.iter().any(|(seq, _)| seq > newest && *seq as usize <= MAX_CHAIN);
     Ok(if newer { InLog::Newer } else { InLog::Whole })
 }
 

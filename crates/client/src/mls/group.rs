@@ -227,6 +227,9 @@ impl<'a> Group<'a> {
         let Plan { add, remove, roster, mut data, nonce } = plan;
         let rotates = old.key_version() != new.key_version();
         data.rekey = rotates || !remove.is_empty();
+        if CommitData::decode(&data.encode()).as_ref() != Ok(&data) {
+            return Err(broken("what a commit brings along is too much"));
+        }
         let before = self.facts()?;
         let devices: Vec<_> = add.iter().map(|claimed| (claimed.account, claimed.device)).collect();
         self.mls.clear_pending_commit(self.provider.storage()).map_err(internal("clearing a commit"))?;
@@ -264,7 +267,8 @@ impl<'a> Group<'a> {
         let staged = self.mls.pending_commit().ok_or_else(|| broken("a commit that does not wait"))?;
         let facts = facts_of(staged, own, before.roster.clone(), data)?;
         if let Err(Invalid(why)) = rules::judge(&before, &facts) {
-            return Err(broken(&format!("an own commit is not valid: {why}")));
+            // No trouble of the database: this change cannot be made, and nothing waits behind it.
+            return Err(Error::new(ErrorCode::NotAdmin, format!("an own commit is not valid: {why}")));
         }
         let secret = if facts.data.rekey { exported(staged, self.provider.crypto())? } else { None };
         Ok(Committed { message, secret, welcome })

@@ -82,7 +82,7 @@ pub(crate) fn judge(before: &GroupFacts, commit: &CommitFacts) -> Result<(), Inv
         .collect::<Result<Vec<_>, _>>()?;
     let left = leaving(before, commit)?;
     let resynced = resyncing(before, commit, &removed)?;
-    let proved = following(before, commit)?;
+    let proved = following(before, commit, (account, admin))?;
 
     for gone in &removed {
         let allowed = admin
@@ -178,7 +178,11 @@ fn resyncing(
 }
 
 /// Accounts whose line a commit moves on along their chain. What the chain has ended must go with it: whoever was revoked does not stay.
-fn following(before: &GroupFacts, commit: &CommitFacts) -> Result<HashMap<AccountId, Followed>, Invalid> {
+fn following(
+    before: &GroupFacts,
+    commit: &CommitFacts,
+    (committer, admin): (AccountId, bool),
+) -> Result<HashMap<AccountId, Followed>, Invalid> {
     let mut proved = HashMap::new();
     for part in &commit.data.chains {
         let Some(line) = before.roster.line(part.account) else { continue };
@@ -194,7 +198,11 @@ fn following(before: &GroupFacts, commit: &CommitFacts) -> Result<HashMap<Accoun
                 && followed.removes(leaf.identity.device)
                 && !commit.removed.contains(&leaf.index)
         });
-        if stays {
+        // The line moves on, so nobody could bring them back later.
+        let back = || commit.added.iter().any(|new| followed.states(&new.identity, &new.mls_key));
+        let left_out =
+            followed.is_recovered() && !followed.is_closed() && !admin && committer != part.account && !back();
+        if stays || left_out {
             return Err(Invalid("it follows a chain by halves"));
         }
         if proved.insert(part.account, followed).is_some() {

@@ -118,6 +118,7 @@ pub(crate) fn begin_rotation(
     replaced: &SealingKeys,
     now_ms: u64,
 ) -> Result<(), Error> {
+    tx.execute("DELETE FROM rotation_wanted", [])?;
     tx.execute(
         "INSERT INTO rotation (one, key_version, seeds, entry, scheduled) VALUES (1, ?1, ?2, ?3, ?4)",
         params![rotation.key_version, rotation.seeds.to_bytes().as_slice(), rotation.entry, rotation.scheduled],
@@ -184,30 +185,44 @@ pub(crate) fn rotation(tx: &Transaction<'_>) -> Result<Option<Rotation>, Error> 
 pub(crate) struct AccountChange {
     pub(crate) key: AccountKey,
     pub(crate) entry: Vec<u8>,
+    /// Whether the device keys are to be replaced right after it.
+    pub(crate) then_rotate: bool,
 }
 
 /// Starts one: the journal.
 pub(crate) fn begin_account_change(tx: &Transaction<'_>, change: &AccountChange) -> Result<(), Error> {
     tx.execute(
-        "INSERT OR IGNORE INTO account_change (one, seed, entry) VALUES (1, ?1, ?2)",
-        params![change.key.seed().as_slice(), change.entry],
+        "INSERT OR IGNORE INTO account_change (one, seed, entry, then_rotate) VALUES (1, ?1, ?2, ?3)",
+        params![change.key.seed().as_slice(), change.entry, change.then_rotate],
     )?;
     Ok(())
 }
 
 pub(crate) fn account_change(tx: &Transaction<'_>) -> Result<Option<AccountChange>, Error> {
     Ok(tx
-        .query_row("SELECT seed, entry FROM account_change", [], |row| {
+        .query_row("SELECT seed, entry, then_rotate FROM account_change", [], |row| {
             let seed = Zeroizing::new(bytes::<32>(row, "seed")?);
-            Ok(AccountChange { key: AccountKey::from_seed(&seed), entry: row.get("entry")? })
+            Ok(AccountChange {
+                key: AccountKey::from_seed(&seed),
+                entry: row.get("entry")?,
+                then_rotate: row.get("then_rotate")?,
+            })
         })
         .optional()?)
 }
 
-/// It is complete.
-pub(crate) fn end_account_change(tx: &Transaction<'_>) -> Result<(), Error> {
+/// It is complete; a rotation of the device keys may be wanted next.
+pub(crate) fn end_account_change(tx: &Transaction<'_>, then_rotate: bool) -> Result<(), Error> {
     tx.execute("DELETE FROM account_change", [])?;
+    if then_rotate {
+        tx.execute("INSERT OR IGNORE INTO rotation_wanted (one) VALUES (1)", [])?;
+    }
     Ok(())
+}
+
+/// Whether a rotation is wanted that has not begun.
+pub(crate) fn is_rotation_wanted(tx: &Transaction<'_>) -> Result<bool, Error> {
+    Ok(tx.prepare_cached("SELECT 1 FROM rotation_wanted")?.exists([])?)
 }
 
 /// The rotation is complete (or the relay will never take it).

@@ -465,8 +465,12 @@ const ACCOUNT_CHANGE: &str = "
 CREATE TABLE account_change (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     seed BLOB NOT NULL,
-    entry BLOB NOT NULL
+    entry BLOB NOT NULL,
+    -- Whether the device keys are to be replaced right after it.
+    then_rotate INTEGER NOT NULL
 ) STRICT;
+-- There is a row while that has not begun.
+CREATE TABLE rotation_wanted (one INTEGER PRIMARY KEY CHECK (one = 1)) STRICT;
 ";
 
 /// Safety numbers.

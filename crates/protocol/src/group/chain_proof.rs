@@ -77,6 +77,12 @@ impl Followed {
         Some(())
     }
 
+    /// Whether it recovers the account.
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        self.recovered
+    }
+
     /// Whether the account was given up.
     #[must_use]
     pub fn is_closed(&self) -> bool {

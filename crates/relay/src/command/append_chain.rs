@@ -36,7 +36,9 @@ pub(crate) async fn run(
     if device.is_some_and(|device| device.account != account) {
         return Err(ProblemCode::Unauthorized.into());
     }
-    app.limiters.chain.check(&account)?;
+    if device.is_some() {
+        app.limiters.chain.check(&account)?;
+    }
     let SubmitEntry { entry } = parse::json(body, MAX_ENTRY_BODY).await?;
     let entry = ChainEntry::decode(entry.as_ref()).map_err(|_| ProblemCode::InvalidEntry)?;
     if device.is_none() && !matches!(entry.unsigned.statement, Statement::Recover(_)) {
@@ -70,12 +72,16 @@ async fn verify(app: &App, account: AccountId, device: Option<Device>, entry: Ch
     if let Some(stored) = chain.get(entry.unsigned.seq as usize) {
         return if stored == entry.as_bytes() { Ok(Verified::Stored) } else { Err(ProblemCode::ChainConflict.into()) };
     }
+    // Too much to do for anybody who asks: whoever has the phrase shows it first. Only then does it count against the account, whose owner
+    // could else be kept from changing their keys by anybody.
+    if device.is_none() {
+        if !is_recovery(&chain, &entry) {
+            return Err(ProblemCode::InvalidEntry.into());
+        }
+        app.limiters.chain.check(&account)?;
+    }
     // Several signatures for each entry: too much for an async thread when the chain is long.
     let judged = tokio::task::spawn_blocking(move || {
-        // And too much to do for anybody who asks: whoever has the phrase shows it first.
-        if device.is_none() && !is_recovery(&chain, &entry) {
-            return Err(ChainError::Signature);
-        }
         let mut chain = VerifiedChain::verify(&chain)?;
         if device.is_some_and(|device| chain.device(device.device).is_none()) {
             // Its token has outlived it.

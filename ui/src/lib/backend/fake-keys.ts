@@ -64,7 +64,7 @@ export function rotated(keys: KeysView, conversations: readonly ConversationView
     .map(({ id, kind, title }) => ({ conversation: id, kind, title, why: "sending" as const, due: null, problem: null }));
   const outcome: RotationOutcomeView = { version, at: now, scheduled: false, conversations: waiting.length, updated: 0, waiting };
   const next = withSchedule({ ...keys, since: now }, keys.schedule);
-  const history = [item(version - 1, { what: "rotated", deviceId: keys.deviceId, version, at: now, fingerprint }), ...keys.history];
+  const history = [item((keys.history[0]?.seq ?? -1) + 1, { what: "rotated", deviceId: keys.deviceId, version, at: now, fingerprint }), ...keys.history];
   return { ...next, version, fingerprint, outcome, oldVersionsKept: Math.min(5, keys.oldVersionsKept + 1), history };
 }
 

@@ -122,6 +122,8 @@ export class AppModel {
     this.profile = state.profile;
     this.connection = state.connection;
     void this.loadConversations();
+    // An alarm that was raised before the start is shown at once.
+    void this.attempt(this.logs.load());
     // What came with the state may be older than an event that was faster.
     void this.#loadConnection();
   }

@@ -16,7 +16,7 @@ export const keyEventWords: Record<KeyEvent, string> = {
   rotated: "Device keys rotated",
   accountKeyRotated: "Account key replaced",
   recovered: "Account recovered with the phrase",
-  closed: "Account given up",
+  closed: "Account closed",
 };
 
 export const scheduleWords: Record<RotationSchedule, string> = {

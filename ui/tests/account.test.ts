@@ -1,0 +1,143 @@
+import { fireEvent } from "@testing-library/svelte";
+import axe from "axe-core";
+import { describe, expect, it } from "vitest";
+import { fakeLog } from "../src/lib/backend/fake-data";
+import { evidenceText } from "../src/lib/words/log";
+import { phraseMistake } from "../src/lib/words/phrase";
+import { all, one, play, settled } from "./play";
+
+const words = Array.from({ length: 24 }, () => "abandon").join(" ");
+
+async function type(testid: string, text: string) {
+  await fireEvent.input(one(testid), { target: { value: text } });
+  await settled();
+}
+
+async function recovering() {
+  const played = await play({ phase: "firstRun" });
+  await fireEvent.click(one("onboarding-recover"));
+  await settled();
+  return played;
+}
+
+describe("recovering an account", () => {
+  it("takes address and words, and goes on with the account", async () => {
+    const { app } = await recovering();
+    expect(one("onboarding").dataset.step).toBe("recover");
+    expect(one("recover-now")).toHaveProperty("disabled", true);
+    await type("recover-address", "ada@relay.example.org");
+    await type("recover-phrase", words);
+    expect(one("onboarding").textContent).toContain("24 of 24 words");
+    await fireEvent.click(one("recover-now"));
+    await settled();
+    expect(app.state.type).toBe("ready");
+    expect(app.profile?.address).toBe("ada@relay.example.org");
+    expect(app.profile?.phraseConfirmed).toBe(true);
+  });
+
+  it("says which word is wrong, and keeps what was typed", async () => {
+    await recovering();
+    await type("recover-address", "ada@relay.example.org");
+    const typed = words.split(" ").with(6, "waxwing").join(" ");
+    await type("recover-phrase", typed);
+    await fireEvent.click(one("recover-now"));
+    await settled();
+    expect(one("recover-mistake").textContent).toContain("Word 7 is not in the list");
+    expect(one("recover-phrase")).toHaveProperty("value", typed);
+    await type("recover-phrase", "one two");
+    await fireEvent.click(one("recover-now"));
+    await settled();
+    expect(one("recover-mistake").textContent).toContain("These are 2 words; a phrase has 24.");
+  });
+
+  it("says that a phrase is another account's", async () => {
+    await recovering();
+    await type("recover-address", "somebody@relay.example.org");
+    await type("recover-phrase", words);
+    await fireEvent.click(one("recover-now"));
+    await settled();
+    expect(one("onboarding-error").textContent).toContain("not the one of this account");
+    expect((await axe.run(one("onboarding"))).violations).toEqual([]);
+  });
+
+  it("words each mistake", () => {
+    const mistake = (code: "unknownWord" | "notAPhrase" | "relayDown", detail: string) => phraseMistake({ code, detail });
+    expect(mistake("unknownWord", "")).toContain("One of the words");
+    expect(mistake("notAPhrase", "the words do not fit together: one is wrong, or their order is")).toContain("do not fit together");
+    expect(mistake("relayDown", "")).toBeNull();
+  });
+});
+
+async function keys() {
+  const played = await play();
+  played.app.openSettings("keys");
+  await settled();
+  return played;
+}
+
+describe("other keys for the account", () => {
+  it("are asked about first, then replaced", async () => {
+    const { app } = await keys();
+    const before = app.keys?.accountFingerprint;
+    await fireEvent.click(one("replace-account-key"));
+    await settled();
+    expect(one("key-emergency").dataset.state).toBe("replace");
+    await fireEvent.click(one("emergency-cancel"));
+    await settled();
+    expect(app.keys?.accountFingerprint).toBe(before);
+    await fireEvent.click(one("shut-others-out"));
+    await settled();
+    expect(one("key-emergency").textContent).toContain("signed out for good");
+    await fireEvent.click(one("emergency-confirm"));
+    await settled();
+    expect(app.keys?.accountFingerprint).not.toBe(before);
+    expect(one("key-emergency").textContent).toContain("Only this device is in force");
+    expect((await axe.run(one("settings"))).violations).toEqual([]);
+  });
+});
+
+describe("the relay's log", () => {
+  it("says since when it has been consistent", async () => {
+    await keys();
+    expect(one("log-card").dataset).toMatchObject({ state: "consistent", size: "4211" });
+  });
+
+  it("raises an alarm for an entry that no own device has made", async () => {
+    const { app, backend } = await keys();
+    const log = { ...fakeLog(Date.now()), alarms: [{ index: 17, seq: 4, at: Date.now() }] };
+    backend.emit({ type: "log", log });
+    await settled();
+    expect(one("log-card").dataset.state).toBe("alarm");
+    expect(one("key-alarm").textContent).toContain("Entry 17 changes your keys");
+    expect(app.logs.alarmed).toBe(true);
+    expect(all("banner").some(({ dataset }) => dataset.kind === "alarm")).toBe(true);
+  });
+
+  it("shows evidence that it contradicts itself", async () => {
+    const { backend } = await keys();
+    const contradiction = { kind: "twoHistories" as const, at: Date.now(), first: "first note", second: "second note" };
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), contradictions: [contradiction] } });
+    await settled();
+    expect(one("log-card").dataset.state).toBe("contradicts");
+    expect(all("log-contradiction")).toHaveLength(1);
+    expect(evidenceText("relay.example.org", contradiction)).toContain("first note\nsecond note");
+    expect((await axe.run(one("settings"))).violations).toEqual([]);
+  });
+});
+
+describe("closing the account", () => {
+  it("wants the name, and shows nothing of the account afterwards", async () => {
+    const { app } = await play();
+    app.openSettings("profile");
+    await settled();
+    await fireEvent.click(one("close-account-open"));
+    await settled();
+    expect(one("close-account-yes")).toHaveProperty("disabled", true);
+    await type("close-account-name", app.profile?.address.split("@")[0] ?? "");
+    await fireEvent.click(one("close-account-yes"));
+    await settled();
+    expect(app.state.type).toBe("firstRun");
+    expect(app.profile).toBeNull();
+    expect(one("onboarding").dataset.step).toBe("name");
+  });
+});
