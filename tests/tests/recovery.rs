@@ -88,6 +88,34 @@ async fn whoever_has_the_phrase_is_back_in_every_conversation_on_a_new_machine()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_who_is_no_admin_brings_somebody_back() {
+    let world = World::new().await;
+    let (alice, bob, _) = acquainted(&world).await;
+    let cem = world.register("cem").await;
+    introduce(&bob, &cem).await;
+    let group = bob.client.create_group("Birds", &[alice.account().await, cem.account().await]).await.unwrap().id;
+    bob.send(&group, "welcome").await;
+    for person in [&alice, &cem] {
+        conversation(person, "Birds").await;
+        person.until_texts(&group, &["welcome"]).await;
+    }
+    let words = alice.client.phrase_words().await.unwrap();
+    alice.client.stop().await;
+    // The only admin is away.
+    bob.client.stop().await;
+    let again = recover(&world, "alice", "alice again", &words).await;
+    until_notice(&cem, &group, |notice| matches!(notice, Notice::Recovered { mine: false, .. })).await;
+    again
+        .until("to be back", async |client| {
+            (client.conversation(&group).await.ok()?.standing == Standing::Request).then_some(())
+        })
+        .await;
+    again.client.accept_request(&group).await.unwrap();
+    again.send(&group, "back again").await;
+    cem.until_texts(&group, &["welcome", "back again"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p1_a_device_that_was_revoked_is_shut_out() {
     let world = World::new().await;
     let (alice, bob, direct) = acquainted(&world).await;

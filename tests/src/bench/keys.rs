@@ -1,5 +1,6 @@
-//! Keys that everybody can check: what the transparency log costs the relay. The client's part stands beside it once there is one.
+//! Keys that everybody can check: what the transparency log costs the relay and a client, and a rotation everywhere.
 
+mod client;
 mod log;
 
 use super::report::Report;
@@ -8,5 +9,6 @@ use super::report::Report;
 pub fn run() -> Report {
     let mut report = Report::default();
     log::measure(&mut report);
+    client::measure(&mut report);
     report
 }

@@ -1,5 +1,6 @@
 //! Real app windows on a real relay with real keychains, driven from outside.
 
+mod account;
 mod bad_input;
 mod chat;
 mod groups;

@@ -4,6 +4,7 @@ use rusqlite::Transaction;
 use waxwing_protocol::content::Welcome;
 use waxwing_protocol::group::GroupKind;
 use waxwing_protocol::{conversation_id, is_group_conversation};
+use waxwing_wire::chain::What;
 use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
 use waxwing_wire::{AccountId, VerifiedChain};
 
@@ -153,7 +154,12 @@ fn judge(
         // Nor does it take the place of a conversation of two that there is not yet.
         GroupKind::Group if !is_group_conversation(&roster.conversation) => Some("its id is not that of a group"),
         GroupKind::Group => {
-            let admin = asked_for || rules::admins(roster, &facts.leaves).contains(&peer);
+            // Whoever has recovered their account is brought back by any member, with their chain as the proof.
+            let back = own.events().iter().rev().any(|event| {
+                matches!(event.what, What::Recovered { .. })
+                    && roster.line(me).is_some_and(|line| line.chain_seq >= event.place.seq)
+            });
+            let admin = asked_for || back || rules::admins(roster, &facts.leaves).contains(&peer);
             (!admin).then_some("its sender may not add anybody")
         }
         GroupKind::NoteToSelf => Some("somebody else's note to self"),

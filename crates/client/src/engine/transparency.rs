@@ -18,6 +18,7 @@ use waxwing_wire::{AccountId, RelayAddress, Username, VerifiedChain};
 use super::emit::Changes;
 use super::{Engine, follow, safety};
 use crate::error::{Error, ErrorCode};
+use crate::random;
 use crate::relay::RelayApi;
 use crate::store::transparency::{self as stored, Against, Alarm, Evidence, Placed, TransparencyLog};
 use crate::store::{account, contacts, keys, verifications};
@@ -30,6 +31,8 @@ const MOST_HEARD: usize = 4096;
 const A_WHILE: u64 = 100_000;
 /// The backstop: the own relay's log is read this often, woken or not.
 const POLL: Duration = Duration::from_secs(600);
+/// A checkpoint that was pushed is looked at within this time.
+const WITHIN: Duration = Duration::from_secs(2);
 /// Longest that one other relay is waited for at a time.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Most checkpoints of others that are compared at a time.
@@ -120,6 +123,9 @@ impl Engine {
                 self.follow_logs_abroad().await;
             }
             let _ = tokio::time::timeout(POLL, self.transparency_wake.notified()).await;
+            // A relay wakes all its devices at once, for each change of anybody's keys: they come one by one, and for several at a time.
+            let [soon] = random::bytes::<1>();
+            tokio::time::sleep(WITHIN.mul_f64(f64::from(soon) / 256.0)).await;
         }
     }
 

@@ -1,0 +1,98 @@
+//! An account is got back with its words on another computer, gets other keys, and is closed; from the windows.
+
+use waxwing_tests::person::Person;
+use waxwing_tests::window::{Window, testid};
+use waxwing_tests::{Outcome, wait};
+
+use crate::Two;
+
+/// The 24 words, read where a new user writes them down.
+async fn words(window: &Window) -> Outcome<Vec<String>> {
+    window.click(r#"[data-testid="banner"][data-kind="phrase"] [data-testid="banner-action"]"#).await?;
+    window.wait(r#"[data-testid="phrase-words"][data-state="shown"]"#).await?;
+    let words = window.texts(&format!("{} li", testid("phrase-words"))).await?;
+    window.click(&testid("phrase-later")).await?;
+    Ok(words)
+}
+
+#[tokio::test]
+async fn an_account_is_recovered_with_its_words_on_another_computer() -> Outcome<()> {
+    let two = Two::meet().await?;
+    let account = two.ada_window.account().await?;
+    let words = words(&two.ada_window).await?;
+    assert_eq!(words.len(), 24);
+    two.ada_window.close().await?;
+
+    let other = Person::new(Some(two.relay.address())).await?;
+    let window = other.open_app().await?;
+    window.wait(r#"[data-testid="onboarding"][data-step="name"]"#).await?;
+    window.click(&testid("onboarding-recover")).await?;
+    window.wait(r#"[data-testid="onboarding"][data-step="recover"]"#).await?;
+    window.pictures("recover").await?;
+    let faults = window.axe().await?;
+    assert!(faults.is_empty(), "{faults:#?}");
+    window.type_into(&testid("recover-address"), &account.address).await?;
+    // A word of another language first: nothing is changed, and which one is said.
+    let mut wrong = words.clone();
+    wrong[6] = "waxwing".to_owned();
+    window.type_into(&testid("recover-phrase"), &wrong.join(" ")).await?;
+    window.click(&testid("recover-now")).await?;
+    window.wait(&testid("recover-mistake")).await?;
+    assert!(window.texts(&testid("recover-mistake")).await?.concat().contains("Word 7"));
+    window.pictures("recover-wrong-word").await?;
+    window.retype(&testid("recover-phrase"), &words.join(" ")).await?;
+    window.click(&testid("recover-now")).await?;
+    window.wait_ready().await?;
+    assert_eq!(window.account().await?.address, account.address);
+
+    // Bea's device brings Ada back, and says so with one quiet line.
+    two.bea_window.wait(r#"[data-testid="notice"][data-kind="recovered"]"#).await?;
+    two.bea_window.pictures("conversation-recovered").await?;
+    window.wait(&testid("conversation")).await?;
+    window.open_conversation().await?;
+    window.accept().await?;
+    window.write("It is me, on a new computer.").await?;
+    two.bea_window.wait_message("It is me, on a new computer.", "received").await?;
+    two.bea_window.write("Welcome back.").await?;
+    window.wait_message("Welcome back.", "received").await?;
+
+    // The history of the keys says what happened, and each entry stands in the relay's log.
+    window.open_settings("keys").await?;
+    window.wait(r#"[data-testid="log-card"][data-state="consistent"]"#).await?;
+    window.wait(&testid("keys-history-item")).await?;
+    window.pictures("settings-keys-recovered").await?;
+    window.close().await?;
+    two.bea_window.close().await
+}
+
+#[tokio::test]
+async fn others_are_shut_out_and_the_account_is_closed() -> Outcome<()> {
+    let two = Two::meet().await?;
+    let ada = &two.ada_window;
+    let name = "ada";
+    ada.open_settings("keys").await?;
+    ada.wait(&testid("key-emergency")).await?;
+    ada.click(&testid("shut-others-out")).await?;
+    ada.wait(r#"[data-testid="key-emergency"][data-state="shutOut"]"#).await?;
+    ada.pictures("settings-keys-compromised").await?;
+    ada.click(&testid("emergency-confirm")).await?;
+    ada.wait(r#"[data-testid="key-emergency"][data-state="done"]"#).await?;
+    ada.wait(r#"[data-testid="keys-version"][data-version="2"]"#).await?;
+    ada.close_dialog(&testid("settings")).await?;
+    two.bea_window.wait(r#"[data-testid="notice"][data-kind="accountKeyReplaced"]"#).await?;
+    ada.write("Under new keys.").await?;
+    two.bea_window.wait_message("Under new keys.", "received").await?;
+
+    ada.open_settings("profile").await?;
+    ada.click(&testid("close-account-open")).await?;
+    ada.type_into(&testid("close-account-name"), name).await?;
+    ada.pictures("settings-close-account").await?;
+    ada.click(&testid("close-account-yes")).await?;
+    ada.wait(r#"[data-testid="onboarding"][data-step="name"]"#).await?;
+    wait::until("nothing of the account in the window", async || {
+        Ok(ada.all(&testid("conversation")).await?.is_empty().then_some(()))
+    })
+    .await?;
+    two.ada_window.close().await?;
+    two.bea_window.close().await
+}
