@@ -1,7 +1,7 @@
 //! Keys and their history as lines for people. Not here: what a key is called elsewhere (`lines`).
 
 use waxwing_client::{
-    ConversationKind, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, PhraseCheck, RotationOutcomeView,
+    ConversationKind, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView, PhraseCheck, RotationOutcomeView,
     RotationSchedule, RotationWait, RotationWaitView,
 };
 
@@ -84,6 +84,35 @@ fn wait(one: &RotationWaitView) -> String {
     format!("{who}: {why}")
 }
 
+/// What is known of the relay's public log of keys, where something is wrong with it or with what it says of one.
+pub(crate) fn log(log: &LogView) -> Option<String> {
+    let mut lines = Vec::new();
+    for alarm in &log.alarms {
+        lines.push(match alarm.seq {
+            Some(seq) => format!(
+                "ALARM: entry {} of the relay's log states number {seq} of your chain, and no device of yours has made it ({}).",
+                alarm.index,
+                utc(alarm.at)
+            ),
+            None => format!("ALARM: entry {} of the relay's log gives your name to another account.", alarm.index),
+        });
+    }
+    for contradiction in &log.contradictions {
+        lines.push(format!(
+            "EVIDENCE ({}): two checkpoints that the relay has signed and that do not go together:\n\n{}\n{}",
+            utc(contradiction.at),
+            text(&contradiction.first),
+            text(&contradiction.second)
+        ));
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// A signed note, which a terminal shows as it is: each of its lines by itself.
+fn text(note: &str) -> String {
+    note.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// A history, one line or two for each statement.
 pub(crate) fn history(history: &[KeyHistoryItem]) -> String {
     history.iter().map(item).collect::<Vec<_>>().join("\n")
@@ -96,7 +125,7 @@ fn item(item: &KeyHistoryItem) -> String {
         KeyEvent::Rotated => "device keys rotated",
         KeyEvent::AccountKeyRotated => "account key replaced",
         KeyEvent::Recovered => "account recovered with the phrase; one new device took the place of all others",
-        KeyEvent::Closed => "account given up",
+        KeyEvent::Closed => "account closed",
     };
     let mut text = format!("{:>4}  {}  {what}", item.seq, utc(item.at));
     let mut more = |words: String| text.push_str(&format!("\n        {words}"));
@@ -114,6 +143,11 @@ fn item(item: &KeyHistoryItem) -> String {
     }
     if item.new_phrase {
         more("the recovery phrase was replaced, too".to_owned());
+    }
+    match (item.log_index, item.proved) {
+        (Some(index), Some(true)) => more(format!("place {index} in the relay's log, proved")),
+        (_, Some(false)) => more("NOT in the relay's log".to_owned()),
+        _ => {}
     }
     text
 }

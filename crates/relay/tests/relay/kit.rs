@@ -7,7 +7,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use tempfile::TempDir;
 use waxwing_relay::{Config, Relay, StorageStats, start};
 use waxwing_wire::api::{EntryBytes, JWT_BEARER, Stored, SubmitEntry, TokenResponse, base64url};
-use waxwing_wire::chain::{ChainEntry, Create, InForce, Statement, UnsignedEntry};
+use waxwing_wire::chain::{ChainEntry, Create, InForce, Recover, RotateAccountKey, Statement, UnsignedEntry};
 use waxwing_wire::frame::{Append, CreateLog, LogPage, LogTokens};
 use waxwing_wire::log::{EnvelopeKind, token_hash};
 use waxwing_wire::problem::{PROBLEM_JSON, Problem, ProblemCode};
@@ -293,11 +293,71 @@ impl Account {
         self.version += 1;
     }
 
+    /// What closes the account.
+    pub fn close(&self) -> Vec<u8> {
+        self.sign(Statement::Close, &self.keys)
+    }
+
+    /// What replaces the account key, and revokes devices.
+    pub fn replace_account_key(&mut self, revoked: Vec<DeviceId>) -> Vec<u8> {
+        let new = SigningKey::from_bytes(&random());
+        let account_key = new.verifying_key().to_bytes();
+        let statement = Statement::RotateAccountKey(RotateAccountKey { account_key, revoked });
+        let entry = self.sign_too(statement, &self.keys, &[&new]);
+        self.chain.push(entry.clone());
+        self.account_key = new;
+        entry
+    }
+
+    /// What adds a device, and the account as seen from there.
+    pub fn add_device(&mut self) -> (Vec<u8>, Self) {
+        let mut other = Self { device: DeviceId::from_bytes(random()), keys: Keys::new(), version: 1, ..self.copy() };
+        let record = other.keys.record(other.device, 1);
+        let entry = self.sign(Statement::AddDevice(Box::new(record)), &other.keys);
+        self.chain.push(entry.clone());
+        other.chain.push(entry.clone());
+        (entry, other)
+    }
+
+    /// What the phrase does on a new machine, and the account as seen from there.
+    pub fn recover(&self) -> (Vec<u8>, Self) {
+        let mut other = Self { device: DeviceId::from_bytes(random()), keys: Keys::new(), version: 1, ..self.copy() };
+        other.account_key = SigningKey::from_bytes(&random());
+        let statement = Statement::Recover(Box::new(Recover {
+            recovery_key: self.recovery_key.verifying_key().to_bytes(),
+            account_key: other.account_key.verifying_key().to_bytes(),
+            device: other.keys.record(other.device, 1),
+        }));
+        let entry = self.sign_too(statement, &other.keys, &[&other.account_key]);
+        other.chain.push(entry.clone());
+        (entry, other)
+    }
+
+    fn copy(&self) -> Self {
+        Self {
+            id: self.id,
+            device: self.device,
+            keys: Keys::new(),
+            dpop: SigningKey::from_bytes(&random()),
+            token: String::new(),
+            chain: self.chain.clone(),
+            audience: self.audience.clone(),
+            account_key: self.account_key.clone(),
+            recovery_key: self.recovery_key.clone(),
+            version: self.version,
+        }
+    }
+
     fn sign(&self, statement: Statement, keys: &Keys) -> Vec<u8> {
+        self.sign_too(statement, keys, &[])
+    }
+
+    fn sign_too(&self, statement: Statement, keys: &Keys, new: &[&SigningKey]) -> Vec<u8> {
         let prev_hash = self.chain.last().map_or([0; 32], |bytes| ChainEntry::decode(bytes).unwrap().hash());
         let seq = u32::try_from(self.chain.len()).unwrap();
         let unsigned = UnsignedEntry { account: self.id, seq, prev_hash, statement, at_ms: now() * 1000 };
-        let all = [&self.account_key, &self.recovery_key, &keys.relay_auth, &keys.signing, &keys.mls];
+        let own = [&self.account_key, &self.recovery_key, &keys.relay_auth, &keys.signing, &keys.mls];
+        let all = [&own, new].concat();
         let message = unsigned.encode();
         let [account_key, recovery_key] =
             [&self.account_key, &self.recovery_key].map(|key| key.verifying_key().to_bytes());

@@ -4,6 +4,7 @@
 mod accounts;
 mod auditor;
 mod auth;
+mod devices;
 mod inboxes;
 mod key_packages;
 mod kit;

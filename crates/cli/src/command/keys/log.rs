@@ -23,6 +23,10 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         let checked = client.check_key_log(&files::read(file)?).await?;
         return output.view(&checked, key_lines::checked);
     }
+    client.sync().await?;
+    if let Some(told) = key_lines::log(&client.transparency_log().await?) {
+        output.aside(&told);
+    }
     let keys = client.keys().await?;
     output.view(&keys.history, |history| key_lines::history(history))
 }
