@@ -248,6 +248,41 @@ async fn a_new_account_key_reaches_every_conversation_and_nobody_is_parted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn d14_an_older_database_takes_its_own_rotation_up_again() {
+    let world = World::new().await;
+    let (alice, bob, direct) = acquainted(&world).await;
+    alice.send(&direct, "before").await;
+    bob.until_texts(&direct, &["before"]).await;
+    alice.client.stop().await;
+    let dir = alice.profile.dir().to_owned();
+    drop(alice);
+    let database = std::fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "db"))
+        .unwrap();
+    let copy = std::fs::read(&database).unwrap();
+    let alice = world::start(&dir).await;
+    alice.client.rotate_keys().await.unwrap();
+    alice.client.replace_account_key().await.unwrap();
+    alice.client.stop().await;
+    drop(alice);
+    std::fs::write(&database, copy).unwrap();
+    let alice = world::start(&dir).await;
+    alice
+        .until("its own entries", async |client| {
+            let _ = client.sync().await;
+            (client.keys().await.ok()?.history.len() == 3).then_some(())
+        })
+        .await;
+    let log = alice.client.transparency_log().await.unwrap();
+    assert!(log.alarms.is_empty(), "an alarm about an own rotation");
+    // And it goes on from there.
+    let keys = alice.client.rotate_keys().await.unwrap();
+    assert_eq!((keys.version, keys.rotating), (3, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_is_closed_is_gone_everywhere() {
     let world = World::new().await;
     let (alice, bob, direct) = acquainted(&world).await;

@@ -152,6 +152,7 @@ impl Engine {
 
     /// Goes on with what a crash or a relay out of reach has left: in the order in which the chain needs it.
     pub(super) async fn resume_changes(&self) -> Result<(), Error> {
+        self.catch_up_with_own_keys().await?;
         self.advance_account_change().await?;
         self.advance_rotation().await?;
         // The second half of shutting others out, however often it was interrupted.

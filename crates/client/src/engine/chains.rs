@@ -57,6 +57,30 @@ impl Engine {
         Ok(chain)
     }
 
+    /// An older copy of the database may lack own entries whose keys the keystore holds: they are taken up again, if they lead to exactly
+    /// these keys. Anything else is not one's own doing.
+    pub(super) async fn catch_up_with_own_keys(&self) -> Result<(), Error> {
+        let (known, keys, account_key) = (self.chain(self.account).await?, self.keys(), self.account_key().public());
+        let leads_here = |chain: &VerifiedChain| {
+            let current = chain.device(self.device).map(|device| &device.current().record);
+            current == Some(keys.record()) && *chain.account_key() == account_key
+        };
+        if leads_here(&known) {
+            return Ok(());
+        }
+        let home = self.home.address().clone();
+        let newest = VerifiedChain::clone(&known);
+        let (chain, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(newest)).await?;
+        if fresh.is_empty() || !leads_here(&chain) {
+            return Ok(());
+        }
+        let (me, from) = (self.account, known.seq().saturating_add(1));
+        self.store.run(move |tx| keys::add_chain_entries(tx, me, from, &fresh)).await?;
+        self.chains.keep(Arc::new(chain));
+        tracing::info!("own entries that an older database lacked were taken up again");
+        Ok(())
+    }
+
     /// Fetches and verifies a chain from a relay, extending what is known of it. Each new entry must stand in the relay's transparency
     /// log, as everybody else sees it.
     pub(super) async fn fetch_chain(

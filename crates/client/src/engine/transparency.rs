@@ -411,6 +411,7 @@ impl Engine {
 
     /// What is new in the logs about oneself and about contacts.
     async fn look_at_logs(&self) -> Result<(), Error> {
+        self.catch_up_with_own_keys().await?;
         let home = self.home.address().authority();
         for origin in self.store.run(stored::origins).await? {
             let own = origin == home;

@@ -9,7 +9,7 @@ use crate::error::ErrorCode;
 fn not_made(person: &mut Person, plan: Plan, why: &str) {
     let (epoch, rows) = (person.epoch(), person.rows());
     let error = person.commit(plan).err().expect("it was made");
-    assert_eq!(error.code(), ErrorCode::Internal);
+    assert_eq!(error.code(), ErrorCode::NotAdmin);
     assert!(error.to_string().contains(why), "{error}");
     assert_eq!((person.epoch(), person.rows()), (epoch, rows));
     assert!(!person.step(|group, _, _| Ok::<_, Error>(group.has_pending())).unwrap());
