@@ -105,7 +105,7 @@ async fn p17_two_histories_of_one_length_are_told_apart() {
     stopped(world.register("dan").await).await;
     let alice = start(&dir).await;
     let log = until_log(&alice, "the evidence", |log| !log.contradictions.is_empty()).await;
-    assert_eq!(kinds(&log), [ContradictionKind::TwoHistories]);
+    assert!(kinds(&log).contains(&ContradictionKind::TwoHistories), "{:?}", kinds(&log));
     // Kept over a restart.
     let alice = alice.restart().await;
     assert!(!alice.client.transparency_log().await.unwrap().contradictions.is_empty());
@@ -125,7 +125,7 @@ async fn p17_a_longer_log_that_does_not_go_on_from_the_one_before_is_evidence() 
     }
     let alice = start(&dir).await;
     let log = until_log(&alice, "the evidence", |log| !log.contradictions.is_empty()).await;
-    assert_eq!(kinds(&log), [ContradictionKind::Unproved]);
+    assert!(kinds(&log).contains(&ContradictionKind::Unproved), "{:?}", kinds(&log));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +151,7 @@ async fn p17_a_split_view_is_noticed_when_a_message_crosses() {
     // A message of hers carries what she has seen.
     alice.send(&conversation, "across").await;
     let log = until_log(&bob, "the evidence", |log| !log.contradictions.is_empty()).await;
-    assert_eq!(kinds(&log), [ContradictionKind::TwoHistories]);
+    assert!(kinds(&log).contains(&ContradictionKind::TwoHistories), "{:?}", kinds(&log));
     assert!(bob.texts(&conversation).await.contains(&"across".to_owned()));
 }
 
