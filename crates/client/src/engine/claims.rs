@@ -83,7 +83,8 @@ impl Engine {
                     Ok(claimed) => Ok(Ok((item.clone(), claimed))),
                     Err(error) => {
                         tracing::info!(%error, "somebody who has recovered their account cannot be brought back now");
-                        Ok(Err(Outcome::Later(self.now_ms() + follow::AGAIN_MS)))
+                        let chain = self.chain(account).await.ok();
+                        Ok(Err(Outcome::Later(follow::again(chain.as_deref(), self.now_ms()))))
                     }
                 }
             }

@@ -23,9 +23,10 @@ use crate::views::Standing;
 const WITHIN_MS: u64 = 4000;
 /// Most entries that one commit brings along.
 const MOST_ENTRIES: usize = 32;
-/// Whoever's key packages could not be had is tried again after this time, and nothing waits for it. Not without them, or nobody could
-/// bring them back.
-pub(super) const AGAIN_MS: u64 = 60 * 1000;
+/// Whoever's key packages could not be had is tried again after as long as they have been waiting for, between these; and nothing waits
+/// for it. Not without them, or nobody could bring them back.
+const FIRST_AGAIN_MS: u64 = 2000;
+const LAST_AGAIN_MS: u64 = 60 * 1000;
 
 /// Whether entries change more than one device's keys: whom a group consists of, or the keys that prove it.
 pub(super) fn concerns_groups(entries: &[Vec<u8>]) -> bool {
@@ -120,6 +121,12 @@ fn missing(chain: &VerifiedChain, facts: &GroupFacts, followed: &Followed) -> Ve
         return Vec::new();
     }
     chain.devices().filter(states).map(DeviceState::id).filter(|device| !here(*device)).collect()
+}
+
+/// When somebody is tried again: a device that was recovered a moment ago has its key packages still on their way.
+pub(super) fn again(chain: Option<&VerifiedChain>, now_ms: u64) -> u64 {
+    let changed = chain.and_then(|chain| chain.events().last()).map_or(0, |event| event.place.at_ms);
+    now_ms + now_ms.saturating_sub(changed).clamp(FIRST_AGAIN_MS, LAST_AGAIN_MS)
 }
 
 /// Plans it, as the group stands.
