@@ -1,0 +1,94 @@
+//! Gossip: what others have seen of their relays' logs is held against the own view (P17), and the own newest checkpoint goes along in every
+//! envelope.
+
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+use waxwing_protocol::envelope::CompactCheckpoint;
+use waxwing_wire::transparency::{SignedCheckpoint, Verdict, judge};
+use waxwing_wire::{AccountId, RelayAddress};
+
+use super::super::Engine;
+use super::{PATIENCE, extends, unavailable};
+use crate::error::{Error, ErrorCode};
+use crate::store::contacts;
+use crate::store::transparency::{self as stored, Against};
+
+/// Checkpoints of others that are kept in mind.
+const MOST_HEARD: usize = 4096;
+/// Most checkpoints of others that are compared at a time.
+const MOST_COMPARED: usize = 64;
+
+/// A checkpoint that somebody has seen of their relay's log, in its compact form.
+pub(in super::super) type Heard = (AccountId, CompactCheckpoint);
+
+/// What others have seen: what is to be looked at, and what was.
+#[derive(Default)]
+pub(in super::super) struct AllHeard {
+    new: HashSet<Heard>,
+    known: HashSet<Heard>,
+}
+
+impl Engine {
+    /// Notes what others have seen of their relays' logs.
+    pub(in super::super) fn hear(&self, heard: HashSet<Heard>) {
+        let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh: Vec<_> = heard.into_iter().filter(|one| !all.known.contains(one)).collect();
+        if all.new.len() < MOST_HEARD && !fresh.is_empty() {
+            all.new.extend(fresh);
+            self.transparency_wake.notify_one();
+        }
+    }
+
+    /// Holds what others have seen against the own view (P17).
+    pub(super) async fn compare_heard(&self) {
+        let new = std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).new);
+        for (who, checkpoint) in new.into_iter().take(MOST_COMPARED) {
+            let relay = self.store.run(move |tx| Ok(contacts::load(tx, who)?.map(|contact| contact.relay))).await;
+            let Ok(Some(relay)) = relay else { continue };
+            let compared = tokio::time::timeout(PATIENCE, self.compare_checkpoint(&relay, &checkpoint)).await;
+            match compared.unwrap_or_else(|_| Err(unavailable("no answer in time"))) {
+                // Asked again when it is heard again.
+                Err(error) if error.code() != ErrorCode::LogContradicts => {
+                    tracing::info!(%error, "a checkpoint that somebody has seen");
+                    continue;
+                }
+                _ => {}
+            }
+            let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            if all.known.len() >= MOST_HEARD {
+                all.known.clear();
+            }
+            all.known.insert((who, checkpoint));
+        }
+    }
+
+    /// A checkpoint that came with somebody's envelope: it must be of the same history as what is seen here.
+    async fn compare_checkpoint(&self, relay: &RelayAddress, compact: &CompactCheckpoint) -> Result<(), Error> {
+        let origin = relay.authority();
+        let Some(log) = self.store.run(move |tx| stored::load(tx, &origin)).await? else { return Ok(()) };
+        // Whoever it comes from may have made it up: without the log's signature it says nothing.
+        let Ok(theirs) = SignedCheckpoint::from_compact(compact, &log.key) else { return Ok(()) };
+        let Some(ours) = &log.proved else { return Ok(()) };
+        match judge(ours, &theirs, &[]) {
+            Ok(Verdict::Consistent) | Err(_) => return Ok(()),
+            Ok(Verdict::Contradiction) => return Err(self.against(Against::TwoHistories, ours, &theirs).await),
+            Ok(Verdict::Unproven(_)) => {}
+        }
+        let (a, b) = (ours.checkpoint(), theirs.checkpoint());
+        let (older, newer) = if a.size <= b.size { (a, b) } else { (b, a) };
+        let path = self.relay(relay)?.log_consistency(older.size, newer.size).await?;
+        if extends(older, newer, &path) {
+            return Ok(());
+        }
+        Err(self.against(Against::Unproved, ours, &theirs).await)
+    }
+
+    /// The newest checkpoint of the own relay goes along in every envelope.
+    pub(super) fn note_checkpoint(&self, newest: &SignedCheckpoint) {
+        if newest.key().name() == self.home.address().authority() {
+            let compact = newest.to_compact().try_into().ok();
+            *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = compact;
+        }
+    }
+}

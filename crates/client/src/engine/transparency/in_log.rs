@@ -1,0 +1,102 @@
+//! Whether what a relay serves stands in its log: chains, names.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rusqlite::Transaction;
+use waxwing_wire::limits::MAX_CHAIN;
+use waxwing_wire::transparency::{Leaf, account_hash};
+use waxwing_wire::{RelayAddress, Username, VerifiedChain};
+
+use super::super::Engine;
+use super::{STALE_MS, hash_of, load, unavailable};
+use crate::error::{Error, ErrorCode};
+use crate::store::transparency::{self as stored};
+
+/// How a chain stands in its relay's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum InLog {
+    /// All that was asked for is there, and nothing newer.
+    Whole,
+    /// All that was asked for is there, and entries that the chain does not have: the relay holds them back, or they came in this moment.
+    Newer,
+    /// Something that was asked for is not there.
+    Lacks,
+}
+
+/// What a log must hold about an account.
+struct Wanted {
+    who: [u8; 32],
+    /// Number of the newest entry that is known.
+    newest: u32,
+    /// Entries, by number, and their hashes.
+    hashes: Vec<(u32, [u8; 32])>,
+}
+
+impl Engine {
+    /// How a chain that a relay has served stands in its log as it is seen here. The log is read once more before anything is missed.
+    pub(in super::super) async fn in_log(
+        &self,
+        relay: &RelayAddress,
+        chain: &VerifiedChain,
+        from: u32,
+    ) -> Result<InLog, Error> {
+        let hashes: Vec<_> = (from..=chain.seq()).filter_map(|seq| Some((seq, chain.hash_at(seq)?))).collect();
+        let wanted = Arc::new(Wanted { who: account_hash(&chain.account()), newest: chain.seq(), hashes });
+        for again in [true, false] {
+            let (origin, wanted) = (relay.authority(), Arc::clone(&wanted));
+            let found = self.store.run(move |tx| look_up(tx, &origin, &wanted)).await?;
+            if found != InLog::Lacks || !again {
+                return Ok(found);
+            }
+            self.follow_log(relay).await?;
+        }
+        Ok(InLog::Lacks)
+    }
+
+    /// Refuses a name that the log gives to nobody, to somebody else, or to two; and a log that is too old to say so.
+    pub(in super::super) async fn require_name(
+        &self,
+        relay: &RelayAddress,
+        name: &Username,
+        chain: &VerifiedChain,
+    ) -> Result<(), Error> {
+        let hash = hash_of(name.clone(), relay.authority()).await?;
+        let (origin, now) = (relay.authority(), self.now_ms());
+        let (leaves, age) = self
+            .store
+            .run(move |tx| {
+                let log = load(tx, &origin)?;
+                let age = log.proved.as_ref().map(|proved| now.saturating_sub(proved.checkpoint().time_ms));
+                Ok((stored::naming(tx, &log, &hash)?, age))
+            })
+            .await?;
+        if age.is_none_or(|age| age > STALE_MS) {
+            return Err(unavailable("the relay's log is more than a day old"));
+        }
+        let created = chain.hash_at(0);
+        match leaves.as_slice() {
+            [one] if matches!(one.leaf, Leaf::Name { entry_hash, .. } if Some(entry_hash) == created) => Ok(()),
+            [] | [_] => Err(Error::new(ErrorCode::NotInLog, "the relay's log gives that name to somebody else")),
+            _ => Err(Error::new(ErrorCode::LogContradicts, "the relay's log gives that name to two accounts")),
+        }
+    }
+}
+
+/// The leaves about an account against what its chain must have there: the newest entry's number, and entries with their hashes.
+fn look_up(tx: &Transaction<'_>, origin: &str, Wanted { who, newest, hashes }: &Wanted) -> Result<InLog, Error> {
+    let Some(log) = stored::load(tx, origin)?.filter(|log| log.size() > 0) else { return Ok(InLog::Lacks) };
+    let leaves: HashSet<(u32, [u8; 32])> = stored::about(tx, &log, who, 0)?
+        .into_iter()
+        .filter_map(|placed| match placed.leaf {
+            Leaf::Chain { seq, entry_hash, .. } => Some((seq, entry_hash)),
+            Leaf::Name { .. } => None,
+        })
+        .collect();
+    // Whatever else is there: a leaf that does not belong takes none away that does.
+    if !hashes.iter().all(|entry| leaves.contains(entry)) {
+        return Ok(InLog::Lacks);
+    }
+    let newer = leaves.iter().any(|(seq, _)| seq > newest && *seq as usize <= MAX_CHAIN);
+    Ok(if newer { InLog::Newer } else { InLog::Whole })
+}

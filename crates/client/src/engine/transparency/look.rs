@@ -1,0 +1,135 @@
+//! What a log says of oneself and of contacts: alarms, keys in doubt, news.
+
+use rusqlite::Transaction;
+use waxwing_wire::AccountId;
+use waxwing_wire::transparency::{Leaf, account_hash};
+
+use super::super::emit::Changes;
+use super::super::{Engine, not_found, safety};
+use super::{hash_of, load};
+use crate::error::Error;
+use crate::store::transparency::{self as stored, Alarm, Placed, TransparencyLog};
+use crate::store::{account, contacts, keys, verifications};
+
+impl Engine {
+    /// What is new in the logs about oneself and about contacts.
+    pub(super) async fn look_at_logs(&self) -> Result<(), Error> {
+        self.catch_up_with_own_keys().await?;
+        let home = self.home.address().authority();
+        for origin in self.store.run(stored::origins).await? {
+            let own = origin == home;
+            let name = match own {
+                true => Some(hash_of(self.store.run(account::require).await?.username, origin.clone()).await?),
+                false => None,
+            };
+            let (me, now) = (self.account, self.now_ms());
+            let (news, raised, changes, seen) = self
+                .store
+                .run(move |tx| {
+                    let log = load(tx, &origin)?;
+                    if log.looked >= log.size() {
+                        return Ok((Vec::new(), false, Changes::default(), None));
+                    }
+                    let raised = match name {
+                        Some(name) => look_for_oneself(tx, &log, (me, &name), now)?,
+                        None => false,
+                    };
+                    let mut changes = Changes::default();
+                    let news = news_of_contacts(tx, &log, me, now)?;
+                    safety::announce(tx, now, &mut changes)?;
+                    Ok((news, raised, changes, Some((log.n, log.size()))))
+                })
+                .await?;
+            self.tell(changes).await;
+            if raised {
+                tracing::warn!("the relay's log holds an entry of the own account that no own device has made");
+                self.tell_log(&home).await;
+            }
+            let mut all = true;
+            for account in news {
+                if let Err(error) = self.refresh_chain(account).await {
+                    tracing::info!(%error, "a contact's new keys cannot be had");
+                    all = false;
+                }
+            }
+            // What could not be had is looked for again with the next round.
+            if let (true, Some((n, size))) = (all, seen) {
+                self.store.run(move |tx| stored::set_looked(tx, n, size)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Contacts of whom a log has newer entries than are known. Another entry in the place of a known one puts their keys in doubt.
+fn news_of_contacts(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    me: AccountId,
+    now: u64,
+) -> Result<Vec<AccountId>, Error> {
+    let mut news = Vec::new();
+    for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.key.name() && one.account != me)
+    {
+        let leaves = stored::about(tx, log, &account_hash(&contact.account), log.looked)?;
+        if leaves.is_empty() {
+            continue;
+        }
+        let Some(chain) = keys::chain(tx, contact.account)? else { continue };
+        let differs = |placed: &Placed| match placed.leaf {
+            Leaf::Chain { seq, entry_hash, .. } => chain.hash_at(seq).is_some_and(|known| known != entry_hash),
+            Leaf::Name { .. } => false,
+        };
+        if leaves.iter().any(differs) {
+            tracing::warn!("a relay's log holds another entry in the place of a contact's");
+            verifications::note_trouble(tx, contact.account, "the relay's log holds another entry", now)?;
+        }
+        let newer = |placed: &Placed| matches!(placed.leaf, Leaf::Chain { seq, .. } if seq > chain.seq());
+        if leaves.iter().any(newer) {
+            news.push(contact.account);
+        }
+    }
+    Ok(news)
+}
+
+/// An entry of one's own that no own device has made is an alarm, and so is the own name given to another. True if one was raised.
+fn look_for_oneself(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    (me, name): (AccountId, &[u8; 32]),
+    now: u64,
+) -> Result<bool, Error> {
+    let about = stored::about(tx, log, &account_hash(&me), log.looked)?;
+    let naming = stored::naming(tx, log, name)?;
+    if about.is_empty() && naming.iter().all(|placed| placed.index < log.looked) {
+        return Ok(false);
+    }
+    let chain = keys::chain(tx, me)?.ok_or_else(|| not_found("no own chain"))?;
+    // A change under way whose answer is still to come has made one that the chain here does not have yet.
+    let rotation = keys::rotation(tx)?.map(|one| one.entry);
+    let under_way: Vec<_> = [rotation, keys::account_change(tx)?.map(|one| one.entry)]
+        .iter()
+        .flatten()
+        .filter_map(|entry| waxwing_wire::ChainEntry::decode(entry).ok())
+        .map(|entry| (entry.unsigned.seq, entry.hash()))
+        .collect();
+    let mut raised = false;
+    let mut raise = |index, seq, entry_hash| {
+        let fresh = stored::raise(tx, &Alarm { index, seq, entry_hash, at_ms: now })?;
+        raised |= fresh;
+        Ok::<_, Error>(())
+    };
+    for placed in about {
+        let Leaf::Chain { seq, entry_hash, .. } = placed.leaf else { continue };
+        if chain.hash_at(seq) != Some(entry_hash) && !under_way.contains(&(seq, entry_hash)) {
+            raise(placed.index, Some(seq), entry_hash)?;
+        }
+    }
+    for placed in naming.into_iter().filter(|placed| placed.index >= log.looked) {
+        let Leaf::Name { entry_hash, .. } = placed.leaf else { continue };
+        if chain.hash_at(0) != Some(entry_hash) {
+            raise(placed.index, None, entry_hash)?;
+        }
+    }
+    Ok(raised)
+}
