@@ -115,7 +115,7 @@ pub(super) fn plan(
             data.leaves.push(proof);
             Planned::Commit(Plan { remove: leaves_of(&facts, *account), roster: Some(roster), data, ..Plan::default() })
         }
-        GroupChange::Follow(account) => follow::plan(tx, &facts, *account, claimed, data)?,
+        GroupChange::Follow(account) => follow::plan(tx, context, &facts, *account, (claimed, data))?,
         GroupChange::SetRole { account, admin: wanted } => {
             if !admin {
                 return Ok(not_admin());

@@ -132,16 +132,18 @@ pub(super) fn again(chain: Option<&VerifiedChain>, now_ms: u64) -> u64 {
 /// Plans it, as the group stands.
 pub(super) fn plan(
     tx: &Transaction<'_>,
+    context: &Context,
     facts: &GroupFacts,
     account: AccountId,
-    claimed: Vec<ClaimedPackage>,
-    mut data: CommitData,
+    (claimed, mut data): (Vec<ClaimedPackage>, CommitData),
 ) -> Result<Planned, Error> {
     let Some((part, followed)) = due(tx, facts, account)? else { return Ok(Planned::Nothing) };
     let Some(chain) = keys::chain(tx, account)? else { return Ok(Planned::Nothing) };
     let of_account = facts.leaves.iter().filter(|leaf| leaf.identity.account == account);
-    let remove: Vec<_> =
-        of_account.filter(|leaf| followed.removes(leaf.identity.device)).map(|leaf| leaf.index).collect();
+    // A leaf that no entry of the own chain has ever stated is a thief's: the part names it not, and only the account itself may judge so.
+    let ghost = |device| account == context.account && chain.past_device(device).is_none();
+    let gone = |device| followed.removes(device) || ghost(device);
+    let remove: Vec<_> = of_account.filter(|leaf| gone(leaf.identity.device)).map(|leaf| leaf.index).collect();
     let wanted = missing(&chain, facts, &followed);
     let mut add: Vec<_> =
         claimed.into_iter().filter(|one| one.account == account && wanted.contains(&one.device)).collect();

@@ -3,6 +3,7 @@
 //! The group of most tests: people 1 (admin), 2 and 3 (members) with devices 1 and 2 each. Leaf indices: 0 and 1 are person 1's,
 //! 2 and 3 person 2's, 4 and 5 person 3's. Person 4 is outside.
 
+mod chains;
 mod leaves;
 mod oracle;
 mod path;
