@@ -162,6 +162,7 @@ impl Engine {
             let take =
                 move |tx: &Transaction<'_>| entries::take(tx, &context, &opening, id, &these, (&known.0, &known.1));
             let taken = self.store.run(take).await?;
+            self.doubt(taken.chains.iter().map(|chain| chain.account()));
             taken.chains.into_iter().for_each(|chain| self.chains.keep(chain));
             self.tell(taken.changes).await;
             self.hear(taken.heard);

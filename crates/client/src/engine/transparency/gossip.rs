@@ -8,11 +8,12 @@ use waxwing_protocol::envelope::CompactCheckpoint;
 use waxwing_wire::transparency::{SignedCheckpoint, Verdict, judge};
 use waxwing_wire::{AccountId, RelayAddress};
 
-use super::super::Engine;
-use super::{PATIENCE, extends, unavailable};
+use super::super::emit::Changes;
+use super::super::{Engine, safety};
+use super::{InLog, PATIENCE, extends, unavailable};
 use crate::error::{Error, ErrorCode};
-use crate::store::contacts;
 use crate::store::transparency::{self as stored, Against};
+use crate::store::{contacts, verifications};
 
 /// Checkpoints of others that are kept in mind.
 const MOST_HEARD: usize = 4096;
@@ -27,6 +28,8 @@ pub(in super::super) type Heard = (AccountId, CompactCheckpoint);
 pub(in super::super) struct AllHeard {
     new: HashSet<Heard>,
     known: HashSet<Heard>,
+    /// Whose chain entries came in a conversation, and were not looked up in a log yet.
+    learned: HashSet<AccountId>,
 }
 
 impl Engine {
@@ -38,6 +41,53 @@ impl Engine {
             all.new.extend(fresh);
             self.transparency_wake.notify_one();
         }
+    }
+
+    /// Chain entries have come in a conversation: whether everybody can see them is still to be looked at.
+    pub(in super::super) fn doubt(&self, accounts: impl Iterator<Item = AccountId>) {
+        let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.learned.len();
+        all.learned.extend(accounts);
+        if all.learned.len() > before {
+            self.transparency_wake.notify_one();
+        }
+    }
+
+    /// Looks whether chains that came in a conversation stand in their relays' logs. One that does not is a member's invention, or their
+    /// relay hides it: nothing is said to these keys.
+    pub(super) async fn check_learned(&self) {
+        let learned = std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).learned);
+        for account in learned {
+            let checked = tokio::time::timeout(PATIENCE, self.check_chain(account)).await;
+            if let Err(error) = checked.unwrap_or_else(|_| Err(unavailable("no answer in time"))) {
+                tracing::info!(%error, "a chain that came in a conversation cannot be looked up now");
+                self.heard.lock().unwrap_or_else(PoisonError::into_inner).learned.insert(account);
+            }
+        }
+    }
+
+    async fn check_chain(&self, account: AccountId) -> Result<(), Error> {
+        let contact = self.store.run(move |tx| contacts::load(tx, account)).await?;
+        let Some(contact) = contact.filter(|_| account != self.account) else { return Ok(()) };
+        let chain = self.chain(account).await?;
+        if self.in_log(&contact.relay, &chain, 0).await? != InLog::Lacks {
+            return Ok(());
+        }
+        let now = self.now_ms();
+        let changes = self
+            .store
+            .run(move |tx| {
+                let mut changes = Changes::default();
+                let what = "keys that came in a conversation are not in the relay's log";
+                if verifications::note_trouble(tx, account, what, now)? {
+                    tracing::warn!(what, "a member's keys are in doubt");
+                    safety::announce(tx, now, &mut changes)?;
+                }
+                Ok(changes)
+            })
+            .await?;
+        self.tell(changes).await;
+        Ok(())
     }
 
     /// Holds what others have seen against the own view (P17).
