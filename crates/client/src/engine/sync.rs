@@ -3,7 +3,7 @@
 //! A wake-up is never load-bearing: subscribe, then drain; drain again on every wake and reconnect, and now and then anyway.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
@@ -244,7 +244,7 @@ impl Engine {
         let mut changed = self.logs_changed.subscribe();
         changed.mark_unchanged();
         let mut subscription = self.relay(relay)?.subscribe(false).await?;
-        let (mut followed, mut doubted) = (HashMap::new(), HashMap::new());
+        let mut followed = HashMap::new();
         let first = self.subscribe_request(relay, &mut followed).await?;
         subscription
             .ask(&first.unwrap_or_else(|| Subscribe { logs: Vec::new(), inbox: false, transparency: false }))
@@ -261,22 +261,7 @@ impl Engine {
                     }
                     Frame::Push(Push::Log { log, head, entry }) => self.calmly(self.offer(relay, log, head, entry).await)?,
                     // Reading it says why, in the conversation.
-                    Frame::Push(Push::Refused { log }) => {
-                        self.calmly(self.drain_log(log).await)?;
-                        let asked = followed.get(&log).copied();
-                        if self.is_stuck(log, asked).await? {
-                            // It may speak of the token before, and have been on its way while this one was asked for: asked once more, it
-                            // does not.
-                            if doubted.insert(log, asked) == Some(asked) {
-                                self.calmly(self.freeze(log).await)?;
-                            } else {
-                                followed.remove(&log);
-                                if let Some(again) = self.subscribe_request(relay, &mut followed).await? {
-                                    subscription.ask(&again).await?;
-                                }
-                            }
-                        }
-                    }
+                    Frame::Push(Push::Refused { log }) => self.calmly(self.drain_log(log).await)?,
                     Frame::Push(Push::Inbox { .. } | Push::Checkpoint { .. }) | Frame::Alive => {}
                 },
                 result = changed.changed() => {
@@ -295,15 +280,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// Whether nobody can go on in a log that the relay follows no more for the holder of this read token: it was read to its end, and the
-    /// token is still the one in force here, so no valid commit has set another.
-    async fn is_stuck(&self, log: LogId, asked: Option<[u8; 32]>) -> Result<bool, Error> {
-        let Some(stored) = self.store.run(move |tx| logs::load(tx, log)).await? else { return Ok(false) };
-        let same = asked == Some(token_hash(stored.secret.read_token().as_slice()));
-        let replayed = self.replayed.lock().unwrap_or_else(PoisonError::into_inner).contains(&log);
-        Ok(same && replayed && stored.active && stored.created)
     }
 
     /// Asks for the logs of this relay that are not followed yet, or were under a token that is not theirs any more.
