@@ -47,6 +47,19 @@ describe("a safety number", () => {
     expect(all("safety-unverify")).toHaveLength(0);
   });
 
+  it("has its code as text, too, which is copied whole and is what the other app's field takes", async () => {
+    const { backend } = await details("Jonas Brandt");
+    const { payload } = await backend.safetyNumber(jonas.accountId);
+    expect((one("safety-code") as HTMLInputElement).value).toBe(payload);
+    expect((one("safety-code") as HTMLInputElement).readOnly).toBe(true);
+    await press("safety-copy");
+    expect(sent(backend, "copyText")).toEqual([[payload]]);
+    expect(one("safety-copy").dataset.state).toBe("copied");
+    await type("safety-input", payload);
+    await press("safety-compare");
+    expect(one("safety-outcome").dataset.state).toBe("notForThisConversation");
+  });
+
   it("is not there where there is nobody to compare with", async () => {
     await details("Note to self");
     expect(all("safety")).toHaveLength(0);

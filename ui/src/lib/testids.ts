@@ -145,6 +145,8 @@ export const testids = {
   safetyChanged: "safety-changed",
   safetyDigits: "safety-digits",
   safetyQr: "safety-qr",
+  safetyCode: "safety-code",
+  safetyCopy: "safety-copy",
   safetyInput: "safety-input",
   safetyCompare: "safety-compare",
   safetyOutcome: "safety-outcome",
