@@ -183,6 +183,12 @@ describe("words to keys in doubt", () => {
     expect(field().value).toBe("for you alone");
     expect(all("message").filter(({ textContent }) => textContent.includes("for you alone"))).toEqual([]);
     expect(one("banner").dataset.kind).toBe("conversation");
+    expect(all("composer-error")).toEqual([]);
+    // It is over by itself: nothing says otherwise.
+    backend.playSafety(ada.accountId, "verified");
+    await settled();
+    expect([...all("banner"), ...all("composer-error")]).toEqual([]);
+    expect(field().value).toBe("for you alone");
   });
 
   it("go out when the user takes the verification back, and not before", async () => {
@@ -218,7 +224,11 @@ describe("words to keys in doubt", () => {
     await write(backend, jonas.accountId, "broken");
     expect(one("doubt").dataset.kind).toBe("keysInDoubt");
     expect(all("doubt-anyway")).toHaveLength(0);
-    expect(one("doubt-compare")).toBeTruthy();
+    // There is a number to look at, and nothing to compare.
+    expect(one("doubt-compare").textContent?.trim()).toBe("Show safety number");
+    await press("doubt-compare");
+    expect(one("safety").dataset.state).toBe("broken");
+    expect(all("safety-compare")).toEqual([]);
     expect(field().value).toBe("for you alone");
   });
 

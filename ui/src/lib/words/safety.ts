@@ -82,6 +82,7 @@ export function doubtWords(code: "verifyAgain" | "keysInDoubt", people: readonly
       title: `The keys of ${people.length > 0 ? names : "somebody here"} are in doubt`,
       cause: "The relay shows keys that do not follow from those you know. The relay may be at fault, or somebody tries to stand between you.",
       consequence: `${kept} It can be sent as soon as the relay shows the right keys again; Waxwing keeps looking.`,
+      look: "Show safety number",
       anyway: null,
     };
   }
@@ -89,6 +90,7 @@ export function doubtWords(code: "verifyAgain" | "keysInDoubt", people: readonly
     title: `Verify ${people.length > 0 ? names : "somebody"} again`,
     cause: `${names} ${verb} begun anew with other devices since you verified them. That is what a new computer looks like, and also what somebody else looks like who has their recovery phrase.`,
     consequence: `${kept} Compare the safety number first, or go on as with somebody you have not verified.`,
+    look: "Compare safety number",
     anyway: hasText ? "Send anyway" : "Go on unverified",
   };
 }
