@@ -6,6 +6,7 @@
 //! | `group` | processes that end together |
 //! | `wait` | waiting for something to become true, never for time to pass |
 //! | `relay` | a relay as a process of its own |
+//! | `lies` | what a relay says of somebody's keys, changed behind its back |
 //! | `person` | somebody with a home folder, a screen, a session bus, a keychain and a tauri-driver |
 //! | `window` | one app window: finding, clicking, typing, pictures |
 //! | `steps` | what people do: first run, add, write, read |
@@ -16,6 +17,7 @@
 
 pub mod group;
 pub mod layers;
+pub mod lies;
 pub mod person;
 pub mod place;
 pub mod relay;

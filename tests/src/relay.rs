@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::group::Group;
+use crate::lies::Lies;
 use crate::place;
 use crate::{Fault, Outcome};
 
@@ -31,6 +32,14 @@ impl RelayProcess {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What it says of the account with this name can be changed; it does not run meanwhile.
+    pub fn lies(&self, name: &str) -> Outcome<Lies> {
+        if self.running.is_some() {
+            return Err(Fault::Unexpected("the relay still runs".into()));
+        }
+        Lies::about(self.data.path(), name)
     }
 
     /// Ends it; its data stays.

@@ -7,51 +7,14 @@ mod world;
 use waxwing_client::{ErrorCode, Notice, Safety, SafetyComparison, SafetyNumberView, new_message_id};
 use waxwing_protocol::statement::{self, NewKeys};
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase};
-use waxwing_wire::chain::{Statement, UnsignedEntry};
-use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
+use waxwing_tests::lies::{Lies, forged};
+use waxwing_wire::{DeviceId, VerifiedChain};
 use world::{Person, World, acquainted, introduce};
 
-/// The database of a relay that does not run: what a relay that lies can change.
-struct Lies(rusqlite::Connection, AccountId);
-
-impl Lies {
-    async fn about(world: &World, person: &Person) -> Self {
-        assert!(world.relay.is_none(), "the relay still runs");
-        let file = std::fs::read_dir(world.dir.path().join("relay"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.extension().is_some_and(|ending| ending == "db"))
-            .unwrap();
-        Self(rusqlite::Connection::open(file).unwrap(), person.account().await.parse().unwrap())
-    }
-
-    fn chain(&self) -> Vec<Vec<u8>> {
-        let mut statement = self
-            .0
-            .prepare("SELECT bytes FROM chain_entries JOIN accounts ON account = n WHERE accounts.id = ?1 ORDER BY seq")
-            .unwrap();
-        let rows = statement.query_map([self.1.as_bytes()], |row| row.get(0)).unwrap();
-        rows.collect::<Result<_, _>>().unwrap()
-    }
-
-    fn put(&self, chain: &[Vec<u8>]) {
-        let n: i64 =
-            self.0.query_row("SELECT n FROM accounts WHERE id = ?1", [self.1.as_bytes()], |row| row.get(0)).unwrap();
-        // Each entry has a place in the log; one that is new gets its at the next start.
-        self.0.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
-        self.0.execute("DELETE FROM chain_entries WHERE account = ?1", [n]).unwrap();
-        for (seq, bytes) in (0_u32..).zip(chain) {
-            let hash = ChainEntry::decode(bytes).unwrap().hash();
-            let row = rusqlite::params![n, seq, hash, bytes];
-            self.0
-                .execute("INSERT INTO chain_entries (account, seq, hash, bytes) VALUES (?1, ?2, ?3, ?4)", row)
-                .unwrap();
-        }
-        let head = u32::try_from(chain.len() - 1).unwrap();
-        let gone = rusqlite::params![n, head];
-        self.0.execute("DELETE FROM chain_leaves WHERE account = ?1 AND seq > ?2", gone).unwrap();
-        self.0.execute("UPDATE accounts SET head = ?2 WHERE n = ?1", rusqlite::params![n, head]).unwrap();
-    }
+/// What the relay, which does not run, says of somebody.
+fn lies(world: &World, name: &str) -> Lies {
+    assert!(world.relay.is_none(), "the relay still runs");
+    Lies::about(&world.dir.path().join("relay"), name).unwrap()
 }
 
 fn rng() -> rand_core::UnwrapErr<getrandom::SysRng> {
@@ -70,21 +33,6 @@ async fn recovered(bob: &Person, chain: &[Vec<u8>]) -> Vec<u8> {
     let with = NewKeys { recovery_key: &recovery, account_key: &account_key, device: &device };
     let known = VerifiedChain::verify(chain).unwrap();
     statement::recover(&known, &recovery, &with, 1_800_000_000_000).as_bytes().to_vec()
-}
-
-/// An entry behind this chain that its account has not signed.
-fn forged(chain: &[Vec<u8>]) -> Vec<u8> {
-    let known = VerifiedChain::verify(chain).unwrap();
-    let device = known.devices().next().unwrap();
-    let keys = fresh_device(device.current().record.key_version + 1, device.id());
-    let unsigned = UnsignedEntry {
-        account: known.account(),
-        seq: known.seq() + 1,
-        prev_hash: known.head(),
-        statement: Statement::RotateDeviceKeys(Box::new(keys.record().clone())),
-        at_ms: 1,
-    };
-    unsigned.assemble(vec![[7; 64]; 4]).as_bytes().to_vec()
 }
 
 /// Whatever of doubt a timeline says.
@@ -189,10 +137,10 @@ async fn p11_a_recovery_asks_before_anything_is_sent() {
     let before = verify(&alice, &bob).await;
 
     world.stop_relay().await;
-    let lies = Lies::about(&world, &bob).await;
-    let mut chain = lies.chain();
+    let bobs = lies(&world, "bob");
+    let mut chain = bobs.chain().unwrap();
     chain.push(recovered(&bob, &chain).await);
-    lies.put(&chain);
+    bobs.put(&chain).unwrap();
     world.start_relay().await;
 
     let now = until(&alice, &b, Safety::Ask).await;
@@ -232,22 +180,22 @@ async fn p11_a_broken_chain_blocks_and_heals() {
     assert_eq!(alice.client.safety_number(&b).await.unwrap().safety, Safety::Verified);
 
     world.stop_relay().await;
-    let lies = Lies::about(&world, &bob).await;
-    let honest = lies.chain();
+    let bobs = lies(&world, "bob");
+    let honest = bobs.chain().unwrap();
     assert_eq!(honest.len(), 2);
     // A relay that is merely behind is no reason for alarm.
-    lies.put(&honest[..1]);
-    drop(lies);
+    bobs.put(&honest[..1]).unwrap();
+    drop(bobs);
     world.start_relay().await;
     assert_eq!(alice.client.safety_number(&b).await.unwrap().safety, Safety::Verified);
     assert!(doubts(&alice, &conversation).await.is_empty());
 
     // Another entry in the place of one that is known, and one behind it that he never signed.
-    let fork = [&honest[..1], &[forged(&honest[..1])]].concat();
-    let longer = [honest.as_slice(), &[forged(&honest)]].concat();
+    let fork = [&honest[..1], &[forged(&honest[..1]).unwrap()]].concat();
+    let longer = [honest.as_slice(), &[forged(&honest).unwrap()]].concat();
     for lie in [fork, longer] {
         world.stop_relay().await;
-        Lies::about(&world, &bob).await.put(&lie);
+        lies(&world, "bob").put(&lie).unwrap();
         world.start_relay().await;
         let before = doubts(&alice, &conversation).await.len();
         let broken = until(&alice, &b, Safety::Broken).await;
@@ -267,7 +215,7 @@ async fn p11_a_broken_chain_blocks_and_heals() {
         );
 
         world.stop_relay().await;
-        Lies::about(&world, &bob).await.put(&honest);
+        lies(&world, "bob").put(&honest).unwrap();
         world.start_relay().await;
         // It heals by itself, and the verification with it.
         until(&alice, &b, Safety::Verified).await;
@@ -285,10 +233,10 @@ async fn p11_a_broken_chain_blocks_also_whom_nobody_has_verified() {
     let (alice, bob, conversation) = acquainted(&world).await;
     let b = bob.account().await;
     world.stop_relay().await;
-    let lies = Lies::about(&world, &bob).await;
-    let mut chain = lies.chain();
-    chain.push(forged(&chain));
-    lies.put(&chain);
+    let bobs = lies(&world, "bob");
+    let mut chain = bobs.chain().unwrap();
+    chain.push(forged(&chain).unwrap());
+    bobs.put(&chain).unwrap();
     world.start_relay().await;
     until(&alice, &b, Safety::Broken).await;
     is_refused(&alice, &conversation, ErrorCode::KeysInDoubt).await;
