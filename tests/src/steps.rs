@@ -1,5 +1,7 @@
 //! What people do with the app.
 
+use serde::Deserialize;
+
 use crate::window::{ENTER, Window, testid};
 use crate::{Fault, Outcome, wait};
 
@@ -11,6 +13,41 @@ pub struct Account {
     /// The invite link.
     pub link: String,
 }
+
+/// One line of a timeline: a message or a quiet line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub struct Line {
+    /// A message's state, or what a quiet line tells.
+    pub kind: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// Goes through the open timeline, half a window at a time, since only what is in view is drawn. A line that is there twice at a time
+/// is given twice.
+const WALK: &str = r#"const done = arguments[arguments.length - 1];
+const timeline = document.querySelector('[data-testid="timeline"]');
+const drawn = () => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+const lines = new Map();
+const note = () => {
+  const times = {};
+  for (const row of timeline.querySelectorAll('[data-testid="message"], [data-testid="notice"]')) {
+    const { key, kind, state } = row.dataset;
+    times[key] = (times[key] ?? 0) + 1;
+    const text = (row.querySelector('.bubble') ?? row).textContent.trim();
+    lines.set(`${key} ${times[key]}`, { kind: kind ?? state, text });
+  }
+};
+(async () => {
+  timeline.scrollTop = 0;
+  for (let before = -1; timeline.scrollTop !== before;) {
+    await drawn();
+    note();
+    before = timeline.scrollTop;
+    timeline.scrollTop = before + timeline.clientHeight / 2;
+  }
+  done([...lines.values()]);
+})();"#;
 
 impl Window {
     /// From the first screen to the empty list, with the relay of this computer and the recovery phrase put off.
@@ -74,10 +111,15 @@ impl Window {
         self.wait(&testid("composer")).await.map(drop)
     }
 
-    /// Types a message and sends it with Enter; waits until it stands in the timeline.
-    pub async fn write(&self, text: &str) -> Outcome<()> {
+    /// Types a message and sends it with Enter. What comes of it is not waited for.
+    pub async fn hand_in(&self, text: &str) -> Outcome<()> {
         self.type_into(&testid("composer"), text).await?;
-        self.keys(ENTER).await?;
+        self.keys(ENTER).await
+    }
+
+    /// The same; waits until it stands in the timeline.
+    pub async fn write(&self, text: &str) -> Outcome<()> {
+        self.hand_in(text).await?;
         wait::until(text, async || Ok((self.count(text, "").await? > 0).then_some(()))).await
     }
 
@@ -99,6 +141,26 @@ impl Window {
             format!(r#"{}[data-state="{state}"] .bubble"#, testid("message"))
         };
         Ok(self.texts(&css).await?.iter().filter(|line| *line == text).count())
+    }
+
+    /// All lines of the open timeline, back to the message with which it begins.
+    pub async fn whole_timeline(&self, first: &str) -> Outcome<Vec<Line>> {
+        let top = format!("document.querySelector('{}').scrollTop = 0", testid("timeline"));
+        wait::until("the first message", async || {
+            self.eval::<Option<u32>>(&top).await?;
+            Ok((self.count(first, "").await? > 0).then_some(()))
+        })
+        .await?;
+        self.eval_async(WALK).await
+    }
+
+    /// Rotates the keys in the settings, and closes them when this version is in force.
+    pub async fn rotate_keys(&self, version: u32) -> Outcome<()> {
+        self.open_settings("keys").await?;
+        self.click(&testid("rotate-now")).await?;
+        self.wait(&format!(r#"[data-testid="keys-version"][data-version="{version}"]"#)).await?;
+        self.wait(r#"[data-testid="rotate-state"][data-state="done"]"#).await?;
+        self.close_dialog(&testid("settings")).await
     }
 
     /// Opens a section of the settings.

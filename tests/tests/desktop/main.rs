@@ -17,6 +17,9 @@ use waxwing_tests::person::Person;
 use waxwing_tests::relay::RelayProcess;
 use waxwing_tests::window::{Window, testid};
 
+/// With which [`Two`] begin.
+pub(crate) const FIRST: &str = "Hello Ada, this is Bea.";
+
 /// Two people who have each other's conversation open.
 pub(crate) struct Two {
     // Windows first: they are closed before what they run on.
@@ -33,7 +36,7 @@ impl Two {
         let two = Self::greet().await?;
         two.ada_window.open_conversation().await?;
         two.ada_window.accept().await?;
-        two.ada_window.wait_message("Hello Ada, this is Bea.", "received").await?;
+        two.ada_window.wait_message(FIRST, "received").await?;
         Ok(two)
     }
 
@@ -45,8 +48,8 @@ impl Two {
         tokio::try_join!(ada_window.first_run("ada"), bea_window.first_run("bea"))?;
         let invite = ada_window.account().await?;
         bea_window.add(&invite.link).await?;
-        bea_window.write("Hello Ada, this is Bea.").await?;
-        bea_window.wait_message("Hello Ada, this is Bea.", "sent").await?;
+        bea_window.write(FIRST).await?;
+        bea_window.wait_message(FIRST, "sent").await?;
         ada_window.wait(&testid("conversation")).await?;
         Ok(Self { ada_window, bea_window, ada, bea, relay })
     }

@@ -1,9 +1,11 @@
-//! Keys are rotated in the settings, and the chat goes on; the other side shows one quiet line.
+//! Keys are rotated in the settings, and the chat goes on; the other side shows one quiet line for each rotation.
 
-use waxwing_tests::Outcome;
-use waxwing_tests::window::testid;
+use waxwing_tests::window::{Window, testid};
+use waxwing_tests::{Fault, Outcome, wait};
 
-use crate::Two;
+use crate::{FIRST, Two};
+
+const ROTATIONS: u32 = 20;
 
 #[tokio::test]
 async fn keys_are_rotated_and_the_chat_goes_on() -> Outcome<()> {
@@ -32,4 +34,67 @@ async fn keys_are_rotated_and_the_chat_goes_on() -> Outcome<()> {
     two.bea_window.pictures("conversation-keys-rotated").await?;
     two.ada_window.close().await?;
     two.bea_window.close().await
+}
+
+fn from_ada(round: u32) -> String {
+    format!("before {round}")
+}
+
+fn from_bea(round: u32) -> String {
+    format!("meanwhile {round}")
+}
+
+/// Every message once, and nothing else: Bea's first one, and one of each in every round.
+async fn all_is_there_once(window: &Window, whose: &str) -> Outcome<()> {
+    let rounds = (1..=ROTATIONS).flat_map(|round| [from_ada(round), from_bea(round)]);
+    let mut written: Vec<String> = rounds.chain([FIRST.to_owned()]).collect();
+    written.sort_unstable();
+    let mut shown = Vec::new();
+    let look = async || {
+        let lines = window.whole_timeline(FIRST).await?;
+        let settled = lines.into_iter().filter(|line| ["sent", "received"].contains(&line.kind.as_str()));
+        shown = settled.map(|line| line.text).collect();
+        shown.sort_unstable();
+        Ok((shown == written).then_some(()))
+    };
+    let waited = wait::until("each message once", look).await;
+    waited.map_err(|fault| Fault::Unexpected(format!("{whose} window: {fault}; it shows {shown:#?}")))
+}
+
+/// The quiet lines about rotations.
+async fn rotations(window: &Window) -> Outcome<usize> {
+    let lines = window.whole_timeline(FIRST).await?;
+    Ok(lines.iter().filter(|line| line.kind == "keysRotated").count())
+}
+
+#[tokio::test]
+async fn twenty_rotations_lose_and_double_nothing() -> Outcome<()> {
+    let two = Two::meet().await?;
+    let (ada, bea) = (&two.ada_window, &two.bea_window);
+    for round in 1..=ROTATIONS {
+        // Hers is on its way when the keys change, and Bea writes meanwhile. Nobody waits for anything to arrive.
+        let (hers, beas) = (from_ada(round), from_bea(round));
+        ada.hand_in(&hers).await?;
+        tokio::try_join!(ada.rotate_keys(round + 1), bea.hand_in(&beas))?;
+    }
+    tokio::try_join!(all_is_there_once(ada, "Ada's"), all_is_there_once(bea, "Bea's"))?;
+    assert_eq!(rotations(bea).await?, 20, "one quiet line for each");
+
+    ada.open_settings("keys").await?;
+    ada.wait(r#"[data-testid="keys-version"][data-version="21"]"#).await?;
+    ada.wait(r#"[data-testid="keys-history-item"][data-version="21"]"#).await?;
+    ada.close_dialog(&testid("settings")).await?;
+    bea.click(&testid("open-details")).await?;
+    bea.click(&testid("peer-keys-toggle")).await?;
+    bea.wait(r#"[data-testid="keys-history-item"][data-version="21"]"#).await?;
+
+    // What is shown once is also stored once.
+    two.bea_window.close().await?;
+    let bea = two.bea.open_app().await?;
+    bea.wait_ready().await?;
+    bea.open_conversation().await?;
+    tokio::try_join!(all_is_there_once(&bea, "Bea's new"), all_is_there_once(ada, "Ada's"))?;
+    assert_eq!(rotations(&bea).await?, 20, "after a restart");
+    bea.close().await?;
+    two.ada_window.close().await
 }
