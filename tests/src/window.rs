@@ -106,15 +106,19 @@ impl Window {
     /// Empties a field and types into it.
     pub async fn retype(&self, css: &str, text: &str) -> Outcome<()> {
         self.click(css).await?;
-        self.driver
-            .action_chain()
-            .key_down('\u{E009}')
-            .send_keys("a")
-            .key_up('\u{E009}')
-            .perform()
-            .await
-            .map_err(Fault::driver("selecting all"))?;
+        self.with_control("a").await?;
         self.keys(text).await
+    }
+
+    /// Pastes what was copied in this person's session, where the focus is.
+    pub async fn paste(&self) -> Outcome<()> {
+        self.with_control("v").await
+    }
+
+    /// Presses a key while Control is held down.
+    async fn with_control(&self, key: &str) -> Outcome<()> {
+        let keys = self.driver.action_chain().key_down('\u{E009}').send_keys(key).key_up('\u{E009}');
+        keys.perform().await.map_err(Fault::driver("a key with Control"))
     }
 
     /// Presses keys where the focus is.
@@ -159,13 +163,15 @@ impl Window {
     }
 
     /// Pictures of what is shown, once it stands still: light and dark.
-    pub async fn pictures(&self, name: &str) -> Outcome<()> {
+    pub async fn pictures(&self, name: &str) -> Outcome<Vec<PathBuf>> {
         let before: String = self.eval("return document.documentElement.dataset.theme").await?;
+        let mut files = Vec::new();
         for theme in ["light", "dark"] {
             self.show_theme(theme).await?;
-            self.picture(&format!("{name}-{theme}")).await?;
+            files.push(self.picture(&format!("{name}-{theme}")).await?);
         }
-        self.show_theme(&before).await
+        self.show_theme(&before).await?;
+        Ok(files)
     }
 
     async fn show_theme(&self, theme: &str) -> Outcome<()> {
