@@ -3,6 +3,7 @@
 mod account;
 mod bad_input;
 mod chat;
+mod doubt;
 mod groups;
 mod keychain;
 mod offline;
