@@ -66,7 +66,7 @@ fn wire() -> Vec<Seed> {
     let entry = |seq| LogEntry { seq, entry_id: ID, kind: EnvelopeKind::App, blob: vec![3; 40] };
     let append = |kind, rekey| Append { entry_id: ID, kind, after: 4, rekey, blob: vec![5; 40] };
     let log_page =
-        LogPage { oldest: 1, head: 9, running: [6; 32], last_handshake: 1, entries: vec![entry(8), entry(9)] };
+        LogPage { oldest: 1, head: 9, running: [6; 32], last_handshake: 1, retired: false, entries: vec![entry(8), entry(9)] };
     let inbox_entry = InboxEntry { seq: 7, entry_id: ID, kind: EnvelopeKind::Welcome, blob: vec![8; 40] };
     let chain_leaf = Leaf::Chain { account_hash: [1; 32], seq: 2, entry_hash: [3; 32] };
     let name_leaf = Leaf::Name { name_hash: [4; 32], entry_hash: [3; 32] };

@@ -65,8 +65,8 @@ async fn p13_a_garbage_handshake_with_new_tokens_freezes_a_log_and_the_group_beg
 
     world.stop_relay().await;
     garbage(&world);
-    // Whoever writes notices it, and an admin begins anew.
-    ada.send(&id, "written into the frozen log").await;
+    // Whoever reads notices it, too; an admin begins anew, and what others write meanwhile is not lost.
+    bea.send(&id, "written into the frozen log").await;
     world.start_relay().await;
     for person in &all {
         person.client.try_now();

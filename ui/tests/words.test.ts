@@ -13,7 +13,11 @@ describe("notices of a group", () => {
   const lines: [Notice, string][] = [
     [{ type: "unreadable", name: "Bea" }, "A message from Bea could not be read here"],
     [{ type: "repaired" }, "This device was let back in; what was written meanwhile is missing here"],
-    [{ type: "restarted", name: "Bea", mine: false }, "Bea started this conversation anew"],
+    [{ type: "restarted", name: "Bea", mine: false, spoiler: null }, "Bea started this conversation anew"],
+    [
+      { type: "restarted", name: "Me", mine: true, spoiler: "Cem" },
+      "You started this conversation anew: a change that Cem made had locked the one before",
+    ],
     [{ type: "added", ...me, names: ["Bea", "Cem"], me: false }, "You added Bea and Cem"],
     [{ type: "added", ...ada, names: ["Bea"], me: false }, "Ada added Bea"],
     [{ type: "added", ...ada, names: ["Maya"], me: true }, "Ada added you"],

@@ -27,7 +27,12 @@ pub(crate) fn words(notice: &Notice) -> String {
             line(name)
         ),
         Notice::Repaired => "You were brought in again; what was said meanwhile is missing here.".to_owned(),
-        Notice::Restarted { name, mine } => {
+        Notice::Restarted { name, mine, spoiler: Some(spoiler) } => format!(
+            "{} started this conversation anew; a change that {} made had locked the one before.",
+            doer(name, *mine),
+            line(spoiler)
+        ),
+        Notice::Restarted { name, mine, spoiler: None } => {
             format!("{} started this conversation anew; the one before could not go on.", doer(name, *mine))
         }
         Notice::VerifyAgain { name } => {
@@ -131,8 +136,8 @@ mod tests {
         let forked = words(&Notice::Forked { name: by("Bob\n") });
         assert!(forked.starts_with("The relay showed Bob␊ another version of this conversation."));
         assert!(words(&Notice::Repaired).contains("missing here"));
-        assert!(words(&Notice::Restarted { name: by("Bob"), mine: false }).starts_with("Bob started"));
-        assert!(words(&Notice::Restarted { name: by("Me"), mine: true }).starts_with("You started"));
+        assert!(words(&Notice::Restarted { name: by("Bob"), mine: false, spoiler: None }).starts_with("Bob started"));
+        assert!(words(&Notice::Restarted { name: by("Me"), mine: true, spoiler: None }).starts_with("You started"));
     }
 
     #[test]

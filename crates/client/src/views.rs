@@ -356,6 +356,8 @@ pub enum Notice {
         name: String,
         /// Whether by oneself.
         mine: bool,
+        /// Whose change locked the one before, where somebody signed it.
+        spoiler: Option<String>,
     },
     /// Somebody whose safety number was compared has begun anew, so that it must be compared again.
     VerifyAgain {

@@ -69,6 +69,8 @@ pub struct LogPage {
     pub running: [u8; 32],
     /// Seq of the last handshake; 0 if none.
     pub last_handshake: u64,
+    /// Whether the read token was replaced: it reads no further than `head`, which is the handshake that brought another.
+    pub retired: bool,
     /// Entries `after + 1 ..`, in order, as many as fit.
     pub entries: Vec<LogEntry>,
 }
@@ -203,13 +205,13 @@ impl LogEntry {
 }
 
 impl LogPage {
-    /// `oldest u64 | head u64 | running 32 | last_handshake u64 | count u32 | entries`;
+    /// `oldest u64 | head u64 | running 32 | last_handshake u64 | retired 1 | count u32 | entries`;
     /// entry: `seq u64 | entry_id 16 | kind 1 | blob_len u32 | blob`.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.u64(self.oldest).u64(self.head).bytes(&self.running).u64(self.last_handshake);
-        writer.u32(count(self.entries.len()));
+        writer.u8(u8::from(self.retired)).u32(count(self.entries.len()));
         for entry in &self.entries {
             entry.write(&mut writer);
         }
@@ -222,9 +224,14 @@ impl LogPage {
         let (oldest, head) = (reader.u64("oldest")?, reader.u64("head")?);
         let running = reader.array("running hash")?;
         let last_handshake = reader.u64("last handshake")?;
+        let retired = match reader.u8("retired")? {
+            0 => false,
+            1 => true,
+            _ => return Err(DecodeError::Invalid("retired")),
+        };
         let entries = read_list(&mut reader, MAX_PAGE_ENTRIES, "entries", LogEntry::read)?;
         reader.finish("log page")?;
-        Ok(Self { oldest, head, running, last_handshake, entries })
+        Ok(Self { oldest, head, running, last_handshake, retired, entries })
     }
 }
 

@@ -74,8 +74,15 @@ fn append() -> impl Strategy<Value = Append> {
 }
 
 fn log_page() -> impl Strategy<Value = LogPage> {
-    (any::<(u64, u64, [u8; 32], u64)>(), vec(log_entry(), 0..5)).prop_map(
-        |((oldest, head, running, last_handshake), entries)| LogPage { oldest, head, running, last_handshake, entries },
+    (any::<(u64, u64, [u8; 32], u64, bool)>(), vec(log_entry(), 0..5)).prop_map(
+        |((oldest, head, running, last_handshake, retired), entries)| LogPage {
+            oldest,
+            head,
+            running,
+            last_handshake,
+            retired,
+            entries,
+        },
     )
 }
 

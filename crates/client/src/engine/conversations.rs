@@ -213,6 +213,7 @@ pub(super) fn make_group(
         last_handshake: 0,
         handshake_running: [0; 32],
         trouble: logs::Trouble::None,
+        spoiler: None,
     };
     logs::insert(tx, &log, context.now)?;
     store_people(tx, &log.conversation, &group.facts()?)?;

@@ -93,6 +93,8 @@ pub(super) struct Reading<'a> {
     pub(super) answered: Option<AccountId>,
     /// Whether OpenMLS has looked at the entry at hand, and may have changed its state.
     touched: bool,
+    /// Which member signed the entry at hand, once that is known.
+    signed: Option<AccountId>,
     /// Whom the own commit that is being merged lets in by a link.
     pub(super) admitted: Option<AccountId>,
     opening: &'a OpeningKeys,
@@ -124,6 +126,7 @@ pub(super) fn take(
         answered: None,
         admitted: None,
         touched: false,
+        signed: None,
         opening,
         asked,
         absent,
@@ -151,6 +154,7 @@ impl<'a> Reading<'a> {
         let running = running_hash(&self.log.running, entry.seq, entry.entry_id, entry.kind, &entry.blob);
         let (before, known) = (self.log.clone(), self.log.trouble);
         self.touched = false;
+        self.signed = None;
         self.tx.prepare_cached("SAVEPOINT entry")?.execute([])?;
         let verdict = self.judge(entry, &running)?;
         if !matches!(verdict, Verdict::Used) {
@@ -167,6 +171,7 @@ impl<'a> Reading<'a> {
             // The private parts of some key packages at the relay are lost with the newer database.
             account::set_packages(self.tx, 0, 0)?;
         }
+        let counts = matches!(verdict, Verdict::Used);
         match verdict {
             Verdict::Need(account) => return Ok(Some(account)),
             Verdict::Aside(reason) => self.aside(entry, reason)?,
@@ -206,6 +211,7 @@ impl<'a> Reading<'a> {
             // Valid or not: it had its slot, and `after` counts it.
             self.log.last_handshake = entry.seq;
             self.log.handshake_running = running;
+            self.log.spoiler = self.signed.filter(|_| !counts);
         }
         Ok(None)
     }
@@ -284,6 +290,7 @@ impl<'a> Reading<'a> {
         let Ok(message) = opened.verify_leaf(&leaf.identity) else {
             return Ok(Verdict::Aside("its signature does not hold"));
         };
+        self.signed = Some(leaf.identity.account);
         if let Some(checkpoint) = message.checkpoint.filter(|_| leaf.identity.account != self.context.account) {
             self.taken.heard.insert((leaf.identity.account, checkpoint));
         }

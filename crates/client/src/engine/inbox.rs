@@ -255,6 +255,7 @@ impl Engine {
     async fn store_inbox(&self, entry: InboxEntry, verdict: Verdict, cursor: Option<u64>) -> Result<(), Error> {
         let context = self.context();
         let asked = matches!(verdict, Verdict::Resync(_) | Verdict::Asked(_));
+        let about = if let Verdict::Resync(resync) = &verdict { Some(resync.0.log) } else { None };
         let (chain, look) = match &verdict {
             Verdict::Welcomed(welcomed) => (Some(Arc::clone(&welcomed.sender.chain)), None),
             Verdict::Asked(asking) => (Some(Arc::clone(&asking.sender.chain)), None),
@@ -325,6 +326,12 @@ impl Engine {
         }
         if asked {
             self.outbox_wake.notify_one();
+        }
+        // Whoever asks may be what shows that all are locked out.
+        if let Some(log) = about
+            && let Err(error) = self.mend(log).await
+        {
+            tracing::info!(%error, "mending a group");
         }
         if let Some(log) = look
             && let Err(error) = self.drain_log(log).await

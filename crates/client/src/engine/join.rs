@@ -14,7 +14,7 @@ use super::emit::Changes;
 use super::entries::{peer_display_name, states};
 use super::handshake::store_people;
 use super::inbox::CheckedSender;
-use super::resync::{self, retire};
+use super::resync::{self, retire, spoiler};
 use crate::error::Error;
 use crate::mls::rules::{self, GroupFacts};
 use crate::mls::{self, GroupChange, Joined, storage};
@@ -233,9 +233,12 @@ fn store(
         last_handshake: welcome.slot,
         handshake_running: welcome.running,
         trouble: logs::Trouble::None,
+        spoiler: None,
     };
     logs::insert(tx, &log, context.now)?;
+    let mut spoiled_by = None;
     for older in logs::of(tx, &id)?.iter().filter(|one| one.active && one.generation < roster.generation) {
+        spoiled_by = spoiler(tx, &account::require(tx)?, older)?.or(spoiled_by);
         retire(tx, older)?;
     }
     let new_here = if restarted { newcomers(facts, &people::of(tx, &id)?) } else { Vec::new() };
@@ -252,7 +255,8 @@ fn store(
     if repaired || restarted {
         conversations::set_problem(tx, &id, None)?;
         let name = people::name(tx, &account::require(tx)?, sender)?;
-        let notice = if repaired { Notice::Repaired } else { Notice::Restarted { name, mine: false } };
+        let notice =
+            if repaired { Notice::Repaired } else { Notice::Restarted { name, mine: false, spoiler: spoiled_by } };
         let line = started_line(&id, sender, false, context.now, &notice);
         messages::insert(tx, &line)?;
         changes.message(sender, line.id, false);

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -16,6 +17,7 @@ use super::emit::Changes;
 use super::sealing::{self, Outcome};
 use super::{Engine, safety};
 use crate::error::{Error, ErrorCode};
+use crate::random;
 use crate::relay::ApiError;
 use crate::store::conversations::ConversationId;
 use crate::store::deliveries::{self, Delivery};
@@ -26,7 +28,9 @@ use crate::views::{MessageState, Standing};
 /// Conversations sent to at once.
 const ABREAST: usize = 8;
 /// Times that an envelope is sealed anew in one pass before it waits for the next.
-const RESEALS: usize = 8;
+const RESEALS: u32 = 8;
+/// The longest that a change waits when it is overtaken for the second time.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 /// Chains that are asked for before one envelope is sealed.
 const MOST_CHAINS: usize = 80;
 
@@ -204,6 +208,10 @@ impl Engine {
                     reseals += 1;
                     let n = item.n;
                     self.store.run(move |tx| outbox::unseal(tx, n)).await?;
+                    // Changes of one group by many at once: whoever came second again lets others go first.
+                    if item.what == What::Change && reseals > 1 {
+                        tokio::time::sleep(back_off(reseals)).await;
+                    }
                 }
                 Attempt::Reseal => {
                     return Err(Error::new(ErrorCode::RelayMisbehaved, "the relay keeps asking to seal again"));
@@ -447,6 +455,12 @@ impl Drop for Sending<'_> {
         self.engine.sending.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.conversation);
         self.engine.queue_freed.notify_waiters();
     }
+}
+
+/// How long a change waits that was overtaken for the `times`th time: at random, up to a limit that doubles from 100 ms to 3.2 s.
+fn back_off(times: u32) -> Duration {
+    let [fraction] = random::bytes::<1>();
+    (FIRST_BACK_OFF * 2u32.pow(times.saturating_sub(2).min(5))).mul_f64(f64::from(fraction) / 256.0)
 }
 
 /// Whether the same request may succeed later without anybody's doing.

@@ -48,13 +48,14 @@ impl Engine {
                 return self.log_refused(&stored, error).await;
             }
             self.log_is_readable(&stored).await?;
-            let (head, moved) = (page.head, !page.entries.is_empty());
+            let (head, moved, retired) = (page.head, !page.entries.is_empty(), page.retired);
             let last = stored.cursor + page.entries.len() as u64;
             // After a rekey the same log goes on under its new token.
             let rekeyed = self.take_in(&stored, page.entries).await?;
             if !rekeyed && (last >= head || !moved) {
                 self.replayed.lock().unwrap_or_else(PoisonError::into_inner).insert(log);
-                return self.mend(log).await;
+                // Read to the end of what this token reads, and no valid commit has set another: nobody here can go on (P13).
+                return if retired { self.freeze(log).await } else { self.mend(log).await };
             }
         }
     }

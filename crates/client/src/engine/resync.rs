@@ -257,11 +257,21 @@ pub(super) fn asked(
     if !logs::note_device(tx, log.log, device, Noted::Answered, context.now, since)? {
         return Ok(Some("it asks too often"));
     }
+    if all_stuck(&log, account) {
+        logs::set_frozen(tx, log.log)?;
+        return Ok(None);
+    }
     let content = Content::Resync(request).encode().to_vec();
     let when = context.now + u64::from_be_bytes(random::bytes()) % ANSWER_WITHIN_MS;
     let change = GroupChange::Resync { account, content }.encode()?;
     outbox::push_change(tx, &log.conversation, log.log, &change, when)?;
     Ok(None)
+}
+
+/// Whether the member that signed the last handshake has locked everybody out: this device could not take it in, and neither could whoever
+/// asks to be let back in meanwhile. So nobody is left to answer, and nobody waits a day for it.
+fn all_stuck(log: &logs::Log, asks: AccountId) -> bool {
+    log.trouble == Trouble::Behind && log.spoiler.is_some_and(|who| who != asks)
 }
 
 /// A notice that this device was taken out. It counts where this device is blind and has asked the sender: else it sees that in the log.
@@ -342,7 +352,8 @@ fn reboot(
         outbox::push_change_first(tx, &log.conversation, new.log, &GroupChange::Add(others).encode()?)?;
     }
     let me = account::require(tx)?;
-    let notice = Notice::Restarted { name: me.display_name, mine: true };
+    let spoiler = spoiler(tx, &me, log)?;
+    let notice = Notice::Restarted { name: me.display_name, mine: true, spoiler };
     let line = started_line(&log.conversation, context.account, true, context.now, &notice);
     messages::insert(tx, &line)?;
     changes.message(context.account, line.id, false);
@@ -350,4 +361,10 @@ fn reboot(
     changes.conversation(log.conversation);
     changes.group(log.conversation);
     Ok(Some(changes))
+}
+
+/// Whose doing it is that a log is frozen, as shown; none where it is not, or where nobody's signature says so.
+pub(super) fn spoiler(tx: &Transaction<'_>, me: &account::Account, log: &logs::Log) -> Result<Option<String>, Error> {
+    let signed = log.spoiler.filter(|_| log.trouble == Trouble::Frozen);
+    signed.map(|who| people::name(tx, me, who)).transpose()
 }

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use waxwing_protocol::ChannelSecret;
 use waxwing_protocol::envelope::MessageSender;
-use waxwing_wire::{DeviceId, EnvelopeId, LogId, RelayAddress};
+use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, RelayAddress};
 
 use super::account::text;
 use super::bytes;
@@ -35,6 +35,8 @@ pub(crate) struct Log {
     /// Running hash at the last handshake; zeros if none.
     pub(crate) handshake_running: [u8; 32],
     pub(crate) trouble: Trouble,
+    /// Who signed the last handshake, where it was none that counts: should the log be frozen, it is their doing.
+    pub(crate) spoiler: Option<AccountId>,
 }
 
 /// What is wrong with a log's group.
@@ -235,6 +237,15 @@ pub(crate) fn note_trouble(tx: &Transaction<'_>, log: LogId, trouble: Trouble) -
     Ok(())
 }
 
+/// Nobody has taken in the last handshake: whoever waits to be let back in waits in vain.
+pub(crate) fn set_frozen(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE logs SET trouble = ?2 WHERE log = ?1",
+        params![log.as_bytes(), trouble_column(Trouble::Frozen)],
+    )?;
+    Ok(())
+}
+
 /// The database is an older copy: every group is to be joined again, and the relay may hold key packages whose private parts are lost.
 pub(crate) fn set_rolled_back(tx: &Transaction<'_>) -> Result<(), Error> {
     tx.execute("UPDATE logs SET trouble = 3 WHERE active = 1", [])?;
@@ -288,7 +299,7 @@ pub(crate) fn remove(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
 pub(crate) fn advance(tx: &Transaction<'_>, log: &Log) -> Result<(), Error> {
     tx.prepare_cached(
         "UPDATE logs SET cursor = ?2, running = ?3, last_handshake = ?4, handshake_running = ?5, secret = ?6, active = ?7,
-             trouble = ?8
+             trouble = ?8, spoiler = ?9
          WHERE log = ?1",
     )?
     .execute(params![
@@ -300,6 +311,7 @@ pub(crate) fn advance(tx: &Transaction<'_>, log: &Log) -> Result<(), Error> {
         log.secret.as_bytes(),
         log.active,
         trouble_column(log.trouble),
+        log.spoiler.as_ref().map(AccountId::as_bytes),
     ])?;
     Ok(())
 }
@@ -347,6 +359,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Log> {
             4 => Trouble::Behind,
             _ => Trouble::RolledBack,
         },
+        spoiler: row.get::<_, Option<[u8; 16]>>("spoiler")?.map(AccountId::from_bytes),
     })
 }
 

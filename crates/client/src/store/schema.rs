@@ -4,8 +4,22 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 13] =
-    [V1, crate::mls::storage::SCHEMA, V2, V3, V4, V5, V6, V7, V8, TRANSPARENCY, KEY_SCHEDULE, ACCOUNT_CHANGE, SAFETY];
+const MIGRATIONS: [&str; 14] = [
+    V1,
+    crate::mls::storage::SCHEMA,
+    V2,
+    V3,
+    V4,
+    V5,
+    V6,
+    V7,
+    V8,
+    TRANSPARENCY,
+    KEY_SCHEDULE,
+    ACCOUNT_CHANGE,
+    SAFETY,
+    SPOILER,
+];
 
 const V1: &str = "
 CREATE TABLE account (
@@ -495,6 +509,11 @@ CREATE TABLE chain_troubles (
     -- Whether a quiet line has said so.
     told INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+const SPOILER: &str = "
+-- The account that signed the last handshake, where that was none that counts.
+ALTER TABLE logs ADD COLUMN spoiler BLOB;
 ";
 
 /// Brings the database to the newest version, in one transaction.

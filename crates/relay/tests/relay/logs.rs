@@ -15,7 +15,8 @@ async fn create_append_read() {
     let kit = Kit::new().await;
     let alice = kit.account("alice").await;
     let log = kit.log(&alice).await;
-    let empty = LogPage { oldest: 1, head: 0, running: [0; 32], last_handshake: 0, entries: Vec::new() };
+    let empty =
+        LogPage { oldest: 1, head: 0, running: [0; 32], last_handshake: 0, retired: false, entries: Vec::new() };
     assert_eq!(kit.http.page(&log, 0).await, empty);
     let sent = [app(0, b"one"), app(0, b""), handshake(0, None), app(3, b"four")];
     for (i, append) in sent.iter().enumerate() {

@@ -730,7 +730,9 @@ name: string } |
 /**  By whom, as shown. */
 name: string; 
 /**  Whether by oneself. */
-mine: boolean } | 
+mine: boolean; 
+/**  Whose change locked the one before, where somebody signed it. */
+spoiler: string | null } | 
 /**  Somebody whose safety number was compared has begun anew, so that it must be compared again. */
 { type: "verifyAgain"; 
 /**  Who, as shown. */

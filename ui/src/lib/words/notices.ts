@@ -25,7 +25,7 @@ export function noticeLine(notice: Notice): string {
     case "repaired":
       return "This device was let back in; what was written meanwhile is missing here";
     case "restarted":
-      return notice.mine ? "You started this conversation anew" : `${notice.name} started this conversation anew`;
+      return `${notice.mine ? "You" : notice.name} started this conversation anew${notice.spoiler === null ? "" : `: a change that ${notice.spoiler} made had locked the one before`}`;
     case "verifyAgain":
       return `${notice.name} began anew with other devices. Compare the safety number again before you write`;
     case "keysInDoubt":

@@ -128,6 +128,28 @@ impl Device {
         Self::from_parts(name, account, device, db, kept)
     }
 
+    /// Another device of the same account, with the account key of the first, as the account's chain then says.
+    pub(super) fn link(relay: &mut FakeRelay, first: &mut Self, device: DeviceId) -> Self {
+        let seeds = DeviceSeeds::generate(&mut random::rng());
+        let kept = Kept { account_seed: first.kept.account_seed, seeds: *seeds.to_bytes(), key_version: 1 };
+        let keys = DeviceKeys::new(device, 1, seeds).unwrap();
+        let me = first.account;
+        let (own, mut chain) = first.look(|tx| Ok((account::require(tx)?, keys::chain(tx, me)?.unwrap())));
+        let entry = statement::add_device(&chain, &AccountKey::from_seed(&kept.account_seed), &keys, 0);
+        relay.append_chain(me, entry.as_bytes()).unwrap();
+        chain.extend(entry.as_bytes()).unwrap();
+        let entries = relay.chain(me, 0).unwrap();
+        first.tx(|tx| keys::add_chain_entries(tx, me, chain.seq(), &entries[chain.seq() as usize..])).unwrap();
+        first.chains.keep(Arc::new(chain));
+        let mut db = empty_database();
+        let tx = db.transaction().unwrap();
+        account::insert(&tx, &Account { device, counter: 1, ..own }, &[0; 32]).unwrap();
+        keys::add_chain_entries(&tx, me, 0, &entries).unwrap();
+        account::set_registered(&tx).unwrap();
+        tx.commit().unwrap();
+        Self::from_parts(&first.name, me, device, db, kept)
+    }
+
     /// A start: everything is read from the database and the keystore.
     pub(super) fn from_parts(name: &str, account: AccountId, device: DeviceId, db: Connection, kept: Kept) -> Self {
         let seeds = DeviceSeeds::from_bytes(&kept.seeds);

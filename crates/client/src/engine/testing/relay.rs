@@ -2,18 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
+use waxwing_wire::chain::Statement;
 use waxwing_wire::frame::{Append, InboxEntry, InboxSend, LogEntry, LogPage, LogTokens};
 use waxwing_wire::log::{EnvelopeKind, running_hash, token_hash};
 use waxwing_wire::problem::ProblemCode;
-use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, VerifiedChain};
+use waxwing_wire::{AccountId, ChainEntry, DeviceId, EnvelopeId, LogId, VerifiedChain};
 
 pub(super) type Answer<T> = Result<T, ProblemCode>;
 
 /// One log.
 pub(super) struct FakeLog {
-    tokens: LogTokens,
+    pub(super) tokens: LogTokens,
     /// Replaced tokens, each good for reading up to the handshake that replaced it.
-    retired: Vec<(u64, LogTokens)>,
+    pub(super) retired: Vec<(u64, LogTokens)>,
     pub(super) entries: Vec<LogEntry>,
     running: Vec<[u8; 32]>,
     pub(super) last_handshake: u64,
@@ -47,7 +48,7 @@ pub(super) struct FakeRelay {
     inboxes: HashMap<DeviceId, Inbox>,
     chains: HashMap<AccountId, Vec<Vec<u8>>>,
     pub(super) packages: HashMap<DeviceId, Packages>,
-    devices: HashMap<AccountId, DeviceId>,
+    devices: HashMap<AccountId, Vec<DeviceId>>,
     /// Whether what comes into inboxes is held back.
     pub(super) holds: bool,
     /// Most entries of a page.
@@ -59,7 +60,7 @@ pub(super) struct FakeRelay {
 impl FakeRelay {
     pub(super) fn register(&mut self, account: AccountId, device: DeviceId, entry: Vec<u8>) {
         self.chains.insert(account, vec![entry]);
-        self.devices.insert(account, device);
+        self.devices.insert(account, vec![device]);
         self.page = 512;
     }
 
@@ -81,7 +82,7 @@ impl FakeRelay {
         self.chains.get_mut(&account).unwrap().pop();
     }
 
-    /// A rotation removes the device's key packages with it.
+    /// A rotation removes the device's key packages with it; a further device has none yet.
     pub(super) fn append_chain(&mut self, account: AccountId, entry: &[u8]) -> Answer<()> {
         let chain = self.chains.get_mut(&account).ok_or(ProblemCode::UnknownAccount)?;
         if chain.last().is_some_and(|last| last == entry) {
@@ -90,7 +91,11 @@ impl FakeRelay {
         let mut verified = VerifiedChain::verify(chain).map_err(|_| ProblemCode::Internal)?;
         verified.extend(entry).map_err(|_| ProblemCode::ChainConflict)?;
         chain.push(entry.to_vec());
-        self.packages.remove(&self.devices[&account]);
+        self.devices.insert(account, verified.devices().map(|device| device.id()).collect());
+        let statement = ChainEntry::decode(entry).map_err(|_| ProblemCode::Internal)?.unsigned.statement;
+        if let Statement::RotateDeviceKeys(record) | Statement::AddDevice(record) = statement {
+            self.packages.remove(&record.device);
+        }
         Ok(())
     }
 
@@ -111,10 +116,14 @@ impl FakeRelay {
     }
 
     pub(super) fn claim(&mut self, account: AccountId) -> Answer<Vec<(DeviceId, Vec<u8>)>> {
-        let device = *self.devices.get(&account).ok_or(ProblemCode::InboxRefused)?;
-        let Some(packages) = self.packages.get_mut(&device) else { return Ok(Vec::new()) };
-        let package = packages.once.pop().or_else(|| packages.last_resort.clone());
-        Ok(package.map(|package| (device, package)).into_iter().collect())
+        let devices = self.devices.get(&account).ok_or(ProblemCode::InboxRefused)?;
+        let mut claimed = Vec::new();
+        for device in devices {
+            let Some(packages) = self.packages.get_mut(device) else { continue };
+            let package = packages.once.pop().or_else(|| packages.last_resort.clone());
+            claimed.extend(package.map(|package| (*device, package)));
+        }
+        Ok(claimed)
     }
 
     pub(super) fn create_log(&mut self, id: LogId, tokens: LogTokens) -> Answer<()> {
@@ -166,12 +175,12 @@ impl FakeRelay {
     pub(super) fn read_log(&self, id: LogId, read_token: &[u8], after: u64) -> Answer<LogPage> {
         let read = token_hash(read_token);
         let log = self.logs.get(&id).ok_or(ProblemCode::LogRefused)?;
-        let (head, last_handshake) = if log.tokens.read == read {
-            (log.entries.len() as u64, log.last_handshake)
+        let (head, last_handshake, retired) = if log.tokens.read == read {
+            (log.entries.len() as u64, log.last_handshake, false)
         } else {
             let up_to = log.retired.iter().filter(|(_, old)| old.read == read).map(|(seq, _)| *seq).max();
             let up_to = up_to.ok_or(ProblemCode::LogRefused)?;
-            (up_to, up_to)
+            (up_to, up_to, true)
         };
         let running = match after {
             0 => [0; 32],
@@ -180,7 +189,7 @@ impl FakeRelay {
         };
         let entries = log.entries.iter().filter(|entry| entry.seq > after && entry.seq <= head);
         let entries = entries.take(self.page).cloned().collect();
-        Ok(LogPage { oldest: 1, head, running, last_handshake, entries })
+        Ok(LogPage { oldest: 1, head, running, last_handshake, retired, entries })
     }
 
     pub(super) fn send(&mut self, device: DeviceId, entry: &InboxSend) -> Answer<()> {

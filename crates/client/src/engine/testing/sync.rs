@@ -59,11 +59,14 @@ impl Device {
             if page.head < stored.cursor || page.running != stored.running {
                 return Err(Error::new(ErrorCode::RelayWentBack, "the log is not the one that was read before").into());
             }
-            let (head, moved) = (page.head, !page.entries.is_empty());
+            let (head, moved, retired) = (page.head, !page.entries.is_empty(), page.retired);
             let last = stored.cursor + page.entries.len() as u64;
             let rekeyed = self.take_in(outside, log, page.entries)?;
             if !rekeyed && (last >= head || !moved) {
                 self.replayed.insert(log);
+                if retired {
+                    self.tx(|tx| logs::note_trouble(tx, log, Trouble::Frozen))?;
+                }
                 return self.mend(outside, log);
             }
         }
@@ -140,7 +143,7 @@ impl Device {
     }
 
     /// `resync::mend`.
-    fn mend(&mut self, outside: &mut Outside, log: LogId) -> Step<()> {
+    pub(super) fn mend(&mut self, outside: &mut Outside, log: LogId) -> Step<()> {
         let Some(stored) = self.look(|tx| logs::load(tx, log)) else { return Ok(()) };
         let context = self.context(outside.now);
         let mended = self.tx(|tx| resync::mend(tx, &context, &stored, home()))?;

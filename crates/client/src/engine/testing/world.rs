@@ -23,10 +23,11 @@ impl World {
     pub(super) fn new(seed: u64, people: usize) -> Self {
         let mut world = Self { outside: Outside::default(), devices: Vec::new(), dice: Dice::new(seed) };
         world.outside.now = 1_800_000_000_000;
-        for name in NAMES.iter().take(people) {
+        let more = (NAMES.len()..people).map(|number| format!("bird{number}"));
+        for name in NAMES.map(str::to_owned).into_iter().chain(more).take(people) {
             let (account, device) =
                 (AccountId::from_bytes(world.dice.bytes()), DeviceId::from_bytes(world.dice.bytes()));
-            world.devices.push(Device::register(&mut world.outside.relay, name, account, device));
+            world.devices.push(Device::register(&mut world.outside.relay, &name, account, device));
         }
         let known: Vec<_> = world.devices.iter().map(|one| (one.name.clone(), one.account)).collect();
         let World { outside, devices, .. } = &mut world;

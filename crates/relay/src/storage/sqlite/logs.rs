@@ -139,11 +139,11 @@ fn retired_read(db: &Connection, log: i64, hash: &[u8; 32]) -> Result<Option<u64
 /// Reads a page. For a replaced token the log ends with the handshake that replaced it.
 pub(super) fn read(db: &Connection, id: LogId, read_hash: &[u8; 32], after: u64) -> Result<LogRead> {
     let Some(log) = find(db, id)? else { return Ok(LogRead::Refused) };
-    let (head, last_handshake) = if log.read_hash == *read_hash {
-        (log.head, log.last_handshake)
+    let (head, last_handshake, retired) = if log.read_hash == *read_hash {
+        (log.head, log.last_handshake, false)
     } else {
         match retired_read(db, log.n, read_hash)? {
-            Some(up_to) => (up_to, up_to),
+            Some(up_to) => (up_to, up_to, true),
             None => return Ok(LogRead::Refused),
         }
     };
@@ -156,7 +156,7 @@ pub(super) fn read(db: &Connection, id: LogId, read_hash: &[u8; 32], after: u64)
         .query_row(params![log.n, int(after), int(head)], |row| row.get(0))
         .optional()?
         .unwrap_or_default();
-    let mut page = LogPage { oldest: log.oldest, head, running, last_handshake, entries: Vec::new() };
+    let mut page = LogPage { oldest: log.oldest, head, running, last_handshake, retired, entries: Vec::new() };
     let mut statement = db.prepare_cached(
         "SELECT seq, entry_id, kind, blob FROM log_entries WHERE log = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4",
     )?;

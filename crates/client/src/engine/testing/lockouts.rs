@@ -1,0 +1,111 @@
+//! A member, or whoever has the write token, locks everybody out of a log: an admin begins anew, and the timeline says whose doing it was.
+
+use waxwing_protocol::group::CommitData;
+use waxwing_wire::LogId;
+use waxwing_wire::frame::LogTokens;
+use waxwing_wire::log::EnvelopeKind;
+
+use super::faults::{everybody, group, say, shows};
+use super::forge::Forged;
+use super::world::World;
+use crate::store::conversations::ConversationId;
+use crate::store::{account, logs, messages};
+use crate::views::Notice;
+
+fn log_of(world: &mut World, id: ConversationId) -> LogId {
+    world.devices[0].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log))
+}
+
+/// A handshake in the log that brings tokens which nobody has.
+fn lock(world: &mut World, log: LogId, blob: Vec<u8>, id: waxwing_wire::EnvelopeId) {
+    let seq = world.outside.relay.inject(log, id, EnvelopeKind::Handshake, blob);
+    let stored = world.outside.relay.logs.get_mut(&log).unwrap();
+    let old = std::mem::replace(&mut stored.tokens, LogTokens { write: [0x5a; 32], read: [0x5a; 32] });
+    stored.retired.push((seq, old));
+}
+
+/// What each timeline says of the new beginning: by whom the log was locked.
+fn restarts(world: &mut World, who: usize, id: ConversationId) -> Vec<Option<String>> {
+    world.devices[who].look(|tx| {
+        let page = messages::page(tx, &account::require(tx)?, &id, None, 500)?;
+        let spoiler = |notice| match notice {
+            Some(Notice::Restarted { spoiler, .. }) => Some(spoiler),
+            _ => None,
+        };
+        Ok(page.messages.into_iter().filter_map(|line| spoiler(line.notice)).collect())
+    })
+}
+
+/// All of them are in a group of the next generation and hear each other.
+fn all_begin_anew(world: &mut World, id: ConversationId, log: LogId) {
+    let generation = world.devices[0].look(|tx| Ok(logs::load(tx, log)?.unwrap().generation));
+    everybody(world);
+    everybody(world);
+    for who in 0..world.devices.len() {
+        let now = world.devices[who].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap()));
+        assert!(now.log != log && now.generation > generation, "{who} is where it was");
+        assert_eq!(now.trouble, logs::Trouble::None, "{who}");
+        let message = say(world, who, id);
+        everybody(world);
+        for other in 0..world.devices.len() {
+            assert!(shows(world, other, id, message), "{other} has not heard {who}");
+        }
+    }
+}
+
+#[test]
+fn p13_junk_with_new_tokens_is_noticed_by_reading_alone() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    lock(&mut world, log, vec![0x5a; 900], waxwing_wire::EnvelopeId::from_bytes([0x5a; 16]));
+    all_begin_anew(&mut world, id, log);
+    for who in 0..3 {
+        assert_eq!(restarts(&mut world, who, id), [None], "nobody's signature stands under it");
+    }
+}
+
+#[test]
+fn p13_a_member_whose_invalid_commit_brings_new_tokens_is_named() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    let bea = world.devices[1].account;
+    let mut roster = world.devices[1].roster(log);
+    roster.remove(world.devices[2].account);
+    let data = CommitData { rekey: true, ..CommitData::default() };
+    let mls = world.devices[1].forge(log, Forged { remove: Vec::new(), roster: Some(roster), data });
+    let keys = world.devices[1].keys.clone();
+    let (entry, blob) = world.devices[1].envelope(log, EnvelopeKind::Handshake, mls, (bea, &keys));
+    lock(&mut world, log, blob, entry);
+    all_begin_anew(&mut world, id, log);
+    for who in [0, 2] {
+        let name = format!("{} the Bird", world.devices[1].name);
+        assert_eq!(restarts(&mut world, who, id), [Some(name)], "device {who}");
+    }
+}
+
+#[test]
+fn p13_a_member_who_locks_everybody_out_is_named_and_nobody_waits_a_day() {
+    for tokens in [true, false] {
+        let (mut world, id) = group(4);
+        let log = log_of(&mut world, id);
+        let bea = world.devices[1].account;
+        let mut mls = world.devices[1].forge(log, Forged::default());
+        // Of the right form, for this group and epoch, and nobody can open it: each thinks that they have lost their place.
+        *mls.last_mut().unwrap() ^= 1;
+        let keys = world.devices[1].keys.clone();
+        let (entry, blob) = world.devices[1].envelope(log, EnvelopeKind::Handshake, mls, (bea, &keys));
+        if tokens {
+            lock(&mut world, log, blob, entry);
+        } else {
+            world.outside.relay.inject(log, entry, EnvelopeKind::Handshake, blob);
+        }
+        let before = world.outside.now;
+        all_begin_anew(&mut world, id, log);
+        assert!(world.outside.now - before < 24 * 60 * 60 * 1000);
+        for who in [0, 2, 3] {
+            let name = format!("{} the Bird", world.devices[1].name);
+            let told = restarts(&mut world, who, id);
+            assert!(told == [Some(name)] || (who != 0 && told == [None]), "device {who}: {told:?}");
+        }
+    }
+}
