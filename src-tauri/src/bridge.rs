@@ -18,6 +18,7 @@ pub(crate) fn bridge() -> Builder<Wry> {
             start::check_relay,
             start::register,
             start::recover,
+            start::recover_here,
             start::close_account,
             start::connection,
             start::try_now,

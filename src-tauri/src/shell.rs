@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tauri::AppHandle;
 use tauri_specta::Event as _;
-use waxwing_client::{Client, Error, ErrorCode, ErrorView, Profile, ProfileState, ProfileView, Recovery, Registration};
+use waxwing_client::{
+    Client, Error, ErrorCode, ErrorView, Event, KeysView, Profile, ProfileState, ProfileView, Recovery, Registration,
+};
 use zeroize::Zeroizing;
 
 use crate::dto::AppState;
-use crate::events::{self, StateChanged};
+use crate::events::{self, EngineEvent, StateChanged};
 use crate::phase::Phase;
 
 /// How long the engine may take to end. Longer, and the user would think the program hangs; nothing is lost either way.
@@ -106,6 +108,35 @@ impl Shell {
         let profile = self.profile_without_account().await?;
         let client = Client::recover(&profile, recovery).await.map_err(|error| error.view())?;
         self.begin(client).await
+    }
+
+    /// Gets the account back with its recovery phrase while the engine runs, and goes on with new keys. After an error the engine runs as
+    /// before; where it had ended already, it is started again.
+    pub(crate) async fn recover_here(&self, phrase: Zeroizing<String>) -> Result<KeysView, ErrorView> {
+        let _one = self.changing.lock().await;
+        let client = self.client()?;
+        match client.recover_here(phrase).await {
+            Ok(next) => {
+                let keys = next.keys().await.map_err(|error| error.view());
+                self.enter(self.ready(next));
+                // All that the window shows is older than this.
+                if let Err(error) = EngineEvent(Event::Lagged).emit(&self.app) {
+                    tracing::warn!(%error, "the window was not told to load everything again");
+                }
+                keys
+            }
+            Err(error) => {
+                if client.is_stopped() {
+                    drop(client);
+                    let next = self.open(None).await;
+                    self.enter(next);
+                    if let Err(error) = StateChanged(self.state().await).emit(&self.app) {
+                        tracing::warn!(%error, "the window was not told that the engine has ended");
+                    }
+                }
+                Err(error.view())
+            }
+        }
     }
 
     /// Closes the account and empties the profile. An error leaves the account as it was.

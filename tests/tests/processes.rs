@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -17,6 +17,8 @@ use waxwing_tests::relay::RelayProcess;
 
 /// Times that a client is killed.
 const KILLS: u64 = 24;
+/// Times that a recovery is killed.
+const RECOVERIES: u64 = 12;
 
 struct Terminal {
     dir: TempDir,
@@ -148,4 +150,58 @@ fn d8_a_clock_that_is_years_off_changes_nothing() {
         assert!((-2000.0..120_000.0).contains(&apart), "{apart} ms apart");
         assert_eq!(answer["clockOff"], false);
     }
+}
+
+/// Killed before the relay has the new keys, after it, between keystore and database: the profile starts each time, and the same words go on.
+#[test]
+fn d2_a_recovery_in_place_killed_at_any_moment_ends_well() {
+    let relay = RelayProcess::start().unwrap();
+    let (alice, bob) = (Terminal::register(&relay, "alice", &[]), Terminal::register(&relay, "bob", &[]));
+    alice.run(&["add", &bob.address]);
+    bob.run(&["accept", &alice.address]);
+    alice.run(&["send", &bob.address, "before"]);
+    bob.run(&["sync"]);
+    let words: Vec<String> = alice
+        .run(&["phrase"])
+        .into_iter()
+        .flat_map(|line| serde_json::from_value::<Vec<String>>(line["words"].clone()).unwrap())
+        .collect();
+    let phrase = format!("{}\n", words.join(" "));
+    let recover = || {
+        let mut command = alice.command(&["keys", "recover"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // One that was killed before it read them is no fault.
+        let _ = child.stdin.take().unwrap().write_all(phrase.as_bytes());
+        child
+    };
+    let device = || alice.run(&["keys", "show"])[0]["deviceId"].clone();
+    let first = device();
+    let mut devices = vec![first.clone()];
+    for kill in 0..RECOVERIES {
+        let mut child = recover();
+        // Opening the passphrase's keystore takes the first while; the steps come after it.
+        std::thread::sleep(Duration::from_millis(250 + (kill * 97) % 1100));
+        let _ = child.kill();
+        child.wait().unwrap();
+        // The profile starts, whatever it was in the middle of, and shows what it has.
+        devices.push(device());
+        assert_eq!(alice.history(&bob.address).len(), 1);
+    }
+    let done = recover().wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    devices.dedup();
+    assert!(devices.len() > 1 || device() != first, "no recovery has got anywhere");
+    for terminal in [&bob, &alice, &bob, &alice] {
+        terminal.run(&["sync"]);
+    }
+    alice.run(&["send", &bob.address, "and on"]);
+    bob.run(&["send", &alice.address, "with you"]);
+    for terminal in [&bob, &alice, &bob] {
+        terminal.run(&["sync"]);
+    }
+    let (mine, theirs) = (alice.history(&bob.address), bob.history(&alice.address));
+    assert_eq!(mine.len(), 3);
+    assert_eq!(mine.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+    assert!(mine.values().chain(theirs.values()).all(|(count, _)| *count == 1), "shown twice");
 }

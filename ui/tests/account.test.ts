@@ -111,6 +111,26 @@ describe("the relay's log", () => {
     expect(one("key-alarm").textContent).toContain("Entry 17 changes your keys");
     expect(app.logs.alarmed).toBe(true);
     expect(all("banner").some(({ dataset }) => dataset.kind === "alarm")).toBe(true);
+    // And what to do about it: the account is taken back, right here.
+    backend.log = log;
+    await fireEvent.click(one("alarm-recover"));
+    await settled();
+    expect(one("recover-here").dataset.state).toBe("asking");
+    expect(document.activeElement).toBe(one("recover-here-phrase"));
+    const type = async (phrase: string) => {
+      await fireEvent.input(one("recover-here-phrase"), { target: { value: phrase } });
+      await fireEvent.click(one("recover-here-now"));
+      await settled();
+    };
+    await type("abandon ability able");
+    expect(one("recover-here-mistake").textContent).toContain("These are 3 words; a phrase has 24. Nothing was changed.");
+    expect(one("log-card").dataset.state).toBe("alarm");
+    await type(Array.from({ length: 24 }, () => "abandon").join(" "));
+    expect(one("recover-here").dataset.state).toBe("done");
+    expect(one("recover-here").textContent).toContain("yours alone again");
+    expect(one("log-card").dataset.state).toBe("consistent");
+    expect(app.keys?.version).toBe(1);
+    expect(app.logs.alarmed).toBe(false);
   });
 
   it("shows evidence that it contradicts itself", async () => {

@@ -29,6 +29,7 @@ mod packages;
 mod phrase;
 mod receive;
 mod recover;
+mod recover_here;
 mod register;
 mod resync;
 mod rotation;
@@ -72,7 +73,7 @@ pub struct Client(Arc<Engine>);
 
 pub(crate) struct Engine {
     /// Holds the profile's lock for as long as the engine lives.
-    _profile: Profile,
+    profile: Profile,
     keystore: Keystore,
     /// What the keystore holds now.
     secrets: tokio::sync::Mutex<Secrets>,

@@ -21,6 +21,7 @@ use crate::views::KeystoreKind;
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// An opened place for secrets.
+#[derive(Clone)]
 pub(crate) enum Keystore {
     Keychain { profile_id: String },
     Passphrase { profile: Profile, key: passphrase::SealingKey },

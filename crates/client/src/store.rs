@@ -16,6 +16,7 @@ pub(crate) mod lost_welcomes;
 pub(crate) mod messages;
 pub(crate) mod outbox;
 pub(crate) mod people;
+pub(crate) mod recovery;
 pub(crate) mod rotation;
 mod schema;
 pub(crate) mod transparency;

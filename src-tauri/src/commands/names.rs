@@ -8,6 +8,7 @@ pub const COMMANDS: &[&str] = &[
     "check_relay",
     "register",
     "recover",
+    "recover_here",
     "close_account",
     "connection",
     "try_now",

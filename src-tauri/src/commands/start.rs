@@ -1,7 +1,7 @@
 //! Which state the app is in, the account's making, and the connection.
 
 use tauri::State;
-use waxwing_client::{Connection, ProfileView, Recovery, Registration, RelayView};
+use waxwing_client::{Connection, KeysView, ProfileView, Recovery, Registration, RelayView};
 use zeroize::Zeroizing;
 
 use super::{Answer, view};
@@ -61,6 +61,13 @@ pub(crate) async fn recover(
 ) -> Answer<ProfileView> {
     let (phrase, passphrase) = (Zeroizing::new(phrase), passphrase.map(Zeroizing::new));
     shell.recover(Recovery { address, phrase, display_name: String::new(), passphrase }).await
+}
+
+/// Gets the account back with its recovery phrase on this device, which keeps its history; whoever else has keys of it is shut out.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn recover_here(shell: State<'_, Shell>, phrase: String) -> Answer<KeysView> {
+    shell.recover_here(Zeroizing::new(phrase)).await
 }
 
 /// Closes the account for good and empties the profile: the next thing is a first run.

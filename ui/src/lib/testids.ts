@@ -2,6 +2,7 @@
  * The names by which desktop tests find things. `data-state` on the same element is what they wait for.
  *
  * app             starting | first-run | locked | problem | ready
+ * recover-here    data-state: idle | asking | running | done
  * onboarding      data-step: name | relay | passphrase | phrase | confirm | recover | recoverPassphrase
  * message         data-id, data-mine, data-state: sending | sent | failed | received
  * conversation    data-id, data-unread, data-open, data-kind: direct | group | noteToSelf,
@@ -201,6 +202,12 @@ export const testids = {
   closeAccountYes: "close-account-yes",
   logCard: "log-card",
   keyAlarm: "key-alarm",
+  alarmRecover: "alarm-recover",
+  recoverHere: "recover-here",
+  recoverHereOpen: "recover-here-open",
+  recoverHerePhrase: "recover-here-phrase",
+  recoverHereMistake: "recover-here-mistake",
+  recoverHereNow: "recover-here-now",
   logLine: "log-line",
   logContradiction: "log-contradiction",
   keysExport: "keys-export",

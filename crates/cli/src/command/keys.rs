@@ -4,6 +4,7 @@
 mod export;
 mod log;
 mod number;
+mod recover;
 mod replace;
 mod schedule;
 mod verify;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Rotate,
     /// Replace the account key: the one that all devices' keys are proved by
     Replace(replace::Arguments),
+    /// Take the account back on this device with its recovery phrase, and shut everybody else out; the history stays
+    Recover,
     /// Show how often the keys are replaced by themselves, or decide it
     Schedule(schedule::Arguments),
     /// List what has happened to the account's keys, newest first; or check such a list from a file
@@ -51,6 +54,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         Command::Show => output.view(&client.keys().await?, key_lines::keys),
         Command::Rotate => rotate::run(client, output).await,
         Command::Replace(arguments) => replace::run(arguments, client, output).await,
+        Command::Recover => recover::run(client, output).await,
         Command::Schedule(arguments) => schedule::run(arguments, client, output).await,
         Command::Log(arguments) => log::run(arguments, client, output).await,
         Command::Export(arguments) => export::run(arguments, client, output).await,

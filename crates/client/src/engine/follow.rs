@@ -3,21 +3,24 @@
 //!
 //! Not here: how a chain becomes known, and whether a commit that follows one is valid (`mls::rules`).
 
+use std::collections::HashSet;
+
 use rusqlite::Transaction;
-use waxwing_protocol::LeafIdentity;
 use waxwing_protocol::group::{ChainPart, CommitData, Followed, Roster, follow};
-use waxwing_wire::chain::{DeviceState, Statement};
+use waxwing_protocol::{AppMessage, LeafIdentity};
+use waxwing_wire::chain::{DeviceState, Statement, What};
 use waxwing_wire::limits::MAX_GROUP_DEVICES;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
 
 use super::changes::Planned;
 use super::context::Context;
+use super::entries::Reading;
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::GroupFacts;
 use crate::mls::{ClaimedPackage, Group, GroupChange, Plan};
 use crate::random;
-use crate::store::{conversations, keys, logs, outbox, people};
-use crate::views::Standing;
+use crate::store::{conversations, keys, logs, messages, outbox, people};
+use crate::views::{ConversationKind, Standing};
 
 /// All members see a recovery at about the same time; compare-and-swap decides among those who act at once.
 const WITHIN_MS: u64 = 4000;
@@ -27,6 +30,9 @@ const MOST_ENTRIES: usize = 32;
 /// for it. Not without them, or nobody could bring them back.
 const FIRST_AGAIN_MS: u64 = 2000;
 const LAST_AGAIN_MS: u64 = 60 * 1000;
+/// How old something may be that is said again for a device that was let in, and how much of it.
+const SAID_AGAIN_MS: u64 = 60 * 60 * 1000;
+const MOST_SAID_AGAIN: u32 = 64;
 
 /// Whether entries change more than one device's keys: whom a group consists of, or the keys that prove it.
 pub(super) fn concerns_groups(entries: &[Vec<u8>]) -> bool {
@@ -123,6 +129,34 @@ fn missing(chain: &VerifiedChain, facts: &GroupFacts, followed: &Followed) -> Ve
     chain.devices().filter(states).map(DeviceState::id).filter(|device| !here(*device)).collect()
 }
 
+/// What a message waits for: somebody who has recovered their account is let in before more is said, since their old devices hear nothing
+/// of it. `tried`: changes that did not get through in this pass.
+pub(super) enum First {
+    /// Nothing.
+    Nothing,
+    /// This change, which comes first now.
+    Change(i64),
+    /// The only other side is not let in yet: nobody would hear it.
+    Nobody,
+}
+
+/// Looks for that.
+pub(super) fn comes_first(
+    tx: &Transaction<'_>,
+    conversation: &conversations::ConversationId,
+    tried: &HashSet<i64>,
+) -> Result<First, Error> {
+    let follows = |item: &outbox::Item| {
+        item.sealed.is_none() && matches!(GroupChange::decode(&item.content), Ok(GroupChange::Follow(_)))
+    };
+    let waiting: Vec<_> = outbox::changes(tx, conversation)?.into_iter().filter(follows).collect();
+    if let Some(item) = waiting.iter().find(|item| !tried.contains(&item.n)) {
+        return Ok(First::Change(outbox::move_first(tx, item.n)?));
+    }
+    let direct = conversations::load(tx, conversation)?.kind == ConversationKind::Direct;
+    Ok(if direct && !waiting.is_empty() { First::Nobody } else { First::Nothing })
+}
+
 /// When somebody is tried again: a device that was recovered a moment ago has its key packages still on their way.
 pub(super) fn again(chain: Option<&VerifiedChain>, now_ms: u64) -> u64 {
     let changed = chain.and_then(|chain| chain.events().last()).map_or(0, |event| event.place.at_ms);
@@ -161,4 +195,27 @@ pub(super) fn plan(
     data.chains.retain(|known| known.account != account);
     data.chains.push(part);
     Ok(Planned::Commit(Plan { add, remove, roster: Some(roster), data, ..Plan::default() }))
+}
+
+/// What one has said since somebody recovered their account was sealed for devices that they have no more: it is said again, for the one that
+/// they have. Everybody else knows it by its id. Not what is older than an hour, whatever the chain's time says: a phrase opens no history.
+pub(super) fn say_again(reading: &mut Reading<'_>, before: &GroupFacts, after: &GroupFacts) -> Result<(), Error> {
+    let mut since = None;
+    for line in before.roster.lines.iter().filter(|line| line.account != reading.context.account) {
+        if after.roster.line(line.account).is_none_or(|now| now.chain_seq <= line.chain_seq) {
+            continue;
+        }
+        let Some(chain) = reading.chain_of(line.account)? else { continue };
+        let later = chain.events().iter().rev().take_while(|event| event.place.seq > line.chain_seq);
+        let recovered = later.filter(|event| matches!(event.what, What::Recovered { .. }));
+        since = recovered.map(|event| event.place.at_ms).chain(since).min();
+    }
+    let Some(since) = since else { return Ok(()) };
+    let (tx, conversation) = (reading.tx, reading.log.conversation);
+    let since = since.max(reading.context.now.saturating_sub(SAID_AGAIN_MS));
+    for (message_id, text) in messages::sent_since(tx, &conversation, since, MOST_SAID_AGAIN)? {
+        outbox::push(tx, &conversation, None, &AppMessage::Text { message_id, text }.encode())?;
+        reading.taken.wake = true;
+    }
+    Ok(())
 }

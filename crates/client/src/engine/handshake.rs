@@ -219,6 +219,7 @@ fn changed(
         reading.quiet_line(by, &notice)?;
     }
     links_after(reading, &me, before, &after, commit)?;
+    follow::say_again(reading, before, &after)?;
     let out = matches!(reading.conversation.standing, Standing::Left | Standing::Asked);
     if out && groups::keep_leaving(tx, reading.context, &reading.log)? {
         reading.taken.wake = true;

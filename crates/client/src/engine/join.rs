@@ -111,7 +111,9 @@ fn join(
     if let Some(reason) = judge_restart(tx, &facts, welcome)? {
         return Ok(Some(reason));
     }
-    let repaired = asked_for && known_log.is_some();
+    // After a recovery in place nothing was asked for: whoever is in the group brings one back.
+    let awaited = nonce.is_some() && known_log.as_ref().is_some_and(|log| !log.active);
+    let repaired = (asked_for || awaited) && known_log.is_some();
     store(tx, context, welcome, &facts, own.identity.key_version, repaired, changes)?;
     lost_welcomes::remove(tx, welcome.log)?;
     Ok(None)

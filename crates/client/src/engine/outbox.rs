@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use rusqlite::Transaction;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use waxwing_protocol::AccessKey;
@@ -12,18 +13,21 @@ use waxwing_wire::frame::{Append, CreateLog, InboxSend};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 
+use super::context::Context;
 use super::conversations::ensure_group;
 use super::emit::Changes;
+use super::follow::{self, First};
 use super::sealing::{self, Outcome};
 use super::{Engine, safety};
 use crate::error::{Error, ErrorCode};
+use crate::mls::Group;
 use crate::random;
 use crate::relay::ApiError;
 use crate::store::conversations::ConversationId;
 use crate::store::deliveries::{self, Delivery};
 use crate::store::outbox::{Item, Sealed, What};
 use crate::store::{account, contacts, conversations, logs, messages, outbox};
-use crate::views::{MessageState, Standing};
+use crate::views::{ConversationKind, MessageState, Standing};
 
 /// Conversations sent to at once.
 const ABREAST: usize = 8;
@@ -31,6 +35,10 @@ const ABREAST: usize = 8;
 const RESEALS: u32 = 8;
 /// The longest that a change waits when it is overtaken for the second time.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
+/// How long a message waits where the only other side is still to be let in again.
+const LET_IN_AGAIN_MS: u64 = 2000;
+/// How long a device that has recovered waits for the other side of a conversation to let it back in.
+const GIVE_UP_MS: u64 = 24 * 60 * 60 * 1000;
 /// Chains that are asked for before one envelope is sealed.
 const MOST_CHAINS: usize = 80;
 
@@ -196,12 +204,27 @@ impl Engine {
     }
 
     async fn send_queue(&self, conversation: ConversationId) -> Result<(), Error> {
-        let mut reseals = 0;
+        let (mut reseals, mut tried) = (0, HashSet::new());
         loop {
             let now = self.now_ms();
             let Some(item) = self.store.run(move |tx| outbox::head(tx, &conversation, now)).await? else {
                 return Ok(());
             };
+            if item.what == What::Message && item.sealed.is_none() {
+                let known = tried.clone();
+                match self.store.run(move |tx| follow::comes_first(tx, &conversation, &known)).await? {
+                    First::Nothing => {}
+                    First::Change(n) => {
+                        tried.insert(n);
+                        continue;
+                    }
+                    First::Nobody => {
+                        let n = item.n;
+                        self.store.run(move |tx| outbox::postpone(tx, n, now + LET_IN_AGAIN_MS)).await?;
+                        continue;
+                    }
+                }
+            }
             match self.attempt(&item).await? {
                 Attempt::Accepted => self.accepted(&item).await?,
                 Attempt::Reseal if reseals < RESEALS => {
@@ -243,7 +266,11 @@ impl Engine {
                     Some(log) => logs::load(tx, log)?.filter(|log| log.active),
                     None => logs::to_send(tx, &conversation)?,
                 };
-                let awaited = logs::awaits_welcome(tx, &conversation)?;
+                let mut awaited = logs::awaits_welcome(tx, &conversation)?;
+                if awaited && found.kind == ConversationKind::Direct && given_up(tx, &context, &conversation)? {
+                    // The other side may have nobody left in the group either: the two begin anew.
+                    awaited = false;
+                }
                 if log.is_none() && awaited {
                     return Ok((None, found.standing, None, true));
                 }
@@ -434,6 +461,18 @@ impl Engine {
         self.tell(changes).await;
         Ok(())
     }
+}
+
+/// Whether nobody has let a device back in for a day that has nothing left of the group: not even what it would ask with.
+fn given_up(tx: &Transaction<'_>, context: &Context, conversation: &ConversationId) -> Result<bool, Error> {
+    for log in logs::of(tx, conversation)?.into_iter().filter(|log| !log.active) {
+        let (since, nonce) = logs::resync(tx, log.log)?;
+        let waits = nonce.is_some() && context.now.saturating_sub(since) < GIVE_UP_MS;
+        if waits || Group::load(&context.crypto, tx, log.log)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A conversation whose queue this pass is sending; given free when dropped, also where the pass is cancelled.

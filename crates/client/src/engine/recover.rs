@@ -22,7 +22,7 @@ use crate::store::account::{self, Account};
 use crate::store::{Store, keys};
 
 /// Somebody else may append to the chain at the same moment: a thief who holds the account key.
-const TRIES: usize = 8;
+pub(super) const TRIES: usize = 8;
 
 /// What it takes to get an account back.
 pub struct Recovery {
@@ -78,7 +78,7 @@ impl Client {
     }
 }
 
-fn not_a_phrase(error: PhraseError) -> Error {
+pub(super) fn not_a_phrase(error: PhraseError) -> Error {
     let code = match error {
         PhraseError::UnknownWord { .. } => ErrorCode::UnknownWord,
         PhraseError::WordCount(_) | PhraseError::Checksum => ErrorCode::NotAPhrase,

@@ -16,6 +16,7 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, RelayAddress, Username, hash, label};
 use zeroize::Zeroizing;
 
+use super::recover_here::finish_stored_recovery;
 use super::{Client, EVENTS, Engine};
 use crate::error::{Error, ErrorCode};
 use crate::keystore::{Keystore, Secrets};
@@ -105,6 +106,7 @@ impl Client {
         }
         let store = open_store(profile, &secrets).await?;
         raise_counter(&keystore, &mut secrets, &store).await?;
+        let secrets = finish_stored_recovery(&keystore, secrets, &store).await?;
         run(profile, keystore, secrets, store).await
     }
 }
@@ -300,7 +302,7 @@ pub(super) async fn run(
     let credentials = Arc::new(Credentials::new(me.account, &device_keys));
     let home = Arc::new(RelayApi::new(me.relay.clone(), Some(Arc::clone(&credentials)))?);
     let engine = Engine {
-        _profile: profile.clone(),
+        profile: profile.clone(),
         keystore,
         account_key: RwLock::new(Arc::new(AccountKey::from_seed(&secrets.account_seed))),
         secrets: tokio::sync::Mutex::new(secrets),

@@ -21,6 +21,7 @@ const MAGIC: &[u8; 4] = b"WXK1";
 const SHORTEST: usize = 8;
 
 /// The key that a passphrase gives. Kept while the profile is open, so that the record can be replaced.
+#[derive(Clone)]
 pub(crate) struct SealingKey {
     salt: [u8; 16],
     key: Zeroizing<[u8; 32]>,

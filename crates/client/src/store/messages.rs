@@ -167,6 +167,25 @@ pub(crate) fn place(tx: &Transaction<'_>, sender: AccountId, id: MessageId) -> R
     Ok(())
 }
 
+/// The newest texts of one's own that were sent since a time, at most `most`, the oldest first.
+pub(crate) fn sent_since(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    since_ms: u64,
+    most: u32,
+) -> Result<Vec<(MessageId, String)>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id, text FROM messages
+         WHERE conversation = ?1 AND mine = 1 AND notice IS NULL AND state = ?2 AND at_ms >= ?3 ORDER BY ord DESC LIMIT ?4",
+    )?;
+    let rows = statement.query_map(params![conversation, MessageState::Sent.to_column(), since_ms, most], |row| {
+        Ok((MessageId::from_bytes(bytes(row, "id")?), row.get("text")?))
+    })?;
+    let mut texts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    texts.reverse();
+    Ok(texts)
+}
+
 /// Removes all lines of a conversation. None comes back: their envelopes stand before the log's cursor.
 pub(crate) fn delete_all(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
     tx.execute("DELETE FROM messages WHERE conversation = ?1", [conversation])?;

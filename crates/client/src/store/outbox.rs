@@ -134,6 +134,15 @@ pub(crate) fn push_change_first(
     Ok(())
 }
 
+/// An item comes before everything else that waits, at once; its new number.
+pub(crate) fn move_first(tx: &Transaction<'_>, n: i64) -> Result<i64, Error> {
+    Ok(tx.query_row(
+        "UPDATE outbox SET n = (SELECT min(coalesce(min(n), 1), 1) - 1 FROM outbox), not_before_ms = 0 WHERE n = ?1 RETURNING n",
+        [n],
+        |row| row.get(0),
+    )?)
+}
+
 /// The oldest item of each conversation that has one to send. What is to wait comes after what is not; nothing goes to a conversation
 /// that one has not accepted.
 pub(crate) fn heads(tx: &Transaction<'_>, now_ms: u64) -> Result<Vec<Item>, Error> {

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 14] = [
     ACCOUNT_CHANGE,
     SAFETY,
     SPOILER,
+    RECOVERY,
 ];
 
 const V1: &str = "
@@ -514,6 +515,17 @@ CREATE TABLE chain_troubles (
 const SPOILER: &str = "
 -- The account that signed the last handshake, where that was none that counts.
 ALTER TABLE logs ADD COLUMN spoiler BLOB;
+";
+
+const RECOVERY: &str = "
+-- A recovery in place under way: the keys that come, and the chain entry that states them.
+CREATE TABLE recovery (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    device BLOB NOT NULL,
+    account_seed BLOB NOT NULL,
+    device_seeds BLOB NOT NULL,
+    entry BLOB NOT NULL
+) STRICT;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -86,6 +86,7 @@ export interface Backend {
   keys(): Promise<KeysView>;
   replaceAccountKey(): Promise<KeysView>;
   shutOthersOut(): Promise<KeysView>;
+  recoverHere(phrase: string): Promise<KeysView>;
   closeAccount(): Promise<AppState>;
   transparencyLog(): Promise<LogView>;
   peerLog(conversation: string): Promise<LogView>;

@@ -17,6 +17,8 @@ export const commands = {
 	register: (username: string, displayName: string, relay: string, passphrase: string | null) => typedError<ProfileView, ErrorView>(__TAURI_INVOKE("register", { username, displayName, relay, passphrase })),
 	/**  Gets an account back with its recovery phrase. A passphrase only where there is no keychain and the user chose so. */
 	recover: (address: string, phrase: string, passphrase: string | null) => typedError<ProfileView, ErrorView>(__TAURI_INVOKE("recover", { address, phrase, passphrase })),
+	/**  Gets the account back with its recovery phrase on this device, which keeps its history; whoever else has keys of it is shut out. */
+	recoverHere: (phrase: string) => typedError<KeysView, ErrorView>(__TAURI_INVOKE("recover_here", { phrase })),
 	/**  Closes the account for good and empties the profile: the next thing is a first run. */
 	closeAccount: () => typedError<AppState, ErrorView>(__TAURI_INVOKE("close_account")),
 	/**  How the engine stands with the relay. */

@@ -1,4 +1,5 @@
 /** The keys of the fake backend: a history in which everything has happened, and rotations that take their time. */
+import { BackendError } from "./backend";
 import { fakeProfile, fakeWords } from "./fake-data";
 import type { ConversationView, KeyHistoryItem, KeysView, PhraseCheck, RotationOutcomeView, RotationSchedule } from "./types";
 
@@ -101,4 +102,25 @@ export function checkedPhrase(text: string): PhraseCheck {
   if (unknown !== -1) return { type: "unknownWord", place: unknown + 1 };
   if (words.every((word, place) => word === fakeWords[place])) return { type: "right" };
   return words[0] === fakeWords[0] ? { type: "checksum" } : { type: "otherAccount" };
+}
+
+/** What is wrong with a phrase, as the engine tells it when an account is recovered. */
+export function judgePhrase(phrase: string): void {
+  const words = phrase.trim().split(/\s+/u);
+  if (words.length !== 24) throw fault("notAPhrase", `the phrase has ${words.length} words, not 24`);
+  const unknown = words.findIndex((word) => word === "waxwing");
+  if (unknown >= 0) throw fault("unknownWord", `word ${unknown + 1} is not in the list`);
+}
+
+function fault(code: ConstructorParameters<typeof BackendError>[0]["code"], detail: string): BackendError {
+  return new BackendError({ code, detail });
+}
+
+/** The account was taken back: one device with keys of its first version, and another account key. */
+export function recovered(keys: KeysView, now: number): KeysView {
+  const accountFingerprint = "8e14 d07b 3c95 a6f2 41bd 7e08 c93a 625f";
+  const fingerprint = "27c1 9ea4 50bd f386 e97a 14c8 b06d 53f2";
+  const seq = (keys.history[0]?.seq ?? 0) + 1;
+  const event = item(seq, { what: "recovered", at: now, version: 1, fingerprint, accountFingerprint });
+  return { ...keys, version: 1, fingerprint, since: now, accountFingerprint, outcome: null, history: [event, ...keys.history] };
 }

@@ -9,7 +9,18 @@ import { BackendError } from "./backend";
 import { fakeGroupLink, fakeInvite, fakeLog, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
 import { FakeSafety } from "./fake-safety";
 import { ada, changed, checkName, fakeContacts, groupOf, manyContacts, meAs, trustOf } from "./fake-groups";
-import { checkedPhrase, fakeHistory, fakeKeyLog, fakeKeys, gotOn, rotated, withSchedule, withAccountKey } from "./fake-keys";
+import {
+  checkedPhrase,
+  fakeHistory,
+  fakeKeyLog,
+  fakeKeys,
+  gotOn,
+  judgePhrase,
+  recovered,
+  rotated,
+  withAccountKey,
+  withSchedule,
+} from "./fake-keys";
 import type {
   AppState,
   Connection,
@@ -187,10 +198,7 @@ export class FakeBackend implements Backend {
 
   recover = (address: string, phrase: string, passphrase: string | null) =>
     this.#answer("recover", [address, phrase, passphrase], () => {
-      const words = phrase.trim().split(/\s+/u);
-      if (words.length !== 24) throw fault("notAPhrase", `the phrase has ${words.length} words, not 24`);
-      const unknown = words.findIndex((word) => word === "waxwing");
-      if (unknown >= 0) throw fault("unknownWord", `word ${unknown + 1} is not in the list`);
+      judgePhrase(phrase);
       if (address === "somebody@relay.example.org") throw fault("phraseOfAnother");
       if (this.scenario.keychainFault && passphrase === null) throw fault(this.scenario.keychainFault, "fake keychain");
       this.#profile = {
@@ -507,6 +515,14 @@ export class FakeBackend implements Backend {
     this.#answer("shutOthersOut", [], () => {
       const keys = withAccountKey(this.#keys, Date.now());
       return structuredClone(this.#setKeys(rotated(keys, this.#conversations, Date.now())));
+    });
+
+  recoverHere = (phrase: string) =>
+    this.#answer("recoverHere", [phrase], () => {
+      judgePhrase(phrase);
+      this.log = { ...this.log, alarms: [] };
+      this.emit({ type: "log", log: this.log });
+      return structuredClone(this.#setKeys(recovered(this.#keys, Date.now())));
     });
 
   closeAccount = () =>

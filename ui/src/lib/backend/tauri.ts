@@ -61,6 +61,7 @@ export const tauriBackend: Backend = {
   keys: () => ask(commands.keys()),
   replaceAccountKey: () => ask(commands.replaceAccountKey()),
   shutOthersOut: () => ask(commands.shutOthersOut()),
+  recoverHere: (phrase) => ask(commands.recoverHere(phrase)),
   closeAccount: () => ask(commands.closeAccount()),
   transparencyLog: () => ask(commands.transparencyLog()),
   peerLog: (conversation) => ask(commands.peerLog(conversation)),

@@ -59,6 +59,8 @@ export class AppModel {
   doubt = $state.raw<{ conversation: string; code: "verifyAgain" | "keysInDoubt" } | null>(null);
   settingsSection = $state<SettingsSection>("profile");
   showDetails = $state(false);
+  /** Whether the words are asked for that take the account back on this device. */
+  recovering = $state(false);
   /** The address that a dialog shows before it is opened outside. */
   link = $state<string | null>(null);
   /** What a screen reader is told about a message that just arrived. */
@@ -263,6 +265,7 @@ export class AppModel {
     if (this.openId !== null) await this.#openTimeline(this.openId);
     if (this.keys) await this.loadKeys();
     await this.#loadConnection();
+    await this.attempt(this.logs.load());
     try {
       await this.groups.reload();
     } catch (thrown) {

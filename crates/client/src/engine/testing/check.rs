@@ -180,7 +180,8 @@ fn texts(device: &mut Device, outside: &Outside, places: &Places) {
     let known: BTreeSet<_> = device.conversations().into_iter().map(|one| one.id).collect();
     for (message, (sender, of)) in ledger.sent.iter().filter(|(_, (sender, of))| *sender != me && !known.contains(of)) {
         let due = places.get(message).into_iter().flatten().any(|(log, seq, after)| {
-            ledger.member(me, *log, *after) && !ledger.is_blind(me, *log, *seq) && !unwelcomed(sender, log)
+            let lost = unwelcomed(sender, log) || ledger.is_unwelcomed(me, *log, *after);
+            ledger.member(me, *log, *after) && !ledger.is_blind(me, *log, *seq) && !lost
         });
         assert!(!due, "{} was never brought into {of:?}; set aside: {aside:?}", device.name);
     }
