@@ -255,14 +255,15 @@ impl Engine {
         let context = self.context();
         let home = self.home.address().clone();
         let depends = safety::DependsOn::of(item);
-        let (log, standing, stopped, awaited) = self
+        let (log, standing, stopped, (awaited, made)) = self
             .store
             .run(move |tx| {
                 let found = conversations::load(tx, &conversation)?;
                 if let Some(doubt) = depends.waits(tx, context.account, &found)? {
-                    return Ok((None, found.standing, Some(doubt), false));
+                    return Ok((None, found.standing, Some(doubt), (false, false)));
                 }
-                let mut log = match bound {
+                let mut made = false;
+                let log = match bound {
                     Some(log) => logs::load(tx, log)?.filter(|log| log.active),
                     None => logs::to_send(tx, &conversation)?,
                 };
@@ -272,14 +273,15 @@ impl Engine {
                     awaited = false;
                 }
                 if log.is_none() && awaited {
-                    return Ok((None, found.standing, None, true));
+                    return Ok((None, found.standing, None, (true, false)));
                 }
                 if log.is_none() && bound.is_none() && found.standing == Standing::Member {
-                    log = ensure_group(tx, &context, &found, home)?;
+                    // Whoever is to be in it is brought in before anything is said there.
+                    made = ensure_group(tx, &context, &found, home)?.is_some();
                 }
                 let stops = |code| matches!(code, ErrorCode::RelayWentBack | ErrorCode::ChainBroken);
                 let stopped = found.problem().filter(|problem| stops(problem.code));
-                Ok((log, found.standing, stopped, false))
+                Ok((log, found.standing, stopped, (false, made)))
             })
             .await?;
         if awaited {
@@ -294,6 +296,9 @@ impl Engine {
         if let Some(problem) = stopped {
             // The log is another than the one that was read, or somebody's keys are in doubt: nothing is sent into that.
             return Ok(Attempt::Wait(Error::new(problem.code, problem.detail)));
+        }
+        if made {
+            return Ok(Attempt::Later(0));
         }
         let Some(log) = log else {
             return Ok(Attempt::Refused(Error::new(ErrorCode::NotMember, "one is not in the conversation any more")));

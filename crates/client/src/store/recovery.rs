@@ -63,7 +63,7 @@ pub(crate) fn take_over(
 ) -> Result<Vec<ConversationId>, Error> {
     // Before the deliveries go: whoever has not been told of the group cannot let anybody into it.
     tx.execute(
-        "DELETE FROM logs WHERE active = 0 OR created = 0
+        "DELETE FROM logs WHERE (active = 0 AND resync_nonce IS NULL) OR created = 0
              OR conversation NOT IN (SELECT conversation FROM people WHERE devices > 0 AND account != ?1)
              OR (conversation IN (SELECT conversation FROM deliveries WHERE kind = ?2)
                  AND conversation IN (SELECT id FROM conversations WHERE kind = 0))",

@@ -87,24 +87,28 @@ impl Device {
     fn attempt(&mut self, outside: &mut Outside, item: &Item) -> Step<Attempt> {
         let (conversation, bound) = (item.conversation, item.log);
         let (context, depends) = (self.context(outside.now), safety::DependsOn::of(item));
-        let (log, standing, stopped, awaited) = self.tx(|tx| {
+        let (log, standing, stopped, (awaited, made)) = self.tx(|tx| {
             let found = conversations::load(tx, &conversation)?;
             if let Some(doubt) = depends.waits(tx, context.account, &found)? {
-                return Ok((None, found.standing, Some(doubt), false));
+                return Ok((None, found.standing, Some(doubt), (false, false)));
             }
-            let mut log = match bound {
+            let mut made = false;
+            let log = match bound {
                 Some(log) => logs::load(tx, log)?.filter(|log| log.active),
                 None => logs::to_send(tx, &conversation)?,
             };
             if log.is_none() && logs::awaits_welcome(tx, &conversation)? {
-                return Ok((None, found.standing, None, true));
+                return Ok((None, found.standing, None, (true, false)));
             }
             if log.is_none() && bound.is_none() && found.standing == Standing::Member {
-                log = ensure_group(tx, &context, &found, home())?;
+                made = ensure_group(tx, &context, &found, home())?.is_some();
             }
             let stops = |code| matches!(code, ErrorCode::RelayWentBack | ErrorCode::ChainBroken);
-            Ok((log, found.standing, found.problem().filter(|problem| stops(problem.code)), false))
+            Ok((log, found.standing, found.problem().filter(|problem| stops(problem.code)), (false, made)))
         })?;
+        if made {
+            return Ok(Attempt::Later(0));
+        }
         if awaited {
             return Err(Error::new(ErrorCode::RelayBusy, "this device waits to be let back in").into());
         }
