@@ -12,7 +12,7 @@ use waxwing_protocol::group::{
 use waxwing_protocol::statement::NewKeys;
 use waxwing_protocol::{
     AccessKey, AccountKey, AppMessage, ChannelSecret, Content, Epoch, GroupInvite, Introduction, Invite, JoinRequest,
-    RecoveryPhrase, ResyncRequest, SealRequest, Suite, Welcome, statement,
+    RecoveryPhrase, ResyncRequest, SealRequest, StaleKey, Suite, Welcome, statement,
 };
 use waxwing_wire::api::base64url;
 use waxwing_wire::frame::{
@@ -65,8 +65,14 @@ fn wire() -> Vec<Seed> {
     let tokens = LogTokens { write: [1; 32], read: [2; 32] };
     let entry = |seq| LogEntry { seq, entry_id: ID, kind: EnvelopeKind::App, blob: vec![3; 40] };
     let append = |kind, rekey| Append { entry_id: ID, kind, after: 4, rekey, blob: vec![5; 40] };
-    let log_page =
-        LogPage { oldest: 1, head: 9, running: [6; 32], last_handshake: 1, retired: false, entries: vec![entry(8), entry(9)] };
+    let log_page = LogPage {
+        oldest: 1,
+        head: 9,
+        running: [6; 32],
+        last_handshake: 1,
+        retired: false,
+        entries: vec![entry(8), entry(9)],
+    };
     let inbox_entry = InboxEntry { seq: 7, entry_id: ID, kind: EnvelopeKind::Welcome, blob: vec![8; 40] };
     let chain_leaf = Leaf::Chain { account_hash: [1; 32], seq: 2, entry_hash: [3; 32] };
     let name_leaf = Leaf::Name { name_hash: [4; 32], entry_hash: [3; 32] };
@@ -214,6 +220,7 @@ fn contents() -> Vec<Seed> {
     let text = AppMessage::Text { message_id: MessageId::from_bytes([9; 16]), text: "hello שלום".to_owned() };
     let access_key = AccessKey::from_bytes(&[6; 16]);
     let profile = AppMessage::Profile { display_name: "Alice ✨".to_owned(), access_key };
+    let stale = StaleKey { from_seq: 2, entries: vec![vec![3; 40], vec![4; 50]], envelopes: vec![ID] };
     let resync = ResyncRequest { log: LOG, proof, key_package: vec![11; 60] };
     let join = JoinRequest {
         conversation: [1; 32],
@@ -240,6 +247,7 @@ fn contents() -> Vec<Seed> {
         ("app_message", "text", text.encode().to_vec()),
         ("app_message", "profile", profile.encode().to_vec()),
         ("app_message", "leave", AppMessage::Leave(leave).encode().to_vec()),
+        ("app_message", "stale_key", AppMessage::StaleKey(stale).encode().to_vec()),
         ("sealing_keys", "kept", Person::new(1).keys.sealing().to_bytes().to_vec()),
     ]
 }

@@ -35,6 +35,7 @@ mod resync;
 mod rotation;
 mod safety;
 mod sealing;
+mod stale_keys;
 mod sync;
 #[cfg(test)]
 mod testing;

@@ -11,10 +11,12 @@ use zeroize::Zeroizing;
 use crate::access_key::AccessKey;
 use crate::content::ContentError;
 use crate::group::LeaveProof;
+use crate::stale_key::StaleKey;
 
 const TEXT: u8 = 1;
 const PROFILE: u8 = 2;
 const LEAVE: u8 = 3;
+const STALE_KEY: u8 = 4;
 
 /// What is said in a conversation.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,10 +37,13 @@ pub enum AppMessage {
     },
     /// The sender leaves: any member answers with the removal.
     Leave(LeaveProof),
+    /// The sender could not open some of what was sealed for it: the key is erased.
+    StaleKey(StaleKey),
 }
 
 impl AppMessage {
-    /// `type 1 | fields`: `1 | message_id 16 | text var`, `2 | display_name var | access_key 16`, `3 | leave proof`.
+    /// `type 1 | fields`: `1 | message_id 16 | text var`, `2 | display_name var | access_key 16`, `3 | leave proof`,
+    /// `4 | stale key`.
     ///
     /// Limits are the caller's to keep: what breaks one is refused by [`AppMessage::decode`].
     #[must_use]
@@ -52,6 +57,7 @@ impl AppMessage {
                 writer.u8(PROFILE).var(display_name.as_bytes()).bytes(access_key.as_bytes());
             }
             Self::Leave(proof) => proof.write(writer.u8(LEAVE)),
+            Self::StaleKey(told) => told.write(writer.u8(STALE_KEY)),
         }
         Zeroizing::new(writer.finish())
     }
@@ -62,6 +68,7 @@ impl AppMessage {
             Self::Text { text, .. } => text.len(),
             Self::Profile { display_name, .. } => display_name.len(),
             Self::Leave(_) => 0,
+            Self::StaleKey(told) => told.capacity(),
         }
     }
 
@@ -83,6 +90,7 @@ impl AppMessage {
                 Self::Profile { display_name, access_key }
             }
             LEAVE => Self::Leave(LeaveProof::read(&mut reader)?),
+            STALE_KEY => Self::StaleKey(StaleKey::read(&mut reader)?),
             unknown => return Err(ContentError::UnknownType(unknown)),
         };
         reader.finish("app message")?;
@@ -96,6 +104,7 @@ impl fmt::Debug for AppMessage {
             Self::Text { .. } => "Text(***)",
             Self::Profile { .. } => "Profile(***)",
             Self::Leave(_) => "Leave",
+            Self::StaleKey(_) => "StaleKey",
         })
     }
 }

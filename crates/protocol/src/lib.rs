@@ -28,6 +28,7 @@ mod recovery_phrase;
 mod safety_number;
 mod sealing_keys;
 mod secret;
+pub mod stale_key;
 pub mod statement;
 mod tag_key;
 
@@ -53,4 +54,5 @@ pub use recovery_key::RecoveryKey;
 pub use recovery_phrase::{PhraseError, RecoveryPhrase};
 pub use safety_number::{Comparison, Fingerprint, SafetyNumber};
 pub use sealing_keys::SealingKeys;
+pub use stale_key::StaleKey;
 pub use tag_key::TagKey;

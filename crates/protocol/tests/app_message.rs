@@ -6,9 +6,10 @@ mod common;
 
 use common::{one_encoding, person, var};
 use waxwing_protocol::group::LeaveProof;
-use waxwing_protocol::{AccessKey, AppMessage, ContentError};
+use waxwing_protocol::stale_key::{MAX_STALE_ENTRIES, MAX_STALE_ENVELOPES};
+use waxwing_protocol::{AccessKey, AppMessage, ContentError, StaleKey};
 use waxwing_wire::limits::{MAX_DISPLAY_NAME, MAX_TEXT};
-use waxwing_wire::{DecodeError, LogId, MessageId, hash};
+use waxwing_wire::{DecodeError, EnvelopeId, LogId, MessageId, hash};
 
 fn text(text: &str) -> AppMessage {
     AppMessage::Text { message_id: MessageId::from_bytes([9; 16]), text: text.to_owned() }
@@ -31,8 +32,13 @@ fn leave() -> AppMessage {
     ))
 }
 
-fn each() -> [AppMessage; 4] {
-    [text("hello\n\u{202e}שלום"), profile("Alice ✨"), profile(""), leave()]
+fn stale(entries: usize, envelopes: usize) -> AppMessage {
+    let envelopes = (0..envelopes).map(|number| EnvelopeId::from_bytes([number as u8; 16])).collect();
+    AppMessage::StaleKey(StaleKey { from_seq: 7, entries: vec![vec![3; 40]; entries], envelopes })
+}
+
+fn each() -> [AppMessage; 5] {
+    [text("hello\n\u{202e}שלום"), profile("Alice ✨"), profile(""), leave(), stale(2, 3)]
 }
 
 #[test]
@@ -56,6 +62,8 @@ fn as_specified() {
     let leave = leave().encode();
     assert_eq!(leave[..49], [[3].as_slice(), &ids, &[5; 16]].concat());
     assert_eq!(leave.len(), 49 + 64);
+    let told = [&[4, 0, 0, 0, 7, 1], var(&[3; 40]).as_slice(), &[1], &[0; 16]].concat();
+    assert_eq!(stale(1, 1).encode().as_slice(), told);
 }
 
 #[test]
@@ -68,13 +76,19 @@ fn p18_limits() {
     assert_eq!(decode(&text(&"a".repeat(MAX_TEXT + 1))), refused(DecodeError::TooLong("text")));
     assert_eq!(decode(&text("")), refused(DecodeError::Invalid("text")));
     assert_eq!(decode(&profile(&"a".repeat(MAX_DISPLAY_NAME + 1))), refused(DecodeError::TooLong("display name")));
+    let most = stale(MAX_STALE_ENTRIES, MAX_STALE_ENVELOPES);
+    assert_eq!(decode(&most), Ok(most.clone()));
+    assert_eq!(decode(&stale(0, 1)), refused(DecodeError::Invalid("chain entries")));
+    assert_eq!(decode(&stale(1, 0)), refused(DecodeError::Invalid("envelope ids")));
+    assert_eq!(decode(&stale(MAX_STALE_ENTRIES + 1, 1)), refused(DecodeError::TooLong("chain entries")));
+    assert_eq!(decode(&stale(1, MAX_STALE_ENVELOPES + 1)), refused(DecodeError::TooLong("envelope ids")));
     let not_utf8 = |mut bytes: Vec<u8>, at: usize| {
         bytes[at] = 0xff;
         AppMessage::decode(&bytes)
     };
     assert_eq!(not_utf8(text("hi").encode().to_vec(), 21), refused(DecodeError::Invalid("text")));
     assert_eq!(not_utf8(profile("hi").encode().to_vec(), 5), refused(DecodeError::Invalid("display name")));
-    for unknown in (0..=255).filter(|number| !(1..=3).contains(number)) {
+    for unknown in (0..=255).filter(|number| !(1..=4).contains(number)) {
         assert_eq!(AppMessage::decode(&[unknown]), Err(ContentError::UnknownType(unknown)));
     }
     assert_eq!(AppMessage::decode(&[]), refused(DecodeError::Truncated("type")));
@@ -84,5 +98,5 @@ fn p18_limits() {
 #[test]
 fn stable() {
     let all: Vec<u8> = each().iter().flat_map(|message| message.encode().to_vec()).collect();
-    assert_eq!(hex::encode(hash(&[&all])), "47a75614d115a6436541d02d9c33622a98ed2069b0ab04b67d5f0bb21e60f597");
+    assert_eq!(hex::encode(hash(&[&all])), "57144d5336e039a67b6bb3a3a3c16872350279a645a291ea112dafd13b5f4aa5");
 }

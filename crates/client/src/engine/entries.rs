@@ -20,6 +20,7 @@ use super::emit::Changes;
 use super::handshake::{self, Committer};
 use super::register::turns_or_controls;
 use super::sealing::OpeningKeys;
+use super::stale_keys;
 use super::transparency::Heard;
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::Leaf;
@@ -70,6 +71,8 @@ pub(super) enum Verdict {
     Aside(&'static str),
     /// A member's signed entry that does not open here: kept, said calmly, and a reason to ask for a resync. Whose it is, and why.
     Stuck(AccountId, &'static str),
+    /// It was sealed to a key of this device that is erased: kept, and told to whoever sealed it. Which version.
+    Stale(u32),
     /// A member signs that the relay has shown them another log.
     Forked(LeafIdentity),
     /// A member signs another state of the group than the own.
@@ -186,6 +189,14 @@ impl<'a> Reading<'a> {
                     self.note_unreadable(account)?;
                 }
             }
+            Verdict::Stale(key_version) => {
+                self.aside(entry, "it is sealed to an erased key")?;
+                if entry.kind == EnvelopeKind::Handshake {
+                    self.behind();
+                } else {
+                    stale_keys::note(self, entry.entry_id, key_version)?;
+                }
+            }
             Verdict::Forked(who) => {
                 // Kept as evidence: signed by them, and it does not fit what the relay has shown here (P13).
                 self.aside(entry, "its sender has seen another log")?;
@@ -272,7 +283,7 @@ impl<'a> Reading<'a> {
             kind: entry.kind,
             log: self.log.log,
             tag_key: Some(&tag_key),
-            erased: &[],
+            erased: &self.opening.erased(),
         };
         let opened = match envelope::open(&entry.blob, &self.opening.list(), self.context.account, &place) {
             Ok(opened) => opened,
@@ -281,6 +292,7 @@ impl<'a> Reading<'a> {
                 self.behind();
                 return Ok(Verdict::Aside("a handshake for this device does not open"));
             }
+            Err(OpenError::SealedToErasedKey { key_version }) => return Ok(Verdict::Stale(key_version)),
             Err(_) => return Ok(Verdict::Aside("it does not open")),
         };
         let Some(group) = self.group.as_mut() else { return Ok(Verdict::Aside("its group is gone")) };
@@ -353,6 +365,7 @@ impl<'a> Reading<'a> {
             let me = self.context.account;
             messages::set_state(self.tx, me, id, MessageState::Sent, None)?;
             messages::place(self.tx, me, id)?;
+            messages::set_envelope(self.tx, me, id, entry.entry_id)?;
             self.taken.changes.message(me, id, false);
             self.taken.changes.conversation(self.log.conversation);
         }
@@ -383,6 +396,7 @@ impl<'a> Reading<'a> {
         match AppMessage::decode(bytes) {
             Err(_) => Ok(Verdict::Aside("its content cannot be read")),
             Ok(AppMessage::Leave(proof)) => self.leave(leaf, &proof, bytes),
+            Ok(AppMessage::StaleKey(told)) => stale_keys::told(self, leaf, &told).map(|()| Verdict::Used),
             Ok(said) => {
                 let from = (sender, message.sent_ms);
                 spoken(self.tx, self.context, &self.conversation, from, said, &mut self.taken.changes)
@@ -463,7 +477,7 @@ pub(super) fn spoken(
             }
         }
         // Takes a leaf in the group, and no chain.
-        AppMessage::Leave(_) => {}
+        AppMessage::Leave(_) | AppMessage::StaleKey(_) => {}
     }
     Ok(Verdict::Used)
 }

@@ -137,6 +137,18 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<Account
     Ok(grown)
 }
 
+/// The same for more of the chain of somebody who is known, told by themselves.
+pub(super) fn learn_more(reading: &mut Reading<'_>, part: &ChainPart) -> Result<(), Error> {
+    let known = reading.context.chains.load(reading.tx, part.account)?;
+    let Some((chain, from, fresh)) = known.and_then(|known| extended(Some(&known), part)) else { return Ok(()) };
+    keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
+    if follow::concerns_groups(&fresh) {
+        reading.taken.wake |= follow::chain_grew(reading.tx, reading.context, part.account)?;
+    }
+    reading.taken.chains.push(Arc::new(chain));
+    Ok(())
+}
+
 /// What is new of a chain part: the chain with it, and the place and bytes of the new entries.
 fn extended(known: Option<&VerifiedChain>, part: &ChainPart) -> Option<(VerifiedChain, u32, Vec<Vec<u8>>)> {
     let Some(known) = known else {

@@ -132,6 +132,9 @@ pub(super) fn seal_item(
     Ok(Outcome::Sealed(sealed))
 }
 
+/// Erased versions that are told from what is for somebody else.
+const MOST_ERASED: usize = 64;
+
 /// Every leaf's device under its keys in force, the own one among them.
 fn recipients(devices: &[(DeviceId, Arc<VerifiedChain>)]) -> Result<Vec<Recipient<'_>>, Error> {
     devices
@@ -201,6 +204,12 @@ pub(super) struct OpeningKeys {
 }
 
 impl OpeningKeys {
+    /// Versions whose keys are erased, the newest first, as many as anybody can still seal to.
+    pub(super) fn erased(&self) -> Vec<u32> {
+        let kept: Vec<u32> = self.list().iter().map(|keys| keys.key_version()).collect();
+        (1..self.current.key_version()).rev().filter(|version| !kept.contains(version)).take(MOST_ERASED).collect()
+    }
+
     /// Newest first, each version once.
     pub(super) fn list(&self) -> Vec<&SealingKeys> {
         let mut list: Vec<&SealingKeys> = Vec::with_capacity(self.old.len() + 2);

@@ -34,6 +34,7 @@ mod schedules;
 mod secrecy;
 mod shell;
 mod snapshot;
+mod stale;
 mod sync;
 mod thieves;
 mod welcomes;

@@ -64,6 +64,8 @@ pub(crate) enum Noted {
     Answered = 2,
     /// It was shown another log than this device.
     Forked = 3,
+    /// It has told that things were sealed to a key which it has erased.
+    Stale = 4,
 }
 
 /// Adds a log; one that is known already is replaced (one was removed, and is added again).

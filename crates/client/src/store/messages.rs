@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde_json as json;
 use waxwing_wire::ids::to_hex;
-use waxwing_wire::{AccountId, MessageId};
+use waxwing_wire::{AccountId, EnvelopeId, MessageId};
 
 use super::account::Account;
 use super::conversations::ConversationId;
@@ -184,6 +184,36 @@ pub(crate) fn sent_since(
     let mut texts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     texts.reverse();
     Ok(texts)
+}
+
+/// Notes which envelope has brought an own message to the log.
+pub(crate) fn set_envelope(
+    tx: &Transaction<'_>,
+    sender: AccountId,
+    id: MessageId,
+    envelope: EnvelopeId,
+) -> Result<(), Error> {
+    tx.prepare_cached("UPDATE messages SET envelope = ?3 WHERE sender = ?1 AND id = ?2")?.execute(params![
+        sender.as_bytes(),
+        id.as_bytes(),
+        envelope.as_bytes()
+    ])?;
+    Ok(())
+}
+
+/// The own text that an envelope has brought to a conversation.
+pub(crate) fn of_envelope(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    envelope: EnvelopeId,
+) -> Result<Option<(MessageId, String)>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id, text FROM messages WHERE envelope = ?2 AND conversation = ?1 AND mine = 1 AND notice IS NULL",
+    )?;
+    let row = statement.query_row(params![conversation, envelope.as_bytes()], |row| {
+        Ok((MessageId::from_bytes(bytes(row, "id")?), row.get("text")?))
+    });
+    Ok(row.optional()?)
 }
 
 /// Removes all lines of a conversation. None comes back: their envelopes stand before the log's cursor.

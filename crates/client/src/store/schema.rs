@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -20,6 +20,7 @@ const MIGRATIONS: [&str; 15] = [
     SAFETY,
     SPOILER,
     RECOVERY,
+    ENVELOPES,
 ];
 
 const V1: &str = "
@@ -526,6 +527,12 @@ CREATE TABLE recovery (
     device_seeds BLOB NOT NULL,
     entry BLOB NOT NULL
 ) STRICT;
+";
+
+const ENVELOPES: &str = "
+-- The envelope that has brought an own message to the log: should its key have been a stale one, it is sealed again.
+ALTER TABLE messages ADD COLUMN envelope BLOB;
+CREATE INDEX messages_by_envelope ON messages (envelope) WHERE envelope IS NOT NULL;
 ";
 
 /// Brings the database to the newest version, in one transaction.
