@@ -2,16 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests too
 
+mod terminal;
+
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
+use terminal::Terminal;
 use waxwing_tests::place;
 use waxwing_tests::relay::RelayProcess;
 
@@ -20,62 +19,17 @@ const KILLS: u64 = 24;
 /// Times that a recovery is killed.
 const RECOVERIES: u64 = 12;
 
-struct Terminal {
-    dir: TempDir,
-    passphrase: PathBuf,
-    address: String,
-    /// Put before the program: runs it under another clock.
-    wrapper: Vec<String>,
-}
-
-impl Terminal {
-    fn register(relay: &RelayProcess, name: &str, wrapper: &[&str]) -> Self {
-        let dir = TempDir::with_prefix("waxwing-terminal.").unwrap();
-        let passphrase = dir.path().join("passphrase");
-        fs::write(&passphrase, "a passphrase for tests\n").unwrap();
-        fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
-        let address = format!("{name}@{}", relay.address());
-        let wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
-        let terminal = Self { dir, passphrase, address, wrapper };
-        terminal.run(&["register", name, "--relay", relay.address()]);
-        terminal
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let cli = place::binary("waxwing-cli").unwrap();
-        let mut command = match self.wrapper.split_first() {
-            Some((wrapper, rest)) => {
-                let mut command = Command::new(wrapper);
-                command.args(rest).arg(cli);
-                command
-            }
-            None => Command::new(cli),
-        };
-        command.arg("--profile").arg(self.dir.path().join("profile")).arg("--json");
-        command.arg("--passphrase-file").arg(&self.passphrase).args(arguments).stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a command to its end; gives the JSON objects that it printed.
-    fn run(&self, arguments: &[&str]) -> Vec<Value> {
-        let output = self.command(arguments).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {errors}");
-        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// How often each message id stands in the history, with its state.
-    fn history(&self, who: &str) -> BTreeMap<String, (usize, String)> {
-        let mut seen = BTreeMap::new();
-        for line in self.run(&["read", who, "--limit", "500"]) {
-            if line["notice"].is_null() {
-                let entry = seen.entry(line["id"].as_str().unwrap().to_owned()).or_insert((0, String::new()));
-                entry.0 += 1;
-                entry.1 = line["state"].as_str().unwrap().to_owned();
-            }
+/// How often each message id stands in the history, with its state.
+fn history(terminal: &Terminal, who: &str) -> BTreeMap<String, (usize, String)> {
+    let mut seen = BTreeMap::new();
+    for line in terminal.run(&["read", who, "--limit", "500"]) {
+        if line["notice"].is_null() {
+            let entry = seen.entry(line["id"].as_str().unwrap().to_owned()).or_insert((0, String::new()));
+            entry.0 += 1;
+            entry.1 = line["state"].as_str().unwrap().to_owned();
         }
-        seen
     }
+    seen
 }
 
 #[test]
@@ -112,7 +66,7 @@ fn d2_a_client_killed_at_any_moment_loses_nothing_and_doubles_nothing() {
         terminal.run(&["sync"]);
     }
     bob.run(&["send", &alice.address, "and back"]);
-    let (sent, shown) = (alice.history(&bob.address), bob.history(&alice.address));
+    let (sent, shown) = (history(&alice, &bob.address), history(&bob, &alice.address));
     assert!(ledger.len() >= usize::try_from(KILLS / 3).unwrap());
     for message in &ledger {
         let id = message["id"].as_str().unwrap();
@@ -186,7 +140,7 @@ fn d2_a_recovery_in_place_killed_at_any_moment_ends_well() {
         child.wait().unwrap();
         // The profile starts, whatever it was in the middle of, and shows what it has.
         devices.push(device());
-        assert_eq!(alice.history(&bob.address).len(), 1);
+        assert_eq!(history(&alice, &bob.address).len(), 1);
     }
     let done = recover().wait_with_output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -200,7 +154,7 @@ fn d2_a_recovery_in_place_killed_at_any_moment_ends_well() {
     for terminal in [&bob, &alice, &bob] {
         terminal.run(&["sync"]);
     }
-    let (mine, theirs) = (alice.history(&bob.address), bob.history(&alice.address));
+    let (mine, theirs) = (history(&alice, &bob.address), history(&bob, &alice.address));
     assert_eq!(mine.len(), 3);
     assert_eq!(mine.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
     assert!(mine.values().chain(theirs.values()).all(|(count, _)| *count == 1), "shown twice");
