@@ -1,6 +1,7 @@
 //! A relay as a process of its own, on a loopback port.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -42,6 +43,12 @@ impl RelayProcess {
         Lies::about(self.data.path(), name)
     }
 
+    /// The folder with its data.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     /// Ends it; its data stays.
     pub fn stop(&mut self) {
         self.running = None;
@@ -49,7 +56,20 @@ impl RelayProcess {
 
     /// Starts it again, where it was.
     pub fn start_again(&mut self) -> Outcome<()> {
-        let mut command = Command::new(place::binary("waxwing-relay")?);
+        self.start_again_under(&[])
+    }
+
+    /// The same, with words put before the program: they run it under another clock.
+    pub fn start_again_under(&mut self, wrapper: &[String]) -> Outcome<()> {
+        let relay = place::binary("waxwing-relay")?;
+        let mut command = match wrapper.split_first() {
+            Some((program, rest)) => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(relay);
+                command
+            }
+            None => Command::new(relay),
+        };
         command.args(["serve", "--listen", &self.address, "--data"]).arg(self.data.path());
         let mut group = Group::start(&command, Stdio::piped(), Stdio::inherit())?;
         let mut line = String::new();

@@ -84,6 +84,14 @@ impl Terminal {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Runs a command to its end; gives what it said beside what it was asked for.
+    pub fn asides(&self, arguments: &[&str]) -> String {
+        let output = self.words(arguments).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        errors
+    }
+
     /// Runs a command, and expects it to fail with this code and sentence, and to print nothing else.
     pub fn fails(&self, arguments: &[&str], code: &str, sentence: &str) {
         let output = self.words(arguments).output().unwrap();

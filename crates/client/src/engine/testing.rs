@@ -20,6 +20,7 @@ mod full;
 mod garbage;
 mod inbox;
 mod intruders;
+mod key_packages;
 mod ledger;
 mod liar;
 mod lockouts;

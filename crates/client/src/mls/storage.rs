@@ -21,7 +21,7 @@ use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
 use rusqlite::Transaction;
 
 use rows::{Kind, Place};
-pub(crate) use rows::{SCHEMA, delete_group, erase_key_packages, retire_key_packages};
+pub(crate) use rows::{SCHEMA, correct_retired_packages, delete_group, erase_key_packages, retire_key_packages};
 
 /// Why something was not stored or read. It names neither keys nor values.
 #[derive(Debug, thiserror::Error)]

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use waxwing_wire::api::KeyPackageCount;
 use waxwing_wire::chain::Statement;
-use waxwing_wire::frame::{Append, InboxEntry, InboxSend, LogEntry, LogPage, LogTokens};
+use waxwing_wire::frame::{Append, InboxEntry, InboxSend, LogEntry, LogPage, LogTokens, UploadKeyPackages};
 use waxwing_wire::log::{EnvelopeKind, running_hash, token_hash};
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, EnvelopeId, LogId, VerifiedChain};
@@ -37,7 +38,7 @@ pub(super) struct Inbox {
 #[derive(Default)]
 pub(super) struct Packages {
     pub(super) once: Vec<Vec<u8>>,
-    last_resort: Option<Vec<u8>>,
+    pub(super) last_resort: Option<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -99,20 +100,20 @@ impl FakeRelay {
         Ok(())
     }
 
-    pub(super) fn upload(
-        &mut self,
-        device: DeviceId,
-        replace: bool,
-        last_resort: Vec<u8>,
-        once: Vec<Vec<u8>>,
-    ) -> Answer<()> {
+    pub(super) fn upload(&mut self, device: DeviceId, upload: UploadKeyPackages) -> Answer<()> {
         let kept = self.packages.entry(device).or_default();
-        if replace {
-            kept.once.clear();
+        if upload.replace {
+            *kept = Packages::default();
         }
-        kept.once.extend(once);
-        kept.last_resort = Some(last_resort);
+        kept.once.extend(upload.packages);
+        kept.last_resort = upload.last_resort.or(kept.last_resort.take());
         Ok(())
+    }
+
+    pub(super) fn count(&self, device: DeviceId) -> KeyPackageCount {
+        let kept = self.packages.get(&device);
+        let count = kept.map_or(0, |kept| u32::try_from(kept.once.len()).unwrap());
+        KeyPackageCount { count, last_resort: kept.is_some_and(|kept| kept.last_resort.is_some()) }
     }
 
     pub(super) fn claim(&mut self, account: AccountId) -> Answer<Vec<(DeviceId, Vec<u8>)>> {

@@ -6,20 +6,19 @@ use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, statement};
 use waxwing_wire::VerifiedChain;
 
 use super::super::keys::Cause;
+use super::super::packages::{self, Stock};
 use super::super::{not_found, rotation as turns};
 use super::Step;
 use super::device::{Device, refused};
 use super::ledger::Outside;
 use crate::error::{Error, ErrorCode};
-use crate::mls;
 use crate::random;
 use crate::store::keys::Rotation;
 use crate::store::rotation::Last;
 use crate::store::{account, keys, rotation as schedule};
 
-/// Fewer than the engine's, for speed: made at once, and too few.
-const UPLOAD: usize = 3;
-const FEW: usize = 1;
+/// Fewer than the engine's, for speed.
+const FEWER: Stock = Stock { full: 3, few: 2 };
 
 impl Device {
     pub(super) fn begin_rotation(&mut self, outside: &Outside) -> Step<()> {
@@ -99,22 +98,19 @@ impl Device {
     }
 
     pub(super) fn refill_key_packages(&mut self, outside: &mut Outside) -> Step<()> {
-        let (keys, device, context) = (Arc::clone(&self.keys), self.device, self.context(outside.now));
-        let (version, _) = self.look(account::packages);
-        let stale = version != keys.key_version();
-        if !stale && outside.relay.packages.get(&device).is_some_and(|packages| packages.once.len() > FEW) {
-            return Ok(());
-        }
-        let (now, version) = (outside.now, keys.key_version());
-        let (last, once) = self.tx(|tx| {
-            if stale {
-                mls::storage::retire_key_packages(tx, now)?;
-                mls::storage::erase_key_packages(tx, now.saturating_sub(turns::old_keys_live_ms(tx)?))?;
-            }
-            mls::make_packages(&context.crypto, tx, context.account, &keys, UPLOAD)
-        })?;
-        self.ask(&mut outside.relay, |relay| relay.upload(device, stale, last, once))?.map_err(refused)?;
-        if stale {
+        self.stock_up(outside, FEWER)
+    }
+
+    /// With as many as the engine has there, or fewer.
+    pub(super) fn stock_up(&mut self, outside: &mut Outside, stock: Stock) -> Step<()> {
+        let (device, version, now) = (self.device, self.keys.key_version(), outside.now);
+        let at_relay = outside.relay.count(device);
+        let replace = self.look(|tx| packages::are_stale(tx, version, now));
+        let Some(count) = (if replace { Some(stock.full) } else { stock.missing(at_relay) }) else { return Ok(()) };
+        let context = self.context(now);
+        let (upload, _) = self.tx(|tx| packages::make(tx, &context, replace, count))?;
+        self.ask(&mut outside.relay, |relay| relay.upload(device, upload))?.map_err(refused)?;
+        if replace {
             self.tx(|tx| account::set_packages(tx, version, now))?;
         }
         Ok(())

@@ -162,6 +162,12 @@ pub(crate) fn retire_key_packages(tx: &Transaction<'_>, now_ms: u64) -> Result<(
     Ok(())
 }
 
+/// Nothing was retired later than now: a clock that was ahead must not keep private parts for years.
+pub(crate) fn correct_retired_packages(tx: &Transaction<'_>, now_ms: u64) -> Result<(), StorageError> {
+    tx.execute("UPDATE retired_packages SET retired_ms = ?1 WHERE retired_ms > ?1", [now_ms])?;
+    Ok(())
+}
+
 /// Erases the private parts of key packages that were retired before a time. True if there were any.
 pub(crate) fn erase_key_packages(tx: &Transaction<'_>, before_ms: u64) -> Result<bool, StorageError> {
     let erased = tx.execute(
