@@ -1,13 +1,14 @@
 //! Which request is which command, and what every answer has in common.
 
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, DATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, StatusCode};
 use waxwing_wire::API_VERSION;
 use waxwing_wire::api::API_HEADER;
@@ -16,7 +17,7 @@ use waxwing_wire::problem::ProblemCode;
 use crate::command;
 use crate::error::Refusal;
 use crate::request;
-use crate::state::App;
+use crate::state::{App, now};
 
 const VERSION: HeaderName = HeaderName::from_static(API_HEADER);
 
@@ -62,6 +63,10 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         },
     };
     let headers = response.headers_mut();
+    // Told anew in each answer: what hyper would add stands still after the clock was set back, and clients go by it.
+    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(UNIX_EPOCH + now())) {
+        headers.insert(DATE, date);
+    }
     headers.insert(VERSION, HeaderValue::from(API_VERSION));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
