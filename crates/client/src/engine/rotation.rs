@@ -256,7 +256,14 @@ impl Engine {
 
     async fn tend_keys_at(&self, now: u64) -> Result<(), Error> {
         let version = self.keys().key_version();
-        self.store.run(move |tx| mend_updates(tx, version, now)).await?;
+        let mended = self.store.run(move |tx| {
+            mend_updates(tx, version, now)?;
+            // Nothing else is put off for longer: what is was put off before the relay had told the time.
+            outbox::correct_times(tx, now.saturating_add(SPREAD_MS))
+        });
+        if mended.await? {
+            self.outbox_wake.notify_one();
+        }
         self.rotate_if_due(now).await?;
         let context = self.context();
         if self.store.run(move |tx| erase_expired(tx, &context)).await? {

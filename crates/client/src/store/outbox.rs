@@ -104,6 +104,11 @@ pub(crate) fn push_change_once(
     push_change(tx, conversation, log, change, not_before_ms)
 }
 
+/// What would wait beyond `latest_ms` is due: a clock that was ahead has put it off. True if there was anything.
+pub(crate) fn correct_times(tx: &Transaction<'_>, latest_ms: u64) -> Result<bool, Error> {
+    Ok(tx.execute("UPDATE outbox SET not_before_ms = 0 WHERE accepted = 0 AND not_before_ms > ?1", [latest_ms])? > 0)
+}
+
 /// Changes of this kind that would wait beyond `latest_ms`, each given another time by `time`.
 pub(crate) fn bring_forward(
     tx: &Transaction<'_>,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use waxwing_protocol::{DeviceKeys, DeviceSeeds};
+use waxwing_wire::AccountId;
 use waxwing_wire::ids::to_hex;
 
 use super::super::keys::Cause;
@@ -13,7 +14,7 @@ use super::super::{Client, Engine, register};
 use super::shell;
 use crate::keystore::{Keystore, Secrets};
 use crate::mls::GroupChange;
-use crate::store::{Store, keys, outbox, rotation as schedule};
+use crate::store::{Store, keys, logs, outbox, rotation as schedule};
 use crate::views::RotationSchedule;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -224,6 +225,38 @@ async fn d2_a_scheduled_rotation_that_ends_at_a_start_spreads_its_updates_once_r
         let times = lone.updates().await;
         assert!(times.len() == 3 && times.iter().all(|time| (now - 60_000..now + day).contains(time)), "{times:?}");
     }
+    lone.client.stop().await;
+}
+
+/// Somebody could not be added while the relay was out of reach and the local clock ten years ahead: they are tried again in a minute, by a
+/// clock that is right.
+#[tokio::test]
+async fn d8_what_was_put_off_by_a_clock_that_was_ahead_is_due_once_relay_time_is_known() {
+    let lone = Lone::new().await;
+    lone.client.create_group("one", &[]).await.unwrap();
+    let change = GroupChange::Add(vec![AccountId::from_bytes([9; 16])]).encode().unwrap();
+    let when = || async {
+        let find = |tx: &rusqlite::Transaction<'_>| {
+            let ids = schedule::conversations(tx)?;
+            let items = ids.iter().map(|id| outbox::changes(tx, id)).collect::<Result<Vec<_>, _>>()?.concat();
+            Ok(items.into_iter().map(|item| item.not_before_ms).collect::<Vec<_>>())
+        };
+        lone.engine().store.run(find).await.unwrap()
+    };
+    let now = lone.engine().now_ms();
+    let (soon, ahead) = (now + 60_000, now + u64::try_from(10 * YEAR_MS).unwrap());
+    let put_off = lone.engine().store.run(move |tx| {
+        let id = schedule::conversations(tx)?[0];
+        let log = logs::to_send(tx, &id)?.unwrap().log;
+        outbox::push_change(tx, &id, log, &change, ahead)?;
+        outbox::push_change(tx, &id, log, &change, soon)
+    });
+    put_off.await.unwrap();
+    lone.engine().tend_keys().await;
+    assert_eq!(when().await, [ahead, soon], "not before relay time is known");
+    lone.relay_is_ahead(0);
+    lone.engine().tend_keys().await;
+    assert_eq!(when().await, [0, soon]);
     lone.client.stop().await;
 }
 
