@@ -105,6 +105,15 @@ pub(crate) fn log(log: &LogView) -> Option<String> {
             text(&contradiction.second)
         ));
     }
+    if log.stale {
+        lines.push(match log.proved_at {
+            0.0 => "The relay shows no log of keys. Nobody new is added by name.".to_owned(),
+            at => format!(
+                "The relay's log of keys was last signed on {}, more than a day ago: it says nothing about now, and nobody new is added by name.",
+                utc(at)
+            ),
+        });
+    }
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
@@ -214,6 +223,25 @@ mod tests {
         assert!(text.contains("2, each for 67 days"), "{text}");
         let manual = KeysView { schedule: RotationSchedule::Manual, next_rotation_at: None, ..view() };
         assert_eq!(schedule(&manual), "Rotated:         by hand alone");
+    }
+
+    #[test]
+    fn a_log_that_is_of_now_has_nothing_to_say() {
+        let fresh = LogView {
+            origin: "relay".to_owned(),
+            size: 2.0,
+            read: 2.0,
+            proved_at: 60_000.0,
+            since: 0.0,
+            stale: false,
+            contradictions: Vec::new(),
+            alarms: Vec::new(),
+        };
+        assert_eq!(log(&fresh), None);
+        let text = log(&LogView { stale: true, ..fresh.clone() }).unwrap();
+        assert!(text.contains("last signed on 1970-01-01 00:01Z, more than a day ago"), "{text}");
+        let text = log(&LogView { stale: true, proved_at: 0.0, ..fresh }).unwrap();
+        assert!(text.starts_with("The relay shows no log"), "{text}");
     }
 
     #[test]
