@@ -1,0 +1,202 @@
+//! Clocks that are years off (D8): a recovery, and first contacts, which the transparency log decides about. What counts is the relay's
+//! time. Real processes, a real relay.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests too
+
+mod terminal;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use terminal::Terminal;
+use waxwing_tests::place;
+use waxwing_tests::relay::RelayProcess;
+
+/// Ten years, ahead and behind.
+const SHIFTS: [(&str, &str); 2] = [("ahead", "+3650d"), ("behind", "-3650d")];
+const PATIENCE: Duration = Duration::from_secs(60);
+const DAY_MS: f64 = 24.0 * 60.0 * 60.0 * 1000.0;
+
+/// Runs what stands behind it under a clock that is off; nothing where that cannot be had.
+fn clock(shift: &str) -> Option<[String; 5]> {
+    let Ok(faketime) = place::tool("faketime") else {
+        println!("SKIPPED: faketime is not installed; script/bootstrap test installs it");
+        return None;
+    };
+    let words = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", &faketime.to_string_lossy(), "-f", shift];
+    Some(words.map(str::to_owned))
+}
+
+fn under(clock: &[String; 5]) -> [&str; 5] {
+    clock.each_ref().map(String::as_str)
+}
+
+fn texts(person: &Terminal, who: &str) -> Vec<String> {
+    let lines = person.run(&["read", who]);
+    let texts = lines.iter().filter(|line| line["notice"].is_null());
+    texts.map(|line| line["text"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Milliseconds between a time and now, by the clock of this test, which is the relay's.
+fn off_by(time: &Value) -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    (time.as_f64().unwrap() - now.as_millis() as f64).abs()
+}
+
+/// Recovers on what the terminal stands for; whether it went well, and what was said.
+fn recover(terminal: &Terminal, phrase: &str) -> (bool, String) {
+    let mut command = terminal.command(&["recover", &terminal.address]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    writeln!(child.stdin.take().unwrap(), "{phrase}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Whoever is to bring an account back does so within some seconds, at random.
+fn until_there(other: &Terminal, new: &Terminal) {
+    let start = Instant::now();
+    while new.run(&["list"]).is_empty() {
+        assert!(start.elapsed() < PATIENCE, "nobody has brought the account back");
+        other.run(&["sync"]);
+        new.run(&["sync"]);
+    }
+}
+
+#[test]
+fn d8_an_account_is_recovered_on_a_machine_whose_clock_is_years_off() {
+    let mut relay = RelayProcess::start().unwrap();
+    let bob = Terminal::register(&relay, "bob", &[]);
+    for (name, shift) in SHIFTS {
+        let Some(wrong) = clock(shift) else { return };
+        let old = Terminal::register(&relay, name, &[]);
+        bob.run(&["add", &old.address]);
+        old.run(&["accept", &bob.address]);
+        let words = old.run(&["phrase"])[0]["words"].as_array().unwrap().clone();
+        let phrase = words.iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>().join(" ");
+        bob.run(&["send", &old.address, "before"]);
+
+        // The relay out of reach: said so, and nothing has become of it.
+        relay.stop();
+        let new = Terminal::new(&relay, name, &under(&wrong));
+        let (well, told) = recover(&new, &phrase);
+        assert!(!well && told.contains("\"code\":\"relayDown\""), "{told}");
+        new.fails(&["whoami"], "notRegistered", "There is no account in this profile yet.");
+        relay.start_again().unwrap();
+
+        let (well, told) = recover(&new, &phrase);
+        assert!(well, "{shift}: {told}");
+        until_there(&bob, &new);
+        new.run(&["accept", &bob.address]);
+        new.run(&["send", &bob.address, "it is me"]);
+        bob.run(&["send", &new.address, "there you are"]);
+        assert_eq!(texts(&new, &bob.address), ["it is me", "there you are"]);
+        assert_eq!(texts(&bob, &new.address), ["before", "it is me", "there you are"]);
+        // The log, read from its first leaf on, is of now and raises no alarm; the chain's entry has the relay's time.
+        assert_eq!(new.asides(&["keys", "log"]), "");
+        let history = new.run(&["keys", "log"]).remove(0);
+        assert_eq!(history[0]["what"], "recovered", "{history}");
+        assert!(off_by(&history[0]["at"]) < DAY_MS, "{history}");
+        let lines = bob.run(&["read", &new.address]);
+        assert!(lines.iter().all(|line| off_by(&line["at"]) < DAY_MS && line["clockOff"] == false), "{lines:?}");
+        assert!(lines.iter().any(|line| line["notice"]["type"] == "recovered"), "{lines:?}");
+        // The old machine is shut out by that, whatever its clock says.
+        let output = old.command(&["sync"]).output().unwrap();
+        assert!(!output.status.success());
+    }
+}
+
+#[test]
+fn d8_somebody_new_is_found_by_name_and_by_link_with_a_clock_that_is_years_off() {
+    let mut relay = RelayProcess::start().unwrap();
+    let (bob, cem) = (Terminal::register(&relay, "bob", &[]), Terminal::register(&relay, "cem", &[]));
+    let link = cem.run(&["invite"])[0]["link"].as_str().unwrap().to_owned();
+    for (name, shift) in SHIFTS {
+        let Some(wrong) = clock(shift) else { return };
+        let person = Terminal::register(&relay, name, &under(&wrong));
+        // The relay out of reach: said so, and nobody was added.
+        relay.stop();
+        for who in [&bob.address, &link] {
+            let output = person.command(&["add", who]).output().unwrap();
+            assert!(String::from_utf8_lossy(&output.stderr).contains("\"code\":\"relayDown\""), "{output:?}");
+        }
+        assert!(person.run(&["list"]).is_empty());
+        relay.start_again().unwrap();
+        let unknown = format!("nobody@{}", relay.address());
+        person.fails(&["add", &unknown], "unknownUser", "Your relay knows nobody by this name.");
+
+        for (who, contact) in [(&bob.address, &bob), (&link, &cem)] {
+            let added = person.run(&["add", who]).remove(0);
+            assert!(added["problem"].is_null(), "{shift}: {added}");
+            contact.run(&["accept", &person.address]);
+            contact.run(&["send", &person.address, "hello"]);
+            person.run(&["send", &contact.address, "and hello"]);
+            assert_eq!(texts(contact, &person.address), ["hello", "and hello"]);
+        }
+        assert_eq!(person.asides(&["keys", "log"]), "", "{shift}");
+    }
+}
+
+/// The library that the clocks are set with, for a program whose clock is set while it runs.
+fn library() -> Option<String> {
+    let [.., faketime, _, _] = clock("+0")?;
+    let output = Command::new(faketime).args(["-f", "+0", "printenv", "LD_PRELOAD"]).output().ok()?;
+    let library = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (!library.is_empty()).then_some(library)
+}
+
+/// A relay whose clock goes by a file.
+fn relay_with_clock(file: &Path) -> Option<RelayProcess> {
+    let mut relay = RelayProcess::start().unwrap();
+    let library = library()?;
+    relay.stop();
+    let words = [
+        "env".to_owned(),
+        format!("LD_PRELOAD={}", library),
+        format!("FAKETIME_TIMESTAMP_FILE={}", file.display()),
+        "FAKETIME_NO_CACHE=1".to_owned(),
+        "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
+    ];
+    relay.start_again_under(&words).unwrap();
+    Some(relay)
+}
+
+/// A log that has not been signed for more than a day proves nothing about now. The day is counted by the relay's clock alone.
+#[test]
+fn d8_a_log_is_a_day_old_by_the_relays_clock_and_then_nobody_new_is_taken_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clock");
+    std::fs::write(&file, "+0\n").unwrap();
+    let Some(relay) = relay_with_clock(&file) else { return };
+    let bob = Terminal::register(&relay, "bob", &[]);
+    let people = SHIFTS.map(|(name, shift)| clock(shift).map(|wrong| Terminal::register(&relay, name, &under(&wrong))));
+    let people = people.map(Option::unwrap);
+    let all = [&people[0], &people[1], &Terminal::register(&relay, "right", &[])];
+    bob.run(&["add", &people[0].address]);
+
+    // Its clock goes on; it signs the log once an hour of its own running, so not for now.
+    std::fs::write(&file, "+23h\n").unwrap();
+    people[0].run(&["accept", &bob.address]);
+    assert_eq!(people[1].asides(&["keys", "log"]), "");
+    std::fs::write(&file, "+25h\n").unwrap();
+    let old = "The relay's transparency log cannot be read up to now, so its newest keys prove nothing. Nobody new is added meanwhile.";
+    for person in all {
+        let before = person.run(&["list"]).len();
+        let address = format!("bob@{}", relay.address());
+        if person.address != people[0].address {
+            person.fails(&["add", &address], "logUnavailable", old);
+        }
+        assert_eq!(person.run(&["list"]).len(), before, "nobody was added");
+        let told = person.asides(&["keys", "log"]);
+        assert!(told.starts_with("The relay's log of keys was last signed on "), "{told}");
+    }
+    // Whoever is known already is written to all the same.
+    people[0].run(&["send", &bob.address, "still here"]);
+    assert_eq!(texts(&bob, &people[0].address), ["still here"]);
+    std::fs::write(&file, "+23h\n").unwrap();
+    for person in &all[1..] {
+        person.run(&["add", &bob.address]);
+    }
+}
