@@ -226,7 +226,8 @@ impl From<crate::relay::ApiError> for Error {
 
         let code = match &error {
             ApiError::Unreachable(_) => ErrorCode::RelayDown,
-            ApiError::Certificate => ErrorCode::WrongCertificate,
+            ApiError::Certificate(_) => ErrorCode::WrongCertificate,
+            ApiError::NotValidYet => ErrorCode::ClockWrong,
             ApiError::NotARelay(_) => ErrorCode::NotARelay,
             ApiError::Version(_) => ErrorCode::UpdateNeeded,
             ApiError::Malformed(_) => ErrorCode::RelayMisbehaved,

@@ -510,7 +510,8 @@ fn back_off(times: u32) -> Duration {
 /// Whether the same request may succeed later without anybody's doing.
 fn waits(error: &ApiError) -> bool {
     match error {
-        ApiError::Unreachable(_) | ApiError::Certificate | ApiError::NotARelay(_) | ApiError::Version(_) => true,
+        ApiError::Unreachable(_) | ApiError::Certificate(_) | ApiError::NotValidYet => true,
+        ApiError::NotARelay(_) | ApiError::Version(_) => true,
         // An answer that cannot be read says nothing about what was stored.
         ApiError::Malformed(_) => true,
         ApiError::Problem(problem) => matches!(

@@ -38,8 +38,11 @@ pub(crate) enum ApiError {
     #[error("the relay cannot be reached: {0}")]
     Unreachable(String),
     /// The certificate is not the expected one.
-    #[error("the relay's certificate is not the expected one")]
-    Certificate,
+    #[error("the relay's certificate {0}")]
+    Certificate(&'static str),
+    /// By this computer's clock the certificate is of the future: nobody hands out such, so the clock is behind.
+    #[error("the relay's certificate is not valid yet, by this computer's clock")]
+    NotValidYet,
     /// The answer is not from a Waxwing relay.
     #[error("not a Waxwing relay: {0}")]
     NotARelay(&'static str),
@@ -459,9 +462,8 @@ pub(super) fn classify(error: &reqwest::Error) -> ApiError {
     let mut not_tls = false;
     while let Some(current) = cause {
         match current.downcast_ref::<rustls::Error>() {
-            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
-                return ApiError::Certificate;
-            }
+            Some(rustls::Error::InvalidCertificate(why)) => return tls::fault(why),
+            Some(rustls::Error::NoCertificatesPresented) => return ApiError::Certificate("is missing"),
             Some(rustls::Error::InvalidMessage(_)) => not_tls = true,
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! TLS for relays with a pinned (self-signed) certificate: its SHA-256 travels in the address, and nothing else counts.
+//! TLS for relays with a pinned (self-signed) certificate: its SHA-256 travels in the address, and nothing else counts. And why certificates
+//! are not taken.
 
 use std::sync::Arc;
 
@@ -7,6 +8,8 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use waxwing_wire::hash;
+
+use super::http::ApiError;
 
 /// A client configuration that accepts exactly the certificate with this SHA-256.
 pub(super) fn pinned(pin: [u8; 32]) -> Result<ClientConfig, Error> {
@@ -61,5 +64,39 @@ impl ServerCertVerifier for Pinned {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Why a certificate is not taken. One that has expired may be the relay's fault as well as the clock's.
+pub(super) fn fault(why: &CertificateError) -> ApiError {
+    match why {
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => ApiError::NotValidYet,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            ApiError::Certificate("has expired, by this computer's clock")
+        }
+        _ => ApiError::Certificate("is not the expected one"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::ErrorCode;
+
+    #[test]
+    fn d8_certificates_under_a_clock_that_is_off() {
+        let code = |why: CertificateError| crate::error::Error::from(fault(&why)).view();
+        let (now, then) = (|seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds)), 1_800_000_000);
+        let behind = CertificateError::NotValidYetContext { time: now(then - 1), not_before: now(then) };
+        assert_eq!(code(behind).code, ErrorCode::ClockWrong);
+        assert_eq!(code(CertificateError::NotValidYet).code, ErrorCode::ClockWrong);
+        let ahead = code(CertificateError::ExpiredContext { time: now(then), not_after: now(then - 1) });
+        assert_eq!(ahead.code, ErrorCode::WrongCertificate);
+        assert!(ahead.detail.contains("by this computer's clock"), "{}", ahead.detail);
+        let other = code(CertificateError::NotValidForName);
+        assert_eq!(other.code, ErrorCode::WrongCertificate);
+        assert!(!other.detail.contains("clock"), "{}", other.detail);
     }
 }

@@ -192,7 +192,7 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   },
   clockWrong: {
     title: "This computer's clock is wrong",
-    sentence: "It differs from the relay's by more than 10 minutes. Your messages carry the relay's time meanwhile.",
+    sentence: "It differs from the relay's by more than 10 minutes. What is sent carries the relay's time all the same.",
     action: "Set the date and time.",
     button: "Try again",
   },
