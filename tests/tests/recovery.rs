@@ -32,6 +32,20 @@ async fn conversation(person: &Person, title: &str) -> String {
     person.until(&format!("the conversation {title}"), found).await
 }
 
+/// Alice and Bob with a conversation of their own, and a group of Bob's with both and Cem in it.
+async fn three(world: &World) -> (Person, Person, Person, String, String) {
+    let (alice, bob, direct) = acquainted(world).await;
+    let cem = world.register("cem").await;
+    introduce(&bob, &cem).await;
+    let group = bob.client.create_group("Birds", &[alice.account().await, cem.account().await]).await.unwrap().id;
+    bob.send(&group, "welcome").await;
+    for person in [&alice, &cem] {
+        conversation(person, "Birds").await;
+        person.until_texts(&group, &["welcome"]).await;
+    }
+    (alice, bob, cem, direct, group)
+}
+
 async fn until_notice(person: &Person, id: &str, wanted: impl Fn(&Notice) -> bool) {
     person
         .until("a quiet line", async |client| {
@@ -44,15 +58,7 @@ async fn until_notice(person: &Person, id: &str, wanted: impl Fn(&Notice) -> boo
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_the_phrase_is_back_in_every_conversation_on_a_new_machine() {
     let world = World::new().await;
-    let (alice, bob, direct) = acquainted(&world).await;
-    let cem = world.register("cem").await;
-    introduce(&bob, &cem).await;
-    let group = bob.client.create_group("Birds", &[alice.account().await, cem.account().await]).await.unwrap().id;
-    bob.send(&group, "welcome").await;
-    for person in [&alice, &cem] {
-        conversation(person, "Birds").await;
-    }
-    alice.until_texts(&group, &["welcome"]).await;
+    let (alice, bob, cem, direct, group) = three(&world).await;
     let words = alice.client.phrase_words().await.unwrap();
     // The machine is gone.
     alice.client.stop().await;
@@ -94,15 +100,7 @@ async fn whoever_has_the_phrase_is_back_in_every_conversation_on_a_new_machine()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_who_is_no_admin_brings_somebody_back() {
     let world = World::new().await;
-    let (alice, bob, _) = acquainted(&world).await;
-    let cem = world.register("cem").await;
-    introduce(&bob, &cem).await;
-    let group = bob.client.create_group("Birds", &[alice.account().await, cem.account().await]).await.unwrap().id;
-    bob.send(&group, "welcome").await;
-    for person in [&alice, &cem] {
-        conversation(person, "Birds").await;
-        person.until_texts(&group, &["welcome"]).await;
-    }
+    let (alice, bob, cem, _, group) = three(&world).await;
     let words = alice.client.phrase_words().await.unwrap();
     alice.client.stop().await;
     // The only admin is away.
@@ -154,7 +152,11 @@ async fn p1_a_device_that_was_revoked_is_shut_out() {
     assert!(!alice.texts(&direct).await.contains(&"for the new device".to_owned()));
     // And an entry that the old device signs with the old account key is refused.
     let keys = alice.client.rotate_keys().await;
-    assert!(keys.map_or(true, |keys| keys.rotating), "a revoked device has rotated");
+    let told = |keys: waxwing_client::KeysView| {
+        assert_eq!((keys.version, keys.rotating), (1, false), "a revoked device has rotated");
+        keys.rotation_problem.map(|problem| problem.code)
+    };
+    assert_eq!(keys.map_or_else(|error| Some(error.code()), told), Some(ErrorCode::OwnKeysChanged));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Times for people. UTC, because a terminal may be anywhere and logs are compared.
 
+use waxwing_client::civil_date;
 use waxwing_client::views::Millis;
 
 const MILLIS_PER_MINUTE: f64 = 60_000.0;
@@ -12,23 +13,8 @@ pub(crate) fn utc(at: Millis) -> String {
         return "????-??-?? ??:??Z".to_owned();
     }
     let minutes = (at / MILLIS_PER_MINUTE) as u64;
-    let (year, month, day) = date(minutes / (24 * 60));
+    let (year, month, day) = civil_date(minutes / (24 * 60));
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}Z", minutes / 60 % 24, minutes % 60)
-}
-
-/// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, `civil_from_days`).
-fn date(days: u64) -> (u64, u64, u64) {
-    const DAYS_PER_ERA: u64 = 146_097;
-    // Counted from 0000-03-01, so that leap days end a year.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

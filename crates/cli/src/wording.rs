@@ -300,6 +300,10 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "The relay shows keys that are not in its public log, where everybody could see them. They are not used.",
             "Try again later. If it stays so, ask the person for a fresh invite link, in person if you can.",
         ),
+        ErrorCode::OwnKeysChanged => (
+            "Somebody else has changed your account's keys; nothing was changed here.",
+            "Take the account back with your 24 words: waxwing-cli keys recover.",
+        ),
         ErrorCode::LogContradicts => (
             "The relay's public log of keys contradicts itself: it shows different people different keys. New keys are not used.",
             "Compare safety numbers with the people you write to, and show them the evidence (`keys log`).",

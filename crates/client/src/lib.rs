@@ -18,6 +18,8 @@ pub use engine::{Client, Recovery, Registration, check_relay};
 pub use error::{Error, ErrorCode, ErrorView};
 pub use event::Event;
 pub use profile::{Profile, ProfileState, profile_id};
+pub use waxwing_protocol::civil_date;
+
 pub use views::{
     Connection, ContactView, ContradictionKind, ContradictionView, ConversationKind, ConversationView, GroupLinkView,
     GroupOfferView, GroupView, InviteView, KeyAlarmView, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, KeystoreKind,

@@ -19,10 +19,12 @@ pub(crate) mod people;
 pub(crate) mod recovery;
 pub(crate) mod rotation;
 mod schema;
+pub(crate) mod sealed_for;
 pub(crate) mod transparency;
 pub(crate) mod verifications;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -35,7 +37,11 @@ const FILE: &str = "waxwing.db";
 
 /// An open database. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Store(Arc<Mutex<Connection>>);
+pub(crate) struct Store {
+    connection: Arc<Mutex<Connection>>,
+    /// Whether these clones have handed the database over.
+    closed: Arc<AtomicBool>,
+}
 
 impl Store {
     /// Makes a new database; one that is there already is an error.
@@ -120,7 +126,7 @@ impl Store {
         )?;
         schema::migrate(&mut connection)?;
         connection.set_prepared_statement_cache_capacity(64);
-        Ok(Self(Arc::new(Mutex::new(connection))))
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), closed: Arc::default() })
     }
 
     /// The same database without encryption: what is left in its files can be looked for.
@@ -129,15 +135,26 @@ impl Store {
         Self::set_up(Connection::open(dir.join(FILE))?)
     }
 
+    /// The same database for the engine that takes the place of this one. From here on every transaction of the old handle is refused.
+    pub(crate) fn hand_over(&self) -> Self {
+        // Under the lock, so that none is in the midst of one.
+        let _connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::Release);
+        Self { connection: Arc::clone(&self.connection), closed: Arc::default() }
+    }
+
     /// Runs one transaction on a thread for blocking work: all of it happens, or none.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, Error> + Send + 'static,
     {
-        let connection = Arc::clone(&self.0);
+        let (connection, closed) = (Arc::clone(&self.connection), Arc::clone(&self.closed));
         tokio::task::spawn_blocking(move || {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            if closed.load(Ordering::Acquire) {
+                return Err(Error::new(ErrorCode::Internal, "database: another engine has taken over"));
+            }
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = work(&transaction)?;
             transaction.commit()?;
@@ -149,7 +166,7 @@ impl Store {
 
     /// Moves the WAL into the database and empties it: `secure_delete` alone leaves erased keys in the WAL.
     pub(crate) async fn checkpoint(&self) -> Result<(), Error> {
-        let connection = Arc::clone(&self.0);
+        let connection = Arc::clone(&self.connection);
         tokio::task::spawn_blocking(move || {
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;

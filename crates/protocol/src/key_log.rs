@@ -11,6 +11,7 @@ use waxwing_wire::ids::{from_hex, to_hex};
 use waxwing_wire::{AccountId, DeviceId, VerifiedChain, signature, signing_input};
 
 pub use entry::KeyLogEntry;
+pub use utc::civil_date;
 
 use crate::device_keys::DeviceKeys;
 use crate::fingerprint::{account_fingerprint, fingerprint_text};

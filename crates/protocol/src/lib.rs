@@ -47,7 +47,7 @@ pub use envelope::{
 pub use fingerprint::{account_fingerprint, fingerprint_text};
 pub use group_invite::GroupInvite;
 pub use invite::{Invite, InviteError, Link};
-pub use key_log::{KeyLog, KeyLogError};
+pub use key_log::{KeyLog, KeyLogError, civil_date};
 pub use leaf_identity::LeafIdentity;
 pub use mls_crypto::{MlsCrypto, RandomnessError};
 pub use recovery_key::RecoveryKey;

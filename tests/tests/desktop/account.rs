@@ -1,8 +1,9 @@
 //! An account is got back with its words on another computer, gets other keys, and is closed; from the windows.
 
+use waxwing_client::{Client, Profile, Recovery};
 use waxwing_tests::person::Person;
 use waxwing_tests::window::{Window, testid};
-use waxwing_tests::{Outcome, wait};
+use waxwing_tests::{Fault, Outcome, wait};
 
 use crate::Two;
 
@@ -93,6 +94,69 @@ async fn others_are_shut_out_and_the_account_is_closed() -> Outcome<()> {
         Ok(ada.all(&testid("conversation")).await?.is_empty().then_some(()))
     })
     .await?;
+    two.ada_window.close().await?;
+    two.bea_window.close().await
+}
+
+/// Somebody who has the words takes the account away; who owns it sees the alarm and takes it back in the same window.
+#[tokio::test]
+async fn whoever_finds_an_alarm_takes_the_account_back_right_there() -> Outcome<()> {
+    let two = Two::meet().await?;
+    let ada = &two.ada_window;
+    let account = ada.account().await?;
+    ada.write("Before all this.").await?;
+    two.bea_window.wait_message("Before all this.", "received").await?;
+    let words = words(ada).await?.join(" ");
+
+    let elsewhere = tempfile::tempdir().map_err(Fault::io("a folder"))?;
+    let broken = |error: waxwing_client::Error| Fault::Unexpected(error.to_string());
+    let profile = Profile::open(elsewhere.path()).map_err(broken)?;
+    let recovery = Recovery {
+        address: account.address.clone(),
+        phrase: words.clone().into(),
+        display_name: String::new(),
+        passphrase: Some("another passphrase".to_owned().into()),
+    };
+    let thief = Client::recover(&profile, recovery).await.map_err(broken)?;
+
+    ada.wait(r#"[data-testid="banner"][data-kind="alarm"]"#).await?;
+    ada.pictures("conversation-alarm").await?;
+    ada.click(r#"[data-testid="banner"][data-kind="alarm"] [data-testid="banner-action"]"#).await?;
+    ada.wait(r#"[data-testid="log-card"][data-state="alarm"]"#).await?;
+    ada.wait(&testid("alarm-recover")).await?;
+    ada.pictures("settings-keys-alarm").await?;
+    ada.click(&testid("alarm-recover")).await?;
+    ada.wait(r#"[data-testid="recover-here"][data-state="asking"]"#).await?;
+    let faults = ada.axe().await?;
+    assert!(faults.is_empty(), "{faults:#?}");
+    // A word is missing: nothing is changed.
+    let short = words.rsplit_once(' ').map_or("", |(most, _)| most);
+    ada.type_into(&testid("recover-here-phrase"), short).await?;
+    ada.click(&testid("recover-here-now")).await?;
+    ada.wait(&testid("recover-here-mistake")).await?;
+    assert!(ada.texts(&testid("recover-here-mistake")).await?.concat().contains("23 words"));
+    ada.pictures("settings-keys-recover-mistake").await?;
+    ada.retype(&testid("recover-here-phrase"), &words).await?;
+    ada.click(&testid("recover-here-now")).await?;
+    ada.wait(r#"[data-testid="recover-here"][data-state="done"]"#).await?;
+    ada.wait(r#"[data-testid="log-card"][data-state="consistent"]"#).await?;
+    ada.pictures("settings-keys-recovered-here").await?;
+    ada.close_dialog(&testid("settings")).await?;
+
+    // The history is there, the other side lets this device back in, and whoever took the account hears nothing more.
+    ada.wait_message("Before all this.", "sent").await?;
+    two.bea_window.wait(r#"[data-testid="notice"][data-kind="recovered"]"#).await?;
+    ada.wait(r#"[data-testid="notice"][data-kind="repaired"]"#).await?;
+    ada.write("It is mine again.").await?;
+    two.bea_window.wait_message("It is mine again.", "received").await?;
+    two.bea_window.write("Good.").await?;
+    ada.wait_message("Good.", "received").await?;
+    ada.pictures("conversation-recovered-here").await?;
+    for view in thief.conversations().await.map_err(broken)? {
+        let page = thief.messages(&view.id, None, 500).await.map_err(broken)?;
+        assert!(page.messages.iter().all(|line| line.text != "Good."), "whoever was shut out reads on");
+    }
+    thief.stop().await;
     two.ada_window.close().await?;
     two.bea_window.close().await
 }

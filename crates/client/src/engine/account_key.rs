@@ -32,7 +32,8 @@ impl Client {
     /// replaced at once.
     pub async fn shut_others_out(&self) -> Result<KeysView, Error> {
         let engine = &self.0;
-        let chain = engine.chain(engine.account).await?;
+        // What somebody else has put into the chain meanwhile is taken as it is: what follows revokes it.
+        let chain = engine.take_chain_as_it_is().await?;
         let others = chain.devices().map(|device| device.id()).filter(|device| *device != engine.device).collect();
         engine.replace_account_key(others, true).await
     }
@@ -74,6 +75,36 @@ impl Engine {
         Arc::clone(&self.account_key.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The own chain with whatever the relay has more of it, as long as this device and its account key are in force by it. Whoever was
+    /// shut out has only the phrase left.
+    async fn take_chain_as_it_is(&self) -> Result<Arc<VerifiedChain>, Error> {
+        let _rotating = self.rotating.lock().await;
+        self.resume_changes().await?;
+        let known = self.chain(self.account).await?;
+        let home = self.home.address().clone();
+        let newest = VerifiedChain::clone(&known);
+        let (chain, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(newest)).await?;
+        if fresh.is_empty() {
+            return Ok(known);
+        }
+        let in_force = chain.device(self.device).map(|device| &device.current().record) == Some(self.keys().record());
+        if !in_force || *chain.account_key() != self.account_key().public() {
+            return Err(Error::new(ErrorCode::OwnKeysChanged, "this device's keys are in force no more"));
+        }
+        tracing::warn!(
+            "entries of the own chain that no own device has made are followed by one that revokes the others"
+        );
+        let (me, from, chain) = (self.account, known.seq().saturating_add(1), Arc::new(chain));
+        self.store
+            .run(move |tx| {
+                keys::add_chain_entries(tx, me, from, &fresh)?;
+                crate::store::transparency::forget_alarms(tx)
+            })
+            .await?;
+        self.chains.keep(Arc::clone(&chain));
+        Ok(chain)
+    }
+
     async fn replace_account_key(&self, revoked: Vec<DeviceId>, then_rotate: bool) -> Result<KeysView, Error> {
         let rotating = self.rotating.lock().await;
         // One change of the chain after the other.
@@ -101,8 +132,11 @@ impl Engine {
     pub(super) async fn advance_account_change(&self) -> Result<(), Error> {
         let Some(change) = self.store.run(keys::account_change).await? else { return Ok(()) };
         if self.secrets.lock().await.account_seed != *change.key.seed() {
-            if !self.relay_has(&change.entry).await? {
-                self.home.append_chain(self.account, &change.entry).await?;
+            if let Err(error) = self.state_entry(&change.entry).await {
+                if error.code() == ErrorCode::OwnKeysChanged {
+                    self.store.run(|tx| keys::end_account_change(tx, false)).await?;
+                }
+                return Err(error);
             }
             let mut secrets = self.secrets.lock().await;
             let mut replaced = secrets.clone();

@@ -87,6 +87,7 @@ impl Engine {
         if !pinned {
             return Err(Error::new(ErrorCode::ChainBroken, "the relay's chain is not the one that the link pins"));
         }
+        self.require_fresh(&invite.relay).await?;
         Ok((chain, entries))
     }
 

@@ -365,7 +365,6 @@ impl<'a> Reading<'a> {
             let me = self.context.account;
             messages::set_state(self.tx, me, id, MessageState::Sent, None)?;
             messages::place(self.tx, me, id)?;
-            messages::set_envelope(self.tx, me, id, entry.entry_id)?;
             self.taken.changes.message(me, id, false);
             self.taken.changes.conversation(self.log.conversation);
         }

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorCode};
 use crate::mls::rules::GroupFacts;
 use crate::mls::{ClaimedPackage, Group, GroupChange, Plan};
 use crate::random;
-use crate::store::{conversations, keys, logs, messages, outbox, people};
+use crate::store::{conversations, keys, logs, messages, outbox, people, sealed_for};
 use crate::views::{ConversationKind, Standing};
 
 /// All members see a recovery at about the same time; compare-and-swap decides among those who act at once.
@@ -130,31 +130,39 @@ fn missing(chain: &VerifiedChain, facts: &GroupFacts, followed: &Followed) -> Ve
 }
 
 /// What a message waits for: somebody who has recovered their account is let in before more is said, since their old devices hear nothing
-/// of it. `tried`: changes that did not get through in this pass.
+/// of it.
 pub(super) enum First {
     /// Nothing.
     Nothing,
-    /// This change, which comes first now.
+    /// A change, which comes first now.
     Change(i64),
-    /// The only other side is not let in yet: nobody would hear it.
-    Nobody,
+    /// The only other side is not let in yet, and nobody would hear it: it is looked at again then.
+    Nobody(u64),
 }
 
-/// Looks for that.
+/// Looks for that. `tried`: changes that did not get through in this pass.
 pub(super) fn comes_first(
     tx: &Transaction<'_>,
     conversation: &conversations::ConversationId,
+    now_ms: u64,
     tried: &HashSet<i64>,
 ) -> Result<First, Error> {
     let follows = |item: &outbox::Item| {
         item.sealed.is_none() && matches!(GroupChange::decode(&item.content), Ok(GroupChange::Follow(_)))
     };
     let waiting: Vec<_> = outbox::changes(tx, conversation)?.into_iter().filter(follows).collect();
-    if let Some(item) = waiting.iter().find(|item| !tried.contains(&item.n)) {
+    // One that was put off, since somebody's key packages cannot be had or they are to be verified first, keeps its time.
+    let soon =
+        |item: &&outbox::Item| item.not_before_ms <= now_ms.saturating_add(WITHIN_MS) && !tried.contains(&item.n);
+    if let Some(item) = waiting.iter().find(soon) {
         return Ok(First::Change(outbox::move_first(tx, item.n)?));
     }
     let direct = conversations::load(tx, conversation)?.kind == ConversationKind::Direct;
-    Ok(if direct && !waiting.is_empty() { First::Nobody } else { First::Nothing })
+    let when = waiting.iter().map(|item| item.not_before_ms).min();
+    Ok(match when {
+        Some(when) if direct => First::Nobody(when.max(now_ms.saturating_add(FIRST_AGAIN_MS))),
+        _ => First::Nothing,
+    })
 }
 
 /// When somebody is tried again: a device that was recovered a moment ago has its key packages still on their way.
@@ -198,23 +206,35 @@ pub(super) fn plan(
 }
 
 /// What one has said since somebody recovered their account was sealed for devices that they have no more: it is said again, for the one that
-/// they have. Everybody else knows it by its id. Not what is older than an hour, whatever the chain's time says: a phrase opens no history.
+/// they have. Everybody else knows it by its id; where somebody has come in since, it is not, since it was not for them. Nor is what is
+/// older than an hour, whatever the chain's time says: a phrase opens no history.
 pub(super) fn say_again(reading: &mut Reading<'_>, before: &GroupFacts, after: &GroupFacts) -> Result<(), Error> {
-    let mut since = None;
+    let (mut since, mut back) = (None, HashSet::new());
     for line in before.roster.lines.iter().filter(|line| line.account != reading.context.account) {
         if after.roster.line(line.account).is_none_or(|now| now.chain_seq <= line.chain_seq) {
             continue;
         }
         let Some(chain) = reading.chain_of(line.account)? else { continue };
         let later = chain.events().iter().rev().take_while(|event| event.place.seq > line.chain_seq);
-        let recovered = later.filter(|event| matches!(event.what, What::Recovered { .. }));
-        since = recovered.map(|event| event.place.at_ms).chain(since).min();
+        let recovered: Vec<_> =
+            later.filter(|event| matches!(event.what, What::Recovered { .. })).map(|event| event.place.at_ms).collect();
+        if !recovered.is_empty() {
+            back.insert(line.account);
+        }
+        since = recovered.into_iter().chain(since).min();
     }
     let Some(since) = since else { return Ok(()) };
     let (tx, conversation) = (reading.tx, reading.log.conversation);
     let since = since.max(reading.context.now.saturating_sub(SAID_AGAIN_MS));
-    for (message_id, text) in messages::sent_since(tx, &conversation, since, MOST_SAID_AGAIN)? {
-        outbox::push(tx, &conversation, None, &AppMessage::Text { message_id, text }.encode())?;
+    let others: Vec<_> = after.leaves.iter().filter(|leaf| !back.contains(&leaf.identity.account)).collect();
+    let mut done = HashSet::new();
+    for (message_id, devices) in sealed_for::texts_since(tx, &conversation, since, MOST_SAID_AGAIN)? {
+        let was_for_all = others.iter().all(|leaf| devices.contains(&leaf.identity.device));
+        if !was_for_all || !done.insert(message_id) {
+            continue;
+        }
+        let Some(text) = messages::own_text(tx, &conversation, message_id)? else { continue };
+        outbox::push(tx, &conversation, Some(message_id), &AppMessage::Text { message_id, text }.encode())?;
         reading.taken.wake = true;
     }
     Ok(())

@@ -139,6 +139,9 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<Account
 
 /// The same for more of the chain of somebody who is known, told by themselves.
 pub(super) fn learn_more(reading: &mut Reading<'_>, part: &ChainPart) -> Result<(), Error> {
+    if part.account == reading.context.account {
+        return Ok(());
+    }
     let known = reading.context.chains.load(reading.tx, part.account)?;
     let Some((chain, from, fresh)) = known.and_then(|known| extended(Some(&known), part)) else { return Ok(()) };
     keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
@@ -231,6 +234,8 @@ fn changed(
         reading.quiet_line(by, &notice)?;
     }
     links_after(reading, &me, before, &after, commit)?;
+    // Whatever waited for a change like this is looked at again, in its order.
+    outbox::hurry_messages(tx, &conversation)?;
     follow::say_again(reading, before, &after)?;
     let out = matches!(reading.conversation.standing, Standing::Left | Standing::Asked);
     if out && groups::keep_leaving(tx, reading.context, &reading.log)? {

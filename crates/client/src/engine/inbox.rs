@@ -327,11 +327,11 @@ impl Engine {
         if asked {
             self.outbox_wake.notify_one();
         }
-        // Whoever asks may be what shows that all are locked out.
+        // Whoever asks may be what shows that all are locked out. Judged with the log read to its head, as everything that mends.
         if let Some(log) = about
-            && let Err(error) = self.mend(log).await
+            && let Err(error) = self.drain_log(log).await
         {
-            tracing::info!(%error, "mending a group");
+            tracing::info!(%error, "looking at a log");
         }
         if let Some(log) = look
             && let Err(error) = self.drain_log(log).await

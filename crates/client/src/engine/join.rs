@@ -113,6 +113,11 @@ fn join(
     }
     // After a recovery in place nothing was asked for: whoever is in the group brings one back.
     let awaited = nonce.is_some() && known_log.as_ref().is_some_and(|log| !log.active);
+    if let Some(known) = known_log.as_ref().filter(|_| awaited && !asked_for)
+        && let Some(reason) = judge_return(tx, &facts, welcome, known)?
+    {
+        return Ok(Some(reason));
+    }
     let repaired = (asked_for || awaited) && known_log.is_some();
     store(tx, context, welcome, &facts, own.identity.key_version, repaired, changes)?;
     lost_welcomes::remove(tx, welcome.log)?;
@@ -243,7 +248,7 @@ fn store(
         spoiled_by = spoiler(tx, &account::require(tx)?, older)?.or(spoiled_by);
         retire(tx, older)?;
     }
-    let new_here = if restarted { newcomers(facts, &people::of(tx, &id)?) } else { Vec::new() };
+    let new_here = if restarted || repaired { newcomers(facts, &people::of(tx, &id)?) } else { Vec::new() };
     store_people(tx, &id, facts)?;
     if standing == Standing::Member {
         let soon = u64::from_be_bytes(random::bytes()) % DAY_MS;
@@ -310,6 +315,22 @@ fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) ->
     let lost = others.iter().any(|log| log.trouble != logs::Trouble::None);
     let stranger = !newcomers(facts, &known).is_empty();
     Ok((stranger && !lost).then_some("it brings in somebody who was not there"))
+}
+
+/// A group that one waits to be let back into is the one that one was in, and is brought by somebody who was in it: whoever was taken out of it
+/// knows its ids, too.
+fn judge_return(
+    tx: &Transaction<'_>,
+    facts: &GroupFacts,
+    welcome: &Welcome,
+    known: &logs::Log,
+) -> Result<Option<&'static str>, Error> {
+    let people = people::of(tx, &welcome.conversation)?;
+    if people.iter().all(|person| person.account != welcome.sender.account) {
+        return Ok(Some("its sender was not in the group"));
+    }
+    let same = welcome.relay == known.relay && facts.roster.generation == known.generation;
+    Ok((!same).then_some("it is of another group than the one before"))
 }
 
 /// Who is in a group and was not known to be.

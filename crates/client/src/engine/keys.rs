@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use waxwing_protocol::{DeviceKeys, DeviceSeeds, account_fingerprint, fingerprint_text, statement};
 use waxwing_wire::VerifiedChain;
+use waxwing_wire::problem::ProblemCode;
 
 use super::key_log::history;
 use super::{Client, Engine, rotation};
@@ -111,12 +112,31 @@ impl Engine {
     pub(super) async fn advance_rotation(&self) -> Result<(), Error> {
         let Some(rotation) = self.store.run(keys::rotation).await? else { return Ok(()) };
         if self.secrets.lock().await.key_version < rotation.key_version {
-            if !self.relay_has(&rotation.entry).await? {
-                self.home.append_chain(self.account, &rotation.entry).await?;
+            if let Err(error) = self.state_entry(&rotation.entry).await {
+                if error.code() == ErrorCode::OwnKeysChanged {
+                    self.store.run(keys::end_rotation).await?;
+                }
+                return Err(error);
             }
             self.store_new_seeds(&rotation).await?;
         }
         self.finish_rotation(rotation).await
+    }
+
+    /// Has the relay take an entry of the own chain, if it has not taken it already. Where another one stands in its place it never will: a
+    /// journal of it is of no use any more.
+    pub(super) async fn state_entry(&self, entry: &[u8]) -> Result<(), Error> {
+        if self.relay_has(entry).await? {
+            return Ok(());
+        }
+        match self.home.append_chain(self.account, entry).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.problem() == Some(ProblemCode::ChainConflict) => {
+                // The answer to the question before may be older than this one.
+                if self.relay_has(entry).await? { Ok(()) } else { Err(error.into()) }
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether the relay took the entry already and its answer was lost. Asked unnamed: from the moment that it has the entry,
@@ -130,7 +150,7 @@ impl Engine {
         match fresh.as_slice() {
             [] => Ok(false),
             [entry] if entry == wanted => Ok(true),
-            _ => Err(Error::new(ErrorCode::ChainBroken, "the relay has another entry in the own chain")),
+            _ => Err(Error::new(ErrorCode::OwnKeysChanged, "the relay has another entry in the own chain")),
         }
     }
 

@@ -35,8 +35,6 @@ const ABREAST: usize = 8;
 const RESEALS: u32 = 8;
 /// The longest that a change waits when it is overtaken for the second time.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
-/// How long a message waits where the only other side is still to be let in again.
-const LET_IN_AGAIN_MS: u64 = 2000;
 /// How long a device that has recovered waits for the other side of a conversation to let it back in.
 const GIVE_UP_MS: u64 = 24 * 60 * 60 * 1000;
 /// Chains that are asked for before one envelope is sealed.
@@ -212,15 +210,15 @@ impl Engine {
             };
             if item.what == What::Message && item.sealed.is_none() {
                 let known = tried.clone();
-                match self.store.run(move |tx| follow::comes_first(tx, &conversation, &known)).await? {
+                match self.store.run(move |tx| follow::comes_first(tx, &conversation, now, &known)).await? {
                     First::Nothing => {}
                     First::Change(n) => {
                         tried.insert(n);
                         continue;
                     }
-                    First::Nobody => {
+                    First::Nobody(when) => {
                         let n = item.n;
-                        self.store.run(move |tx| outbox::postpone(tx, n, now + LET_IN_AGAIN_MS)).await?;
+                        self.store.run(move |tx| outbox::postpone(tx, n, when)).await?;
                         continue;
                     }
                 }

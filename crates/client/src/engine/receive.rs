@@ -55,7 +55,7 @@ impl Engine {
             if !rekeyed && (last >= head || !moved) {
                 self.replayed.lock().unwrap_or_else(PoisonError::into_inner).insert(log);
                 // Read to the end of what this token reads, and no valid commit has set another: nobody here can go on (P13).
-                return if retired { self.freeze(log).await } else { self.mend(log).await };
+                return if retired && last >= head { self.freeze(log).await } else { self.mend(log).await };
             }
         }
     }

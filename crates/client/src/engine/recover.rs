@@ -12,14 +12,14 @@ use waxwing_wire::{AccountAddress, ChainEntry, DeviceId, RelayAddress, Username,
 use zeroize::Zeroizing;
 
 use super::Client;
-use super::register::{Pending, blocking, clean_display_name, key_check, left_behind, meet, run, two_places};
+use super::register::{Pending, clean_display_name, left_behind, meet, new_store, run, two_places};
 use crate::error::{Error, ErrorCode};
 use crate::keystore::{Keystore, Secrets};
 use crate::profile::{Profile, ProfileState};
 use crate::random;
 use crate::relay::RelayApi;
 use crate::store::account::{self, Account};
-use crate::store::{Store, keys};
+use crate::store::keys;
 
 /// Somebody else may append to the chain at the same moment: a thief who holds the account key.
 pub(super) const TRIES: usize = 8;
@@ -139,17 +139,7 @@ async fn begin(
     let device = DeviceKeys::new(DeviceId::from_bytes(random::bytes()), 1, seeds)?;
     let new = NewKeys { recovery_key, account_key: &account_key, device: &device };
     let entry = statement::recover(chain, recovery_key, &new, api.now_ms());
-    // The keystore first: a database whose key was never stored could not be opened again.
-    keystore.write(&secrets).await?;
-    let check = key_check(&secrets.database_key);
-    profile.change(|facts| {
-        facts.passphrase = sealed;
-        facts.key_check = Some(check);
-    })?;
-    let store = {
-        let (dir, key) = (profile.dir().to_owned(), Zeroizing::new(secrets.database_key));
-        blocking(move || Store::create(&dir, &key)).await?
-    };
+    let store = new_store(profile, &keystore, &secrets, sealed).await?;
     let new = Account {
         account: chain.account(),
         device: device.device(),

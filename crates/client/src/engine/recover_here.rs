@@ -8,21 +8,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use waxwing_protocol::group::{GroupKind, Roster, RosterRole};
 use waxwing_protocol::statement::{self, NewKeys};
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, RecoveryKey, RecoveryPhrase};
 use waxwing_wire::problem::ProblemCode;
-use waxwing_wire::{AccountId, ChainEntry, DeviceId, RelayAddress, VerifiedChain};
+use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
 use zeroize::Zeroizing;
 
+use super::context::own_line;
+use super::conversations::make_group;
 use super::recover::{TRIES, not_a_phrase};
 use super::register::run;
 use super::{Client, Engine};
 use crate::error::{Error, ErrorCode};
 use crate::keystore::{Keystore, Secrets};
+use crate::mls::GroupChange;
 use crate::random;
 use crate::relay::RelayApi;
 use crate::store::recovery::{self, Recovery};
-use crate::store::{Store, account, conversations, keys};
+use crate::store::{Store, account, conversations, keys, logs, outbox, people};
+use crate::views::{ConversationKind, Standing};
 
 /// Longest that whatever still waits to be read and sent under the old keys is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,15 +42,15 @@ impl Client {
     pub async fn recover_here(&self, phrase: Zeroizing<String>) -> Result<Self, Error> {
         let phrase = RecoveryPhrase::parse(&phrase).map_err(not_a_phrase)?;
         let engine = &self.0;
-        let accepted = {
-            let _rotating = engine.rotating.lock().await;
-            engine.state_recovery(&phrase.recovery_key()).await?
-        };
+        // Until this engine has nothing more to say: no other change of the chain begins beside it.
+        let _rotating = engine.rotating.lock().await;
+        let accepted = engine.state_recovery(&phrase.recovery_key()).await?;
         self.stop().await;
         let secrets = engine.secrets.lock().await.clone();
-        let (keystore, store) = (engine.keystore.clone(), engine.store.clone());
+        let (keystore, store) = (engine.keystore.clone(), engine.store.hand_over());
         let secrets = take_over(&keystore, secrets, &store, (engine.account, engine.now_ms()), accepted).await?;
         let client = run(&engine.profile, keystore, secrets, store).await?;
+        client.0.begin_lone_groups().await?;
         // So that others can bring this device back at once. What fails here is made up for by the inbox's task.
         if let Err(error) = client.0.refill_key_packages().await {
             tracing::info!(%error, "key packages are not at the relay yet");
@@ -104,6 +109,39 @@ impl Engine {
             }
         }
         Err(Error::new(ErrorCode::RelayBusy, "the account's chain is changed again and again"))
+    }
+
+    /// Groups that nobody else was in are made anew, with whoever was still to be added.
+    pub(super) async fn begin_lone_groups(&self) -> Result<(), Error> {
+        let (context, home) = (self.context(), self.home.address().clone());
+        self.store
+            .run(move |tx| {
+                let me = account::require(tx)?;
+                let own = context.chains.load(tx, me.account)?.ok_or_else(|| super::not_found("no own chain"))?;
+                for group in conversations::all(tx)? {
+                    let is_one = group.kind == ConversationKind::Group && group.standing == Standing::Member;
+                    if !is_one || !logs::of(tx, &group.id)?.is_empty() {
+                        continue;
+                    }
+                    let others: Vec<_> = people::of(tx, &group.id)?.into_iter().map(|person| person.account).collect();
+                    let roster = Roster {
+                        kind: GroupKind::Group,
+                        conversation: group.id,
+                        generation: 1,
+                        name: group.title.clone(),
+                        lines: vec![own_line(&me, &own, RosterRole::Admin)],
+                    };
+                    let log = make_group(tx, &context, roster, home.clone())?;
+                    let others: Vec<_> = others.into_iter().filter(|account| *account != me.account).collect();
+                    if !others.is_empty() {
+                        outbox::push_change_first(tx, &group.id, log.log, &GroupChange::Add(others).encode()?)?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        self.outbox_wake.notify_one();
+        Ok(())
     }
 
     async fn read_and_send(self: &Arc<Self>) -> Result<(), Error> {
@@ -189,19 +227,20 @@ pub(super) async fn finish_stored_recovery(
     let account = me.account;
     let known = store.run(move |tx| keys::chain(tx, account)).await?;
     let known = known.ok_or_else(|| super::not_found("no own chain"))?;
-    let (from, now) = (known.seq().saturating_add(1), RelayApi::new(me.relay.clone(), None)?.now_ms());
+    let api = RelayApi::new(me.relay, None)?;
+    let from = known.seq().saturating_add(1);
     if stands_in(&known, &recovery) {
         let accepted = Accepted { recovery, from, entries: Vec::new() };
-        return take_over(keystore, secrets, store, (account, now), accepted).await;
+        return take_over(keystore, secrets, store, (account, api.now_ms()), accepted).await;
     }
-    let asked = tokio::time::timeout(AT_THE_START, ask(me.relay, account, known)).await;
+    let asked = tokio::time::timeout(AT_THE_START, api.chain(&account.to_string(), Some(known))).await;
     let Ok(Ok((chain, entries))) = asked else {
         tracing::info!("a recovery broke off, and its relay does not say what became of it");
         return Ok(secrets);
     };
     if stands_in(&chain, &recovery) {
         let accepted = Accepted { recovery, from, entries };
-        return take_over(keystore, secrets, store, (account, now), accepted).await;
+        return take_over(keystore, secrets, store, (account, api.now_ms()), accepted).await;
     }
     let seq = ChainEntry::decode(&recovery.entry).map(|entry| entry.unsigned.seq);
     if seq.is_ok_and(|seq| chain.seq() >= seq) {
@@ -209,12 +248,4 @@ pub(super) async fn finish_stored_recovery(
         store.run(recovery::forget).await?;
     }
     Ok(secrets)
-}
-
-async fn ask(
-    relay: RelayAddress,
-    account: AccountId,
-    known: VerifiedChain,
-) -> Result<(VerifiedChain, Vec<Vec<u8>>), Error> {
-    RelayApi::new(relay, None)?.chain(&account.to_string(), Some(known)).await
 }

@@ -107,7 +107,9 @@ impl Client {
         let store = open_store(profile, &secrets).await?;
         raise_counter(&keystore, &mut secrets, &store).await?;
         let secrets = finish_stored_recovery(&keystore, secrets, &store).await?;
-        run(profile, keystore, secrets, store).await
+        let client = run(profile, keystore, secrets, store).await?;
+        client.0.begin_lone_groups().await?;
+        Ok(client)
     }
 }
 
@@ -226,17 +228,7 @@ async fn begin(
         &device,
         now_ms,
     );
-    // The keystore first: a database whose key was never stored could not be opened again.
-    keystore.write(&secrets).await?;
-    let check = key_check(&secrets.database_key);
-    profile.change(|facts| {
-        facts.passphrase = sealed;
-        facts.key_check = Some(check);
-    })?;
-    let store = {
-        let (dir, key) = (profile.dir().to_owned(), Zeroizing::new(secrets.database_key));
-        blocking(move || Store::create(&dir, &key)).await?
-    };
+    let store = new_store(profile, &keystore, &secrets, sealed).await?;
     let new = Account {
         account: account_id,
         device: device.device(),
@@ -256,6 +248,24 @@ async fn begin(
         })
         .await?;
     Ok(Pending { keystore, secrets, store })
+}
+
+/// Stores the secrets of a new profile and makes its database. `sealed`: under a passphrase, and not in the keychain.
+pub(super) async fn new_store(
+    profile: &Profile,
+    keystore: &Keystore,
+    secrets: &Secrets,
+    sealed: bool,
+) -> Result<Store, Error> {
+    // The keystore first: a database whose key was never stored could not be opened again.
+    keystore.write(secrets).await?;
+    let check = key_check(&secrets.database_key);
+    profile.change(|facts| {
+        facts.passphrase = sealed;
+        facts.key_check = Some(check);
+    })?;
+    let (dir, key) = (profile.dir().to_owned(), Zeroizing::new(secrets.database_key));
+    blocking(move || Store::create(&dir, &key)).await
 }
 
 /// Raises the rollback counter (design section 8): the keystore up to the database, then the database, then the keystore. In an older
@@ -348,7 +358,7 @@ pub(super) async fn run(
 }
 
 /// First 8 bytes of a labelled hash: enough to tell a wrong key, nothing to attack 256 random bits with.
-pub(super) fn key_check(key: &[u8; 32]) -> String {
+fn key_check(key: &[u8; 32]) -> String {
     let digest = hash(&[&label("database key check"), key]);
     to_hex(digest.first_chunk::<8>().unwrap_or(&[0; 8]))
 }
@@ -379,9 +389,7 @@ fn parse_relay(text: &str) -> Result<RelayAddress, Error> {
     text.trim().parse().map_err(|error| Error::new(ErrorCode::InvalidAddress, format!("{error}")))
 }
 
-pub(super) async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
+async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(call).await.map_err(|_| Error::new(ErrorCode::Internal, "a task ended early"))?
 }
 

@@ -76,6 +76,12 @@ pub(super) fn mend(
     match log.trouble {
         Trouble::None => Ok(None),
         Trouble::Frozen => reboot(tx, context, log, home),
+        // The member that signed the last handshake has locked everybody out: this device could not take it in, and neither could whoever
+        // asked to be let back in meanwhile. Nobody is left to answer, so nobody waits a day for it.
+        Trouble::Behind if log.spoiler.is_some() && logs::noted(tx, log.log, Noted::Stuck)? > 0 => {
+            logs::set_frozen(tx, log.log)?;
+            reboot(tx, context, &logs::Log { trouble: Trouble::Frozen, ..log.clone() }, home)
+        }
         // Nobody else is there to ask.
         Trouble::RolledBack if left && alone(tx, context, log.log)? => gone(tx, log).map(Some),
         Trouble::RolledBack if alone(tx, context, log.log)? => reboot(tx, context, log, home),
@@ -257,21 +263,14 @@ pub(super) fn asked(
     if !logs::note_device(tx, log.log, device, Noted::Answered, context.now, since)? {
         return Ok(Some("it asks too often"));
     }
-    if all_stuck(&log, account) {
-        logs::set_frozen(tx, log.log)?;
-        return Ok(None);
+    if log.trouble == Trouble::Behind && log.spoiler.is_some_and(|who| who != account) {
+        logs::note_device(tx, log.log, device, Noted::Stuck, context.now, 0)?;
     }
     let content = Content::Resync(request).encode().to_vec();
     let when = context.now + u64::from_be_bytes(random::bytes()) % ANSWER_WITHIN_MS;
     let change = GroupChange::Resync { account, content }.encode()?;
     outbox::push_change(tx, &log.conversation, log.log, &change, when)?;
     Ok(None)
-}
-
-/// Whether the member that signed the last handshake has locked everybody out: this device could not take it in, and neither could whoever
-/// asks to be let back in meanwhile. So nobody is left to answer, and nobody waits a day for it.
-fn all_stuck(log: &logs::Log, asks: AccountId) -> bool {
-    log.trouble == Trouble::Behind && log.spoiler.is_some_and(|who| who != asks)
 }
 
 /// A notice that this device was taken out. It counts where this device is blind and has asked the sender: else it sees that in the log.
@@ -365,6 +364,6 @@ fn reboot(
 
 /// Whose doing it is that a log is frozen, as shown; none where it is not, or where nobody's signature says so.
 pub(super) fn spoiler(tx: &Transaction<'_>, me: &account::Account, log: &logs::Log) -> Result<Option<String>, Error> {
-    let signed = log.spoiler.filter(|_| log.trouble == Trouble::Frozen);
+    let signed = log.spoiler.filter(|_| matches!(log.trouble, Trouble::Frozen | Trouble::Behind));
     signed.map(|who| people::name(tx, me, who)).transpose()
 }

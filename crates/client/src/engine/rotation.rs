@@ -259,6 +259,7 @@ impl Engine {
         let mended = self.store.run(move |tx| {
             mend_updates(tx, version, now)?;
             // Nothing else is put off for longer: what is was put off before the relay had told the time.
+            logs::correct_times(tx, now)?;
             outbox::correct_times(tx, now.saturating_add(SPREAD_MS))
         });
         if mended.await? {

@@ -68,6 +68,9 @@ impl Client {
     /// nothing is confirmed.
     pub async fn verify(&self, account: &str, digits: &str) -> Result<SafetyNumberView, Error> {
         let (engine, account) = (&self.0, parse_account(account)?);
+        let contact = engine.store.run(move |tx| contacts::load(tx, account)).await?;
+        let contact = contact.ok_or_else(|| not_found("no such contact"))?;
+        engine.require_fresh(&contact.relay).await?;
         let (number, covered) = engine.number(account).await?;
         let digits: String = digits.split_whitespace().collect();
         if number.digits() != digits {

@@ -19,7 +19,9 @@ use crate::mls::{ClaimedPackage, Group, GroupChange};
 use crate::random;
 use crate::store::logs::Trouble;
 use crate::store::outbox::{Item, Sealed, What};
-use crate::store::{keys, logs, outbox};
+use crate::store::sealed_for::{self, SealedFor};
+use crate::store::{conversations, keys, logs, outbox};
+use crate::views::ConversationKind;
 
 /// What came of sealing.
 pub(super) enum Outcome {
@@ -70,6 +72,11 @@ pub(super) fn seal_item(
             // Its chain may lag behind its leaf: then the relay is asked.
             _ => return Ok(Outcome::Need(leaf.identity.account)),
         }
+    }
+    let direct = conversations::load(tx, &log.conversation)?.kind == ConversationKind::Direct;
+    if item.what == What::Message && direct && leaves.iter().all(|leaf| leaf.identity.account == context.account) {
+        // It would be sealed for oneself alone, and look as if it had been sent.
+        return Ok(Outcome::Wait(Error::new(ErrorCode::RelayBusy, "the other side is not in the group yet")));
     }
     let (kind, suite, message, secret, welcome) = match item.what {
         What::Message => {
@@ -127,6 +134,14 @@ pub(super) fn seal_item(
         Ok(blob) => blob,
         Err(error) => return Ok(Outcome::Refused(Error::new(ErrorCode::Internal, format!("sealing: {error}")))),
     };
+    if item.what == What::Message {
+        let message = match AppMessage::decode(&item.content) {
+            Ok(AppMessage::Text { message_id, .. }) => Some(message_id),
+            _ => None,
+        };
+        let recipients = recipients.iter().map(|to| (to.record.device, to.record.key_version)).collect();
+        sealed_for::note(tx, entry_id, &SealedFor { message, recipients }, context.now)?;
+    }
     let sealed = Sealed { log: log.log, entry_id, after: log.last_handshake, blob, secret, welcome };
     outbox::set_sealed(tx, item.n, &sealed)?;
     Ok(Outcome::Sealed(sealed))

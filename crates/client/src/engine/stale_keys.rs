@@ -1,25 +1,26 @@
 //! Something was sealed to a key that this device has erased: it says so in the log, with its newer keys, and whoever sealed it does so again
 //! (design section 5). Not here: how long old keys are kept (`rotation`).
 
+use std::collections::HashSet;
+
 use waxwing_protocol::group::ChainPart;
 use waxwing_protocol::stale_key::{MAX_STALE_ENTRIES, MAX_STALE_ENVELOPES};
 use waxwing_protocol::{AppMessage, StaleKey};
 use waxwing_wire::chain::What;
-use waxwing_wire::{EnvelopeId, VerifiedChain};
+use waxwing_wire::{DeviceId, EnvelopeId, VerifiedChain};
 
 use super::entries::Reading;
 use super::{handshake, safety};
 use crate::error::Error;
 use crate::mls::rules::Leaf;
-use crate::random;
 use crate::store::logs::Noted;
-use crate::store::{logs, messages, outbox};
+use crate::store::{conversations, keys, logs, messages, outbox, sealed_for};
 use crate::views::Standing;
 
 /// What comes in within this time goes into one notice.
 const TOGETHER_MS: u64 = 1000;
-/// Each device's notices are heeded at most this often: they make others send again.
-const HEEDED_EACH_MS: u64 = 10 * 60 * 1000;
+/// Between two notices of this device in one log: tags are no signatures, and junk must not make it send again and again.
+const EACH_MS: u64 = 60 * 1000;
 
 /// An envelope was for an erased version of this device's keys: what the others are told of it waits to be sent.
 pub(super) fn note(reading: &mut Reading<'_>, envelope: EnvelopeId, key_version: u32) -> Result<(), Error> {
@@ -27,33 +28,39 @@ pub(super) fn note(reading: &mut Reading<'_>, envelope: EnvelopeId, key_version:
         return Ok(());
     }
     let (tx, context, conversation) = (reading.tx, reading.context, reading.log.conversation);
+    let mut latest = 0;
     for item in outbox::messages(tx, &conversation)?.into_iter().filter(|item| item.sealed.is_none()) {
         let Ok(AppMessage::StaleKey(mut told)) = AppMessage::decode(&item.content) else { continue };
-        if told.envelopes.len() < MAX_STALE_ENVELOPES && !told.envelopes.contains(&envelope) {
-            told.envelopes.push(envelope);
-            outbox::replace_change(tx, item.n, &AppMessage::StaleKey(told).encode())?;
+        if told.envelopes.contains(&envelope) {
+            return Ok(());
         }
-        return Ok(());
+        if told.envelopes.len() < MAX_STALE_ENVELOPES {
+            told.envelopes.push(envelope);
+            return outbox::replace_change(tx, item.n, &AppMessage::StaleKey(told).encode());
+        }
+        latest = latest.max(item.not_before_ms);
     }
     let Some(chain) = context.chains.load(tx, context.account)? else { return Ok(()) };
     let Some(from_seq) = after_version(&chain, context.device, key_version) else { return Ok(()) };
-    let entries = crate::store::keys::chain_entries(tx, context.account)?;
+    let entries = keys::chain_entries(tx, context.account)?;
     let entries: Vec<_> = entries.into_iter().skip(from_seq as usize).take(MAX_STALE_ENTRIES).collect();
     if entries.is_empty() {
         return Ok(());
     }
     let told = StaleKey { from_seq, entries, envelopes: vec![envelope] };
     outbox::push(tx, &conversation, None, &AppMessage::StaleKey(told).encode())?;
-    let soon = u64::from_be_bytes(random::bytes()) % TOGETHER_MS;
+    let last = logs::noted_at(tx, reading.log.log, context.device, Noted::Stale)?.max(latest);
+    let when = context.now.saturating_add(TOGETHER_MS).max(last.saturating_add(EACH_MS));
+    logs::note_device(tx, reading.log.log, context.device, Noted::Stale, when, 0)?;
     if let Some(item) = outbox::messages(tx, &conversation)?.last() {
-        outbox::postpone(tx, item.n, context.now + TOGETHER_MS + soon)?;
+        outbox::postpone(tx, item.n, when)?;
     }
     reading.taken.wake = true;
     Ok(())
 }
 
 /// Place of the chain entry after the one that states this version: whoever sealed to it knows at least that one.
-fn after_version(chain: &VerifiedChain, device: waxwing_wire::DeviceId, key_version: u32) -> Option<u32> {
+fn after_version(chain: &VerifiedChain, device: DeviceId, key_version: u32) -> Option<u32> {
     let states = |what: &What| match what {
         What::Created(of) | What::DeviceAdded(of) | What::Recovered { device: of, .. } => {
             (*of, 1) == (device, key_version)
@@ -64,21 +71,35 @@ fn after_version(chain: &VerifiedChain, device: waxwing_wire::DeviceId, key_vers
     chain.events().iter().find(|event| states(&event.what))?.place.seq.checked_add(1)
 }
 
-/// A member's device could not open some of what was said: its newer keys are taken in, and what one has said of that is said again.
+/// A member's device could not open some of what was said: its newer keys are taken in. What one has sealed for it under an older version
+/// than its chain states by now is said again, but not where somebody is in the group whom it was not for: nobody gets at what was said before
+/// by asking for it.
 pub(super) fn told(reading: &mut Reading<'_>, leaf: &Leaf, told: &StaleKey) -> Result<(), Error> {
     let (tx, now, conversation) = (reading.tx, reading.context.now, reading.log.conversation);
-    let since = now.saturating_sub(HEEDED_EACH_MS);
-    if !logs::note_device(tx, reading.log.log, leaf.identity.device, Noted::Stale, now, since)? {
-        return Ok(());
-    }
     let part = ChainPart { account: leaf.identity.account, from_seq: told.from_seq, entries: told.entries.clone() };
     handshake::learn_more(reading, &part)?;
     safety::announce(tx, now, &mut reading.taken.changes)?;
+    let device = leaf.identity.device;
+    let Some(chain) = reading.chain_of(leaf.identity.account)? else { return Ok(()) };
+    let Some(current) = chain.device(device).map(|state| state.current().record.key_version) else { return Ok(()) };
+    let Some(group) = &reading.group else { return Ok(()) };
+    let here: HashSet<DeviceId> = group.leaves()?.iter().map(|leaf| leaf.identity.device).collect();
     for envelope in &told.envelopes {
-        if let Some((message_id, text)) = messages::of_envelope(tx, &conversation, *envelope)? {
-            outbox::push(tx, &conversation, None, &AppMessage::Text { message_id, text }.encode())?;
-            reading.taken.wake = true;
+        let Some(sealed) = sealed_for::load(tx, *envelope)? else { continue };
+        let was_for = |one: &DeviceId| sealed.recipients.iter().any(|(device, _)| device == one);
+        let stale = sealed.recipients.iter().any(|(of, version)| *of == device && *version < current);
+        if !stale || !here.iter().all(was_for) {
+            continue;
         }
+        sealed_for::forget(tx, *envelope)?;
+        let Some(message_id) = sealed.message else {
+            // The own name, and the key that goes with it, are told with the next words.
+            conversations::set_profile_sent(tx, &conversation, false)?;
+            continue;
+        };
+        let Some(text) = messages::own_text(tx, &conversation, message_id)? else { continue };
+        outbox::push(tx, &conversation, Some(message_id), &AppMessage::Text { message_id, text }.encode())?;
+        reading.taken.wake = true;
     }
     Ok(())
 }

@@ -185,6 +185,9 @@ impl Engine {
                         backoff.reset();
                         self.set_connection(Connection::Online { notice: self.clock_notice() });
                         self.outbox_wake.notify_one();
+                        // What the relays' logs hold by now, and whether keys that were in doubt still are.
+                        self.transparency_wake.notify_one();
+                        self.introductions_wake.notify_one();
                     }
                     Frame::Push(Push::Checkpoint { .. }) => self.transparency_wake.notify_one(),
                     Frame::Push(_) => self.drain_inbox().await?,

@@ -66,6 +66,8 @@ pub(crate) enum Noted {
     Forked = 3,
     /// It has told that things were sealed to a key which it has erased.
     Stale = 4,
+    /// It asked for a resync while this device could not take in a handshake itself.
+    Stuck = 5,
 }
 
 /// Adds a log; one that is known already is replaced (one was removed, and is added again).
@@ -214,6 +216,21 @@ pub(crate) fn is_noted(tx: &Transaction<'_>, log: LogId, device: DeviceId, what:
         device.as_bytes(),
         what as i64
     ])?)
+}
+
+/// When a device was noted so; 0 if it was not.
+pub(crate) fn noted_at(tx: &Transaction<'_>, log: LogId, device: DeviceId, what: Noted) -> Result<u64, Error> {
+    let at = tx
+        .prepare_cached("SELECT at_ms FROM log_devices WHERE log = ?1 AND device = ?2 AND what = ?3")?
+        .query_row(params![log.as_bytes(), device.as_bytes(), what as i64], |row| row.get(0))
+        .optional()?;
+    Ok(at.unwrap_or(0))
+}
+
+/// Nothing was asked for later than now: a clock that was ahead must not keep a device out for years.
+pub(crate) fn correct_times(tx: &Transaction<'_>, now_ms: u64) -> Result<(), Error> {
+    tx.execute("UPDATE logs SET resync_ms = ?1 WHERE resync_ms > ?1", [now_ms])?;
+    Ok(())
 }
 
 /// How many devices are noted so.

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde_json as json;
 use waxwing_wire::ids::to_hex;
-use waxwing_wire::{AccountId, EnvelopeId, MessageId};
+use waxwing_wire::{AccountId, MessageId};
 
 use super::account::Account;
 use super::conversations::ConversationId;
@@ -155,69 +155,36 @@ pub(crate) fn set_state(
     Ok(())
 }
 
-/// The log has shown where an own message stands: behind everything placed so far.
+/// The log has shown where an own message stands: behind everything placed so far. One that is said again keeps its place.
 pub(crate) fn place(tx: &Transaction<'_>, sender: AccountId, id: MessageId) -> Result<(), Error> {
     // AUTOINCREMENT's counter is used up, so that no later line gets the same place.
     tx.execute("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'messages'", [])?;
     tx.execute(
         "UPDATE messages SET placed = 1, ord = (SELECT seq FROM sqlite_sequence WHERE name = 'messages')
-         WHERE sender = ?1 AND id = ?2",
+         WHERE sender = ?1 AND id = ?2 AND placed = 0",
         params![sender.as_bytes(), id.as_bytes()],
     )?;
     Ok(())
 }
 
-/// The newest texts of one's own that were sent since a time, at most `most`, the oldest first.
-pub(crate) fn sent_since(
+/// The text of an own message in a conversation, if it is still there.
+pub(crate) fn own_text(
     tx: &Transaction<'_>,
     conversation: &ConversationId,
-    since_ms: u64,
-    most: u32,
-) -> Result<Vec<(MessageId, String)>, Error> {
-    let mut statement = tx.prepare_cached(
-        "SELECT id, text FROM messages
-         WHERE conversation = ?1 AND mine = 1 AND notice IS NULL AND state = ?2 AND at_ms >= ?3 ORDER BY ord DESC LIMIT ?4",
-    )?;
-    let rows = statement.query_map(params![conversation, MessageState::Sent.to_column(), since_ms, most], |row| {
-        Ok((MessageId::from_bytes(bytes(row, "id")?), row.get("text")?))
-    })?;
-    let mut texts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    texts.reverse();
-    Ok(texts)
-}
-
-/// Notes which envelope has brought an own message to the log.
-pub(crate) fn set_envelope(
-    tx: &Transaction<'_>,
-    sender: AccountId,
     id: MessageId,
-    envelope: EnvelopeId,
-) -> Result<(), Error> {
-    tx.prepare_cached("UPDATE messages SET envelope = ?3 WHERE sender = ?1 AND id = ?2")?.execute(params![
-        sender.as_bytes(),
-        id.as_bytes(),
-        envelope.as_bytes()
-    ])?;
-    Ok(())
-}
-
-/// The own text that an envelope has brought to a conversation.
-pub(crate) fn of_envelope(
-    tx: &Transaction<'_>,
-    conversation: &ConversationId,
-    envelope: EnvelopeId,
-) -> Result<Option<(MessageId, String)>, Error> {
+) -> Result<Option<String>, Error> {
     let mut statement = tx.prepare_cached(
-        "SELECT id, text FROM messages WHERE envelope = ?2 AND conversation = ?1 AND mine = 1 AND notice IS NULL",
+        "SELECT text FROM messages WHERE id = ?2 AND conversation = ?1 AND mine = 1 AND notice IS NULL",
     )?;
-    let row = statement.query_row(params![conversation, envelope.as_bytes()], |row| {
-        Ok((MessageId::from_bytes(bytes(row, "id")?), row.get("text")?))
-    });
-    Ok(row.optional()?)
+    Ok(statement.query_row(params![conversation, id.as_bytes()], |row| row.get(0)).optional()?)
 }
 
-/// Removes all lines of a conversation. None comes back: their envelopes stand before the log's cursor.
+/// Removes all lines of a conversation for good: also what is said again comes back to nobody who has deleted it.
 pub(crate) fn delete_all(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
+    tx.execute(
+        "INSERT OR IGNORE INTO deleted (sender, id) SELECT sender, id FROM messages WHERE conversation = ?1 AND notice IS NULL",
+        [conversation],
+    )?;
     tx.execute("DELETE FROM messages WHERE conversation = ?1", [conversation])?;
     Ok(())
 }

@@ -171,6 +171,15 @@ pub(crate) fn head(tx: &Transaction<'_>, conversation: &ConversationId, now_ms: 
     Ok(statement.query_row(params![conversation, now_ms], read).optional()?)
 }
 
+/// Messages of a conversation that were put off are tried again at once.
+pub(crate) fn hurry_messages(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
+    tx.prepare_cached(
+        "UPDATE outbox SET not_before_ms = 0 WHERE what = 0 AND not_before_ms > 0 AND conversation = ?1",
+    )?
+    .execute([conversation])?;
+    Ok(())
+}
+
 /// Messages that wait because of somebody whose keys were in doubt are tried again at once.
 pub(crate) fn release(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
     tx.execute(

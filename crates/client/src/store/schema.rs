@@ -530,9 +530,16 @@ CREATE TABLE recovery (
 ";
 
 const ENVELOPES: &str = "
--- The envelope that has brought an own message to the log: should its key have been a stale one, it is sealed again.
-ALTER TABLE messages ADD COLUMN envelope BLOB;
-CREATE INDEX messages_by_envelope ON messages (envelope) WHERE envelope IS NOT NULL;
+-- Own envelopes in logs that may be asked for again: what they carried, and for which devices, under which version of their keys.
+CREATE TABLE sealed_for (
+    envelope BLOB PRIMARY KEY,
+    -- The text's id; none where it was something else.
+    message BLOB,
+    -- `device 16 | key_version u32` each.
+    recipients BLOB NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sealed_for_by_time ON sealed_for (at_ms);
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -225,6 +225,12 @@ pub(crate) fn raise(tx: &Transaction<'_>, alarm: &Alarm) -> Result<bool, Error> 
     )? == 1)
 }
 
+/// What they tell of was dealt with.
+pub(crate) fn forget_alarms(tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.execute("DELETE FROM key_alarms", [])?;
+    Ok(())
+}
+
 /// All alarms, the oldest first.
 pub(crate) fn alarms(tx: &Transaction<'_>) -> Result<Vec<Alarm>, Error> {
     let mut statement = tx.prepare_cached("SELECT * FROM key_alarms ORDER BY at_ms, place")?;

@@ -4,7 +4,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// `2026-11-26T09:30:00.123Z`; a year after 9999 has as many digits as it needs.
 pub(super) fn text(at_ms: u64) -> String {
-    let (year, month, day) = date(at_ms / DAY_MS);
+    let (year, month, day) = civil_date(at_ms / DAY_MS);
     let rest = at_ms % DAY_MS;
     let (hour, minute, second) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1000 % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", rest % 1000)
@@ -23,8 +23,9 @@ pub(super) fn is_canonical(text: &str) -> bool {
         })
 }
 
-/// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, `civil_from_days`).
-fn date(days: u64) -> (u64, u64, u64) {
+/// Year, month and day, of the proleptic Gregorian calendar in UTC, of a day counted from 1970-01-01 (Howard Hinnant, `civil_from_days`).
+#[must_use]
+pub fn civil_date(days: u64) -> (u64, u64, u64) {
     const DAYS_PER_ERA: u64 = 146_097;
     // Counted from 0000-03-01, so that leap days end a year.
     let days = days + 719_468;

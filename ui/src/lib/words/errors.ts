@@ -161,6 +161,12 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "Try again later. If it stays so, ask the person for a fresh invite link, in person if you can.",
     button: "Try again",
   },
+  ownKeysChanged: {
+    title: "Somebody has changed your keys",
+    sentence: "The relay holds an entry about your account that no device of yours has made. Nothing was changed here.",
+    action: "Recover your account with your 24 words: that shuts out whoever did this.",
+    button: "Try again",
+  },
   logContradicts: {
     title: "The relay's log contradicts itself",
     sentence: "The relay has shown different people different keys, and signed both. Waxwing keeps the evidence and uses no new keys.",

@@ -12,6 +12,7 @@ use waxwing_wire::problem::ProblemCode;
 
 use super::super::claims::{self, Ready};
 use super::super::conversations::ensure_group;
+use super::super::follow::{self, First};
 use super::super::safety;
 use super::super::sealing::{self, Outcome};
 use super::device::{Device, home, refused};
@@ -68,8 +69,21 @@ impl Device {
     }
 
     fn send_queue(&mut self, outside: &mut Outside, conversation: ConversationId) -> Step<()> {
-        let mut reseals = 0;
+        let (mut reseals, mut tried) = (0, HashSet::new());
         while let Some(item) = self.look(|tx| outbox::head(tx, &conversation, outside.now)) {
+            if item.what == What::Message && item.sealed.is_none() {
+                match self.tx(|tx| follow::comes_first(tx, &conversation, outside.now, &tried))? {
+                    First::Nothing => {}
+                    First::Change(n) => {
+                        tried.insert(n);
+                        continue;
+                    }
+                    First::Nobody(when) => {
+                        self.tx(|tx| outbox::postpone(tx, item.n, when))?;
+                        continue;
+                    }
+                }
+            }
             match self.attempt(outside, &item)? {
                 Attempt::Accepted => self.accepted(&item)?,
                 Attempt::Reseal if reseals < RESEALS => {

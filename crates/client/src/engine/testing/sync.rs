@@ -64,7 +64,7 @@ impl Device {
             let rekeyed = self.take_in(outside, log, page.entries)?;
             if !rekeyed && (last >= head || !moved) {
                 self.replayed.insert(log);
-                if retired {
+                if retired && last >= head {
                     self.tx(|tx| logs::note_trouble(tx, log, Trouble::Frozen))?;
                 }
                 return self.mend(outside, log);

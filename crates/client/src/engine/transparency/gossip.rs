@@ -116,10 +116,25 @@ impl Engine {
     /// A checkpoint that came with somebody's envelope: it must be of the same history as what is seen here.
     async fn compare_checkpoint(&self, relay: &RelayAddress, compact: &CompactCheckpoint) -> Result<(), Error> {
         let origin = relay.authority();
-        let Some(log) = self.store.run(move |tx| stored::load(tx, &origin)).await? else { return Ok(()) };
+        let not_yet = || unavailable("the log is not read yet");
+        let known = origin.clone();
+        let log = self.store.run(move |tx| stored::load(tx, &known)).await?.ok_or_else(not_yet)?;
         // Whoever it comes from may have made it up: without the log's signature it says nothing.
         let Ok(theirs) = SignedCheckpoint::from_compact(compact, &log.key) else { return Ok(()) };
-        let Some(ours) = &log.proved else { return Ok(()) };
+        let (size, time_ms) = (theirs.checkpoint().size, theirs.checkpoint().time_ms);
+        let log = match log.size() < size {
+            false => log,
+            true => {
+                // The relay has signed more than was read here: now it must show it.
+                self.follow_log(relay).await?;
+                self.store.run(move |tx| stored::load(tx, &origin)).await?.ok_or_else(not_yet)?
+            }
+        };
+        let ours = log.proved.as_ref().ok_or_else(not_yet)?;
+        if ours.checkpoint().size < size && ours.checkpoint().time_ms > time_ms {
+            // Signed later, and less: somebody is shown a log that does not go on.
+            return Err(self.against(Against::WentBack, ours, &theirs).await);
+        }
         match judge(ours, &theirs, &[]) {
             Ok(Verdict::Consistent) | Err(_) => return Ok(()),
             Ok(Verdict::Contradiction) => return Err(self.against(Against::TwoHistories, ours, &theirs).await),

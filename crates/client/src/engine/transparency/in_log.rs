@@ -41,6 +41,11 @@ impl Engine {
         chain: &VerifiedChain,
         from: u32,
     ) -> Result<InLog, Error> {
+        // A log that has signed two histories says nothing of today's keys.
+        let origin = relay.authority();
+        if !self.store.run(move |tx| stored::evidence(tx, &origin)).await?.is_empty() {
+            return Err(Error::new(ErrorCode::LogContradicts, "the relay's log has contradicted itself"));
+        }
         let hashes: Vec<_> = (from..=chain.seq()).filter_map(|seq| Some((seq, chain.hash_at(seq)?))).collect();
         let wanted = Arc::new(Wanted { who: account_hash(&chain.account()), newest: chain.seq(), hashes });
         for again in [true, false] {
@@ -54,6 +59,17 @@ impl Engine {
         Ok(InLog::Lacks)
     }
 
+    /// Refuses a log whose newest checkpoint is more than a day old: it says nothing of today's keys, so nobody is met or verified by it.
+    pub(in super::super) async fn require_fresh(&self, relay: &RelayAddress) -> Result<(), Error> {
+        let (origin, now) = (relay.authority(), self.now_ms());
+        let log = self.store.run(move |tx| stored::load(tx, &origin)).await?;
+        let proved = log.and_then(|log| log.proved.map(|proved| proved.checkpoint().time_ms));
+        match proved {
+            Some(time_ms) if now.saturating_sub(time_ms) <= STALE_MS => Ok(()),
+            _ => Err(unavailable("the relay's log is more than a day old")),
+        }
+    }
+
     /// Refuses a name that the log gives to nobody, to somebody else, or to two; and a log that is too old to say so.
     pub(in super::super) async fn require_name(
         &self,
@@ -61,19 +77,10 @@ impl Engine {
         name: &Username,
         chain: &VerifiedChain,
     ) -> Result<(), Error> {
+        self.require_fresh(relay).await?;
         let hash = hash_of(name.clone(), relay.authority()).await?;
-        let (origin, now) = (relay.authority(), self.now_ms());
-        let (leaves, age) = self
-            .store
-            .run(move |tx| {
-                let log = load(tx, &origin)?;
-                let age = log.proved.as_ref().map(|proved| now.saturating_sub(proved.checkpoint().time_ms));
-                Ok((stored::naming(tx, &log, &hash)?, age))
-            })
-            .await?;
-        if age.is_none_or(|age| age > STALE_MS) {
-            return Err(unavailable("the relay's log is more than a day old"));
-        }
+        let origin = relay.authority();
+        let leaves = self.store.run(move |tx| stored::naming(tx, &load(tx, &origin)?, &hash)).await?;
         let created = chain.hash_at(0);
         match leaves.as_slice() {
             [one] if matches!(one.leaf, Leaf::Name { entry_hash, .. } if Some(entry_hash) == created) => Ok(()),

@@ -1,0 +1,86 @@
+//! For whom own envelopes in logs were sealed: should a key have been a stale one, what they carried is said again.
+
+use std::collections::HashSet;
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use waxwing_wire::{DeviceId, EnvelopeId, MessageId, Reader, Writer};
+
+use super::conversations::ConversationId;
+use crate::error::{Error, ErrorCode};
+
+/// As long as the relay keeps entries for whoever has not read them.
+const KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// One envelope.
+pub(crate) struct SealedFor {
+    /// The text's id; none where it was something else.
+    pub(crate) message: Option<MessageId>,
+    /// Each device with the version of its keys.
+    pub(crate) recipients: Vec<(DeviceId, u32)>,
+}
+
+/// Notes an envelope; those that are too old are forgotten.
+pub(crate) fn note(tx: &Transaction<'_>, envelope: EnvelopeId, sealed: &SealedFor, now_ms: u64) -> Result<(), Error> {
+    tx.prepare_cached("DELETE FROM sealed_for WHERE at_ms < ?1")?.execute([now_ms.saturating_sub(KEPT_MS)])?;
+    let mut recipients = Writer::new();
+    for (device, key_version) in &sealed.recipients {
+        recipients.bytes(device.as_bytes()).u32(*key_version);
+    }
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO sealed_for (envelope, message, recipients, at_ms) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
+        envelope.as_bytes(),
+        sealed.message.as_ref().map(MessageId::as_bytes),
+        recipients.finish(),
+        now_ms
+    ])?;
+    Ok(())
+}
+
+/// What is known of an envelope.
+pub(crate) fn load(tx: &Transaction<'_>, envelope: EnvelopeId) -> Result<Option<SealedFor>, Error> {
+    let row: Option<(Option<[u8; 16]>, Vec<u8>)> = tx
+        .prepare_cached("SELECT message, recipients FROM sealed_for WHERE envelope = ?1")?
+        .query_row([envelope.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((message, bytes)) = row else { return Ok(None) };
+    let damaged = |_| Error::new(ErrorCode::DatabaseDamaged, "an envelope's recipients cannot be read");
+    let mut reader = Reader::new(&bytes);
+    let mut recipients = Vec::with_capacity(bytes.len() / 20);
+    for _ in 0..bytes.len() / 20 {
+        let device = DeviceId::from_bytes(reader.array("device id").map_err(damaged)?);
+        recipients.push((device, reader.u32("key version").map_err(damaged)?));
+    }
+    Ok(Some(SealedFor { message: message.map(MessageId::from_bytes), recipients }))
+}
+
+/// Own texts in a conversation that were sealed since a time, with the devices that they were for; the oldest first, at most `most`.
+pub(crate) fn texts_since(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    since_ms: u64,
+    most: u32,
+) -> Result<Vec<(MessageId, HashSet<DeviceId>)>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT envelope FROM sealed_for WHERE at_ms >= ?2 AND message IN
+             (SELECT id FROM messages WHERE conversation = ?1 AND mine = 1 AND notice IS NULL)
+         ORDER BY at_ms DESC LIMIT ?3",
+    )?;
+    let found: Vec<[u8; 16]> = statement
+        .query_map(params![conversation, since_ms, most], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut texts = Vec::with_capacity(found.len());
+    for envelope in found.into_iter().rev() {
+        let Some(sealed) = load(tx, EnvelopeId::from_bytes(envelope))? else { continue };
+        let devices = sealed.recipients.iter().map(|(device, _)| *device).collect();
+        texts.extend(sealed.message.map(|message| (message, devices)));
+    }
+    Ok(texts)
+}
+
+/// It was said again.
+pub(crate) fn forget(tx: &Transaction<'_>, envelope: EnvelopeId) -> Result<(), Error> {
+    tx.execute("DELETE FROM sealed_for WHERE envelope = ?1", [envelope.as_bytes()])?;
+    Ok(())
+}
