@@ -137,8 +137,19 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
     let requests = requests(tx, context, log.log, group.own_leaf()?.identity.key_version, nonce)?;
     let mut others: Vec<Leaf> =
         group.leaves()?.into_iter().filter(|leaf| leaf.identity.device != context.device).collect();
-    // Own devices first, then any.
-    others.sort_by_cached_key(|leaf| (leaf.identity.account != context.account, random::bytes::<8>()));
+    // Own devices first, then any; last of all whoever signed what could not be taken in. One of the two is an admin, who alone could begin
+    // anew, should all have lost their places.
+    let facts = group.facts()?;
+    let admins = mls::rules::admins(&facts.roster, &facts.leaves);
+    others.sort_by_cached_key(|leaf| {
+        let account = leaf.identity.account;
+        (account != context.account, log.spoiler == Some(account), random::bytes::<8>())
+    });
+    let may = |leaf: &Leaf| admins.contains(&leaf.identity.account) && log.spoiler != Some(leaf.identity.account);
+    if let Some(first) = others.iter().position(may) {
+        let admin = others.remove(first);
+        others.insert(usize::from(others.first().is_some_and(|leaf| leaf.identity.account == context.account)), admin);
+    }
     logs::forget_noted(tx, log.log, Noted::Asked)?;
     for leaf in others.iter().take(ASKED) {
         let to = (leaf.identity.account, leaf.identity.device);

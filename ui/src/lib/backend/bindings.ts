@@ -325,6 +325,8 @@ export type ErrorCode =
 "notInLog" | 
 /**  The relay's transparency log contradicts itself, or what a link pins. */
 "logContradicts" | 
+/**  The relay holds an entry in the own chain that no own device has made. */
+"ownKeysChanged" | 
 /**  Somebody whom the user had verified must be verified again, or no longer counted as verified, before anything is sent to them. */
 "verifyAgain" | 
 /**  The relay shows keys of somebody here that do not follow from those known: nothing is sent to them until it shows the right ones. */
