@@ -118,10 +118,14 @@ impl Shell {
         match client.recover_here(phrase).await {
             Ok(next) => {
                 let keys = next.keys().await.map_err(|error| error.view());
+                let profile = next.profile().await.ok();
                 self.enter(self.ready(next));
                 // All that the window shows is older than this.
-                if let Err(error) = EngineEvent(Event::Lagged).emit(&self.app) {
-                    tracing::warn!(%error, "the window was not told to load everything again");
+                let told = profile.map(|profile| Event::Profile { profile }).into_iter().chain([Event::Lagged]);
+                for event in told {
+                    if let Err(error) = EngineEvent(event).emit(&self.app) {
+                        tracing::warn!(%error, "the window was not told to load everything again");
+                    }
                 }
                 keys
             }

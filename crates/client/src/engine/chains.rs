@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use waxwing_wire::{AccountId, RelayAddress, VerifiedChain};
+use waxwing_wire::{AccountId, DeviceRecord, RelayAddress, VerifiedChain};
 
 use super::transparency::InLog;
 use super::{Engine, follow, not_found};
@@ -79,6 +79,20 @@ impl Engine {
         self.chains.keep(Arc::new(chain));
         tracing::info!("own entries that an older database lacked were taken up again");
         Ok(())
+    }
+
+    /// Whether this device's keys are in force no more by the chain that its relay shows: whatever was done without it, it is not the one to
+    /// mend anything.
+    pub(super) async fn is_shut_out(&self) -> Result<bool, Error> {
+        let known = VerifiedChain::clone(&*self.chain(self.account).await?);
+        let home = self.home.address().clone();
+        let (chain, _) = self.relay(&home)?.chain(&self.account.to_string(), Some(known)).await?;
+        let current = chain.device(self.device).map(|device| &device.current().record);
+        // A rotation under way may be stated already.
+        let pending = self.store.run(keys::rotation).await?.map(|rotation| rotation.key_version);
+        let own = self.keys();
+        let in_force = |record: &DeviceRecord| record == own.record() || pending == Some(record.key_version);
+        Ok(chain.is_closed() || !current.is_some_and(in_force))
     }
 
     /// Fetches and verifies a chain from a relay, extending what is known of it. Each new entry must stand in the relay's transparency

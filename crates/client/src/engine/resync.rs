@@ -55,6 +55,10 @@ impl Engine {
 
     /// Nobody can write to this log any more.
     pub(super) async fn freeze(&self, log: LogId) -> Result<(), Error> {
+        // Nor does a device that was revoked get to see the commit that takes it out.
+        if self.is_shut_out().await? {
+            return self.mend(log).await;
+        }
         // A device that has lost its place sees another log than the others: that nobody can write is not for it to say.
         self.store.run(move |tx| logs::note_trouble(tx, log, Trouble::Frozen)).await?;
         self.mend(log).await

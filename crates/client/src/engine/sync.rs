@@ -159,6 +159,10 @@ impl Engine {
                 Ok(()) => continue,
                 Err(error) => error,
             };
+            // A device that is shut out hears of nothing any more: whether it is, the public log says.
+            if error.code() != ErrorCode::RelayDown {
+                self.transparency_wake.notify_one();
+            }
             let wait = backoff.next();
             let retry_at = self.local_now() + wait.as_millis() as f64;
             self.set_connection(Connection::Offline { reason: error.view(), retry_at });
