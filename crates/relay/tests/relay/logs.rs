@@ -173,9 +173,9 @@ async fn a_rekey_replaces_both_tokens() {
     assert_eq!((refused.code, refused.head), (ProblemCode::Rekeyed, Some(2)));
     // The old read token: up to and including the rekey, never beyond.
     let page = kit.http.page(&old, 0).await;
-    assert_eq!((page.head, page.last_handshake, page.entries.len()), (2, 2, 2));
+    assert_eq!((page.head, page.last_handshake, page.entries.len(), page.retired), (2, 2, 2, true));
     let beyond = kit.http.page(&old, 3).await;
-    assert_eq!((beyond.head, beyond.running, beyond.entries.len()), (2, [0; 32], 0));
+    assert_eq!((beyond.head, beyond.running, beyond.entries.len(), beyond.retired), (2, [0; 32], 0, true));
     assert_eq!(kit.http.page(&new, 0).await.entries.len(), 3);
     // A second rekey: each old token keeps its own end.
     let newest = new.rekeyed();
@@ -185,6 +185,41 @@ async fn a_rekey_replaces_both_tokens() {
     let refused = problem(kit.http.append(old.id, &old.write, &app(4, b"x")).await).await;
     assert_eq!((refused.code, refused.head), (ProblemCode::Rekeyed, Some(2)));
     assert_eq!(kit.http.stored(&newest, &app(4, b"five")).await, 5);
+}
+
+/// A page says whether the token that reads it was replaced, and then ends with the handshake that replaced it, wherever one reads.
+#[tokio::test]
+async fn pages_say_whether_their_token_was_replaced() {
+    let kit = Kit::new().await;
+    let alice = kit.account("alice").await;
+    let first = &kit.log(&alice).await;
+    let (second, third) = (first.rekeyed(), first.rekeyed());
+    let told = async |log: &Log, after| {
+        let page = kit.http.page(log, after).await;
+        (page.retired, page.head, page.last_handshake)
+    };
+    kit.http.stored(first, &app(0, b"one")).await;
+    // A handshake that replaces nothing.
+    kit.http.stored(first, &handshake(0, None)).await;
+    assert_eq!(told(first, 0).await, (false, 2, 2));
+    assert_eq!(kit.http.stored(first, &handshake(2, Some(second.tokens()))).await, 3);
+    kit.http.stored(&second, &app(3, b"four")).await;
+    for after in [0, 2, 3, 4, u64::MAX] {
+        assert_eq!(told(first, after).await, (true, 3, 3), "after {after}");
+        assert_eq!(told(&second, after).await, (false, 4, 3), "after {after}");
+    }
+    assert_eq!(kit.http.stored(&second, &handshake(3, Some(third.tokens()))).await, 5);
+    kit.http.stored(&third, &app(5, b"six")).await;
+    for (log, expected) in [(first, (true, 3, 3)), (&second, (true, 5, 5)), (&third, (false, 6, 5))] {
+        assert_eq!(told(log, 0).await, expected);
+        let page = kit.http.page(log, 0).await;
+        assert_eq!(page.entries.last().map(|entry| entry.seq), Some(expected.1));
+    }
+    // What is appended behind it moves none of them but the one in force.
+    kit.http.stored(&third, &handshake(5, None)).await;
+    for (log, expected) in [(first, (true, 3, 3)), (&second, (true, 5, 5)), (&third, (false, 7, 7))] {
+        assert_eq!(told(log, 0).await, expected);
+    }
 }
 
 #[tokio::test]
