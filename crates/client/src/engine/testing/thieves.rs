@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use waxwing_protocol::content::{Content, ResyncRequest};
 use waxwing_protocol::group::{CommitData, ResyncProof};
-use waxwing_protocol::{DeviceKeys, Recipient};
+use waxwing_protocol::{AccountKey, DeviceKeys, Recipient, statement};
 use waxwing_wire::frame::InboxSend;
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{AccountId, EnvelopeId, LogId, hash};
+use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, hash};
 
-use super::super::resync;
 use super::super::sealing::seal_for_inbox;
+use super::super::{follow, resync};
 use super::device::{Device, home};
 use super::faults::{change, everybody, group, rotate, say, shows};
 use super::world::World;
 use crate::mls::{Group, GroupChange, Plan, read_package};
+use crate::random;
 use crate::store::conversations::ConversationId;
 use crate::store::logs::{self, Trouble};
 use crate::store::{keys, outbox};
@@ -296,5 +297,133 @@ fn p5_an_old_request_throws_nobody_out_for_good() {
     everybody(&mut world);
     world.outside.now += 4000;
     everybody(&mut world);
+    all_hear(&mut world, id, &[0, 1, 2]);
+}
+
+/// ada (admin), bea and cem, who has two devices; everybody has read everything. The second is a machine by itself: what it does is up to
+/// whoever has it.
+fn with_a_second_device() -> (World, ConversationId, LogId, Device) {
+    let mut world = World::new(7, 3);
+    let device = DeviceId::from_bytes(world.dice.bytes());
+    let others = world.others(0);
+    let World { outside, devices, .. } = &mut world;
+    let mut second = Device::link(&mut outside.relay, &mut devices[2], device);
+    second.refill_key_packages(outside).unwrap();
+    for other in &devices[..2] {
+        second.know(outside, &other.name, other.account).unwrap();
+    }
+    devices.push(second);
+    let id = world.create_with(0, &others);
+    everybody(&mut world);
+    world.settle();
+    let log = world.devices[0].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log));
+    let message = say(&mut world, 0, id);
+    everybody(&mut world);
+    assert!((0..4).all(|who| shows(&mut world, who, id, message)));
+    let second = world.devices.pop().unwrap();
+    (world, id, log, second)
+}
+
+/// Somebody replaces their account key with this device, and revokes another one of theirs.
+fn revoke(world: &mut World, who: usize, device: DeviceId) {
+    let World { outside, devices, .. } = world;
+    let first = &mut devices[who];
+    let (me, new) = (first.account, AccountKey::generate(&mut random::rng()));
+    let mut chain = first.look(|tx| keys::chain(tx, me)).unwrap();
+    let old = AccountKey::from_seed(&first.kept.account_seed);
+    let entry = statement::rotate_account_key(&chain, &old, &new, &[device], outside.now);
+    outside.relay.append_chain(me, entry.as_bytes()).unwrap();
+    chain.extend(entry.as_bytes()).unwrap();
+    first.kept.account_seed = *new.seed();
+    let (seq, bytes) = (chain.seq(), entry.as_bytes().to_vec());
+    first.tx(|tx| keys::add_chain_entries(tx, me, seq, &[bytes])).unwrap();
+    first.chains.keep(Arc::new(chain));
+}
+
+/// This member has heard of it, and takes the device out of the group: as `chains::refresh_chain` and `account_key` do.
+fn follows(world: &mut World, who: usize, account: AccountId, log: LogId) {
+    world.on(who, |device, outside| device.refresh_chain(outside, account)).unwrap();
+    let (context, before) = (world.devices[who].context(world.outside.now), commits(world, log));
+    assert!(world.devices[who].tx(|tx| follow::chain_grew(tx, &context, account)).unwrap());
+    // Whoever it is not about waits for a moment of their own.
+    world.outside.now += 4000;
+    world.on(who, |device, outside| device.flush(outside)).unwrap();
+    assert_eq!(commits(world, log), before + 1);
+}
+
+fn is_in(world: &mut World, who: usize, log: LogId, device: DeviceId) -> bool {
+    let crypto = Arc::clone(&world.devices[who].crypto);
+    world.devices[who].look(|tx| Group::load(&crypto, tx, log)?.unwrap().leaf(device)).is_some()
+}
+
+const NOT_IN_FORCE: &str = "a request of somebody unknown, or without keys in force";
+
+#[test]
+fn p13_a_thief_with_a_revoked_device_is_not_let_back_in() {
+    let (mut world, id, log, mut thief) = with_a_second_device();
+    let (cem, keys) = (world.devices[2].account, Arc::clone(&thief.keys));
+    revoke(&mut world, 2, thief.device);
+    let before = commits(&world, log);
+    let requests: Vec<_> = (1..4).map(|nonce| thief.request(log, [nonce; 16])).collect();
+    // Its leaf is in the group still, and the proof is right; nobody has heard of the revocation but by looking now.
+    assert!((0..3).all(|who| is_in(&mut world, who, log, thief.device)));
+    for who in 0..3 {
+        ask(&mut world, who, &requests[0], (cem, &keys));
+        refused(&mut world, who, id, NOT_IN_FORCE);
+    }
+    // And as its own program asks, with whoever it asks.
+    let told = |world: &mut World| -> usize {
+        let aside = world.devices.iter_mut().flat_map(Device::set_aside);
+        aside.filter(|reason| reason == NOT_IN_FORCE).count()
+    };
+    let counted = told(&mut world);
+    assert!(thief.asks(log, world.outside.now));
+    thief.flush(&mut world.outside).unwrap();
+    everybody(&mut world);
+    assert_eq!(told(&mut world), counted + 2);
+
+    follows(&mut world, 1, cem, log);
+    everybody(&mut world);
+    assert!((0..3).all(|who| !is_in(&mut world, who, log, thief.device)));
+    for (request, later) in [(&requests[1], 0), (&requests[2], DAY_MS)] {
+        world.outside.now += later;
+        for who in 0..3 {
+            ask(&mut world, who, request, (cem, &keys));
+            refused(&mut world, who, id, NOT_IN_FORCE);
+        }
+        everybody(&mut world);
+        world.outside.now += 4000;
+        everybody(&mut world);
+    }
+    assert_eq!(commits(&world, log), before + 1, "more than that it was taken out");
+    all_hear(&mut world, id, &[0, 1, 2]);
+    let (entry, now) = (
+        world.outside.relay.logs[&log].entries.last().unwrap().clone(),
+        world.devices[0].look(|tx| Ok(logs::load(tx, log)?.unwrap().secret)),
+    );
+    assert!(thief.opens(log, &now, &entry).is_none());
+}
+
+/// It has asked while it was in force; the answer waits for its moment, and the revocation comes first.
+#[test]
+fn p13_an_answer_to_a_device_that_is_revoked_meanwhile_is_not_given() {
+    let (mut world, id, log, mut thief) = with_a_second_device();
+    let (cem, keys) = (world.devices[2].account, Arc::clone(&thief.keys));
+    let request = thief.request(log, [1; 16]);
+    for who in [0, 1] {
+        ask(&mut world, who, &request, (cem, &keys));
+        assert_eq!(answers(&mut world, who, id), 1, "a device in force is let back in");
+    }
+    revoke(&mut world, 2, thief.device);
+    // Ada knows, and nobody has taken it out yet: she does not bring it in anew.
+    world.on(0, |device, outside| device.refresh_chain(outside, cem)).unwrap();
+    let before = commits(&world, log);
+    world.outside.now += 4000;
+    world.on(0, |device, outside| device.flush(outside)).unwrap();
+    assert_eq!((commits(&world, log), answers(&mut world, 0, id)), (before, 0));
+    follows(&mut world, 2, cem, log);
+    everybody(&mut world);
+    assert_eq!((commits(&world, log), answers(&mut world, 1, id)), (before + 1, 0));
+    assert!((0..3).all(|who| !is_in(&mut world, who, log, thief.device)));
     all_hear(&mut world, id, &[0, 1, 2]);
 }
