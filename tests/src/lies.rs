@@ -57,6 +57,16 @@ impl Lies {
         self.db.execute("UPDATE accounts SET head = ?2 WHERE n = ?1", head).map_err(broken)?;
         Ok(())
     }
+
+    /// From its next start on one entry is not there; all others, and what it says of the chain's length, are as they were.
+    pub fn lose(&self, seq: u32) -> Outcome<()> {
+        self.db.execute_batch("PRAGMA foreign_keys = OFF").map_err(broken)?;
+        for table in ["chain_leaves", "chain_entries"] {
+            let lose = format!("DELETE FROM {table} WHERE account = ?1 AND seq = ?2");
+            self.db.execute(&lose, params![self.account, seq]).map_err(broken)?;
+        }
+        Ok(())
+    }
 }
 
 /// An entry behind this chain that its account has not signed.
