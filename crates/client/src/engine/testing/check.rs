@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use waxwing_protocol::ChannelSecret;
 use waxwing_protocol::group::{GroupKind, RosterRole};
+use waxwing_wire::frame::LogEntry;
+use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, LogId, MessageId};
 
 use super::device::Device;
@@ -51,6 +54,7 @@ impl World {
             groups(device, &self.outside, &dead);
         }
         leavers_are_gone(&mut self.devices);
+        closed_to_others(&mut self.devices, &mut self.outside);
     }
 }
 
@@ -77,7 +81,7 @@ fn places(outside: &Outside) -> Places {
                 let again = sender.is_some_and(|sender| outside.ledger.restored.contains(sender));
                 assert!(all.len() == 1 || again, "a message stands in a log twice");
             }
-            if entry.kind == waxwing_wire::log::EnvelopeKind::Handshake {
+            if entry.kind == EnvelopeKind::Handshake {
                 after = entry.seq;
             }
         }
@@ -239,6 +243,48 @@ fn groups(device: &mut Device, outside: &Outside, dead: &BTreeSet<LogId>) {
             Ok(())
         });
     }
+}
+
+/// How many entries of each log are tried on those who are not in it.
+const TRIED: usize = 20;
+
+/// Nobody opens an entry who was not a member at its place: with the sealing keys that they have, and whatever channel secret anybody has,
+/// their own old one or that of the members.
+///
+/// Not what the relay has put in once more: whoever was a member where it first stood has its keys.
+fn closed_to_others(devices: &mut [Device], outside: &mut Outside) {
+    let mut kept = 0;
+    for (id, log) in &outside.relay.logs {
+        let mut secrets: Vec<ChannelSecret> = Vec::new();
+        for secret in
+            devices.iter_mut().filter_map(|device| device.look(|tx| logs::load(tx, *id))).map(|log| log.secret)
+        {
+            if secrets.iter().all(|other| other.as_bytes() != secret.as_bytes()) {
+                secrets.push(secret);
+            }
+        }
+        let handshake = |entry: &&LogEntry| entry.kind == EnvelopeKind::Handshake;
+        for (at, entry) in log.entries.iter().enumerate().rev().take(TRIED) {
+            let after = log.entries[..at].iter().rfind(handshake).map_or(0, |entry| entry.seq);
+            let Some(state) = outside.ledger.states.get(&(*id, after)).filter(|_| !log.injected.contains(&entry.seq))
+            else {
+                continue;
+            };
+            let opens = |device: &mut Device| secrets.iter().any(|secret| device.opens(*id, secret, entry).is_some());
+            let (members, others): (Vec<_>, Vec<_>) =
+                devices.iter_mut().partition(|device| state.members.contains(&device.account));
+            let tried = others.len() as u64;
+            for device in others {
+                let name = device.name.clone();
+                assert!(!opens(device), "{name} opens {} of {id:?}, and was not a member after {after}", entry.seq);
+            }
+            // Not counted: what nobody has the channel secret of any more.
+            if tried > 0 && members.into_iter().any(opens) {
+                kept += tried;
+            }
+        }
+    }
+    *outside.ledger.counts.entry("kept from others").or_default() += kept;
 }
 
 /// Whoever has left is taken out by somebody, where somebody is left who takes part.
