@@ -216,7 +216,7 @@ pub(super) fn make_group(
         spoiler: None,
     };
     logs::insert(tx, &log, context.now)?;
-    store_people(tx, &log.conversation, &group.facts()?)?;
+    store_people(tx, &log, &group.facts()?)?;
     Ok(log)
 }
 

@@ -298,16 +298,15 @@ fn links_after(
 
 /// Who is in the conversation now, and what it is called.
 pub(super) fn write_people(reading: &Reading<'_>, facts: &GroupFacts) -> Result<(), Error> {
-    let (tx, conversation) = (reading.tx, reading.log.conversation);
-    store_people(tx, &conversation, facts)
+    store_people(reading.tx, &reading.log, facts)
 }
 
-/// The same, for a group that is not being read.
-pub(super) fn store_people(
-    tx: &rusqlite::Transaction<'_>,
-    conversation: &conversations::ConversationId,
-    facts: &GroupFacts,
-) -> Result<(), Error> {
+/// The same, for a group that is not being read. Of several groups of one conversation, the one that is written to counts.
+pub(super) fn store_people(tx: &rusqlite::Transaction<'_>, log: &logs::Log, facts: &GroupFacts) -> Result<(), Error> {
+    let conversation = &log.conversation;
+    if logs::to_send(tx, conversation)?.is_some_and(|counts| counts.log != log.log) {
+        return Ok(());
+    }
     let people: Vec<_> = facts
         .roster
         .lines

@@ -249,7 +249,7 @@ fn store(
         retire(tx, older)?;
     }
     let new_here = if restarted || repaired { newcomers(facts, &people::of(tx, &id)?) } else { Vec::new() };
-    store_people(tx, &id, facts)?;
+    store_people(tx, &log, facts)?;
     if standing == Standing::Member {
         let soon = u64::from_be_bytes(random::bytes()) % DAY_MS;
         // With keys that were replaced meanwhile, at once.

@@ -229,7 +229,8 @@ fn groups(device: &mut Device, outside: &Outside, dead: &BTreeSet<LogId>) {
             assert_eq!(stored.cursor, log.entries.len() as u64, "{name} has not read to the head");
             let roster = Group::load(&context.crypto, tx, *id)?.unwrap().roster()?;
             let conversation = conversations::load(tx, &stored.conversation)?;
-            if logs::of(tx, &conversation.id)?.iter().any(|other| other.generation > stored.generation) {
+            // Of several, as after copies that were put back, the one that is written to is shown.
+            if logs::to_send(tx, &conversation.id)?.is_some_and(|counts| counts.log != *id) {
                 return Ok(());
             }
             let shown: Vec<_> = people::of(tx, &conversation.id)?.iter().map(|one| (one.account, one.admin)).collect();
