@@ -36,6 +36,7 @@ pub(crate) fn bridge() -> Builder<Wry> {
             contacts::add_contact,
             contacts::note_to_self,
             contacts::my_invite,
+            contacts::renew_invite,
             contacts::invite_qr,
             groups::create_group,
             groups::group,

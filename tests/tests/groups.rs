@@ -321,3 +321,57 @@ async fn a_lost_log_is_begun_anew_with_the_same_people() {
         assert_eq!(person.client.group(&id).await.unwrap().members.len(), 3);
     }
 }
+
+/// Whoever adds one to groups can be shut up without there being a conversation with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_adds_one_to_a_group_is_blocked_from_there() {
+    let world = World::new().await;
+    let (ada, bea, cem) = tokio::join!(world.register("ada"), world.register("bea"), world.register("cem"));
+    introduce(&bea, &cem).await;
+    // Ada's link is known to Bea, who is a stranger to her.
+    let link = ada.client.invite().await.unwrap().link;
+    bea.client.add_contact(&link).await.unwrap();
+    let group = bea.client.create_group("Noise", &[ada.account().await, cem.account().await]).await.unwrap().id;
+    let seen = ada.until("the group", async |client| client.conversation(&group).await.ok()).await;
+    assert_eq!((seen.standing, seen.blocked), (Standing::Request, false));
+    let blocked = ada.client.set_blocked(&group, true).await.unwrap();
+    assert_eq!((blocked.standing, blocked.blocked), (Standing::Left, true));
+    // No other group of hers arrives, while others still reach Ada.
+    let more = bea.client.create_group("More noise", &[ada.account().await, cem.account().await]).await.unwrap().id;
+    cem.until("the second group", async |client| client.conversation(&more).await.ok().map(drop)).await;
+    introduce(&cem, &ada).await;
+    assert!(ada.client.conversation(&more).await.is_err());
+    // It can be taken back; the group stays left.
+    let free = ada.client.set_blocked(&group, false).await.unwrap();
+    assert_eq!((free.standing, free.blocked), (Standing::Left, false));
+    assert!(
+        ada.client.set_blocked(&group, true).await.is_err(),
+        "there is nobody to block in a group that one has left"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_invite_link_turns_the_one_before_off() {
+    let world = World::new().await;
+    let (ada, bea, conversation) = world::acquainted(&world).await;
+    let old = waxwing_protocol::Invite::parse(&ada.client.invite().await.unwrap().link).unwrap();
+    let new = waxwing_protocol::Invite::parse(&ada.client.renew_invite().await.unwrap().link).unwrap();
+    assert_ne!(old.access_key.as_bytes(), new.access_key.as_bytes());
+    assert_eq!((old.account, old.account_key), (new.account, new.account_key));
+    let relay = rusqlite::Connection::open(world.dir.path().join("relay/relay.db")).unwrap();
+    let admits = |key: &waxwing_protocol::AccessKey| {
+        let find = "SELECT count(*) FROM access_keys WHERE hash = ?1";
+        relay.query_row(find, [key.hash()], |row| row.get::<_, i64>(0)).unwrap() == 1
+    };
+    ada.until("the relay to know", async |client| {
+        let _ = client.sync().await;
+        (admits(&new.access_key) && !admits(&old.access_key)).then_some(())
+    })
+    .await;
+    // Also after a restart; and whoever is known stays known.
+    let ada = ada.restart().await;
+    let again = waxwing_protocol::Invite::parse(&ada.client.invite().await.unwrap().link).unwrap();
+    assert_eq!(again.access_key.as_bytes(), new.access_key.as_bytes());
+    bea.send(&conversation, "still here").await;
+    ada.until_texts(&conversation, &["still here"]).await;
+}

@@ -134,7 +134,18 @@ describe("a request", () => {
     expect(one("closed").dataset.kind).toBe("left");
   });
 
-  it("to a group says who added one, and offers no block", async () => {
+  it("to a group can be left with whoever added one blocked", async () => {
+    const { backend, id } = await opened("Harbour news");
+    expect(one("request-block-adder").textContent).toContain("Block Cem");
+    await press("request-block-adder");
+    expect(one("confirm").textContent).toContain("they cannot add you to another group either");
+    await press("confirm-yes");
+    expect(backend.calls.filter(({ name }) => name === "setBlocked").map(({ input }) => input)).toEqual([[id, true]]);
+    expect(one("closed").dataset.kind).toBe("blocked");
+    expect(one("closed").textContent).toContain("blocked whoever added you");
+  });
+
+  it("to a group says who added one", async () => {
     await opened("Harbour news");
     expect(one("request-card").textContent).toContain("Cem Yıldız added you to this group");
     expect(one("request-card").textContent).toContain("3 people");

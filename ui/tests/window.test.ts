@@ -162,6 +162,13 @@ describe("the window", () => {
     await settled();
     expect(one("new-input")).toBeTruthy();
     expect((one("invite-link") as HTMLInputElement).value).toMatch(/^https:/u);
+    const before = (one("invite-link") as HTMLInputElement).value;
+    await fireEvent.click(one("invite-renew"));
+    await settled();
+    await fireEvent.click(one("invite-renew-yes"));
+    await settled();
+    expect((one("invite-link") as HTMLInputElement).value).not.toBe(before);
+    expect(one("invite-renew")).toBeTruthy();
     expect(one("invite-qr").querySelector("path")?.getAttribute("d")).toMatch(/^M0 0h7v1h-7z/u);
   });
 

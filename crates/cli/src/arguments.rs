@@ -55,7 +55,7 @@ pub(crate) enum Command {
     /// Show the own account
     Whoami,
     /// Print the own invite link
-    Invite,
+    Invite(command::invite::Arguments),
     /// Start a conversation, from an invite link or an address
     Add(command::add::Arguments),
     /// List the conversations

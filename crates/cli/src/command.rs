@@ -48,7 +48,7 @@ async fn with_account(command: Command, client: &Client, output: &mut Output) ->
         Command::Register(_) | Command::Recover(_) => Ok(()),
         Command::Phrase(arguments) => phrase::run(&arguments, client, output).await,
         Command::Whoami => whoami::run(client, output).await,
-        Command::Invite => invite::run(client, output).await,
+        Command::Invite(arguments) => invite::run(&arguments, client, output).await,
         Command::Add(arguments) => add::run(&arguments, client, output).await,
         Command::List => list::run(client, output).await,
         Command::Send(arguments) => send::run(&arguments, client, output).await,

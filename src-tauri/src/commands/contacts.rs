@@ -36,6 +36,13 @@ pub(crate) async fn my_invite(shell: State<'_, Shell>) -> Answer<InviteView> {
     shell.client()?.invite().await.map_err(view)
 }
 
+/// Another invite link: the one before admits nobody any more.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn renew_invite(shell: State<'_, Shell>) -> Answer<InviteView> {
+    shell.client()?.renew_invite().await.map_err(view)
+}
+
 /// The own invite link as a QR code.
 #[tauri::command]
 #[specta::specta]

@@ -26,6 +26,7 @@ pub const COMMANDS: &[&str] = &[
     "add_contact",
     "note_to_self",
     "my_invite",
+    "renew_invite",
     "invite_qr",
     "create_group",
     "group",

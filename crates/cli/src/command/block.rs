@@ -1,7 +1,7 @@
 //! `block` and `unblock`: whether anything of somebody's is taken in.
 
 use clap::Args;
-use waxwing_client::{Client, ConversationKind};
+use waxwing_client::{Client, ConversationKind, Standing};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -36,14 +36,17 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     change::catch_up(client, arguments.waiting).await;
     let conversation = who::find(client, &arguments.who).await?;
-    if conversation.kind != ConversationKind::Direct {
+    // Of a group that one was just added to, whoever has done that.
+    let adder = conversation.standing == Standing::Request || conversation.blocked;
+    if conversation.kind != ConversationKind::Direct && !(conversation.kind == ConversationKind::Group && adder) {
         return Err(Failure::NotOnePerson(lines::named(&conversation)));
     }
     client.set_blocked(&conversation.id, wish == Wish::Block).await?;
     let (now, fate) = change::of_standing(client, &conversation, arguments.waiting).await?;
     output.view(&now, |now| {
         let state = if now.blocked { "blocked" } else { "not blocked" };
-        fate.say(&format!("{} is {state}", lines::named(now)))
+        let whom = if now.kind == ConversationKind::Group { "Whoever added you to " } else { "" };
+        fate.say(&format!("{whom}{} is {state}", lines::named(now)))
     })?;
     fate.result()
 }

@@ -50,6 +50,13 @@ impl Client {
         self.conversation(&waxwing_wire::ids::to_hex(&id)).await
     }
 
+    /// Makes another invite link: the one before admits nobody any more. Whoever is known by then stays known.
+    pub async fn renew_invite(&self) -> Result<InviteView, Error> {
+        self.0.store.run(account::renew_invite_key).await?;
+        self.0.outbox_wake.notify_one();
+        self.invite().await
+    }
+
     /// The own invite: a link that pins one's keys and admits its holder to one's inbox.
     pub async fn invite(&self) -> Result<InviteView, Error> {
         let engine = &self.0;

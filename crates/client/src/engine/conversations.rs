@@ -84,8 +84,8 @@ impl Client {
         self.conversation(conversation).await
     }
 
-    /// Blocks or unblocks the other person of a conversation with one other: nothing of theirs is taken in, and their key to the
-    /// own inboxes is refused. They are not told.
+    /// Blocks or unblocks the other person of a conversation with one other, or whoever has added one to a group that one has not accepted:
+    /// nothing of theirs is taken in, and their key to the own inboxes is refused. They are not told. Such a group is left.
     pub async fn set_blocked(&self, conversation: &str, blocked: bool) -> Result<ConversationView, Error> {
         let engine = &self.0;
         let id = conversations::parse_id(conversation)?;
@@ -94,10 +94,15 @@ impl Client {
             .run(move |tx| {
                 let mut changes = Changes::default();
                 let found = conversations::load(tx, &id)?;
-                if found.kind != ConversationKind::Direct {
+                let contact = contacts::load(tx, found.account)?.ok_or_else(|| not_found("no such contact"))?;
+                let adder = found.kind == ConversationKind::Group
+                    && (found.standing == Standing::Request || (found.standing == Standing::Left && contact.blocked));
+                if found.kind != ConversationKind::Direct && !adder {
                     return Err(not_found("nobody to block here"));
                 }
-                let contact = contacts::load(tx, found.account)?.ok_or_else(|| not_found("no such contact"))?;
+                if adder && blocked {
+                    conversations::set_standing(tx, &id, Standing::Left)?;
+                }
                 if contact.blocked != blocked {
                     contacts::set_blocked(tx, found.account, blocked)?;
                     if blocked {

@@ -115,6 +115,16 @@ pub(crate) fn set_inbox_cursor(tx: &Transaction<'_>, seq: u64) -> Result<(), Err
     Ok(())
 }
 
+/// The invite link has another key; the relay is told later, of both.
+pub(crate) fn renew_invite_key(tx: &Transaction<'_>) -> Result<(), Error> {
+    let old = require(tx)?.invite_key;
+    let new = AccessKey::generate(&mut crate::random::rng());
+    dismiss_access_key(tx, &old)?;
+    add_access_key(tx, &new)?;
+    tx.execute("UPDATE account SET invite_key = ?1", [new.as_bytes()])?;
+    Ok(())
+}
+
 /// A key that admits others to the own inbox; told to the relay later.
 pub(crate) fn add_access_key(tx: &Transaction<'_>, key: &AccessKey) -> Result<(), Error> {
     tx.execute("INSERT OR IGNORE INTO access_keys (key, registered) VALUES (?1, 0)", [key.as_bytes()])?;

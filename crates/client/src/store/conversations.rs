@@ -189,7 +189,10 @@ pub(crate) fn set_problem(
 /// What the list shows of a conversation.
 pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversation) -> Result<ConversationView, Error> {
     let contact = contacts::load(tx, conversation.account)?;
-    let blocked = conversation.kind == ConversationKind::Direct && contact.as_ref().is_some_and(|one| one.blocked);
+    // Of a group, whoever has added one, where one has left it for that.
+    let concerns = conversation.kind == ConversationKind::Direct
+        || (conversation.kind == ConversationKind::Group && conversation.standing == Standing::Left);
+    let blocked = concerns && contact.as_ref().is_some_and(|one| one.blocked);
     let asked = conversation.standing == Standing::Asked;
     let inviter = contact.as_ref().filter(|_| asked).map(|contact| contact.display_name.clone());
     let (title, address, account_id, trust) = match (contact, conversation.kind) {

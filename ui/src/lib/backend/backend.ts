@@ -58,6 +58,7 @@ export interface Backend {
   addContact(input: string): Promise<ConversationView>;
   noteToSelf(): Promise<ConversationView>;
   myInvite(): Promise<InviteView>;
+  renewInvite(): Promise<InviteView>;
   inviteQr(): Promise<QrView>;
   /** People are account ids, here and below. A change is queued; the `group` event tells when the relay has it. */
   createGroup(name: string, people: string[]): Promise<ConversationView>;

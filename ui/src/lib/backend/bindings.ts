@@ -53,6 +53,8 @@ export const commands = {
 	noteToSelf: () => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("note_to_self")),
 	/**  The own invite. */
 	myInvite: () => typedError<InviteView, ErrorView>(__TAURI_INVOKE("my_invite")),
+	/**  Another invite link: the one before admits nobody any more. */
+	renewInvite: () => typedError<InviteView, ErrorView>(__TAURI_INVOKE("renew_invite")),
 	/**  The own invite link as a QR code. */
 	inviteQr: () => typedError<QrView, ErrorView>(__TAURI_INVOKE("invite_qr")),
 	/**  Makes a group of oneself and these people (account ids). */

@@ -311,7 +311,10 @@ export class FakeBackend implements Backend {
     this.#answer("acceptRequest", [conversation], () => this.#change(conversation, { standing: "member" }));
 
   setBlocked = (conversation: string, blocked: boolean) =>
-    this.#answer("setBlocked", [conversation, blocked], () => this.#change(conversation, { blocked }));
+    this.#answer("setBlocked", [conversation, blocked], () => {
+      const group = this.#conversations.some(({ id, kind }) => id === conversation && kind === "group");
+      return this.#change(conversation, group && blocked ? { blocked, standing: "left" } : { blocked });
+    });
 
   deleteConversation = (conversation: string) =>
     this.#answer("deleteConversation", [conversation], () => {
@@ -349,6 +352,8 @@ export class FakeBackend implements Backend {
     );
 
   myInvite = () => this.#answer("myInvite", [], () => ({ link: fakeInvite, address: this.#profile.address }));
+  renewInvite = () =>
+    this.#answer("renewInvite", [], () => ({ link: `${fakeInvite.slice(0, -4)}NEWw`, address: this.#profile.address }));
   inviteQr = () => this.#answer("inviteQr", [], () => ({ size: 49, modules: fakeQr(49) }));
 
   createGroup = (name: string, people: string[]) =>

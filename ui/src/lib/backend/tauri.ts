@@ -39,6 +39,7 @@ export const tauriBackend: Backend = {
   addContact: (input) => ask(commands.addContact(input)),
   noteToSelf: () => ask(commands.noteToSelf()),
   myInvite: () => ask(commands.myInvite()),
+  renewInvite: () => ask(commands.renewInvite()),
   inviteQr: () => ask(commands.inviteQr()),
   createGroup: (name, people) => ask(commands.createGroup(name, people)),
   group: (conversation) => ask(commands.group(conversation)),

@@ -64,9 +64,10 @@ export function closedBy({ blocked, standing }: ConversationView): Closed | null
   return standing === "left" || standing === "removed" || standing === "asked" ? standing : null;
 }
 
-export function closedLine(closed: Closed, { title, inviter }: ConversationView): string {
+export function closedLine(closed: Closed, { kind, title, inviter }: ConversationView): string {
   switch (closed) {
     case "blocked":
+      if (kind === "group") return `You left ${title} and blocked whoever added you to it.`;
       return `You blocked ${title}. Nothing of theirs reaches you.`;
     case "left":
       return "You left this group. What was said stays readable.";
@@ -93,6 +94,13 @@ export function questionWords(question: Question, group: GroupView | null): Ques
   const { title } = question.conversation;
   switch (question.kind) {
     case "block":
+      if (question.conversation.kind === "group") {
+        return {
+          title: "Block whoever added you?",
+          text: `You leave ${title}, and nothing that they send reaches you: they cannot add you to another group either. They are not told. You can unblock them at any time.`,
+          button: "Block",
+        };
+      }
       return {
         title: `Block ${title}?`,
         text: "Nothing that they send reaches you while they are blocked, and you cannot write to them. They are not told. You can unblock them at any time.",
