@@ -4,6 +4,7 @@
 //! its libraries add: encoding, copying, allocation, locking, randomness.
 
 mod backlog;
+mod commits;
 mod envelope;
 mod mls;
 mod peers;
@@ -49,6 +50,7 @@ pub fn run() -> Report {
         measure_plain(|| DeviceKeys::new(DeviceId::from_bytes([1; 16]), 1, DeviceSeeds::generate(&mut rng())).unwrap());
     report.add("device_keygen", "all keys of a device", Unit::Us, keygen);
     peers::measure(&mut report);
+    commits::measure(&mut report);
     backlog::measure(&mut report);
     // The same thing at the start and at the end: how far the machine itself moved meanwhile.
     let drift = primitives::yardstick().us / before.us - 1.0;

@@ -107,7 +107,7 @@ async fn shows(client: &Client, group: &str, id: &str, state: MessageState) -> O
 }
 
 /// With limits that one address and one account do not meet.
-async fn start_relay(folder: &Path) -> Relay {
+pub(super) async fn start_relay(folder: &Path) -> Relay {
     let mut config = Config::new(([127, 0, 0, 1], 0).into(), folder.join("relay"));
     let much = Rate { per_minute: 1_000_000, burst: 1_000_000 };
     config.limits.registration = much;
@@ -118,7 +118,7 @@ async fn start_relay(folder: &Path) -> Relay {
     waxwing_relay::start(config).await.unwrap()
 }
 
-async fn register(folder: &Path, name: &str, relay: &str) -> (Client, Profile) {
+pub(super) async fn register(folder: &Path, name: &str, relay: &str) -> (Client, Profile) {
     let profile = open(&folder.join(name)).await;
     let registration = Registration {
         username: name.to_owned(),
@@ -139,7 +139,7 @@ async fn open(folder: &Path) -> Profile {
     }
 }
 
-async fn until(what: &str, mut done: impl AsyncFnMut() -> Option<()>) {
+pub(super) async fn until(what: &str, mut done: impl AsyncFnMut() -> Option<()>) {
     let looking = async {
         while done().await.is_none() {
             tokio::time::sleep(LOOK).await;

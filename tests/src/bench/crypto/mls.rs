@@ -212,7 +212,7 @@ fn commits(report: &mut Report, primitives: &Primitives, devices: &[Device]) {
     let made = measure_steps(&mut both, 1, |both| both[0].forget_commit(), |both, ()| both[0].commit());
     // A path secret to each of the others; a key pair for each node of the path; the leaf and the commit are signed.
     let sum = others * seal + (levels + 1.0) * (primitives.x25519_base + primitives.hkdf) + 2.0 * primitives.sign;
-    report.compared(&format!("commit_{count}"), format!("commit, {count} members"), Unit::Ms, made, sum);
+    report.compared(&format!("openmls_commit_{count}"), format!("commit, {count} members"), Unit::Ms, made, sum);
 
     let mut both = pair(devices);
     let read = measure_steps(
@@ -229,5 +229,11 @@ fn commits(report: &mut Report, primitives: &Primitives, devices: &[Device]) {
         + hpke
         + levels * (primitives.x25519_base + primitives.hkdf)
         + 2.0 * primitives.verify;
-    report.compared(&format!("commit_process_{count}"), format!("process it, {count} members"), Unit::Ms, read, sum);
+    report.compared(
+        &format!("openmls_commit_process_{count}"),
+        format!("process it, {count} members"),
+        Unit::Ms,
+        read,
+        sum,
+    );
 }
