@@ -181,8 +181,10 @@ pub(super) fn erase_expired(tx: &Transaction<'_>, context: &Context) -> Result<b
     if keys::old_versions(tx)? == 0 {
         return Ok(false);
     }
-    keys::correct_retired(tx, context.now)?;
-    let before = context.now.saturating_sub(old_keys_live_ms(tx)?);
+    let local = u64::try_from(crate::relay::local_ms()).unwrap_or_default();
+    keys::correct_retired(tx, context.now, local)?;
+    let live = old_keys_live_ms(tx)?;
+    let before = (context.now.saturating_sub(live), local.saturating_sub(live));
     let surplus = (context.keys.key_version() + 1).saturating_sub(MOST_VERSIONS).min(oldest_leaf(tx, context)?);
     if keys::erase_old_sealing_keys(tx, before, surplus)? == 0 {
         return Ok(false);

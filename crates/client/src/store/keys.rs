@@ -74,32 +74,42 @@ pub(crate) fn oldest_sealing(tx: &Transaction<'_>) -> Result<Option<u32>, Error>
     Ok(tx.query_row("SELECT min(key_version) FROM old_sealing_keys", [], |row| row.get(0))?)
 }
 
-/// A version went out of use now.
+/// A version went out of use now, by relay time; when it was by this computer's clock is noted with the next look at it.
 pub(crate) fn retire(tx: &Transaction<'_>, key_version: u32, now_ms: u64) -> Result<(), Error> {
-    tx.execute("UPDATE old_sealing_keys SET retired_ms = ?2 WHERE key_version = ?1", params![key_version, now_ms])?;
+    tx.execute(
+        "UPDATE old_sealing_keys SET retired_ms = ?2, retired_local_ms = 0 WHERE key_version = ?1",
+        params![key_version, now_ms],
+    )?;
     Ok(())
 }
 
-/// Nothing was retired later than now: a clock that was ahead must not keep keys for years.
-pub(crate) fn correct_retired(tx: &Transaction<'_>, now_ms: u64) -> Result<(), Error> {
+/// Nothing was retired later than now, by either clock: one that was ahead must not keep keys for years.
+pub(crate) fn correct_retired(tx: &Transaction<'_>, now_ms: u64, local_ms: u64) -> Result<(), Error> {
     tx.execute("UPDATE old_sealing_keys SET retired_ms = ?1 WHERE retired_ms > ?1", [now_ms])?;
+    tx.execute(
+        "UPDATE old_sealing_keys SET retired_local_ms = ?1 WHERE retired_local_ms > ?1 OR retired_local_ms = 0",
+        [local_ms],
+    )?;
     Ok(())
 }
 
-/// Erases sealing keys that were retired before `before_ms`, those of versions below `surplus_below`, and the replay records of what
-/// they opened. The newest two stay whatever their times say: one wrong clock must not cost a message.
-pub(crate) fn erase_old_sealing_keys(tx: &Transaction<'_>, before_ms: u64, surplus_below: u32) -> Result<usize, Error> {
+/// Erases sealing keys that were retired before a time, those of versions below `surplus_below`, and the replay records of what they opened.
+/// The newest two only where both clocks say so, the relay's and this computer's: one that is wrong must not cost a message.
+pub(crate) fn erase_old_sealing_keys(
+    tx: &Transaction<'_>,
+    (before_ms, before_local_ms): (u64, u64),
+    surplus_below: u32,
+) -> Result<usize, Error> {
     let newest: Option<u32> = tx.query_row("SELECT max(key_version) FROM old_sealing_keys", [], |row| row.get(0))?;
     let keep = newest.unwrap_or(0).saturating_sub(1);
+    let which = "(key_version < ?2 AND (retired_ms < ?1 OR key_version < ?3))
+                 OR (key_version >= ?2 AND retired_ms < ?1 AND retired_local_ms < ?4)";
+    let times = params![before_ms, keep, surplus_below, before_local_ms];
     tx.execute(
-        "DELETE FROM seen WHERE opened_with IN
-             (SELECT key_version FROM old_sealing_keys WHERE key_version < ?2 AND (retired_ms < ?1 OR key_version < ?3))",
-        params![before_ms, keep, surplus_below],
+        &format!("DELETE FROM seen WHERE opened_with IN (SELECT key_version FROM old_sealing_keys WHERE {which})"),
+        times,
     )?;
-    Ok(tx.execute(
-        "DELETE FROM old_sealing_keys WHERE key_version < ?2 AND (retired_ms < ?1 OR key_version < ?3)",
-        params![before_ms, keep, surplus_below],
-    )?)
+    Ok(tx.execute(&format!("DELETE FROM old_sealing_keys WHERE {which}"), times)?)
 }
 
 /// A rotation under way.

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -21,6 +21,7 @@ const MIGRATIONS: [&str; 16] = [
     SPOILER,
     RECOVERY,
     ENVELOPES,
+    LOCAL_RETIREMENT,
 ];
 
 const V1: &str = "
@@ -540,6 +541,11 @@ CREATE TABLE sealed_for (
     at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sealed_for_by_time ON sealed_for (at_ms);
+";
+
+const LOCAL_RETIREMENT: &str = "
+-- The same by this computer's clock; 0: not noted yet. The newest versions go only where both say so.
+ALTER TABLE old_sealing_keys ADD COLUMN retired_local_ms INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.
