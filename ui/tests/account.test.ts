@@ -141,6 +141,11 @@ describe("the relay's log", () => {
     expect(one("log-card").dataset.state).toBe("contradicts");
     expect(all("log-contradiction")).toHaveLength(1);
     expect(evidenceText("relay.example.org", contradiction)).toContain("first note\nsecond note");
+    // Another relay's stands beside it, under its own name.
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), origin: "far.example.net", contradictions: [contradiction] } });
+    await settled();
+    expect(all("log-card")).toHaveLength(2);
+    expect(all("log-card")[1]?.textContent).toContain("The log of keys of far.example.net");
     expect((await axe.run(one("settings"))).violations).toEqual([]);
   });
 });

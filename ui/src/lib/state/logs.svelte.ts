@@ -39,6 +39,11 @@ export class Logs {
     return (this.home?.alarms.length ?? 0) > 0;
   }
 
+  /** Other relays' logs that have contradicted themselves. */
+  get contradictedElsewhere(): LogView[] {
+    return [...this.#views.values()].filter((log) => log.contradictions.length > 0 && log.origin !== this.home?.origin);
+  }
+
   /** Whether a relay has contradicted itself. */
   get contradicted(): boolean {
     return [...this.#views.values()].some((log) => log.contradictions.length > 0);
