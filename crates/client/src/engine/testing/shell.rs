@@ -54,7 +54,10 @@ pub(super) fn opening_keys(device: DeviceId, current: Arc<DeviceKeys>, rows: Key
             let filled = engine.store.run(move |tx| {
                 tx.execute_batch("DELETE FROM rotation; DELETE FROM old_sealing_keys")?;
                 for (version, bytes, retired) in rows.old {
-                    tx.execute("INSERT INTO old_sealing_keys (key_version, bytes, retired_ms) VALUES (?1, ?2, ?3)", params![version, bytes, retired])?;
+                    tx.execute(
+                        "INSERT INTO old_sealing_keys (key_version, bytes, retired_ms) VALUES (?1, ?2, ?3)",
+                        params![version, bytes, retired],
+                    )?;
                 }
                 if let Some(rotation) = rows.rotation {
                     let seeds = rotation.seeds.to_bytes();
