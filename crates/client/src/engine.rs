@@ -31,6 +31,7 @@ mod receive;
 mod recover;
 mod recover_here;
 mod register;
+mod restart;
 mod resync;
 mod rotation;
 mod safety;

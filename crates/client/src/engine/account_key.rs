@@ -95,12 +95,7 @@ impl Engine {
             "entries of the own chain that no own device has made are followed by one that revokes the others"
         );
         let (me, from, chain) = (self.account, known.seq().saturating_add(1), Arc::new(chain));
-        self.store
-            .run(move |tx| {
-                keys::add_chain_entries(tx, me, from, &fresh)?;
-                crate::store::transparency::forget_alarms(tx)
-            })
-            .await?;
+        self.store.run(move |tx| keys::add_chain_entries(tx, me, from, &fresh)).await?;
         self.chains.keep(Arc::clone(&chain));
         Ok(chain)
     }
@@ -168,8 +163,11 @@ impl Engine {
         let guard = self.keys_guard.write().await;
         let (me, seq, entry, context) = (self.account, chain.seq(), change.entry, self.context());
         let then_rotate = change.then_rotate;
+        let whole = chain.clone();
         self.store
             .run(move |tx| {
+                // What stands in the chain by now, and was revoked with it, is dealt with.
+                crate::store::transparency::forget_alarms(tx, |seq, hash| whole.hash_at(seq) == Some(hash))?;
                 keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
                 keys::end_account_change(tx, then_rotate)?;
                 follow::chain_grew(tx, &context, me)?;

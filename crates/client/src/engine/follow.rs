@@ -229,7 +229,12 @@ pub(super) fn say_again(reading: &mut Reading<'_>, before: &GroupFacts, after: &
     let others: Vec<_> = after.leaves.iter().filter(|leaf| !back.contains(&leaf.identity.account)).collect();
     let mut done = HashSet::new();
     for (message_id, devices) in sealed_for::texts_since(tx, &conversation, since, MOST_SAID_AGAIN)? {
-        let was_for_all = others.iter().all(|leaf| devices.contains(&leaf.identity.device));
+        // Of whoever has recovered, the device before: somebody who came in later has no claim to it either.
+        let was_for = |account: &AccountId| {
+            let mut before = before.leaves.iter().filter(|leaf| leaf.identity.account == *account);
+            before.any(|leaf| devices.contains(&leaf.identity.device))
+        };
+        let was_for_all = others.iter().all(|leaf| devices.contains(&leaf.identity.device)) && back.iter().all(was_for);
         if !was_for_all || !done.insert(message_id) {
             continue;
         }

@@ -14,7 +14,8 @@ use super::emit::Changes;
 use super::entries::{peer_display_name, states};
 use super::handshake::store_people;
 use super::inbox::CheckedSender;
-use super::resync::{self, retire, spoiler};
+use super::restart::spoiler;
+use super::resync::{self, retire};
 use crate::error::Error;
 use crate::mls::rules::{self, GroupFacts};
 use crate::mls::{self, GroupChange, Joined, storage};
@@ -113,13 +114,21 @@ fn join(
     }
     // After a recovery in place nothing was asked for: whoever is in the group brings one back.
     let awaited = nonce.is_some() && known_log.as_ref().is_some_and(|log| !log.active);
-    if let Some(known) = known_log.as_ref().filter(|_| awaited && !asked_for)
-        && let Some(reason) = judge_return(tx, &facts, welcome, known)?
-    {
-        return Ok(Some(reason));
+    let returns = known_log.as_ref().filter(|_| awaited && !asked_for);
+    if returns.is_some_and(|known| welcome.relay != known.relay || facts.roster.generation != known.generation) {
+        return Ok(Some("it is of another group than the one before"));
     }
+    // Somebody may have come in since this device last read, and be the first to let it back in; whoever was taken out knows the ids, too.
+    let unknown = match returns {
+        Some(_) => people::of(tx, &welcome.conversation)?.iter().all(|one| one.account != welcome.sender.account),
+        None => false,
+    };
     let repaired = (asked_for || awaited) && known_log.is_some();
     store(tx, context, welcome, &facts, own.identity.key_version, repaired, changes)?;
+    if unknown {
+        // The user decides, as about any group that a stranger brings one into; until then nothing is said there.
+        conversations::set_standing(tx, &welcome.conversation, Standing::Request)?;
+    }
     lost_welcomes::remove(tx, welcome.log)?;
     Ok(None)
 }
@@ -315,22 +324,6 @@ fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) ->
     let lost = others.iter().any(|log| log.trouble != logs::Trouble::None);
     let stranger = !newcomers(facts, &known).is_empty();
     Ok((stranger && !lost).then_some("it brings in somebody who was not there"))
-}
-
-/// A group that one waits to be let back into is the one that one was in, and is brought by somebody who was in it: whoever was taken out of it
-/// knows its ids, too.
-fn judge_return(
-    tx: &Transaction<'_>,
-    facts: &GroupFacts,
-    welcome: &Welcome,
-    known: &logs::Log,
-) -> Result<Option<&'static str>, Error> {
-    let people = people::of(tx, &welcome.conversation)?;
-    if people.iter().all(|person| person.account != welcome.sender.account) {
-        return Ok(Some("its sender was not in the group"));
-    }
-    let same = welcome.relay == known.relay && facts.roster.generation == known.generation;
-    Ok((!same).then_some("it is of another group than the one before"))
 }
 
 /// Who is in a group and was not known to be.

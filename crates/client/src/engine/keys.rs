@@ -7,8 +7,8 @@
 use std::sync::{Arc, PoisonError};
 
 use waxwing_protocol::{DeviceKeys, DeviceSeeds, account_fingerprint, fingerprint_text, statement};
-use waxwing_wire::VerifiedChain;
 use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::{ChainEntry, VerifiedChain};
 
 use super::key_log::history;
 use super::{Client, Engine, rotation};
@@ -143,14 +143,21 @@ impl Engine {
     /// the relay accepts the new relay-auth key alone, which is not in force here yet.
     pub(super) async fn relay_has(&self, wanted: &[u8]) -> Result<bool, Error> {
         let known = self.chain(self.account).await?;
+        let other = || Error::new(ErrorCode::OwnKeysChanged, "the relay has another entry in the own chain");
+        let wanted_entry =
+            ChainEntry::decode(wanted).map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
+        if let Some(there) = known.hash_at(wanted_entry.unsigned.seq) {
+            return if there == wanted_entry.hash() { Ok(true) } else { Err(other()) };
+        }
         // What was made here needs no log as a witness; and a log in disorder must not keep this device out.
         let home = self.home.address().clone();
         let (_, fresh) =
             self.relay(&home)?.chain(&self.account.to_string(), Some(VerifiedChain::clone(&known))).await?;
-        match fresh.as_slice() {
-            [] => Ok(false),
-            [entry] if entry == wanted => Ok(true),
-            _ => Err(Error::new(ErrorCode::OwnKeysChanged, "the relay has another entry in the own chain")),
+        // Whatever comes after it is another matter: the keys that it states are in force by it, and their seeds must not be lost.
+        match fresh.first() {
+            None => Ok(false),
+            Some(entry) if entry == wanted => Ok(true),
+            Some(_) => Err(other()),
         }
     }
 

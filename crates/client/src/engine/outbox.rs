@@ -451,7 +451,11 @@ impl Engine {
                 if message.is_none() || view.code == ErrorCode::Refused {
                     conversations::set_problem(tx, &conversation, Some(&view))?;
                 }
-                if let Some(id) = message {
+                // One that was only to be said again has arrived long ago.
+                let arrived = |id| Ok::<_, Error>(messages::load(tx, me, id)?.is_some_and(|line| line.placed));
+                if let Some(id) = message
+                    && !arrived(id)?
+                {
                     messages::set_state(tx, me, id, MessageState::Failed, Some(&view))?;
                     changes.message(me, id, false);
                 }

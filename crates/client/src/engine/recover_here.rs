@@ -8,25 +8,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use waxwing_protocol::group::{GroupKind, Roster, RosterRole};
 use waxwing_protocol::statement::{self, NewKeys};
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, RecoveryKey, RecoveryPhrase};
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
 use zeroize::Zeroizing;
 
-use super::context::own_line;
-use super::conversations::make_group;
 use super::recover::{TRIES, not_a_phrase};
 use super::register::run;
-use super::{Client, Engine};
+use super::{Client, Engine, restart};
 use crate::error::{Error, ErrorCode};
 use crate::keystore::{Keystore, Secrets};
-use crate::mls::GroupChange;
 use crate::random;
 use crate::relay::RelayApi;
 use crate::store::recovery::{self, Recovery};
-use crate::store::{Store, account, conversations, keys, logs, outbox, people};
+use crate::store::{Store, account, conversations, keys, logs};
 use crate::views::{ConversationKind, Standing};
 
 /// Longest that whatever still waits to be read and sent under the old keys is waited for.
@@ -50,7 +46,7 @@ impl Client {
         let (keystore, store) = (engine.keystore.clone(), engine.store.hand_over());
         let secrets = take_over(&keystore, secrets, &store, (engine.account, engine.now_ms()), accepted).await?;
         let client = run(&engine.profile, keystore, secrets, store).await?;
-        client.0.begin_lone_groups().await?;
+        client.0.begin_lone_groups().await;
         // So that others can bring this device back at once. What fails here is made up for by the inbox's task.
         if let Err(error) = client.0.refill_key_packages().await {
             tracing::info!(%error, "key packages are not at the relay yet");
@@ -112,39 +108,28 @@ impl Engine {
     }
 
     /// Groups that nobody else was in are made anew, with whoever was still to be added.
-    pub(super) async fn begin_lone_groups(&self) -> Result<(), Error> {
+    pub(super) async fn begin_lone_groups(&self) {
         let (context, home) = (self.context(), self.home.address().clone());
-        self.store
-            .run(move |tx| {
-                let me = account::require(tx)?;
-                let own = context.chains.load(tx, me.account)?.ok_or_else(|| super::not_found("no own chain"))?;
-                for group in conversations::all(tx)? {
-                    let is_one = group.kind == ConversationKind::Group && group.standing == Standing::Member;
-                    if !is_one || !logs::of(tx, &group.id)?.is_empty() {
-                        continue;
-                    }
-                    let others: Vec<_> = people::of(tx, &group.id)?.into_iter().map(|person| person.account).collect();
-                    let roster = Roster {
-                        kind: GroupKind::Group,
-                        conversation: group.id,
-                        generation: 1,
-                        name: group.title.clone(),
-                        lines: vec![own_line(&me, &own, RosterRole::Admin)],
-                    };
-                    let log = make_group(tx, &context, roster, home.clone())?;
-                    let others: Vec<_> = others.into_iter().filter(|account| *account != me.account).collect();
-                    if !others.is_empty() {
-                        outbox::push_change_first(tx, &group.id, log.log, &GroupChange::Add(others).encode()?)?;
-                    }
+        let begun = self.store.run(move |tx| {
+            for group in conversations::all(tx)? {
+                let is_one = group.kind == ConversationKind::Group && group.standing == Standing::Member;
+                if is_one && logs::of(tx, &group.id)?.is_empty() {
+                    restart::begin_with_all(tx, &context, &group, 1, home.clone())?;
                 }
-                Ok(())
-            })
-            .await?;
+            }
+            Ok(())
+        });
+        // The profile starts all the same.
+        if let Err(error) = begun.await {
+            tracing::warn!(%error, "beginning groups anew");
+        }
         self.outbox_wake.notify_one();
-        Ok(())
     }
 
     async fn read_and_send(self: &Arc<Self>) -> Result<(), Error> {
+        if let Err(error) = self.drain_inbox().await {
+            tracing::info!(%error, "reading the inbox for the last time with these keys");
+        }
         let sent = self.flush().await;
         for log in self.store.run(crate::store::logs::followed).await? {
             if let Err(error) = self.drain_log(log.log).await {

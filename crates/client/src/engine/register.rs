@@ -108,7 +108,7 @@ impl Client {
         raise_counter(&keystore, &mut secrets, &store).await?;
         let secrets = finish_stored_recovery(&keystore, secrets, &store).await?;
         let client = run(profile, keystore, secrets, store).await?;
-        client.0.begin_lone_groups().await?;
+        client.0.begin_lone_groups().await;
         Ok(client)
     }
 }

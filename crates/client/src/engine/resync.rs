@@ -1,21 +1,22 @@
-//! Getting back into a group that this device has lost its place in, letting others back, and starting a conversation anew where
-//! nobody can go on (design section 6). Never before the log was read to its head.
+//! Getting back into a group that this device has lost its place in, and letting others back (design section 6). Never before the log was
+//! read to its head. Not here: starting anew where nobody can go on (`restart`).
 
 use rusqlite::Transaction;
 use waxwing_protocol::DeviceKeys;
 use waxwing_protocol::content::{Content, ResyncRequest};
 use waxwing_protocol::envelope::Recipient;
-use waxwing_protocol::group::{GroupKind, ResyncProof, RosterRole};
+use waxwing_protocol::group::ResyncProof;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress, hash};
 use zeroize::Zeroizing;
 
 use super::Engine;
 use super::context::Context;
-use super::conversations::{make_group, started_line};
+use super::conversations::started_line;
 use super::emit::Changes;
 use super::inbox::CheckedSender;
 use super::join::Welcomed;
+use super::restart::{begin_without, reboot};
 use super::sealing::seal_for_inbox;
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::Leaf;
@@ -78,6 +79,9 @@ pub(super) fn mend(
     }
     let left = matches!(conversations::load(tx, &log.conversation)?.standing, Standing::Left | Standing::Asked);
     match log.trouble {
+        Trouble::None if !log.active && context.now.saturating_sub(asked_ms) >= DAY_MS => {
+            begin_without(tx, context, log, home)
+        }
         Trouble::None => Ok(None),
         Trouble::Frozen => reboot(tx, context, log, home),
         // The member that signed the last handshake has locked everybody out: this device could not take it in, and neither could whoever
@@ -335,50 +339,4 @@ pub(super) fn retire(tx: &Transaction<'_>, log: &logs::Log) -> Result<(), Error>
         logs::set_inactive(tx, log.log)?;
     }
     Ok(())
-}
-
-/// A new log and group with the last good roster, one generation on: by an admin, or by whoever is stuck in a conversation of two.
-fn reboot(
-    tx: &Transaction<'_>,
-    context: &Context,
-    log: &logs::Log,
-    relay: RelayAddress,
-) -> Result<Option<Changes>, Error> {
-    let mut changes = Changes::default();
-    let conversation = conversations::load(tx, &log.conversation)?;
-    let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(None) };
-    let facts = group.facts()?;
-    let mut roster = facts.roster.clone();
-    let admin = mls::rules::admins(&roster, &facts.leaves).contains(&context.account);
-    let newer = logs::of(tx, &log.conversation)?.iter().any(|other| other.active && other.generation > log.generation);
-    if conversation.standing != Standing::Member || newer || (roster.kind == GroupKind::Group && !admin) {
-        return Ok(None);
-    }
-    roster.generation = roster.generation.saturating_add(1);
-    if let Some(line) = roster.line(context.account).cloned() {
-        roster.set(waxwing_protocol::group::RosterLine { role: RosterRole::Admin, ..line });
-    }
-    let others: Vec<_> =
-        roster.lines.iter().map(|line| line.account).filter(|account| *account != context.account).collect();
-    let new = make_group(tx, context, roster, relay)?;
-    retire(tx, log)?;
-    if !others.is_empty() {
-        outbox::push_change_first(tx, &log.conversation, new.log, &GroupChange::Add(others).encode()?)?;
-    }
-    let me = account::require(tx)?;
-    let spoiler = spoiler(tx, &me, log)?;
-    let notice = Notice::Restarted { name: me.display_name, mine: true, spoiler };
-    let line = started_line(&log.conversation, context.account, true, context.now, &notice);
-    messages::insert(tx, &line)?;
-    changes.message(context.account, line.id, false);
-    conversations::set_problem(tx, &log.conversation, None)?;
-    changes.conversation(log.conversation);
-    changes.group(log.conversation);
-    Ok(Some(changes))
-}
-
-/// Whose doing it is that a log is frozen, as shown; none where it is not, or where nobody's signature says so.
-pub(super) fn spoiler(tx: &Transaction<'_>, me: &account::Account, log: &logs::Log) -> Result<Option<String>, Error> {
-    let signed = log.spoiler.filter(|_| matches!(log.trouble, Trouble::Frozen | Trouble::Behind));
-    signed.map(|who| people::name(tx, me, who)).transpose()
 }

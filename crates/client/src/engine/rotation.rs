@@ -186,7 +186,7 @@ pub(super) fn erase_expired(tx: &Transaction<'_>, context: &Context) -> Result<b
     let live = old_keys_live_ms(tx)?;
     let before = (context.now.saturating_sub(live), local.saturating_sub(live));
     let surplus = (context.keys.key_version() + 1).saturating_sub(MOST_VERSIONS).min(oldest_leaf(tx, context)?);
-    if keys::erase_old_sealing_keys(tx, before, surplus)? == 0 {
+    if keys::erase_old_sealing_keys(tx, before, surplus, context.keys.key_version())? == 0 {
         return Ok(false);
     }
     erase_unused_device_keys(tx, context)?;

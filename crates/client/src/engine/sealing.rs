@@ -75,8 +75,12 @@ pub(super) fn seal_item(
     }
     let direct = conversations::load(tx, &log.conversation)?.kind == ConversationKind::Direct;
     if item.what == What::Message && direct && leaves.iter().all(|leaf| leaf.identity.account == context.account) {
+        let peer = conversations::load(tx, &log.conversation)?.account;
+        if context.chains.load(tx, peer)?.is_some_and(|chain| chain.is_closed()) {
+            return Ok(Outcome::Refused(Error::new(ErrorCode::UnknownUser, "they have closed their account")));
+        }
         // It would be sealed for oneself alone, and look as if it had been sent.
-        return Ok(Outcome::Wait(Error::new(ErrorCode::RelayBusy, "the other side is not in the group yet")));
+        return Ok(Outcome::Later(context.now.saturating_add(ALONE_AGAIN_MS)));
     }
     let (kind, suite, message, secret, welcome) = match item.what {
         What::Message => {
@@ -147,6 +151,8 @@ pub(super) fn seal_item(
     Ok(Outcome::Sealed(sealed))
 }
 
+/// How long a text waits where the other side is not in the group yet.
+const ALONE_AGAIN_MS: u64 = 60 * 1000;
 /// Erased versions that are told from what is for somebody else.
 const MOST_ERASED: usize = 64;
 

@@ -99,12 +99,14 @@ pub(crate) fn erase_old_sealing_keys(
     tx: &Transaction<'_>,
     (before_ms, before_local_ms): (u64, u64),
     surplus_below: u32,
+    in_force: u32,
 ) -> Result<usize, Error> {
     let newest: Option<u32> = tx.query_row("SELECT max(key_version) FROM old_sealing_keys", [], |row| row.get(0))?;
     let keep = newest.unwrap_or(0).saturating_sub(1);
-    let which = "(key_version < ?2 AND (retired_ms < ?1 OR key_version < ?3))
-                 OR (key_version >= ?2 AND retired_ms < ?1 AND retired_local_ms < ?4)";
-    let times = params![before_ms, keep, surplus_below, before_local_ms];
+    // A rotation under way has put the version that is still in force beside the old ones already.
+    let which = "key_version < ?5 AND ((key_version < ?2 AND (retired_ms < ?1 OR key_version < ?3))
+                 OR (key_version >= ?2 AND retired_ms < ?1 AND retired_local_ms < ?4))";
+    let times = params![before_ms, keep, surplus_below, before_local_ms, in_force];
     tx.execute(
         &format!("DELETE FROM seen WHERE opened_with IN (SELECT key_version FROM old_sealing_keys WHERE {which})"),
         times,

@@ -225,9 +225,13 @@ pub(crate) fn raise(tx: &Transaction<'_>, alarm: &Alarm) -> Result<bool, Error> 
     )? == 1)
 }
 
-/// What they tell of was dealt with.
-pub(crate) fn forget_alarms(tx: &Transaction<'_>) -> Result<(), Error> {
-    tx.execute("DELETE FROM key_alarms", [])?;
+/// Forgets the alarms about entries that were dealt with, by their place in the chain and their hash.
+pub(crate) fn forget_alarms(tx: &Transaction<'_>, dealt_with: impl Fn(u32, [u8; 32]) -> bool) -> Result<(), Error> {
+    for alarm in alarms(tx)? {
+        if alarm.seq.is_some_and(|seq| dealt_with(seq, alarm.entry_hash)) {
+            tx.execute("DELETE FROM key_alarms WHERE place = ?1", [alarm.index])?;
+        }
+    }
     Ok(())
 }
 

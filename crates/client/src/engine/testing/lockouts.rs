@@ -108,3 +108,29 @@ fn p13_a_member_who_locks_everybody_out_is_named_and_nobody_waits_a_day() {
         }
     }
 }
+
+#[test]
+fn an_admin_whom_nobody_lets_back_in_for_a_day_begins_anew() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    // As a recovery in place leaves it: nothing of the group, and the wait for whoever is in it.
+    let now = world.outside.now;
+    world.devices[0]
+        .tx(|tx| {
+            crate::mls::storage::delete_group(tx, log.as_bytes())?;
+            Ok(tx.execute(
+                "UPDATE logs SET active = 0, resync_nonce = randomblob(16), resync_ms = ?2 WHERE log = ?1",
+                rusqlite::params![log.as_bytes(), now],
+            )?)
+        })
+        .unwrap();
+    world.outside.now += 23 * 60 * 60 * 1000;
+    everybody(&mut world);
+    let of = |world: &mut World| world.devices[0].look(|tx| logs::of(tx, &id)).len();
+    assert_eq!(of(&mut world), 1, "it waits for a day");
+    world.outside.now += 2 * 60 * 60 * 1000;
+    all_begin_anew(&mut world, id, log);
+    for who in 0..3 {
+        assert_eq!(restarts(&mut world, who, id), [None]);
+    }
+}

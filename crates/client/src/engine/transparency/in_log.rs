@@ -43,7 +43,9 @@ impl Engine {
     ) -> Result<InLog, Error> {
         // A log that has signed two histories says nothing of today's keys.
         let origin = relay.authority();
-        if !self.store.run(move |tx| stored::evidence(tx, &origin)).await?.is_empty() {
+        let evidence = self.store.run(move |tx| stored::evidence(tx, &origin)).await?;
+        let signed = |one: &stored::Evidence| one.against != stored::Against::Unproved;
+        if from <= chain.seq() && evidence.iter().any(signed) {
             return Err(Error::new(ErrorCode::LogContradicts, "the relay's log has contradicted itself"));
         }
         let hashes: Vec<_> = (from..=chain.seq()).filter_map(|seq| Some((seq, chain.hash_at(seq)?))).collect();
@@ -61,13 +63,19 @@ impl Engine {
 
     /// Refuses a log whose newest checkpoint is more than a day old: it says nothing of today's keys, so nobody is met or verified by it.
     pub(in super::super) async fn require_fresh(&self, relay: &RelayAddress) -> Result<(), Error> {
-        let (origin, now) = (relay.authority(), self.now_ms());
-        let log = self.store.run(move |tx| stored::load(tx, &origin)).await?;
-        let proved = log.and_then(|log| log.proved.map(|proved| proved.checkpoint().time_ms));
-        match proved {
-            Some(time_ms) if now.saturating_sub(time_ms) <= STALE_MS => Ok(()),
-            _ => Err(unavailable("the relay's log is more than a day old")),
+        for again in [true, false] {
+            let (origin, now) = (relay.authority(), self.now_ms());
+            let log = self.store.run(move |tx| stored::load(tx, &origin)).await?;
+            let proved = log.and_then(|log| log.proved.map(|proved| proved.checkpoint().time_ms));
+            if proved.is_some_and(|time_ms| now.saturating_sub(time_ms) <= STALE_MS) {
+                return Ok(());
+            }
+            // It may be one that nobody has looked into for a while.
+            if again {
+                self.follow_log(relay).await?;
+            }
         }
+        Err(unavailable("the relay's log is more than a day old"))
     }
 
     /// Refuses a name that the log gives to nobody, to somebody else, or to two; and a log that is too old to say so.
