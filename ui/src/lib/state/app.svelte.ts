@@ -61,6 +61,8 @@ export class AppModel {
   showDetails = $state(false);
   /** Whether the words are asked for that take the account back on this device. */
   recovering = $state(false);
+  /** Whether that was done while the settings are open. */
+  recovered = $state(false);
   /** The address that a dialog shows before it is opened outside. */
   link = $state<string | null>(null);
   /** What a screen reader is told about a message that just arrived. */
