@@ -1,4 +1,4 @@
-//! A relay that shows other keys of a contact: nothing is sent, nothing typed is lost, and it is over when the relay is right again.
+//! A relay that shows other keys of a contact: nothing is sent, and nothing typed is lost.
 
 use waxwing_tests::Outcome;
 use waxwing_tests::lies::forged;
@@ -59,26 +59,6 @@ async fn p11_a_broken_chain_blocks_sending() -> Outcome<()> {
     assert_eq!(ada.count(TEXT, "").await?, 0, "nothing is sent");
     ada.pictures("doubt-kept").await?;
 
-    // From the banner to the number, and so to another look at the relay, which is right again: the verification stands as before.
-    relay_shows(&mut two, &honest).await?;
-    let (ada, bea) = (&two.ada_window, &two.bea_window);
-    ada.click(r#"[data-testid="banner"][data-kind="conversation"] [data-testid="banner-action"]"#).await?;
-    ada.click(&testid("doubt-compare")).await?;
-    ada.wait(r#"[data-testid="safety"][data-state="verified"]"#).await?;
-    ada.pictures("doubt-over").await?;
-    ada.close_dialog(&testid("safety-dialog")).await?;
-    ada.wait_gone(r#"[data-testid="banner"][data-kind="conversation"]"#).await?;
-    ada.wait(&testid("verified-mark")).await?;
-    assert!(ada.all(&testid("composer-error")).await?.is_empty(), "nothing says that it goes on");
-
-    // Nothing has waited in secret: both ways are open, and still only the draft has the text.
-    bea.write("Are you there?").await?;
-    ada.wait_message("Are you there?", "received").await?;
-    assert_eq!(ada.value(&testid("composer")).await?, TEXT);
-    assert_eq!(bea.count(TEXT, "").await?, 0);
-    ada.click(&testid("send")).await?;
-    ada.wait_message(TEXT, "sent").await?;
-    bea.wait_message(TEXT, "received").await?;
     two.ada_window.close().await?;
     two.bea_window.close().await
 }

@@ -160,7 +160,7 @@ impl Engine {
                 Err(error) => error,
             };
             // A device that is shut out hears of nothing any more: whether it is, the public log says.
-            if error.code() != ErrorCode::RelayDown {
+            if error.code() == ErrorCode::Refused {
                 self.transparency_wake.notify_one();
             }
             let wait = backoff.next();
@@ -189,8 +189,7 @@ impl Engine {
                         backoff.reset();
                         self.set_connection(Connection::Online { notice: self.clock_notice() });
                         self.outbox_wake.notify_one();
-                        // What the relays' logs hold by now, and whether keys that were in doubt still are.
-                        self.transparency_wake.notify_one();
+                        // Whether keys that were in doubt still are.
                         self.introductions_wake.notify_one();
                     }
                     Frame::Push(Push::Checkpoint { .. }) => self.transparency_wake.notify_one(),
