@@ -8,7 +8,7 @@ mod world;
 use std::path::Path;
 
 use waxwing_client::{ErrorCode, Notice, Standing};
-use world::{Person, World, acquainted, introduce};
+use world::{Person, World, acquainted, introduce, until_notice};
 
 async fn recover_here(person: Person, words: &[String]) -> Person {
     let Person { client, profile } = person;
@@ -23,15 +23,6 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
-}
-
-async fn until_notice(person: &Person, id: &str, wanted: impl Fn(&Notice) -> bool) {
-    person
-        .until("a quiet line", async |client| {
-            let page = client.messages(id, None, 500).await.ok()?;
-            page.messages.iter().filter_map(|line| line.notice.as_ref()).any(&wanted).then_some(())
-        })
-        .await;
 }
 
 /// Whoever has stolen the profile, passphrase and all, puts keys of their own in the place of the owner's.

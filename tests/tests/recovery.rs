@@ -6,7 +6,7 @@
 mod world;
 
 use waxwing_client::{Client, ErrorCode, Notice, Profile, ProfileState, Recovery, Standing};
-use world::{PASSPHRASE, Person, World, acquainted, introduce};
+use world::{PASSPHRASE, Person, World, acquainted, introduce, until_notice};
 
 fn recovery(world: &World, name: &str, words: &[String]) -> Recovery {
     Recovery {
@@ -44,15 +44,6 @@ async fn three(world: &World) -> (Person, Person, Person, String, String) {
         person.until_texts(&group, &["welcome"]).await;
     }
     (alice, bob, cem, direct, group)
-}
-
-async fn until_notice(person: &Person, id: &str, wanted: impl Fn(&Notice) -> bool) {
-    person
-        .until("a quiet line", async |client| {
-            let page = client.messages(id, None, 500).await.ok()?;
-            page.messages.iter().filter_map(|line| line.notice.as_ref()).any(&wanted).then_some(())
-        })
-        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

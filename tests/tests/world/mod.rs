@@ -205,3 +205,13 @@ pub async fn introduce(one: &Person, other: &Person) -> String {
     assert_eq!(accepted.standing, Standing::Member);
     conversation.id
 }
+
+/// Waits for a quiet line of a conversation.
+pub async fn until_notice(person: &Person, id: &str, wanted: impl Fn(&Notice) -> bool) {
+    person
+        .until("a quiet line", async |client| {
+            let page = client.messages(id, None, 500).await.ok()?;
+            page.messages.iter().filter_map(|line| line.notice.as_ref()).any(&wanted).then_some(())
+        })
+        .await;
+}

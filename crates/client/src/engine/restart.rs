@@ -21,7 +21,6 @@ pub(super) fn reboot(
     log: &logs::Log,
     relay: RelayAddress,
 ) -> Result<Option<Changes>, Error> {
-    let mut changes = Changes::default();
     let conversation = conversations::load(tx, &log.conversation)?;
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(None) };
     let facts = group.facts()?;
@@ -44,14 +43,24 @@ pub(super) fn reboot(
     }
     let me = account::require(tx)?;
     let spoiler = spoiler(tx, &me, log)?;
-    let notice = Notice::Restarted { name: me.display_name, mine: true, spoiler };
-    let line = started_line(&log.conversation, context.account, true, context.now, &notice);
+    begun(tx, context, &log.conversation, Notice::Restarted { name: me.display_name, mine: true, spoiler }).map(Some)
+}
+
+/// The timeline's line about it; what stood in the way does so no more.
+fn begun(
+    tx: &Transaction<'_>,
+    context: &Context,
+    conversation: &conversations::ConversationId,
+    notice: Notice,
+) -> Result<Changes, Error> {
+    let line = started_line(conversation, context.account, true, context.now, &notice);
     messages::insert(tx, &line)?;
+    conversations::set_problem(tx, conversation, None)?;
+    let mut changes = Changes::default();
     changes.message(context.account, line.id, false);
-    conversations::set_problem(tx, &log.conversation, None)?;
-    changes.conversation(log.conversation);
-    changes.group(log.conversation);
-    Ok(Some(changes))
+    changes.conversation(*conversation);
+    changes.group(*conversation);
+    Ok(changes)
 }
 
 /// Nobody has let this device back in for a day, and nothing of the group is left here to ask with, as after a recovery: an admin begins anew
@@ -74,14 +83,7 @@ pub(super) fn begin_without(
     logs::set_inactive(tx, log.log)?;
     begin_with_all(tx, context, &conversation, log.generation.saturating_add(1), relay)?;
     let notice = Notice::Restarted { name: me.display_name, mine: true, spoiler: None };
-    let line = started_line(&log.conversation, context.account, true, context.now, &notice);
-    messages::insert(tx, &line)?;
-    conversations::set_problem(tx, &log.conversation, None)?;
-    let mut changes = Changes::default();
-    changes.message(context.account, line.id, false);
-    changes.conversation(log.conversation);
-    changes.group(log.conversation);
-    Ok(Some(changes))
+    begun(tx, context, &log.conversation, notice).map(Some)
 }
 
 /// A new log and group for a group conversation of which there is none here: with oneself alone, and everybody who is known to be in it to be
