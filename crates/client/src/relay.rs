@@ -10,5 +10,5 @@ mod tls;
 mod transparency;
 
 pub(crate) use auth::Credentials;
-pub(crate) use http::{ApiError, RelayApi, local_ms};
+pub(crate) use http::{ApiError, ChainRefused, RelayApi, local_ms};
 pub(crate) use subscribe::Frame;

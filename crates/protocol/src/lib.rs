@@ -9,6 +9,7 @@
 mod access_key;
 mod account_key;
 mod app_message;
+mod chain_pages;
 mod channel_secret;
 pub mod content;
 mod conversation;
@@ -35,6 +36,7 @@ mod tag_key;
 pub use access_key::AccessKey;
 pub use account_key::AccountKey;
 pub use app_message::AppMessage;
+pub use chain_pages::{ChainPageError, ChainPages, ChainProgress, Refuted};
 pub use channel_secret::ChannelSecret;
 pub use content::{Content, ContentError, Introduction, JoinRequest, ResyncRequest, Welcome};
 pub use conversation::{conversation_id, group_conversation_id, is_group_conversation};

@@ -1,4 +1,4 @@
-//! A relay that shows other keys of a contact: nothing is sent, and nothing typed is lost.
+//! A relay that shows other keys of a contact: nothing is sent, nothing typed is lost, and it is over when the relay is right again.
 
 use waxwing_tests::Outcome;
 use waxwing_tests::lies::forged;
@@ -59,6 +59,31 @@ async fn p11_a_broken_chain_blocks_sending() -> Outcome<()> {
     assert_eq!(ada.count(TEXT, "").await?, 0, "nothing is sent");
     ada.pictures("doubt-kept").await?;
 
+    // From the banner to the number: the relay is asked once more, and it is still wrong.
+    ada.click(r#"[data-testid="banner"][data-kind="conversation"] [data-testid="banner-action"]"#).await?;
+    ada.click(&testid("doubt-compare")).await?;
+    ada.wait(r#"[data-testid="safety-dialog"] [data-testid="safety"][data-state="broken"]"#).await?;
+    ada.close_dialog(&testid("safety-dialog")).await?;
+
+    // The relay is right again, though its log keeps what it had shown: the verification stands as before, by itself.
+    relay_shows(&mut two, &honest).await?;
+    let (ada, bea) = (&two.ada_window, &two.bea_window);
+    ada.wait_gone(r#"[data-testid="banner"][data-kind="conversation"]"#).await?;
+    ada.wait(&testid("verified-mark")).await?;
+    ada.click(&testid("open-details")).await?;
+    ada.wait(r#"[data-testid="safety"][data-state="verified"]"#).await?;
+    ada.pictures("doubt-over").await?;
+    ada.click(&testid("close-details")).await?;
+    assert!(ada.all(&testid("composer-error")).await?.is_empty(), "nothing says that it goes on");
+
+    // Nothing has waited in secret: both ways are open, and still only the draft has the text.
+    bea.write("Are you there?").await?;
+    ada.wait_message("Are you there?", "received").await?;
+    assert_eq!(ada.value(&testid("composer")).await?, TEXT);
+    assert_eq!(bea.count(TEXT, "").await?, 0);
+    ada.click(&testid("send")).await?;
+    ada.wait_message(TEXT, "sent").await?;
+    bea.wait_message(TEXT, "received").await?;
     two.ada_window.close().await?;
     two.bea_window.close().await
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use waxwing_protocol::{ChainPageError, Refuted};
 use waxwing_wire::{AccountId, DeviceRecord, RelayAddress, VerifiedChain};
 
 use super::transparency::InLog;
 use super::{Engine, follow, not_found};
 use crate::error::{Error, ErrorCode};
+use crate::relay::ChainRefused;
 use crate::store::{contacts, keys};
 
 /// Somebody may replace their keys again and again while their chain is fetched.
@@ -104,7 +106,9 @@ impl Engine {
         known: Option<&VerifiedChain>,
     ) -> Result<(VerifiedChain, Vec<Vec<u8>>), Error> {
         let from = known.map_or(0, |known| known.seq().saturating_add(1));
-        let (mut chain, mut fresh) = self.relay(relay)?.chain(who, known.cloned()).await?;
+        let api = self.relay(relay)?;
+        let answer = api.chain(who, known.cloned()).await;
+        let (mut chain, mut fresh) = self.noting_refuted(answer).await?;
         for _ in 0..TRIES {
             match self.in_log(relay, &chain, from).await? {
                 InLog::Whole => return Ok((chain, fresh)),
@@ -112,12 +116,22 @@ impl Engine {
                     return Err(Error::new(ErrorCode::NotInLog, "the relay's log does not hold these keys"));
                 }
                 InLog::Newer => {
-                    let (newer, more) = self.relay(relay)?.chain(who, Some(chain)).await?;
+                    let answer = api.chain(who, Some(chain)).await;
+                    let (newer, more) = self.noting_refuted(answer).await?;
                     chain = newer;
                     fresh.extend(more);
                 }
             }
         }
         Err(Error::new(ErrorCode::NotInLog, "the relay's log holds newer keys than the relay shows"))
+    }
+
+    /// Remembers an entry that a relay has shown and that can never be its account's.
+    async fn noting_refuted<T>(&self, answer: Result<T, ChainRefused>) -> Result<T, Error> {
+        if let Err(ChainRefused::Page(ChainPageError::Chain { refuted: Some(refuted), .. })) = &answer {
+            let Refuted { account, hash } = *refuted;
+            self.store.run(move |tx| keys::note_refuted(tx, account, &hash)).await?;
+        }
+        Ok(answer?)
     }
 }

@@ -8,15 +8,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use waxwing_protocol::AccessKey;
+use waxwing_protocol::{AccessKey, ChainPageError, ChainPages, ChainProgress};
 use waxwing_wire::api::{
     ACCESS_KEY_HEADER, API_HEADER, AccessKeys, Ack, ChainPage, EntryAccepted, EntryBytes, JWT_BEARER, RelayInfo,
     SERVICE, Stored, SubmitEntry, TokenRequest, TokenResponse, base64url,
 };
 use waxwing_wire::frame::{Append, CreateLog, InboxPage, InboxSend, LogPage};
-use waxwing_wire::limits::{MAX_CHAIN_PAGE, MAX_ENVELOPE, MAX_PAGE_BYTES};
+use waxwing_wire::limits::{MAX_ENVELOPE, MAX_PAGE_BYTES};
 use waxwing_wire::problem::{Problem, ProblemCode};
-use waxwing_wire::{API_VERSION, AccountId, ChainEntry, ChainError, DeviceId, LogId, RelayAddress, VerifiedChain};
+use waxwing_wire::{API_VERSION, AccountId, DeviceId, LogId, RelayAddress, VerifiedChain};
 use zeroize::Zeroizing;
 
 use super::auth::{Credentials, Token};
@@ -55,6 +55,29 @@ pub(crate) enum ApiError {
     /// The answer cannot be read, or says what it may not.
     #[error("the relay's answer is malformed: {0}")]
     Malformed(&'static str),
+}
+
+/// Why a chain was not had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ChainRefused {
+    /// No answer, or one that is none.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// What was answered is not the chain, or not the whole of it.
+    #[error(transparent)]
+    Page(#[from] ChainPageError),
+}
+
+impl From<ChainRefused> for crate::Error {
+    fn from(refused: ChainRefused) -> Self {
+        match refused {
+            ChainRefused::Api(error) => error.into(),
+            ChainRefused::Page(ChainPageError::Chain { error, .. }) => error.into(),
+            ChainRefused::Page(ChainPageError::Length) => ApiError::Malformed("chain page").into(),
+            ChainRefused::Page(ChainPageError::Head) => ApiError::Malformed("chain head").into(),
+            ChainRefused::Page(ChainPageError::Account) => ApiError::Malformed("chain of another account").into(),
+        }
+    }
 }
 
 impl ApiError {
@@ -173,43 +196,15 @@ impl RelayApi {
         &self,
         who: &str,
         known: Option<VerifiedChain>,
-    ) -> Result<(VerifiedChain, Vec<Vec<u8>>), crate::Error> {
-        let mut chain = known;
-        let mut fresh = Vec::new();
+    ) -> Result<(VerifiedChain, Vec<Vec<u8>>), ChainRefused> {
+        let mut pages = ChainPages::new(known);
         loop {
-            // From the last one known on: a relay that has another one in its place shows another history.
-            let from = chain.as_ref().map_or(0, VerifiedChain::seq);
-            let path = format!("/v1/accounts/{who}/chain?from={from}");
-            let page: ChainPage = self.json(self.request(Method::GET, &path)).await.map_err(crate::Error::from)?;
-            if page.entries.len() > MAX_CHAIN_PAGE {
-                return Err(ApiError::Malformed("chain page").into());
-            }
-            let mut entries = page.entries.into_iter();
-            if let Some(chain) = chain.as_mut() {
-                // It may be behind, or pretend to be. That proves nothing against anybody.
-                let last = entries.next().ok_or(ApiError::Malformed("chain head"))?;
-                if ChainEntry::decode(last.as_ref()).map_err(ChainError::from)?.hash() != chain.head() {
-                    return Err(ChainError::Order.into());
-                }
-            }
-            let entries: Vec<_> = entries.collect();
-            match chain.as_mut() {
-                None => chain = Some(VerifiedChain::verify(&entries)?),
-                Some(chain) => entries.iter().try_for_each(|entry| chain.extend(entry.as_ref()))?,
-            }
-            let done = entries.is_empty();
-            fresh.extend(entries.into_iter().map(|entry| entry.0));
-            match chain {
-                Some(chain) if chain.account() != page.account => {
-                    return Err(ApiError::Malformed("chain of another account").into());
-                }
-                Some(chain) if chain.seq() == page.head => return Ok((chain, fresh)),
-                // A head beyond what it serves, or before what it has served: half a chain is no chain.
-                Some(chain) if done || chain.seq() > page.head => {
-                    return Err(ApiError::Malformed("chain head").into());
-                }
-                _ => {}
-            }
+            let path = format!("/v1/accounts/{who}/chain?from={}", pages.from());
+            let page: ChainPage = self.json(self.request(Method::GET, &path)).await?;
+            pages = match pages.page(page)? {
+                ChainProgress::More(pages) => pages,
+                ChainProgress::Whole(chain, fresh) => return Ok((chain, fresh)),
+            };
         }
     }
 

@@ -1,5 +1,7 @@
 //! Chains, older sealing keys, and the journal of a rotation.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use waxwing_protocol::{AccountKey, DeviceSeeds, SealingKeys};
 use waxwing_wire::{AccountId, VerifiedChain};
@@ -50,6 +52,26 @@ pub(crate) fn add_chain_entries(
 pub(crate) fn knows_chain(tx: &Transaction<'_>, account: AccountId) -> Result<bool, Error> {
     let mut statement = tx.prepare_cached("SELECT 1 FROM chain_entries WHERE account = ?1 AND seq = 0")?;
     Ok(statement.exists([account.as_bytes()])?)
+}
+
+/// Most refuted entries that are kept of an account.
+const MOST_REFUTED: u32 = 64;
+
+/// Keeps the hash of an entry that can never be this account's. A relay that shows ever more of them is not listened to without end.
+pub(crate) fn note_refuted(tx: &Transaction<'_>, account: AccountId, hash: &[u8; 32]) -> Result<(), Error> {
+    tx.execute(
+        "INSERT OR IGNORE INTO refuted_entries (account, hash)
+         SELECT ?1, ?2 WHERE (SELECT count(*) FROM refuted_entries WHERE account = ?1) < ?3",
+        params![account.as_bytes(), hash, MOST_REFUTED],
+    )?;
+    Ok(())
+}
+
+/// Hashes of entries that can never be this account's.
+pub(crate) fn refuted(tx: &Transaction<'_>, account: AccountId) -> Result<HashSet<[u8; 32]>, Error> {
+    let mut statement = tx.prepare_cached("SELECT hash FROM refuted_entries WHERE account = ?1")?;
+    let rows = statement.query_map([account.as_bytes()], |row| bytes(row, "hash"))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Older sealing keys, newest first.

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 17] = [
+const MIGRATIONS: [&str; 18] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -22,6 +22,7 @@ const MIGRATIONS: [&str; 17] = [
     RECOVERY,
     ENVELOPES,
     LOCAL_RETIREMENT,
+    REFUTED,
 ];
 
 const V1: &str = "
@@ -546,6 +547,15 @@ CREATE INDEX sealed_for_by_time ON sealed_for (at_ms);
 const LOCAL_RETIREMENT: &str = "
 -- The same by this computer's clock; 0: not noted yet. The newest versions go only where both say so.
 ALTER TABLE old_sealing_keys ADD COLUMN retired_local_ms INTEGER NOT NULL DEFAULT 0;
+";
+
+const REFUTED: &str = "
+-- Entries that a relay has shown and that their account can never have stated: a leaf of one in the log holds nothing back.
+CREATE TABLE refuted_entries (
+    account BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (account, hash)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -15,7 +15,7 @@ mod relay;
 mod world;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -85,6 +85,7 @@ struct Seen {
     of_thief: usize,
     lost_branches: usize,
     recovered_from_thief: usize,
+    refuted: usize,
 }
 
 /// The numbers of the entries that a client holds; each must be one that the rules allow in that place.
@@ -147,7 +148,7 @@ type Play = fn(&[Act], &[Answer], &[Vec<u8>], &mut Seen);
 fn play_to_newcomer(acts: &[Act], answers: &[Answer], foreign: &[Vec<u8>], seen: &mut Seen) {
     let mut world = World::new();
     acts.iter().for_each(|act| world.act(act));
-    let mut client = Client::new();
+    let mut client = Client::new(1 + acts.len() % 5);
     for answer in answers {
         let before = client.chain.clone();
         client.take(answer, &world, foreign);
@@ -158,12 +159,13 @@ fn play_to_newcomer(acts: &[Act], answers: &[Answer], foreign: &[Vec<u8>], seen:
             seen.refused_answers += usize::from(before == *chain);
         }
     }
+    check_refuted(&world, &client, seen);
 }
 
 /// A client that has each entry as soon as it is there. Whatever else it is answered moves it nowhere.
 fn play_to_follower(acts: &[Act], answers: &[Answer], foreign: &[Vec<u8>], seen: &mut Seen) {
     let mut world = World::new();
-    let mut client = Client::new();
+    let mut client = Client::new(1 + acts.len() % 5);
     for (act, answer) in acts.iter().zip(answers.iter().cycle()) {
         world.act(act);
         let newest: Vec<_> = world.path(world.head).iter().map(|node| world.nodes[*node].bytes.clone()).collect();
@@ -173,6 +175,14 @@ fn play_to_follower(acts: &[Act], answers: &[Answer], foreign: &[Vec<u8>], seen:
         assert_eq!(chain, &world.nodes[world.head].chain);
         check(&world, chain, seen);
     }
+    check_refuted(&world, &client, seen);
+}
+
+/// What a client takes for nobody's stands on no branch, a thief's included.
+fn check_refuted(world: &World, client: &Client, seen: &mut Seen) {
+    let possible: HashSet<_> = world.nodes.iter().map(|node| node.chain.head()).collect();
+    assert!(client.refuted.iter().all(|hash| !possible.contains(hash)));
+    seen.refuted += client.refuted.len();
 }
 
 /// Runs 64 cases, the same in every run. `thefts` is how often the account key in force is stolen, among other things that happen.
@@ -189,6 +199,7 @@ fn run(thefts: u32, play: Play) -> Seen {
     }
     let seen = seen.into_inner();
     assert_eq!(seen.statements.len(), 6, "each statement came about: {seen:?}");
+    assert!(seen.refuted > 10, "{seen:?}");
     seen
 }
 

@@ -1,6 +1,10 @@
 //! A relay that answers whatever it likes, made of everything that was ever signed, and a client that asks it.
 
+use std::collections::VecDeque;
+
 use proptest::sample::Index;
+use waxwing_protocol::{ChainPageError, ChainPages, ChainProgress};
+use waxwing_wire::api::{ChainPage, EntryBytes};
 use waxwing_wire::{ChainEntry, VerifiedChain};
 
 use crate::world::{ALICE, World};
@@ -97,12 +101,16 @@ impl Answer {
 /// A client that knows whose chain it wants (from an invite or a roster), and keeps what it has verified.
 pub struct Client {
     pub chain: Option<VerifiedChain>,
+    /// Hashes of entries that it takes for nobody's.
+    pub refuted: Vec<[u8; 32]>,
     stored: Vec<Vec<u8>>,
+    /// How many new entries a page has.
+    page: usize,
 }
 
 impl Client {
-    pub fn new() -> Self {
-        Self { chain: None, stored: Vec::new() }
+    pub fn new(page: usize) -> Self {
+        Self { chain: None, refuted: Vec::new(), stored: Vec::new(), page }
     }
 
     /// How many entries it has.
@@ -121,14 +129,42 @@ impl Client {
         }
     }
 
-    /// A relay's answer is taken as a whole or not at all (`client::relay::http`).
+    /// A relay's answer is taken as a whole or not at all, in pages of whatever length.
     pub fn take_page(&mut self, entries: &[Vec<u8>]) {
-        let taken = match self.chain.clone() {
-            None => VerifiedChain::verify(entries),
-            Some(mut chain) => entries.iter().try_for_each(|entry| chain.extend(entry)).map(|()| chain),
-        };
-        if let Some(chain) = taken.ok().filter(|chain| chain.account() == ALICE) {
-            self.keep(chain, entries);
+        // It says what is most likely to be believed.
+        let account = entries.first().and_then(|entry| ChainEntry::decode(entry).ok());
+        let account = account.map_or(ALICE, |entry| entry.unsigned.account);
+        let head = (self.len() + entries.len()).saturating_sub(1) as u32;
+        let mut left: VecDeque<_> = entries.iter().cloned().map(EntryBytes).collect();
+        let mut last = self.stored.last().cloned().map(EntryBytes);
+        let mut pages = ChainPages::new(self.chain.clone());
+        loop {
+            let mut page: Vec<_> = last.iter().cloned().collect();
+            page.extend(left.drain(..left.len().min(self.page)));
+            last = page.last().cloned();
+            let page = ChainPage {
+                account,
+                name: None,
+                head,
+                entries: page,
+                indexes: vec![],
+                name_index: None,
+                checkpoint: None,
+            };
+            match pages.page(page) {
+                Ok(ChainProgress::More(further)) => pages = further,
+                Ok(ChainProgress::Whole(chain, fresh)) if chain.account() == ALICE => {
+                    assert!(left.is_empty());
+                    return self.keep(chain, &fresh);
+                }
+                Ok(ChainProgress::Whole(..)) => return,
+                Err(error) => {
+                    if let ChainPageError::Chain { refuted: Some(refuted), .. } = error {
+                        self.refuted.push(refuted.hash);
+                    }
+                    return;
+                }
+            }
         }
     }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use rusqlite::Transaction;
 use waxwing_wire::limits::MAX_CHAIN;
 use waxwing_wire::transparency::{Leaf, account_hash};
-use waxwing_wire::{RelayAddress, Username, VerifiedChain};
+use waxwing_wire::{AccountId, RelayAddress, Username, VerifiedChain};
 
 use super::super::Engine;
 use super::{STALE_MS, hash_of, load, unavailable};
 use crate::error::{Error, ErrorCode};
+use crate::store::keys;
 use crate::store::transparency::{self as stored};
 
 /// How a chain stands in its relay's log.
@@ -19,6 +20,7 @@ pub(in super::super) enum InLog {
     /// All that was asked for is there, and nothing newer.
     Whole,
     /// All that was asked for is there, and entries that the chain does not have: the relay holds them back, or they came in this moment.
+    /// Those that were seen and cannot be the account's do not count.
     Newer,
     /// Something that was asked for is not there.
     Lacks,
@@ -26,6 +28,7 @@ pub(in super::super) enum InLog {
 
 /// What a log must hold about an account.
 struct Wanted {
+    account: AccountId,
     who: [u8; 32],
     /// Number of the newest entry that is known.
     newest: u32,
@@ -49,7 +52,12 @@ impl Engine {
             return Err(Error::new(ErrorCode::LogContradicts, "the relay's log has contradicted itself"));
         }
         let hashes: Vec<_> = (from..=chain.seq()).filter_map(|seq| Some((seq, chain.hash_at(seq)?))).collect();
-        let wanted = Arc::new(Wanted { who: account_hash(&chain.account()), newest: chain.seq(), hashes });
+        let wanted = Arc::new(Wanted {
+            account: chain.account(),
+            who: account_hash(&chain.account()),
+            newest: chain.seq(),
+            hashes,
+        });
         for again in [true, false] {
             let (origin, wanted) = (relay.authority(), Arc::clone(&wanted));
             let found = self.store.run(move |tx| look_up(tx, &origin, &wanted)).await?;
@@ -99,7 +107,8 @@ impl Engine {
 }
 
 /// The leaves about an account against what its chain must have there: the newest entry's number, and entries with their hashes.
-fn look_up(tx: &Transaction<'_>, origin: &str, Wanted { who, newest, hashes }: &Wanted) -> Result<InLog, Error> {
+fn look_up(tx: &Transaction<'_>, origin: &str, wanted: &Wanted) -> Result<InLog, Error> {
+    let Wanted { account, who, newest, hashes } = wanted;
     let Some(log) = stored::load(tx, origin)?.filter(|log| log.size() > 0) else { return Ok(InLog::Lacks) };
     let leaves: HashSet<(u32, [u8; 32])> = stored::about(tx, &log, who, 0)?
         .into_iter()
@@ -112,6 +121,8 @@ fn look_up(tx: &Transaction<'_>, origin: &str, Wanted { who, newest, hashes }: &
     if !hashes.iter().all(|entry| leaves.contains(entry)) {
         return Ok(InLog::Lacks);
     }
-    let newer = leaves.iter().any(|(seq, _)| seq > newest && *seq as usize <= MAX_CHAIN);
+    let refuted = keys::refuted(tx, *account)?;
+    let holds = |(seq, hash): &(u32, [u8; 32])| seq > newest && *seq as usize <= MAX_CHAIN && !refuted.contains(hash);
+    let newer = leaves.iter().any(holds);
     Ok(if newer { InLog::Newer } else { InLog::Whole })
 }

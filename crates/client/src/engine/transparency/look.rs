@@ -84,7 +84,11 @@ fn news_of_contacts(
             tracing::warn!("a relay's log holds another entry in the place of a contact's");
             verifications::note_trouble(tx, contact.account, "the relay's log holds another entry", now)?;
         }
-        let newer = |placed: &Placed| matches!(placed.leaf, Leaf::Chain { seq, .. } if seq > chain.seq());
+        let refuted = keys::refuted(tx, contact.account)?;
+        let newer = |placed: &Placed| match placed.leaf {
+            Leaf::Chain { seq, entry_hash, .. } => seq > chain.seq() && !refuted.contains(&entry_hash),
+            Leaf::Name { .. } => false,
+        };
         if leaves.iter().any(newer) {
             news.push(contact.account);
         }
