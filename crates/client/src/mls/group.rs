@@ -226,11 +226,12 @@ impl<'a> Group<'a> {
     ) -> Result<Committed, Error> {
         let Plan { add, remove, roster, mut data, nonce } = plan;
         let rotates = old.key_version() != new.key_version();
-        data.rekey = rotates || !remove.is_empty();
+        let before = self.facts()?;
+        data.rekey =
+            rotates || rules::replaces_secret(&before, &add, &remove, roster.as_ref().unwrap_or(&before.roster));
         if CommitData::decode(&data.encode()).as_ref() != Ok(&data) {
             return Err(broken("what a commit brings along is too much"));
         }
-        let before = self.facts()?;
         let devices: Vec<_> = add.iter().map(|claimed| (claimed.account, claimed.device)).collect();
         self.mls.clear_pending_commit(self.provider.storage()).map_err(internal("clearing a commit"))?;
         self.mls.set_aad(data.encode());

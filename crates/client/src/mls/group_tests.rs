@@ -249,13 +249,15 @@ fn all_is_well(people: &mut [Person]) {
         let text = [from as u8; 10];
         let message = people[from].say(&text);
         let commit = people[from].commit(Plan::default()).unwrap();
+        let secret = commit.secret.as_ref().map(|secret| *secret.write_token());
+        assert!(secret.is_some(), "a self-update sets a channel secret");
         people[from].merge();
         let (before, rest) = people.split_at_mut(from);
         let (sender, after) = rest.split_first_mut().unwrap();
         for person in before.iter_mut().chain(after) {
             assert_eq!(person.read(&sender.keys, false, &message), Took::Text(text.to_vec()));
             let took = person.read(&sender.keys, true, &commit.message);
-            assert_eq!(took, Took::Merged { secret: None, removes_me: false });
+            assert_eq!(took, Took::Merged { secret, removes_me: false });
             assert_eq!(person.epoch(), sender.epoch());
             let (theirs, own) = (person.facts(), sender.facts());
             assert_eq!((theirs.roster, theirs.leaves), (own.roster, own.leaves));

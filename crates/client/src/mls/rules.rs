@@ -66,6 +66,12 @@ pub(crate) fn admins(roster: &Roster, leaves: &[Leaf]) -> HashSet<AccountId> {
     if admins.is_empty() { present().map(|line| line.account).collect() } else { admins }
 }
 
+/// Whether a commit sets a new channel secret, whatever its committer's keys are: whoever is removed must not keep the old one, and a
+/// self-update, which changes nothing else, is there to lock out whoever may have stolen it.
+pub(crate) fn replaces_secret<T>(before: &GroupFacts, added: &[T], removed: &[u32], roster: &Roster) -> bool {
+    !removed.is_empty() || (added.is_empty() && *roster == before.roster)
+}
+
 /// Judges a commit.
 pub(crate) fn judge(before: &GroupFacts, commit: &CommitFacts) -> Result<(), Invalid> {
     if commit.anything_else {
@@ -120,7 +126,7 @@ pub(crate) fn judge(before: &GroupFacts, commit: &CommitFacts) -> Result<(), Inv
         return Err(Invalid("it makes the group too large"));
     }
     let rotated = judge_path(committer, commit)?;
-    if commit.data.rekey != (!removed.is_empty() || rotated) {
+    if commit.data.rekey != (rotated || replaces_secret(before, &commit.added, &commit.removed, &commit.roster)) {
         return Err(Invalid("it sets a channel secret where none is due, or none where one is"));
     }
     judge_roster(before, commit, admin, &left, &proved)

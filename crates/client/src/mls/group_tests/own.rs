@@ -137,9 +137,11 @@ fn a_wish_for_a_resync_is_answered_by_a_member() {
 }
 
 #[test]
-fn a_rotation_sets_a_secret_and_an_update_does_not() {
+fn a_rotation_and_an_update_set_a_secret() {
     let [mut alice, mut bob, mut carol] = trio();
-    assert!(bob.commit(Plan::default()).unwrap().secret.is_none());
+    assert!(bob.commit(Plan::default()).unwrap().secret.is_some());
+    let renamed = Roster { name: "Fish".into(), ..alice.facts().roster };
+    assert!(alice.commit(Plan { roster: Some(renamed), ..Plan::default() }).unwrap().secret.is_none());
     let new = bob.next_keys();
     let committed = bob.step(|group, account, keys| group.commit(account, keys, &new, Plan::default())).unwrap();
     bob.merge();
@@ -168,7 +170,8 @@ fn a_commit_that_came_first_drops_the_own_one() {
     alice.merge();
     for person in [&mut bob, &mut carol] {
         let took = person.read(&alice.keys, true, &first.message);
-        assert_eq!(took, Took::Merged { secret: None, removes_me: false });
+        let secret = first.secret.as_ref().map(|secret| *secret.write_token());
+        assert_eq!(took, Took::Merged { secret, removes_me: false });
     }
     assert!(!bob.step(|group, _, _| Ok::<_, Error>(group.has_pending())).unwrap());
     all_is_well(&mut [alice, bob, carol]);

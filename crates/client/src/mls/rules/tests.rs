@@ -90,7 +90,7 @@ fn note_to_self() -> GroupFacts {
     GroupFacts { id: GROUP, roster: roster(GroupKind::NoteToSelf, [line(1, RosterRole::Admin)]), leaves }
 }
 
-/// The commit that replaces the committer's leaf and does nothing else.
+/// The commit that replaces the committer's leaf and does nothing else; says `rekey`, as it must.
 fn update(before: &GroupFacts, committer: u32) -> CommitFacts {
     let path = before.leaves.iter().find(|leaf| leaf.index == committer).map(|leaf| (leaf.identity, leaf.mls_key));
     CommitFacts {
@@ -100,18 +100,17 @@ fn update(before: &GroupFacts, committer: u32) -> CommitFacts {
         path,
         roster: before.roster.clone(),
         anything_else: false,
-        data: CommitData::default(),
+        data: CommitData { rekey: true, ..CommitData::default() },
     }
 }
 
 /// With these leaves removed; says `rekey`, as it must.
 fn removing(before: &GroupFacts, committer: u32, removed: &[u32]) -> CommitFacts {
-    let data = CommitData { rekey: !removed.is_empty(), ..CommitData::default() };
-    CommitFacts { removed: removed.to_vec(), data, ..update(before, committer) }
+    CommitFacts { removed: removed.to_vec(), ..update(before, committer) }
 }
 
 fn adding(before: &GroupFacts, committer: u32, added: &[AddedLeaf]) -> CommitFacts {
-    CommitFacts { added: added.to_vec(), ..update(before, committer) }
+    CommitFacts { added: added.to_vec(), data: CommitData::default(), ..update(before, committer) }
 }
 
 /// A device's new leaf.

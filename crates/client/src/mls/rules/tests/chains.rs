@@ -77,6 +77,7 @@ impl Cem {
         let mut commit = removing(before, committer, removed);
         commit.added = added.to_vec();
         commit.data.chains = vec![self.part(1)];
+        commit.data.rekey = !removed.is_empty();
         commit.roster.set(self.line());
         commit
     }
@@ -180,6 +181,7 @@ fn p1_a_replaced_account_key_proves_nothing_any_more() {
     let thief = AccountKey::generate(&mut random::rng());
     let entry = statement::rotate_account_key(&forked, &stolen, &thief, &[], 3);
     let mut commit = removing(&after, MEMBER, &[]);
+    commit.data.rekey = false;
     let entries = vec![entry.as_bytes().to_vec()];
     commit.data.chains = vec![ChainPart { account: account(3), from_seq: 1, entries }];
     commit.roster.set(RosterLine { account_key: thief.public(), chain_seq: 1, chain_head: entry.hash(), ..cem.line() });

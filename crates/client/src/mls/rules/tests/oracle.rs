@@ -48,7 +48,10 @@ pub(super) fn allows(before: &GroupFacts, commit: &CommitFacts) -> bool {
         && after.iter().all(|leaf| after.iter().filter(|other| other.device == leaf.device).count() == 1)
         && after.iter().all(|leaf| commit.roster.line(leaf.account).is_some())
         && (1..=64).contains(&commit.roster.lines.len());
-    let rekey = !gone.is_empty() || commit.path.is_some_and(|path| path.0.key_version > committer.identity.key_version);
+    let update = commit.added.is_empty() && gone.is_empty() && commit.roster == before.roster;
+    let rekey = update
+        || !gone.is_empty()
+        || commit.path.is_some_and(|path| path.0.key_version > committer.identity.key_version);
     proofs_hold
         && removals
         && additions

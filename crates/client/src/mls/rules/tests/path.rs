@@ -97,11 +97,23 @@ fn a_channel_secret_is_due_with_newer_keys() {
 }
 
 #[test]
+fn a_channel_secret_is_due_with_a_self_update() {
+    let before = group();
+    for committer in [0, 2] {
+        let mut commit = update(&before, committer);
+        valid(&before, &commit);
+        commit.data.rekey = false;
+        invalid(&before, &commit, REKEY);
+    }
+}
+
+#[test]
 fn no_channel_secret_is_due_otherwise() {
     let before = group();
     let mut renamed = update(&before, 0);
     renamed.roster.name = "Fish".into();
-    for mut commit in [update(&before, 2), adding(&before, 2, &[new(2, 3)]), renamed] {
+    renamed.data.rekey = false;
+    for mut commit in [adding(&before, 2, &[new(2, 3)]), renamed] {
         valid(&before, &commit);
         commit.data.rekey = true;
         invalid(&before, &commit, REKEY);

@@ -169,7 +169,8 @@ prop_compose! {
         commit.removed.dedup();
         commit.removed.retain(|index| *index != committer.index);
         commit.path = new_leaf(&committer, path);
-        let due = !commit.removed.is_empty() || matches!(path, Path::Rotated);
+        let nothing_else = commit.added.is_empty() && commit.roster == before.roster;
+        let due = !commit.removed.is_empty() || nothing_else || matches!(path, Path::Rotated);
         commit.data.rekey = due == rekey_as_due;
         (before, commit)
     }

@@ -8,6 +8,7 @@ const FIXED: &str = "the roster of this conversation is fixed";
 fn with(before: &GroupFacts, committer: u32, change: impl FnOnce(&mut Roster)) -> CommitFacts {
     let mut commit = update(before, committer);
     change(&mut commit.roster);
+    commit.data.rekey = commit.roster == before.roster;
     commit
 }
 
