@@ -6,7 +6,7 @@ mod world;
 
 use std::path::{Path, PathBuf};
 
-use waxwing_client::{ContradictionKind, ErrorCode, LogView};
+use waxwing_client::{ContradictionKind, ErrorCode, LogView, Notice, Safety};
 use world::{Person, World, acquainted, start};
 
 fn copy(from: &Path, to: &Path) {
@@ -190,4 +190,42 @@ async fn p6_a_name_that_points_to_another_account_is_not_believed() {
     let refused = alice.client.add_contact(&format!("bob@{}", world.address())).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::ChainBroken, "{refused}");
     assert!(alice.client.conversations().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_a_contacts_name_given_to_another_account_is_said() {
+    let mut world = World::new().await;
+    let (alice, bob, conversation) = acquainted(&world).await;
+    stopped(bob).await;
+    stopped(world.register("mallory").await).await;
+    // Mallory's first entry is logged once more, under Bob's name.
+    Times::change(
+        &mut world,
+        "PRAGMA foreign_keys = OFF;
+         UPDATE accounts SET name = 'nobody' WHERE name = 'bob';
+         UPDATE accounts SET name = 'bob' WHERE name = 'mallory';
+         DELETE FROM name_leaves;
+         DELETE FROM chain_leaves WHERE seq = 0 AND account = (SELECT n FROM accounts WHERE name = 'bob');",
+    )
+    .await;
+    let said = async || {
+        let given_again = |notice: &Notice| matches!(notice, Notice::NameGivenAgain { name } if name == "bob");
+        let lines = alice.history(&conversation).await;
+        lines.into_iter().filter(|line| line.notice.as_ref().is_some_and(given_again)).count()
+    };
+    alice
+        .until("it is said", async |client| {
+            let _ = client.sync().await;
+            (said().await > 0).then_some(())
+        })
+        .await;
+    // Once, and nothing is stopped: what is said here goes to an account's keys and not to a name.
+    let _ = alice.client.sync().await;
+    assert_eq!(said().await, 1);
+    let view = alice.client.conversation(&conversation).await.unwrap();
+    assert_eq!((view.safety, view.problem), (Safety::NotVerified, None));
+    // By the name nobody is met any more.
+    let other = world.register("carol").await;
+    let refused = other.client.add_contact(&format!("bob@{}", world.address())).await.unwrap_err();
+    assert!(matches!(refused.code(), ErrorCode::LogContradicts | ErrorCode::ChainBroken), "{refused}");
 }

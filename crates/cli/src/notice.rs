@@ -41,6 +41,10 @@ pub(crate) fn words(notice: &Notice) -> String {
         Notice::KeysInDoubt { name } => {
             format!("The relay shows keys of {} that do not follow from those known. Sending is stopped.", line(name))
         }
+        Notice::NameGivenAgain { name } => format!(
+            "The relay gives the name of {} to another account, too. This conversation is not affected; whoever adds them by name may reach somebody else.",
+            line(name)
+        ),
         Notice::Added { by, mine, names, me } => format!("{} added {}.", doer(by, *mine), added(names, *me)),
         Notice::JoinedByLink { mine: true, name, .. } => format!("{} joined by your link.", line(name)),
         Notice::JoinedByLink { by, name, me, .. } => {

@@ -369,6 +369,11 @@ pub enum Notice {
         /// Whose, as shown.
         name: String,
     },
+    /// The relay's log gives the name of a contact to another account, too.
+    NameGivenAgain {
+        /// Whose, as shown.
+        name: String,
+    },
     /// People were added to a group.
     Added {
         /// By whom, as shown.

@@ -306,19 +306,30 @@ pub(super) fn announce(tx: &Transaction<'_>, now: u64, changes: &mut Changes) ->
             Safety::Broken => Notice::KeysInDoubt { name },
             _ => Notice::VerifyAgain { name },
         };
-        for id in conversations::with(tx, account)? {
-            let conversation = conversations::load(tx, &id)?;
-            if conversation.hidden || conversation.standing != Standing::Member {
-                continue;
-            }
-            let line = started_line(&id, account, false, now, &notice);
-            messages::insert(tx, &line)?;
-            changes.message(account, line.id, false);
-        }
-        touched(tx, account, changes)?;
+        say_where_they_are(tx, account, now, &notice, changes)?;
         verifications::set_told(tx, account, safety)?;
     }
     Ok(())
+}
+
+/// A quiet line about somebody in each conversation with them.
+pub(super) fn say_where_they_are(
+    tx: &Transaction<'_>,
+    account: AccountId,
+    now: u64,
+    notice: &Notice,
+    changes: &mut Changes,
+) -> Result<(), Error> {
+    for id in conversations::with(tx, account)? {
+        let conversation = conversations::load(tx, &id)?;
+        if conversation.hidden || conversation.standing != Standing::Member {
+            continue;
+        }
+        let line = started_line(&id, account, false, now, notice);
+        messages::insert(tx, &line)?;
+        changes.message(account, line.id, false);
+    }
+    touched(tx, account, changes)
 }
 
 /// What waited for the user, or for a relay, is tried at once.

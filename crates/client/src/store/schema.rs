@@ -556,6 +556,11 @@ CREATE TABLE refuted_entries (
     hash BLOB NOT NULL,
     PRIMARY KEY (account, hash)
 ) STRICT, WITHOUT ROWID;
+
+-- Contacts whose name their relay's log gives to somebody else, too, of whom the timeline has said so.
+CREATE TABLE names_given_again (
+    account BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -3,6 +3,7 @@
 //! Leaves beyond the proved size are not shown to anybody: they may be anything. Not here: what a leaf means for whom (`engine`).
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use waxwing_wire::AccountId;
 use waxwing_wire::transparency::{Frontier, Leaf, NoteKey, SignedCheckpoint};
 
 use super::bytes;
@@ -150,6 +151,29 @@ pub(crate) fn about(
 /// Proved leaves that give a name ([`waxwing_wire::transparency::name_hash`]) to somebody. One, in an honest log.
 pub(crate) fn naming(tx: &Transaction<'_>, log: &TransparencyLog, name_hash: &[u8; 32]) -> Result<Vec<Placed>, Error> {
     find(tx, log, name_hash, 0, "seq < 0")
+}
+
+/// Names that proved leaves from an index on give a second time: the hashes of the `create` entries that had them before. At most `limit`.
+pub(crate) fn given_again(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    from: u64,
+    limit: u32,
+) -> Result<Vec<[u8; 32]>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT earlier.hash FROM transparency_leaves AS later
+         JOIN transparency_leaves AS earlier ON earlier.log = later.log AND earlier.who = later.who
+         WHERE later.log = ?1 AND later.place >= ?2 AND later.place < ?3 AND later.seq < 0 AND earlier.seq < 0
+           AND earlier.place < later.place AND earlier.hash <> later.hash
+         ORDER BY later.place LIMIT ?4",
+    )?;
+    let rows = statement.query_map(params![log.n, from, log.size(), limit], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Notes that the user was told of a contact's name that is given again; false if they were told before.
+pub(crate) fn tell_given_again(tx: &Transaction<'_>, account: AccountId) -> Result<bool, Error> {
+    Ok(tx.execute("INSERT OR IGNORE INTO names_given_again (account) VALUES (?1)", [account.as_bytes()])? == 1)
 }
 
 fn find(

@@ -747,6 +747,10 @@ name: string } |
 { type: "keysInDoubt"; 
 /**  Whose, as shown. */
 name: string } | 
+/**  The relay's log gives the name of a contact to another account, too. */
+{ type: "nameGivenAgain"; 
+/**  Whose, as shown. */
+name: string } | 
 /**  People were added to a group. */
 { type: "added"; 
 /**  By whom, as shown. */

@@ -1,5 +1,7 @@
 //! What a log says of oneself and of contacts: alarms, keys in doubt, news.
 
+use std::collections::HashSet;
+
 use rusqlite::Transaction;
 use waxwing_wire::AccountId;
 use waxwing_wire::transparency::{Leaf, account_hash};
@@ -9,7 +11,11 @@ use super::super::{Engine, not_found, safety};
 use super::{hash_of, load};
 use crate::error::Error;
 use crate::store::transparency::{self as stored, Alarm, Placed, TransparencyLog};
-use crate::store::{account, contacts, keys, verifications};
+use crate::store::{account, contacts, keys, people, verifications};
+use crate::views::Notice;
+
+/// So many names given again are looked at at a time: an honest log has none.
+const MOST_GIVEN_AGAIN: u32 = 1000;
 
 impl Engine {
     /// What is new in the logs about oneself and about contacts.
@@ -37,6 +43,7 @@ impl Engine {
                     let mut changes = Changes::default();
                     let news = news_of_contacts(tx, &log, me, now)?;
                     safety::announce(tx, now, &mut changes)?;
+                    names_given_again(tx, &log, me, now, &mut changes)?;
                     Ok((news, raised, changes, Some((log.n, log.size()))))
                 })
                 .await?;
@@ -94,6 +101,33 @@ fn news_of_contacts(
         }
     }
     Ok(news)
+}
+
+/// A log gives each name once. Where a contact's is given again, whoever adds them by it may reach somebody else: said once, and nothing is
+/// stopped, since what is said here goes to the keys of the account and not to a name.
+fn names_given_again(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    me: AccountId,
+    now: u64,
+    changes: &mut Changes,
+) -> Result<(), Error> {
+    let again: HashSet<_> = stored::given_again(tx, log, log.looked, MOST_GIVEN_AGAIN)?.into_iter().collect();
+    if again.is_empty() {
+        return Ok(());
+    }
+    let created = |account| Ok::<_, Error>(keys::chain(tx, account)?.and_then(|chain| chain.hash_at(0)));
+    for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.key.name() && one.account != me)
+    {
+        if created(contact.account)?.is_some_and(|hash| again.contains(&hash))
+            && stored::tell_given_again(tx, contact.account)?
+        {
+            tracing::warn!("a relay's log gives a contact's name to another account, too");
+            let name = people::name(tx, &account::require(tx)?, contact.account)?;
+            safety::say_where_they_are(tx, contact.account, now, &Notice::NameGivenAgain { name }, changes)?;
+        }
+    }
+    Ok(())
 }
 
 /// An entry of one's own that no own device has made is an alarm, and so is the own name given to another. True if one was raised.
