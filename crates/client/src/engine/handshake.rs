@@ -78,6 +78,7 @@ pub(super) fn own(
     let before = group.facts()?;
     let committer = group.own_leaf()?;
     let facts = group.merge_pending()?;
+    let rekeys = shown.secret.is_some();
     if let Some(secret) = shown.secret {
         reading.log.secret = secret;
         reading.taken.rekeyed = true;
@@ -92,8 +93,11 @@ pub(super) fn own(
     if !deliveries::welcoming(reading.tx, &reading.log.conversation)? {
         conversations::set_problem(reading.tx, &reading.log.conversation, None)?;
     }
-    logs::set_updated(reading.tx, reading.log.log, reading.context.now)?;
+    logs::set_leaf_replaced(reading.tx, reading.log.log)?;
     reading.log.update_due = false;
+    if rekeys {
+        logs::set_updated(reading.tx, reading.log.log, reading.context.now)?;
+    }
     reading.taken.updated = true;
     if let Some(welcome) = &shown.welcome {
         welcomes(reading, PendingWelcome::decode(welcome)?, running, seq)?;

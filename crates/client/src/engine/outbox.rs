@@ -320,7 +320,12 @@ impl Engine {
                 Outcome::Refused(error) => return Ok(Attempt::Refused(error)),
             },
         };
-        self.append(item, log, sealed).await
+        // It may have been rekeyed while it was read for this.
+        let id = log.log;
+        match self.store.run(move |tx| logs::load(tx, id)).await?.filter(|log| log.active) {
+            Some(log) => self.append(item, log, sealed).await,
+            None => Ok(Attempt::Reseal),
+        }
     }
 
     /// Seals an item, with the log read to its head, everybody's chain at hand and key packages claimed.

@@ -83,7 +83,11 @@ pub(super) fn mend(
             begin_without(tx, context, log, home)
         }
         Trouble::None => Ok(None),
-        Trouble::Frozen => reboot(tx, context, log, home),
+        // Whoever may not begin anew asks, too: the others may be well, and this device alone was given nothing that it could take in.
+        Trouble::Frozen => match reboot(tx, context, log, home)? {
+            Some(changes) => Ok(Some(changes)),
+            None => asks(tx, context, log),
+        },
         // The member that signed the last handshake has locked everybody out: this device could not take it in, and neither could whoever
         // asked to be let back in meanwhile. Nobody is left to answer, so nobody waits a day for it.
         Trouble::Behind if log.spoiler.is_some() && logs::noted(tx, log.log, Noted::Stuck)? > 0 => {
@@ -102,12 +106,16 @@ pub(super) fn mend(
             if unanswered && let Some(changes) = reboot(tx, context, log, home)? {
                 return Ok(Some(changes));
             }
-            let asked = ask(tx, context, log)?;
-            let mut changes = Changes::default();
-            changes.conversation(log.conversation);
-            Ok(asked.then_some(changes))
+            asks(tx, context, log)
         }
     }
+}
+
+fn asks(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<Option<Changes>, Error> {
+    let asked = ask(tx, context, log)?;
+    let mut changes = Changes::default();
+    changes.conversation(log.conversation);
+    Ok(asked.then_some(changes))
 }
 
 /// One has left, cannot say so, and nobody lets one back in to do it: it is not waited for any longer.

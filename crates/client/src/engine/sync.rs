@@ -2,7 +2,7 @@
 //!
 //! A wake-up is never load-bearing: subscribe, then drain; drain again on every wake and reconnect, and now and then anyway.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -251,6 +251,8 @@ impl Engine {
         changed.mark_unchanged();
         let mut subscription = self.relay(relay)?.subscribe(false).await?;
         let mut followed = HashMap::new();
+        // What each request has asked for, in order. After the first all logs are read, also those beyond what can be followed.
+        let mut asked: VecDeque<Option<Vec<LogId>>> = VecDeque::from([None]);
         let first = self.subscribe_request(relay, &mut followed).await?;
         subscription
             .ask(&first.unwrap_or_else(|| Subscribe { logs: Vec::new(), inbox: false, transparency: false }))
@@ -261,7 +263,14 @@ impl Engine {
             tokio::select! {
                 frame = subscription.next() => match frame? {
                     Frame::Push(Push::Ready) => {
-                        self.drain_logs_of(relay).await?;
+                        match asked.pop_front().flatten() {
+                            None => self.drain_logs_of(relay).await?,
+                            Some(logs) => {
+                                for log in logs {
+                                    self.calmly(self.drain_log(log).await)?;
+                                }
+                            }
+                        }
                         backoff.reset();
                         self.outbox_wake.notify_one();
                     }
@@ -275,6 +284,7 @@ impl Engine {
                         return Ok(());
                     }
                     if let Some(more) = self.subscribe_request(relay, &mut followed).await? {
+                        asked.push_back(Some(more.logs.iter().map(|one| one.log).collect()));
                         subscription.ask(&more).await?;
                     }
                 }

@@ -172,10 +172,16 @@ pub(crate) fn set_peer_seen(tx: &Transaction<'_>, log: LogId) -> Result<(), Erro
     Ok(())
 }
 
-/// The own leaf has been replaced by an update.
+/// The own leaf has been replaced by a commit of one's own.
+pub(crate) fn set_leaf_replaced(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.execute("UPDATE logs SET update_due = 0, leaf_version = 0 WHERE log = ?1", [log.as_bytes()])?;
+    Ok(())
+}
+
+/// A commit of one's own has set a new channel secret, too: nothing that was stolen before is of use any more.
 pub(crate) fn set_updated(tx: &Transaction<'_>, log: LogId, now_ms: u64) -> Result<(), Error> {
     tx.execute(
-        "UPDATE logs SET update_due = 0, updated_ms = ?2, updated_counter = counter, leaf_version = 0 WHERE log = ?1",
+        "UPDATE logs SET updated_ms = ?2, updated_counter = counter WHERE log = ?1",
         params![log.as_bytes(), now_ms],
     )?;
     Ok(())
@@ -227,9 +233,12 @@ pub(crate) fn noted_at(tx: &Transaction<'_>, log: LogId, device: DeviceId, what:
     Ok(at.unwrap_or(0))
 }
 
-/// Nothing was asked for later than now: a clock that was ahead must not keep a device out for years.
+/// Nothing was asked for, or updated, later than now: a clock that was ahead must not keep a device out, or its keys as they are, for years.
 pub(crate) fn correct_times(tx: &Transaction<'_>, now_ms: u64) -> Result<(), Error> {
-    tx.execute("UPDATE logs SET resync_ms = ?1 WHERE resync_ms > ?1", [now_ms])?;
+    tx.execute(
+        "UPDATE logs SET resync_ms = min(resync_ms, ?1), updated_ms = min(updated_ms, ?1) WHERE max(resync_ms, updated_ms) > ?1",
+        [now_ms],
+    )?;
     Ok(())
 }
 

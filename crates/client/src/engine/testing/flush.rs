@@ -154,10 +154,13 @@ impl Device {
                 _ => return Err(Error::new(ErrorCode::RelayBusy, "it waits").into()),
             },
         };
-        self.append(outside, item, log, sealed)
+        match self.look(|tx| logs::load(tx, log.log)).filter(|log| log.active) {
+            Some(log) => self.append(outside, item, log, sealed),
+            None => Ok(Attempt::Reseal),
+        }
     }
 
-    fn seal(&mut self, outside: &mut Outside, item: &Item, log: &logs::Log) -> Step<Outcome> {
+    pub(super) fn seal(&mut self, outside: &mut Outside, item: &Item, log: &logs::Log) -> Step<Outcome> {
         let (mut claimed, mut item) = (Vec::new(), item.clone());
         if item.what == What::Message && !self.replayed.contains(&log.log) {
             self.drain_log(outside, log.log)?;

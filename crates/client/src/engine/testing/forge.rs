@@ -137,8 +137,21 @@ impl Device {
         (account, signer): (AccountId, &DeviceKeys),
         envelope_id: EnvelopeId,
     ) -> (EnvelopeId, Vec<u8>) {
+        (envelope_id, self.envelope_without(None, log, kind, mls, (account, signer), envelope_id))
+    }
+
+    /// The same without anything for one of the members' devices.
+    pub(super) fn envelope_without(
+        &mut self,
+        without: Option<waxwing_wire::DeviceId>,
+        log: LogId,
+        kind: EnvelopeKind,
+        mls: Vec<u8>,
+        (account, signer): (AccountId, &DeviceKeys),
+        envelope_id: EnvelopeId,
+    ) -> Vec<u8> {
         let (crypto, now) = (self.crypto.clone(), 1_800_000_000_000);
-        let blob = self.look(|tx| {
+        self.look(|tx| {
             let (group, stored) = (Group::load(&crypto, tx, log)?.unwrap(), logs::load(tx, log)?.unwrap());
             let leaves = group.leaves()?;
             let chains = leaves.iter().map(|leaf| keys::chain(tx, leaf.identity.account).unwrap());
@@ -154,6 +167,7 @@ impl Device {
             if recipients.iter().all(|recipient| recipient.record.device != signer.device()) {
                 recipients.push(Recipient { account, record: signer.record() });
             }
+            recipients.retain(|recipient| Some(recipient.record.device) != without);
             let request = SealRequest {
                 kind,
                 suite: if kind == EnvelopeKind::App { Suite::X25519 } else { Suite::XWing },
@@ -171,8 +185,7 @@ impl Device {
                 content: &Content::Mls(mls).encode(),
             };
             Ok(seal(&request, &mut random::rng()).unwrap())
-        });
-        (envelope_id, blob)
+        })
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Ledger {
     pub(super) heads: HashMap<(AccountId, LogId), u64>,
     /// What somebody had not sent yet when they left. An older database may send it all the same.
     pub(super) dropped: HashMap<MessageId, (AccountId, ConversationId)>,
+    /// Who cannot know that they are out of step: a member has sealed nothing for them.
+    pub(super) misled: HashSet<AccountId>,
     /// Whose database was replaced by an older copy.
     pub(super) restored: HashSet<AccountId>,
     /// What somebody has seen.

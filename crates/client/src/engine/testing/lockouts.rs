@@ -1,15 +1,18 @@
 //! A member, or whoever has the write token, locks everybody out of a log: an admin begins anew, and the timeline says whose doing it was.
 
+use waxwing_protocol::Content;
 use waxwing_protocol::group::CommitData;
 use waxwing_wire::LogId;
-use waxwing_wire::frame::LogTokens;
+use waxwing_wire::frame::{LogEntry, LogTokens};
 use waxwing_wire::log::EnvelopeKind;
 
+use super::super::sealing::Outcome;
 use super::faults::{everybody, group, say, shows};
 use super::forge::Forged;
 use super::world::World;
+use crate::mls::{Group, GroupChange};
 use crate::store::conversations::ConversationId;
-use crate::store::{account, logs, messages};
+use crate::store::{account, logs, messages, outbox};
 use crate::views::Notice;
 
 fn log_of(world: &mut World, id: ConversationId) -> LogId {
@@ -132,5 +135,60 @@ fn an_admin_whom_nobody_lets_back_in_for_a_day_begins_anew() {
     all_begin_anew(&mut world, id, log);
     for who in 0..3 {
         assert_eq!(restarts(&mut world, who, id), [None]);
+    }
+}
+
+/// A member's update that counts, with the new tokens, and with nothing in it for one of the others: to them it is junk, and the log one
+/// that nobody can write to any more. They are no admin, so they ask to be let back in, and are.
+#[test]
+fn p13_whoever_is_given_nothing_of_an_update_is_let_back_in() {
+    let (mut world, id) = group(4);
+    let log = log_of(&mut world, id);
+    let (bea, cem) = (world.devices[1].account, world.devices[2].device);
+    let keys = world.devices[1].keys.clone();
+    let sealed = world.on(1, |device, outside| {
+        device.change(id, &GroupChange::Update)?;
+        let (item, stored) = device.look(|tx| {
+            let item = outbox::changes(tx, &id)?.into_iter().last().unwrap();
+            Ok((item, logs::load(tx, log)?.unwrap()))
+        });
+        match device.seal(outside, &item, &stored)? {
+            Outcome::Sealed(sealed) => Ok((item.n, stored.secret, sealed)),
+            _ => panic!("nothing was sealed"),
+        }
+    });
+    let (item, secret, sealed) = sealed.unwrap();
+    let entry = LogEntry {
+        seq: sealed.after + 1,
+        entry_id: sealed.entry_id,
+        kind: EnvelopeKind::Handshake,
+        blob: sealed.blob.clone(),
+    };
+    let opened = world.devices[0].opens(log, &secret, &entry).unwrap();
+    let crypto = world.devices[0].crypto.clone();
+    let by = opened.claimed().device;
+    let leaf = world.devices[0].look(|tx| Group::load(&crypto, tx, log)?.unwrap().leaf(by)).unwrap();
+    let message = opened.verify_leaf(&leaf.identity).unwrap();
+    let Ok(Content::Mls(mls)) = Content::decode(EnvelopeKind::Handshake, &message.content) else { panic!("no MLS") };
+    let device = &mut world.devices[1];
+    let blob = device.envelope_without(Some(cem), log, EnvelopeKind::Handshake, mls, (bea, &keys), sealed.entry_id);
+    device.tx(|tx| outbox::set_sealed(tx, item, &outbox::Sealed { blob, ..sealed })).unwrap();
+    world.on(1, |device, outside| device.flush(outside)).unwrap();
+
+    let out_of_step = world.devices[2].account;
+    world.outside.ledger.misled.insert(out_of_step);
+    everybody(&mut world);
+    assert!(world.devices[2].set_aside().iter().any(|why| why.contains("does not open")), "it was for everybody");
+    world.outside.now += 60_000;
+    everybody(&mut world);
+    // The same group goes on, and all are in it.
+    for who in [2, 1, 0, 3] {
+        let now = world.devices[who].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap()));
+        assert_eq!((now.log, now.trouble), (log, logs::Trouble::None), "{who}");
+        let message = say(&mut world, who, id);
+        everybody(&mut world);
+        for other in 0..4 {
+            assert!(shows(&mut world, other, id, message), "{other} has not heard {who}");
+        }
     }
 }

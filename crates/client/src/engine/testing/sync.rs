@@ -87,7 +87,7 @@ impl Device {
                 let changed = rest[end - 1].kind == EnvelopeKind::Handshake && !lost;
                 Ok((taken, if changed { state(tx, &context, log)? } else { None }))
             })?;
-            if let Some((after, state)) = seen {
+            if let Some((after, state)) = seen.filter(|_| !outside.ledger.misled.contains(&self.account)) {
                 outside.ledger.observe(log, after, state);
             }
             taken.chains.into_iter().for_each(|chain| self.chains.keep(chain));
