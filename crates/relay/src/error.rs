@@ -91,6 +91,11 @@ fn wording(code: ProblemCode) -> (StatusCode, &'static str) {
         ProblemCode::IdReused => (StatusCode::UNPROCESSABLE_ENTITY, "The entry id was used with other bytes"),
         ProblemCode::Gone => (StatusCode::GONE, "Older entries are gone"),
         ProblemCode::InboxRefused => (StatusCode::FORBIDDEN, "No such inbox or account, or the sender is not admitted"),
+        ProblemCode::RegistrationClosed => (StatusCode::FORBIDDEN, "This relay makes no accounts"),
+        ProblemCode::RegistrationInviteRequired => {
+            (StatusCode::FORBIDDEN, "An account here needs an invitation of the operator's that is still good")
+        }
+        ProblemCode::AccountDisabled => (StatusCode::FORBIDDEN, "The operator has disabled this account"),
         ProblemCode::QuotaExceeded => (StatusCode::FORBIDDEN, "A quota is used up"),
         ProblemCode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
         ProblemCode::InsufficientStorage => (StatusCode::INSUFFICIENT_STORAGE, "The relay is out of space"),

@@ -7,7 +7,7 @@ use crate::username::Username;
 
 mod transparency;
 
-pub use transparency::{ConsistencyProof, InclusionProof, ProofPath};
+pub use transparency::{ConsistencyProof, InclusionProof, ProofPath, Restorations};
 
 /// Bytes as base64url without padding (RFC 4648, section 5), the one spelling accepted.
 pub mod base64url {
@@ -67,6 +67,10 @@ pub struct RelayInfo {
 
 /// [`RelayInfo::service`].
 pub const SERVICE: &str = "waxwing-relay";
+
+/// Header of `POST /v1/accounts` with an operator's invitation, where the relay asks for one
+/// ([`RegistrationInviteRequired`](crate::problem::ProblemCode::RegistrationInviteRequired)): base64url of its 16 bytes.
+pub const REGISTRATION_HEADER: &str = "waxwing-registration";
 
 /// `POST /v1/accounts` and `POST /v1/accounts/{id}/chain`: one signed chain entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,6 +34,12 @@ pub enum ProblemCode {
     Gone,
     /// No such inbox or account, or the sender is not admitted (all answer alike).
     InboxRefused,
+    /// The relay makes no accounts.
+    RegistrationClosed,
+    /// The relay makes accounts by invitation: none came, or it is unknown, used up or too old.
+    RegistrationInviteRequired,
+    /// The operator has disabled the account.
+    AccountDisabled,
     /// A quota of the log or inbox is used up.
     QuotaExceeded,
     /// Too many requests.

@@ -10,6 +10,7 @@ mod leaf;
 mod name_hash;
 mod note;
 mod proof;
+mod restored;
 mod tree;
 
 pub use checkpoint::{COMPACT_LEN, Checkpoint, CheckpointError, SignedCheckpoint};
@@ -18,6 +19,7 @@ pub use leaf::{LEAF_LEN, Leaf, account_hash, decode_leaves};
 pub use name_hash::{NameHashError, name_hash};
 pub use note::{NoteError, NoteKey, OpenedNote, open_note, sign_note};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
+pub use restored::{Restored, RestoredError};
 pub use tree::{
     BuildError, Frontier, Node, TreeFull, consistency_path, empty_root, inclusion_path, leaf_hash, node_hash, root_at,
 };

@@ -36,6 +36,13 @@ impl<'de> Deserialize<'de> for ProofPath {
     }
 }
 
+/// `GET /v1/transparency/restored`: where the log went on under another origin after the relay was restored from a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Restorations {
+    /// Signed notes ([`crate::transparency::Restored`]), oldest first; the origin of the last is the log's now.
+    pub notes: Vec<String>,
+}
+
 /// `GET /v1/transparency/proof?first=m&second=n`: the tree of the first `n` leaves begins with that of the first `m`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsistencyProof {

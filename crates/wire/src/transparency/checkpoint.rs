@@ -85,7 +85,7 @@ impl Checkpoint {
 }
 
 /// Decimal digits without a sign or leading zeros.
-fn decimal(text: &str) -> Option<u64> {
+pub(super) fn decimal(text: &str) -> Option<u64> {
     let canonical = text == "0" || text.starts_with(|c: char| matches!(c, '1'..='9'));
     if canonical && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
