@@ -4,7 +4,10 @@
 //! wrong is a value, not an error: a [`StorageError`] is the relay's own trouble and leaves nothing stored.
 //! Not here: who may call what ([`crate::auth`], [`mod@crate::command`]), tokens in clear (only hashes come in).
 
+mod operator;
 mod sqlite;
+
+use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
 use waxwing_wire::api::{ConsistencyProof, InclusionProof, KeyPackageCount};
@@ -12,6 +15,7 @@ use waxwing_wire::chain::ChainEntry;
 use waxwing_wire::frame::{Append, ClaimedKeyPackages, CreateLog, InboxPage, InboxSend, LogPage, UploadKeyPackages};
 use waxwing_wire::{AccountId, DeviceId, DeviceRecord, LogId, Username};
 
+pub use operator::{AccountUse, BackupError, Invitation, Invited, Totals};
 pub use sqlite::{OpenError, SqliteStorage, sqlite_version};
 
 /// The relay's own trouble.
@@ -321,4 +325,25 @@ pub trait Storage: Send + Sync + 'static {
     fn stats(&self) -> StorageStats;
     /// Finishes what is queued and leaves everything on disk.
     fn close(&self) -> Answer<'_, ()>;
+
+    // What an operator does.
+
+    /// Keeps an invitation to register.
+    fn invite(&self, invitation: Invitation) -> Answer<'_, ()>;
+    /// As [`Storage::register`], and uses up the invitation with this hash once in the same transaction.
+    fn register_invited(&self, account: NewAccount, invitation: [u8; 32]) -> Answer<'_, Invited>;
+    /// Disables an account, or enables it again; none if there is no such account.
+    fn set_disabled(&self, account: AccountRef, disabled: bool) -> Answer<'_, Option<AccountId>>;
+    /// All disabled accounts.
+    fn disabled(&self) -> Answer<'_, Vec<AccountId>>;
+    /// What an account takes up; none if there is no such account.
+    fn account_use(&self, account: AccountRef) -> Answer<'_, Option<AccountUse>>;
+    /// Counts everything there is.
+    fn totals(&self) -> Answer<'_, Totals>;
+    /// Size of the database on disk, in bytes; quick.
+    fn database_bytes(&self) -> Answer<'_, u64>;
+    /// Resolves once something was written and is on disk.
+    fn probe(&self) -> Answer<'_, ()>;
+    /// Writes a whole and checked copy to the new file `to`, while everything goes on; gives its size in bytes.
+    fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<u64, BackupError>>;
 }

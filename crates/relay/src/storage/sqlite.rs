@@ -2,6 +2,7 @@
 
 mod accounts;
 mod backfill;
+mod backup;
 mod checkpoint;
 mod devices;
 mod inboxes;
@@ -9,6 +10,7 @@ mod key_packages;
 #[cfg(test)]
 mod log_tests;
 mod logs;
+mod operator;
 mod readers;
 mod schema;
 #[cfg(test)]
@@ -16,8 +18,10 @@ mod tests;
 mod transparency;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use waxwing_wire::api::{ConsistencyProof, InclusionProof, KeyPackageCount};
@@ -26,8 +30,9 @@ use waxwing_wire::transparency::{Leaf, SignedCheckpoint};
 use waxwing_wire::{AccountId, DeviceId, LogId};
 
 use super::{
-    AccountRef, Answer, Appended, Appending, Chained, Claim, Claimed, Delivered, Delivery, LogRead, NewAccount,
-    NextEntry, Registered, Storage, StorageError, StorageStats, StoredChain, Uploaded,
+    AccountRef, AccountUse, Answer, Appended, Appending, BackupError, Chained, Claim, Claimed, Delivered, Delivery,
+    Invitation, Invited, LogRead, NewAccount, NextEntry, Registered, Storage, StorageError, StorageStats, StoredChain,
+    Totals, Uploaded,
 };
 use crate::config::Quotas;
 use crate::hub::Wake;
@@ -78,6 +83,7 @@ pub fn sqlite_version() -> &'static str {
 
 /// [`Storage`] in one SQLite file.
 pub struct SqliteStorage {
+    path: PathBuf,
     writer: writer::Writer,
     readers: readers::Readers,
     checkpointer: checkpoint::Checkpointer,
@@ -111,7 +117,7 @@ impl SqliteStorage {
         let checkpointer = checkpoint::Checkpointer::start(&path)?;
         let readers = readers::Readers::open(&path)?;
         let writer = writer::Writer::start(connection)?;
-        Ok(Self { writer, readers, checkpointer, quotas, signer: Arc::new(signer), wake })
+        Ok(Self { path, writer, readers, checkpointer, quotas, signer: Arc::new(signer), wake })
     }
 
     /// Appends leaves of entries that there are not, so that a benchmark has a long log to work on.
@@ -255,6 +261,48 @@ impl Storage for SqliteStorage {
             self.writer.stop().await;
             self.checkpointer.stop().await;
             Ok(())
+        })
+    }
+
+    fn invite(&self, invitation: Invitation) -> Answer<'_, ()> {
+        self.writer.write(move |db| operator::invite(db, &invitation))
+    }
+
+    fn register_invited(&self, account: NewAccount, invitation: [u8; 32]) -> Answer<'_, Invited> {
+        self.write_logged(move |db, signer| operator::register(db, &account, &invitation, signer))
+    }
+
+    fn set_disabled(&self, account: AccountRef, disabled: bool) -> Answer<'_, Option<AccountId>> {
+        self.writer.write(move |db| operator::set_disabled(db, &account, disabled))
+    }
+
+    fn disabled(&self) -> Answer<'_, Vec<AccountId>> {
+        self.readers.read(operator::disabled)
+    }
+
+    fn account_use(&self, account: AccountRef) -> Answer<'_, Option<AccountUse>> {
+        self.readers.read(move |db| operator::account_use(db, &account))
+    }
+
+    fn totals(&self) -> Answer<'_, Totals> {
+        self.readers.read(operator::totals)
+    }
+
+    fn database_bytes(&self) -> Answer<'_, u64> {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        let bytes = size(&self.path) + size(&checkpoint::wal_of(&self.path));
+        Box::pin(async move { Ok(bytes) })
+    }
+
+    fn probe(&self) -> Answer<'_, ()> {
+        self.writer.write(operator::probe)
+    }
+
+    fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<u64, BackupError>> {
+        let from = self.path.clone();
+        Box::pin(async move {
+            let copying = tokio::task::spawn_blocking(move || backup::copy(&from, &to));
+            copying.await.unwrap_or_else(|_| Err(BackupError::Copy("it was broken off".to_owned())))
         })
     }
 }

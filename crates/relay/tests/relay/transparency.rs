@@ -128,7 +128,8 @@ async fn an_older_database_is_taken_into_the_log() {
     kit.database()
         .execute_batch(
             "PRAGMA foreign_keys = OFF; DROP TABLE transparency_log; DROP TABLE chain_leaves; DROP TABLE name_leaves;
-             DROP TABLE transparency_leaves; DROP TABLE transparency_nodes; PRAGMA user_version = 2;",
+             DROP TABLE transparency_leaves; DROP TABLE transparency_nodes;
+             DROP TABLE invitations; DROP TABLE disabled_accounts; DROP TABLE log_restorations; DROP TABLE probes; PRAGMA user_version = 2;",
         )
         .unwrap();
     kit.start().await;

@@ -63,7 +63,7 @@ fn checkpoint(db: &Connection, pragma: &str) {
     }
 }
 
-fn wal_of(path: &Path) -> PathBuf {
+pub(super) fn wal_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()

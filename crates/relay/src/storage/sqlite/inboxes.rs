@@ -16,7 +16,7 @@ const OVERHEAD: u64 = 256;
 /// How long ids are remembered after they were acknowledged, so that a late retry does not come twice.
 const REMEMBER_DAYS: i64 = 30;
 /// The source of whatever came without an access key.
-const STRANGER: i64 = 0;
+pub(super) const STRANGER: i64 = 0;
 
 /// Puts an envelope into an inbox. An unknown device and a sender who is not admitted look alike.
 pub(super) fn deliver(db: &Connection, delivery: &Delivery, quotas: &Quotas) -> Result<(Delivered, Option<Wake>)> {

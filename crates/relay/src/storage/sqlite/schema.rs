@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
     CREATE TABLE accounts (
@@ -182,6 +182,29 @@ const VERSION_3: &str = "
         account INTEGER NOT NULL UNIQUE REFERENCES accounts (n),
         leaf INTEGER NOT NULL REFERENCES transparency_leaves (n)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// What an operator does: see `operator`. Of an invitation only the hash of its token is kept.
+const VERSION_4: &str = "
+    CREATE TABLE invitations (
+        hash BLOB NOT NULL PRIMARY KEY CHECK (length(hash) = 32),
+        uses INTEGER NOT NULL,
+        until_hour INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE disabled_accounts (
+        account INTEGER PRIMARY KEY NOT NULL REFERENCES accounts (n)
+    ) STRICT;
+
+    CREATE TABLE log_restorations (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        note TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE probes (
+        n INTEGER PRIMARY KEY CHECK (n = 1),
+        turn INTEGER NOT NULL
+    ) STRICT;
 ";
 
 /// Brings the database to the newest schema, in one transaction.
