@@ -29,15 +29,14 @@ impl Device {
     pub(crate) fn authenticate(app: &App, parts: &Parts) -> Result<Self, Refusal> {
         let token = request::credentials(&parts.headers, "DPoP")?.ok_or(ProblemCode::Unauthorized)?;
         let now = now().as_secs();
-        if AccessToken::kid(token).map_err(|_| ProblemCode::Unauthorized)? != app.key.kid() {
-            return Err(ProblemCode::Unauthorized.into());
-        }
-        let claims =
-            AccessToken::verify(token, app.key.public(), &app.audience, now).map_err(|_| ProblemCode::Unauthorized)?;
+        let kid = AccessToken::kid(token).map_err(|_| ProblemCode::Unauthorized)?;
+        let key = app.keys.verifying(&kid, now).ok_or(ProblemCode::Unauthorized)?;
+        let claims = AccessToken::verify(token, &key, &app.audience, now).map_err(|_| ProblemCode::Unauthorized)?;
         let key = proven_key(app, parts, Some(&AccessToken::ath(token)))?;
         if key != claims.cnf.jkt {
             return Err(ProblemCode::Unauthorized.into());
         }
+        app.disabled.check(&claims.account)?;
         // Counted last: a token alone, without its key, uses up nothing of its account's allowance.
         app.limiters.account.check(&claims.account)?;
         Ok(Self { account: claims.account, device: claims.sub })

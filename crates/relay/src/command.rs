@@ -22,6 +22,7 @@ pub(crate) mod token;
 pub(crate) mod transparency_checkpoint;
 pub(crate) mod transparency_leaves;
 pub(crate) mod transparency_proof;
+pub(crate) mod transparency_restored;
 pub(crate) mod upload_key_packages;
 
 use axum::Json;

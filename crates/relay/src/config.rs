@@ -1,9 +1,12 @@
 //! What an operator decides. Defaults suit one machine and its users.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 /// How a relay runs.
 #[derive(Debug, Clone)]
@@ -16,6 +19,16 @@ pub struct Config {
     pub tls: Tls,
     /// `host[:port]` under which people reach this relay; the listening address if none.
     pub audience: Option<String>,
+    /// Who may make an account; by default [`Registration::Open`] on loopback, and [`Registration::Invite`] for a name that others reach.
+    pub registration: Option<Registration>,
+    /// Where metrics and readiness are told, in plain HTTP; nowhere if none.
+    pub operator: Option<SocketAddr>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// PEM file of the authorities of client certificates; with it only clients that have one are served.
+    pub client_ca: Option<PathBuf>,
+    /// How often the certificate's files are looked at for a change.
+    pub certificate_check: Duration,
     /// How often the transparency log's checkpoint is signed anew, changed or not.
     pub checkpoint_every: Duration,
     /// How much of what.
@@ -26,8 +39,19 @@ impl Config {
     /// The defaults, on `listen` with plain HTTP.
     #[must_use]
     pub fn new(listen: SocketAddr, data: PathBuf) -> Self {
-        let checkpoint_every = Duration::from_secs(3600);
-        Self { listen, data, tls: Tls::Off, audience: None, checkpoint_every, limits: Limits::default() }
+        Self {
+            listen,
+            data,
+            tls: Tls::Off,
+            audience: None,
+            registration: None,
+            operator: None,
+            trusted_proxies: Vec::new(),
+            client_ca: None,
+            certificate_check: Duration::from_secs(10),
+            checkpoint_every: Duration::from_secs(3600),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -45,6 +69,17 @@ pub enum Tls {
         /// Its private key.
         key: PathBuf,
     },
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Registration {
+    /// Anybody who can reach the relay.
+    Open,
+    /// Whoever has an invitation of the operator's.
+    Invite,
+    /// Nobody.
+    Closed,
 }
 
 /// Bounds on what one client can cost.
@@ -68,6 +103,8 @@ pub struct Limits {
     pub chain: Rate,
     /// Most connections at a time.
     pub connections: usize,
+    /// Most connections at a time of one address, IPv6 by its /56; those of trusted proxies are not counted.
+    pub connections_per_address: usize,
     /// Stored bytes.
     pub quotas: Quotas,
     /// Times.
@@ -86,6 +123,7 @@ impl Default for Limits {
             account: Rate { per_minute: 6000, burst: 2000 },
             chain: Rate { per_minute: 10, burst: 60 },
             connections: 20_000,
+            connections_per_address: 512,
             quotas: Quotas::default(),
             timeouts: Timeouts::default(),
         }
@@ -105,6 +143,12 @@ pub struct Rate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a rate is written PER_MINUTE or PER_MINUTE/BURST, with numbers from 1 to 1000000")]
 pub struct InvalidRate;
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.per_minute, self.burst)
+    }
+}
 
 impl FromStr for Rate {
     type Err = InvalidRate;
@@ -187,7 +231,8 @@ mod tests {
     #[test]
     fn rates() {
         assert_eq!("60".parse(), Ok(Rate { per_minute: 60, burst: 60 }));
-        assert_eq!("60/100".parse(), Ok(Rate { per_minute: 60, burst: 100 }));
+        let rate = Rate { per_minute: 60, burst: 100 };
+        assert_eq!(rate.to_string().parse(), Ok(rate));
         for bad in ["", "0", "1/0", "x", "1/2/3", "1000001", "-1"] {
             assert_eq!(bad.parse::<Rate>(), Err(InvalidRate), "{bad}");
         }

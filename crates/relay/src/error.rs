@@ -17,6 +17,16 @@ pub struct Refusal {
     head: Option<u64>,
     oldest: Option<u64>,
     retry_after: Option<u64>,
+    storage: Option<StorageError>,
+}
+
+/// What the relay's own counters and audit log see of a refusal: it goes along with the answer, not into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// The code.
+    pub(crate) code: ProblemCode,
+    /// The storage's trouble, if it was that.
+    pub(crate) storage: Option<StorageError>,
 }
 
 /// What a command answers.
@@ -27,7 +37,7 @@ impl Refusal {
     #[must_use]
     pub fn new(code: ProblemCode) -> Self {
         let (status, title) = wording(code);
-        Self { code, status, title, head: None, oldest: None, retry_after: None }
+        Self { code, status, title, head: None, oldest: None, retry_after: None, storage: None }
     }
 
     /// A request that cannot be read, and what about it.
@@ -107,11 +117,12 @@ fn wording(code: ProblemCode) -> (StatusCode, &'static str) {
 
 impl From<StorageError> for Refusal {
     fn from(error: StorageError) -> Self {
-        match error {
-            StorageError::Full => Self::new(ProblemCode::InsufficientStorage),
-            StorageError::Unavailable => Self::new(ProblemCode::Unavailable),
-            StorageError::Damaged => Self::new(ProblemCode::Internal),
-        }
+        let code = match error {
+            StorageError::Full => ProblemCode::InsufficientStorage,
+            StorageError::Unavailable => ProblemCode::Unavailable,
+            StorageError::Damaged => ProblemCode::Internal,
+        };
+        Self { storage: Some(error), ..Self::new(code) }
     }
 }
 
@@ -132,6 +143,7 @@ impl IntoResponse for Refusal {
             retry_after: self.retry_after,
         };
         let mut response = (self.status, Json(problem)).into_response();
+        response.extensions_mut().insert(Refused { code: self.code, storage: self.storage });
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         match self.code {

@@ -86,17 +86,21 @@ impl Drop for Stored {
 impl KeptKey {
     /// Reads the key from `folder`; makes and keeps one if there is none.
     fn open(folder: &Path, role: KeyRole) -> Result<Self, KeyError> {
-        let path = folder.join(role.file());
-        let io = |error| KeyError::Io(role, error);
-        if let Some(bytes) = private_file::read(&path).map_err(io)?.map(Zeroizing::new) {
-            return Self::parse(&bytes).ok_or(KeyError::Damaged(role));
+        let read = private_file::read(&folder.join(role.file())).map_err(|error| KeyError::Io(role, error))?;
+        match read.map(Zeroizing::new) {
+            Some(bytes) => Self::parse(&bytes).ok_or(KeyError::Damaged(role)),
+            None => Self::make(folder, role),
         }
+    }
+
+    /// Makes a key and keeps it, in the place of one that was there.
+    fn make(folder: &Path, role: KeyRole) -> Result<Self, KeyError> {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(seed.as_mut()).map_err(|_| KeyError::Random)?;
         let key = Self::from_seed(&seed);
         let stored = Stored { kid: key.kid.clone(), seed: EntryBytes(seed.to_vec()) };
         let bytes = Zeroizing::new(serde_json::to_vec(&stored).map_err(|_| KeyError::Damaged(role))?);
-        private_file::write(&path, &bytes).map_err(io)?;
+        private_file::write(&folder.join(role.file()), &bytes).map_err(|error| KeyError::Io(role, error))?;
         Ok(key)
     }
 
@@ -123,6 +127,11 @@ impl TokenKey {
         KeptKey::open(folder, KeyRole::Token).map(Self)
     }
 
+    /// Makes another key and keeps it in the place of the one before.
+    pub(crate) fn replace(folder: &Path) -> Result<Self, KeyError> {
+        KeptKey::make(folder, KeyRole::Token).map(Self)
+    }
+
     /// The private half.
     pub(crate) fn signing(&self) -> &SigningKey {
         &self.0.signing
@@ -142,6 +151,11 @@ impl TokenKey {
 /// The key of the transparency log, from `folder`; made and kept if there is none.
 pub(crate) fn open_log_key(folder: &Path) -> Result<SigningKey, KeyError> {
     KeptKey::open(folder, KeyRole::Log).map(|key| key.signing)
+}
+
+/// The same; none if there is none. Nothing is made.
+pub(crate) fn existing_log_key(folder: &Path) -> Result<Option<SigningKey>, KeyError> {
+    if folder.join(KeyRole::Log.file()).exists() { open_log_key(folder).map(Some) } else { Ok(None) }
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@
 //! | `GET /i` | anyone | → the static page behind invite links |
 //! | `GET /v1/relay` | anyone | → [`RelayInfo`](waxwing_wire::api::RelayInfo) |
 //! | `GET /.well-known/jwks.json` | anyone | → the token keys (RFC 7517) |
-//! | `POST /v1/accounts` | anyone, limited | [`SubmitEntry`](waxwing_wire::api::SubmitEntry) → 201 [`EntryAccepted`](waxwing_wire::api::EntryAccepted); `invalid_entry`, `name_taken`, `account_exists` |
+//! | `POST /v1/accounts` | anyone, limited; or with an invitation ([`REGISTRATION_HEADER`](waxwing_wire::api::REGISTRATION_HEADER)) | [`SubmitEntry`](waxwing_wire::api::SubmitEntry) → 201 [`EntryAccepted`](waxwing_wire::api::EntryAccepted); `invalid_entry`, `name_taken`, `account_exists`, `registration_invite_required`, `registration_closed` |
 //! | `GET /v1/accounts/{name\|id}/chain?from=n` | anyone, limited | → [`ChainPage`](waxwing_wire::api::ChainPage); `unknown_account` |
 //! | `GET /v1/transparency/checkpoint` | anyone, limited | → the transparency log's newest checkpoint, a signed note ([`SignedCheckpoint`](waxwing_wire::transparency::SignedCheckpoint)) |
 //! | `GET /v1/transparency/leaves?from=n` | anyone, limited | → [`decode_leaves`](waxwing_wire::transparency::decode_leaves) |
 //! | `GET /v1/transparency/proof?first=m&second=n` | anyone, limited | → [`ConsistencyProof`](waxwing_wire::api::ConsistencyProof) |
 //! | `GET /v1/transparency/proof?index=i&size=n` | anyone, limited | → [`InclusionProof`](waxwing_wire::api::InclusionProof) |
+//! | `GET /v1/transparency/restored` | anyone, limited | → [`Restorations`](waxwing_wire::api::Restorations) |
 //! | `POST /v1/accounts/{id}/chain` | a device of the account | `SubmitEntry` → 201 `EntryAccepted`; `chain_conflict`, `invalid_entry` |
 //! | `POST /oauth/token` | a device, by assertion and DPoP | form → [`TokenResponse`](waxwing_wire::api::TokenResponse); `unauthorized` |
 //! | `PUT`, `DELETE /v1/access-keys` | a device of the account | [`AccessKeys`](waxwing_wire::api::AccessKeys) → 204; `quota_exceeded` |
@@ -35,22 +36,33 @@
 //! Devices authenticate with `Authorization: DPoP TOKEN` and `DPoP: PROOF` (RFC 9449), logs with
 //! `Authorization: Bearer` and the base64url of their token, inbox senders and claimers with `waxwing-access-key`.
 //!
+//! A device of an account that the operator has disabled is answered `account_disabled`, whatever it asks for.
+//!
 //! # The parts
 //!
 //! [`storage`] is a trait with the embedded SQLite behind it: a 201 is sent after an fsynced commit, never before.
+//! [`program`] is what the binary is: flags, configuration file, `init`.
 //! [`hub`] wakes subscribers and is never load-bearing. `serve` owns sockets, timeouts and the graceful stop.
 //! Not here: anything that could decrypt (`cargo tree -p waxwing-relay` shows it).
 
+mod access;
+mod admin;
+mod audit;
 pub mod auth;
 pub mod command;
 pub mod config;
+mod crowd;
 pub mod error;
 pub mod hub;
 mod keys;
 pub mod limits;
 mod log_signer;
+mod metrics;
 mod names;
+mod operator;
 mod private_file;
+pub mod program;
+mod proxies;
 mod pseudonym;
 mod relay;
 mod replay;
@@ -60,8 +72,9 @@ mod serve;
 mod state;
 pub mod storage;
 mod tls;
+mod token_keys;
 
-pub use config::{Config, Limits, Quotas, Rate, Timeouts, Tls};
+pub use config::{Config, Limits, Quotas, Rate, Registration, Timeouts, Tls};
 pub use log_signer::LogSigner;
 pub use relay::{Relay, StartError, start};
 pub use storage::{StorageStats, sqlite_version};

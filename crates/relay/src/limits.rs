@@ -1,4 +1,4 @@
-//! Rates (governor): per address, IPv6 by its /56, and per account. No forwarded header is believed.
+//! Rates (governor): per address, IPv6 by its /56, and per account. Whose address that is: [`crate::proxies`].
 
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
@@ -25,6 +25,16 @@ impl From<IpAddr> for Neighbourhood {
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 72))),
             ip @ IpAddr::V4(_) => ip,
         })
+    }
+}
+
+impl Neighbourhood {
+    /// Its address.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        match self.0 {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+            IpAddr::V6(ip) => ip.octets(),
+        }
     }
 }
 
@@ -69,11 +79,16 @@ impl Limiters {
 pub(crate) struct Limiter<K: Hash + Eq + Clone> {
     keyed: DefaultKeyedRateLimiter<K>,
     overflow: DefaultDirectRateLimiter,
+    most: usize,
     clock: DefaultClock,
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
     fn new(rate: Rate) -> Self {
+        Self::bounded(rate, MAX_KEYS)
+    }
+
+    fn bounded(rate: Rate, most: usize) -> Self {
         let quota = |factor: u32| {
             let number = |n: u32| NonZeroU32::new(n.saturating_mul(factor)).unwrap_or(NonZeroU32::MIN);
             Quota::per_minute(number(rate.per_minute)).allow_burst(number(rate.burst))
@@ -81,6 +96,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         Self {
             keyed: RateLimiter::keyed(quota(1)),
             overflow: RateLimiter::direct(quota(10)),
+            most,
             clock: DefaultClock::default(),
         }
     }
@@ -88,7 +104,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     /// Counts one request of `key`.
     pub(crate) fn check(&self, key: &K) -> Result<(), Refusal> {
         let now = self.clock.now();
-        let outcome = if self.keyed.len() < MAX_KEYS { self.keyed.check_key(key) } else { self.overflow.check() };
+        let outcome = if self.keyed.len() < self.most { self.keyed.check_key(key) } else { self.overflow.check() };
         outcome.map_err(|refused| {
             let wait = refused.wait_time_from(now) + Duration::from_millis(999);
             Refusal::rate_limited(wait.as_secs().max(1))
@@ -112,6 +128,16 @@ mod tests {
         assert_ne!(of("2001:db8:0:ab00::1"), of("2001:db8:0:ac00::1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+
+    /// A3: however many addresses come, the map ends somewhere, and what they get then is bounded too.
+    #[test]
+    fn a3_limiter_maps_are_bounded() {
+        let limiter = Limiter::bounded(Rate { per_minute: 1, burst: 2 }, 50);
+        let passed = (0..10_000).filter(|key| limiter.check(key).is_ok()).count();
+        assert_eq!(limiter.keyed.len(), 50);
+        // The 50 of the map, and ten times one allowance for all others together.
+        assert_eq!(passed, 50 + 20);
     }
 
     #[test]

@@ -33,7 +33,18 @@ impl Pseudonyms {
         self.on(now().as_secs() / SECONDS_OF_A_DAY, account, other)
     }
 
+    /// What `subject` is called today in the audit log; none if the system gives no randomness.
+    pub(crate) fn in_audit(&self, subject: &[u8]) -> Option<[u8; 8]> {
+        let name =
+            self.keyed(now().as_secs() / SECONDS_OF_A_DAY, |key| hash(&[&label("relay audit"), key, subject])).ok()?;
+        name.first_chunk().copied()
+    }
+
     fn on(&self, day: u64, account: AccountId, other: AccountId) -> Result<[u8; 32], Refusal> {
+        self.keyed(day, |key| hash(&[&label("relay pseudonym"), key, account.as_bytes(), other.as_bytes()]))
+    }
+
+    fn keyed(&self, day: u64, name: impl FnOnce(&[u8]) -> [u8; 32]) -> Result<[u8; 32], Refusal> {
         let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
         let key = match &mut *today {
             Some(Today { day: of, key }) if *of == day => key,
@@ -43,7 +54,7 @@ impl Pseudonyms {
                 &mut outdated.insert(Today { day, key }).key
             }
         };
-        Ok(hash(&[&label("relay pseudonym"), key.as_ref(), account.as_bytes(), other.as_bytes()]))
+        Ok(name(key.as_ref()))
     }
 }
 

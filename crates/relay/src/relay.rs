@@ -10,23 +10,36 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waxwing_wire::RelayAddress;
+use waxwing_wire::transparency::Restored;
 
-use crate::config::{Config, Limits, Tls};
+use crate::access::Disabled;
+#[cfg(unix)]
+use crate::admin::AdminSocket;
+use crate::audit::{Audit, Event, Subject};
+use crate::config::{Config, Limits, Registration, Tls};
 use crate::hub::Hub;
-use crate::keys::{self, KeyError, TokenKey};
+use crate::keys::{self, KeyError};
 use crate::limits::Limiters;
 use crate::log_signer::LogSigner;
+use crate::metrics::Metrics;
 use crate::names::NameHasher;
+use crate::operator;
 use crate::private_file;
+use crate::proxies::Proxies;
 use crate::pseudonym::Pseudonyms;
 use crate::replay::ReplayWindow;
-use crate::serve;
+use crate::router;
+use crate::serve::{self, Door};
 use crate::state::App;
-use crate::storage::{OpenError, SqliteStorage, StorageStats};
+use crate::storage::sqlite::restore;
+use crate::storage::{OpenError, RestoreError, SqliteStorage, Storage as _, StorageError, StorageStats};
 use crate::tls::{ServerTls, TlsError};
+use crate::token_keys::TokenKeys;
 
 /// Ids that a replay window remembers per generation (about 125 seconds): 16 bytes each.
 const REPLAY_CAPACITY: usize = 1_000_000;
+/// Of the operator's listener.
+const OPERATOR_CONNECTIONS: usize = 64;
 
 /// The relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,15 +72,23 @@ pub enum StartError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The audit log.
+    #[error("the audit log cannot be written: {0}")]
+    Audit(#[source] io::Error),
     /// The database.
     #[error(transparent)]
     Storage(#[from] OpenError),
+    /// The database answers no more.
+    #[error(transparent)]
+    Unreadable(#[from] StorageError),
 }
 
 /// A running relay.
 pub struct Relay {
     app: Arc<App>,
     address: SocketAddr,
+    stopped: CancellationToken,
+    operator_address: Option<SocketAddr>,
     tls: bool,
     pin: Option<[u8; 32]>,
     drain: std::time::Duration,
@@ -77,7 +98,8 @@ pub struct Relay {
 
 /// Starts a relay. When this returns, it takes requests.
 pub async fn start(config: Config) -> Result<Relay, StartError> {
-    let Config { listen, data, tls, audience, checkpoint_every, limits } = config;
+    let Config { listen, data, tls, audience, checkpoint_every, limits, .. } = config;
+    let Config { registration, operator, trusted_proxies, client_ca, certificate_check, .. } = config;
     if tls == Tls::Off && !listen.ip().is_loopback() {
         return Err(StartError::PlainHttp(listen));
     }
@@ -85,40 +107,139 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         return Err(StartError::NoAudience(listen));
     }
     let lock = lock_folder(&data)?;
-    let key = TokenKey::open(&data)?;
+    let keys = TokenKeys::open(&data)?;
     let log_key = keys::open_log_key(&data)?;
     let listener = TcpListener::bind(listen).await.map_err(|error| StartError::Listen(listen, error))?;
     let address = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
     let audience = parse_audience(&audience.unwrap_or_else(|| address.to_string()))?;
-    let server_tls = ServerTls::open(&tls, &data, certificate_names(&audience.authority()))?;
+    let operator = match operator {
+        Some(operator) => Some(listen_for_operator(operator).await?),
+        None => None,
+    };
+    let operator_address = operator.as_ref().map(|(_, address)| *address);
+    let server_tls = ServerTls::open(&tls, client_ca.as_deref(), &data, certificate_names(&audience.authority()))?;
+    let server_tls = server_tls.map(Arc::new);
     let pin = server_tls.as_ref().and_then(|tls| tls.pin);
-    let signer = LogSigner::new(&audience.authority(), log_key).map_err(|_| StartError::BadAudience)?;
-    let app = open(&data, key, signer, &audience, server_tls.is_some(), &limits)?;
+    let restorations = restore::notes(&data)?;
+    let origin = restore::origin(&restorations, &audience.authority(), log_key.verifying_key().as_bytes());
+    let origin = origin.map_err(|_| OpenError::OtherLog)?;
+    let signer = LogSigner::new(&origin, log_key).map_err(|_| StartError::BadAudience)?;
+    let registration = registration.unwrap_or(match audience.is_loopback() {
+        true => Registration::Open,
+        false => Registration::Invite,
+    });
+    let parts = Parts { keys, signer, restorations, registration, proxies: Proxies::new(trusted_proxies) };
+    let app = open(&data, parts, &audience, server_tls.is_some(), &limits).await?;
     let drain = limits.timeouts.drain;
     let tls = server_tls.is_some();
-    app.tasks.spawn(serve::accept(Arc::clone(&app), listener, server_tls.map(|tls| tls.config), limits.connections));
+    app.audit.record(Event::Started, Subject::Nobody);
+    let door = Door {
+        router: router::router(Arc::clone(&app)),
+        tls: server_tls.clone(),
+        connections: limits.connections,
+        of_address: limits.connections_per_address,
+        closing: app.stopping.clone(),
+        tasks: app.tasks.clone(),
+    };
+    app.tasks.spawn(serve::accept(Arc::clone(&app), listener, door));
+    let stopped = CancellationToken::new();
+    if let Some((listener, _)) = operator {
+        // Stays open until the end: whoever balances the load asks here whether the relay is stopping.
+        let door = Door {
+            router: operator::router(Arc::clone(&app)),
+            tls: None,
+            connections: OPERATOR_CONNECTIONS,
+            of_address: OPERATOR_CONNECTIONS,
+            closing: stopped.clone(),
+            tasks: TaskTracker::new(),
+        };
+        tokio::spawn(serve::accept(Arc::clone(&app), listener, door));
+    }
+    if let Some(server_tls) = server_tls {
+        app.tasks.spawn(follow_certificate(Arc::clone(&app), server_tls, certificate_check));
+    }
+    #[cfg(unix)]
+    match AdminSocket::bind(&data) {
+        Ok(socket) => drop(app.tasks.spawn(socket.serve(Arc::clone(&app)))),
+        // A folder with too long a name, or on a file system without sockets: no reason not to serve people.
+        Err(error) => tracing::error!(kind = ?error.kind(), "the admin socket could not be made"),
+    }
     app.tasks.spawn(sweep(Arc::clone(&app)));
     app.tasks.spawn(renew_checkpoint(Arc::clone(&app), checkpoint_every));
-    Ok(Relay { app, address, tls, pin, drain, _lock: lock })
+    Ok(Relay { app, address, stopped, operator_address, tls, pin, drain, _lock: lock })
 }
 
-fn open(
-    data: &Path,
-    key: TokenKey,
+/// What a relay has before its first start.
+pub(crate) struct Prepared {
+    /// SHA-256 of the self-signed certificate, if it has one.
+    pub(crate) pin: Option<[u8; 32]>,
+}
+
+/// Makes the folder and the keys of a relay that does not run yet. Keys that are there stay.
+pub(crate) fn prepare(data: &Path, tls: &Tls, audience: &RelayAddress) -> Result<Prepared, StartError> {
+    let _lock = lock_folder(data)?;
+    TokenKeys::open(data)?;
+    keys::open_log_key(data)?;
+    let tls = ServerTls::open(tls, None, data, certificate_names(&audience.authority()))?;
+    Ok(Prepared { pin: tls.and_then(|tls| tls.pin) })
+}
+
+/// Nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotRestored {
+    /// The folder, or its keys.
+    #[error(transparent)]
+    Folder(#[from] StartError),
+    /// The backup.
+    #[error(transparent)]
+    Backup(#[from] RestoreError),
+}
+
+/// Makes the database of `data`, where no relay runs, out of the backup `from`.
+pub(crate) fn restore(from: &Path, data: &Path) -> Result<Restored, NotRestored> {
+    let _lock = lock_folder(data)?;
+    let log_key = keys::existing_log_key(data).map_err(StartError::Key)?.ok_or(RestoreError::NoLogKey)?;
+    let restored = restore::restore(from, data, &log_key)?;
+    let audit = Audit::open(data).map_err(StartError::Audit)?;
+    audit.record(Event::Restored, Subject::Nobody);
+    Ok(restored)
+}
+
+/// What an [`App`] is made of, beside its folder and its limits.
+struct Parts {
+    keys: TokenKeys,
     signer: LogSigner,
+    restorations: Vec<String>,
+    registration: Registration,
+    proxies: Proxies,
+}
+
+async fn open(
+    data: &Path,
+    parts: Parts,
     audience: &RelayAddress,
     tls: bool,
     limits: &Limits,
 ) -> Result<Arc<App>, StartError> {
+    let Parts { keys, signer, restorations, registration, proxies } = parts;
+    let audit = Audit::open(data).map_err(StartError::Audit)?;
     let hub = Arc::new(Hub::default());
     let listener = Arc::clone(&hub);
     let log_key = signer.key().clone();
     let storage = SqliteStorage::open(data, limits.quotas, signer, Arc::new(move |wake| listener.wake(wake)))?;
+    let disabled = Disabled::new(storage.disabled().await?);
     Ok(Arc::new(App {
         storage: Arc::new(storage),
         hub,
-        key,
+        keys,
+        disabled,
+        registration,
+        proxies,
+        metrics: Metrics::new(),
+        audit,
+        quotas: limits.quotas,
         log_key,
+        restorations,
         names: NameHasher::new(&audience.authority()),
         audience: audience.authority(),
         scheme: if tls || !audience.is_loopback() { "https" } else { "http" },
@@ -170,9 +291,47 @@ async fn sweep(app: Arc<App>) {
     loop {
         tokio::select! {
             () = app.stopping.cancelled() => return,
-            _ = minute.tick() => app.limiters.sweep(),
+            _ = minute.tick() => {
+                app.limiters.sweep();
+                refresh(&app).await;
+            }
         }
     }
+}
+
+/// Takes in what the operator did at another relay that shares keys and storage with this one.
+async fn refresh(app: &App) {
+    app.keys.refresh();
+    match app.storage.disabled().await {
+        Ok(accounts) => app.disabled.replace(accounts),
+        Err(_) => tracing::warn!("the disabled accounts could not be read"),
+    }
+}
+
+/// Looks at the certificate's files now and then.
+async fn follow_certificate(app: Arc<App>, tls: Arc<ServerTls>, every: std::time::Duration) {
+    let mut turn = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = turn.tick() => {
+                let tls = Arc::clone(&tls);
+                // Its files may be on a slow disk.
+                let _ = tokio::task::spawn_blocking(move || tls.refresh()).await;
+            }
+        }
+    }
+}
+
+async fn listen_for_operator(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let error = |error| StartError::Listen(address, error);
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let address = listener.local_addr().map_err(error)?;
+    if !address.ip().is_loopback() {
+        tracing::warn!("the operator's listener can be reached from other computers, in plain HTTP");
+    }
+    Ok((listener, address))
 }
 
 /// Signs the log anew, so that clients see that it is alive and shows everybody the same. The first is signed at the start.
@@ -196,6 +355,12 @@ impl Relay {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the operator's listener is, if there is one.
+    #[must_use]
+    pub fn operator_addr(&self) -> Option<SocketAddr> {
+        self.operator_address
     }
 
     /// Scheme and address, as a URL without a trailing slash.
@@ -224,6 +389,8 @@ impl Relay {
         if tokio::time::timeout(self.drain, self.app.tasks.wait()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
+        self.stopped.cancel();
+        self.app.audit.record(Event::Stopped, Subject::Nobody);
         if self.app.storage.close().await.is_err() {
             tracing::error!("the database could not be closed in order");
         }

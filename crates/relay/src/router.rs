@@ -1,10 +1,11 @@
 //! Which request is which command, and what every answer has in common.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
@@ -14,10 +15,11 @@ use waxwing_wire::API_VERSION;
 use waxwing_wire::api::API_HEADER;
 use waxwing_wire::problem::ProblemCode;
 
+use crate::audit::{Event, Subject};
 use crate::command;
-use crate::error::Refusal;
+use crate::error::{Refusal, Refused};
 use crate::request;
-use crate::state::{App, now};
+use crate::state::{App, Peer, now};
 
 const VERSION: HeaderName = HeaderName::from_static(API_HEADER);
 
@@ -34,6 +36,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/transparency/checkpoint", get(command::transparency_checkpoint::run))
         .route("/v1/transparency/leaves", get(command::transparency_leaves::run))
         .route("/v1/transparency/proof", get(command::transparency_proof::run))
+        .route("/v1/transparency/restored", get(command::transparency_restored::run))
         .route("/v1/access-keys", put(command::access_keys::admit).delete(command::access_keys::dismiss))
         .route("/v1/key-packages", get(command::count_key_packages::run).post(command::upload_key_packages::run))
         .route("/v1/key-packages/claim", post(command::claim_key_packages::run))
@@ -52,7 +55,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// Around every command: the client's version, the time limit, the common headers.
-async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    // A template, or nothing: a path would name accounts and logs.
+    let endpoint = request.extensions().get::<MatchedPath>().cloned();
+    let address = locate(&app, &mut request);
     let mut response = match check_version(&request) {
         Err(refusal) => refusal.into_response(),
         Ok(()) => match tokio::time::timeout(app.timeouts.request, next.run(request)).await {
@@ -62,6 +70,12 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
                 .into_response(),
         },
     };
+    let refused = response.extensions().get::<Refused>().copied();
+    let endpoint = endpoint.as_ref().map_or("none", MatchedPath::as_str);
+    app.metrics.answered(&method, endpoint, response.status(), refused, begun.elapsed());
+    if let (Some(event), Some(address)) = (refused.and_then(|refused| event(refused.code)), address) {
+        app.audit.record(event, Subject::Address(address.into()));
+    }
     let headers = response.headers_mut();
     // Told anew in each answer: what hyper would add stands still after the clock was set back, and clients go by it.
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(UNIX_EPOCH + now())) {
@@ -71,6 +85,29 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Puts the client's address in the place of a trusted proxy's.
+fn locate(app: &App, request: &mut Request) -> Option<IpAddr> {
+    let peer = request.extensions().get::<Peer>()?;
+    let address = app.proxies.client(peer.address, request.headers());
+    if address != peer.address {
+        let peer = Peer { address, ..peer.clone() };
+        request.extensions_mut().insert(peer);
+    }
+    Some(address)
+}
+
+/// What the audit log says of a refusal.
+fn event(code: ProblemCode) -> Option<Event> {
+    match code {
+        ProblemCode::Unauthorized => Some(Event::TokenRefused),
+        ProblemCode::AccountDisabled => Some(Event::DisabledRefused),
+        ProblemCode::RegistrationClosed | ProblemCode::RegistrationInviteRequired => Some(Event::RegistrationRefused),
+        ProblemCode::RateLimited => Some(Event::RateLimit),
+        ProblemCode::QuotaExceeded => Some(Event::Quota),
+        _ => None,
+    }
 }
 
 /// A client that speaks another major version is told so before anything else is read.

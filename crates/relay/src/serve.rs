@@ -12,16 +12,20 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::router::router;
-use crate::state::{App, Peer};
+use crate::audit::{Event, Subject};
+use crate::config::Timeouts;
+use crate::crowd::Crowd;
+use crate::state::{App, Peer, Places};
+use crate::tls::ServerTls;
 
 /// Request line and headers; DPoP proofs and tokens take about 1.5 KiB.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -29,29 +33,58 @@ const MAX_HEADERS: usize = 64;
 /// Waited after an accept that failed (out of descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the relay stops.
-pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, tls: Option<Arc<ServerConfig>>, connections: usize) {
-    let places = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-    let tls = tls.map(TlsAcceptor::from);
-    let router = router(Arc::clone(&app));
+/// A way in: for clients, or for the operator.
+pub(crate) struct Door {
+    /// What is answered there.
+    pub(crate) router: Router,
+    /// How connections are protected.
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    /// Most connections at a time.
+    pub(crate) connections: usize,
+    /// Of these, of one address.
+    pub(crate) of_address: usize,
+    /// Cancelled when it closes.
+    pub(crate) closing: CancellationToken,
+    /// Its connections.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// Accepts connections until the door closes.
+pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, door: Door) {
+    let door = Arc::new(door);
+    let places = Arc::new(Semaphore::new(door.connections.min(Semaphore::MAX_PERMITS)));
+    let crowd = Crowd::new(door.of_address);
     loop {
         // A place first: who comes when all are taken waits in the kernel's queue.
         let Ok(place) = (tokio::select! {
             biased;
-            () = app.stopping.cancelled() => return,
+            () = door.closing.cancelled() => return,
             place = Arc::clone(&places).acquire_owned() => place,
         }) else {
             return;
         };
         let accepted = tokio::select! {
             biased;
-            () = app.stopping.cancelled() => return,
+            () = door.closing.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, address)) => {
-                let peer = Peer { address: address.ip(), place: Arc::new(place) };
-                app.tasks.spawn(connection(Arc::clone(&app), router.clone(), tls.clone(), stream, peer));
+                let address = address.ip();
+                // Whoever is behind a trusted proxy is for the proxy to count: it answers for all of them.
+                let of_address = match app.proxies.contain(address) {
+                    true => None,
+                    false => match crowd.enter(address) {
+                        Some(place) => Some(place),
+                        None => {
+                            app.metrics.crowded.inc();
+                            app.audit.record(Event::Connections, Subject::Address(address.into()));
+                            continue;
+                        }
+                    },
+                };
+                let peer = Peer { address, place: Arc::new(Places::new(&app, place, of_address)) };
+                door.tasks.spawn(connection(Arc::clone(&app), Arc::clone(&door), stream, peer));
             }
             Err(error) => {
                 tracing::warn!(kind = ?error.kind(), "a connection could not be accepted");
@@ -61,32 +94,33 @@ pub(crate) async fn accept(app: Arc<App>, listener: TcpListener, tls: Option<Arc
     }
 }
 
-async fn connection(app: Arc<App>, router: Router, tls: Option<TlsAcceptor>, stream: TcpStream, peer: Peer) {
+async fn connection(app: Arc<App>, door: Arc<Door>, stream: TcpStream, peer: Peer) {
     // Answers are small and complete: waiting to fill a packet only adds delay.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else { return serve(&app, router, stream, peer).await };
-    let handshake = tokio::time::timeout(app.timeouts.handshake, tls.accept(stream));
+    let Some(tls) = &door.tls else { return serve(app.timeouts, &door, stream, peer).await };
+    // As it is now: the certificate may have changed since the last connection.
+    let handshake = tokio::time::timeout(app.timeouts.handshake, TlsAcceptor::from(tls.config()).accept(stream));
     let accepted = tokio::select! {
-        () = app.stopping.cancelled() => return,
+        () = door.closing.cancelled() => return,
         accepted = handshake => accepted,
     };
     if let Ok(Ok(stream)) = accepted {
-        serve(&app, router, stream, peer).await;
+        serve(app.timeouts, &door, stream, peer).await;
     }
 }
 
-async fn serve<S>(app: &App, router: Router, stream: S, peer: Peer)
+async fn serve<S>(timeouts: Timeouts, door: &Door, stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router.map_request(move |mut request: http::Request<Incoming>| {
+    let service = door.router.clone().map_request(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         request.map(Body::new)
     });
-    let stream = TokioIo::new(Box::pin(ImpatientWriter::new(stream, app.timeouts.write)));
+    let stream = TokioIo::new(Box::pin(ImpatientWriter::new(stream, timeouts.write)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(app.timeouts.header)
+        .header_read_timeout(timeouts.header)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEADER_BYTES)
         .max_buf_size(2 * MAX_HEADER_BYTES)
@@ -96,7 +130,7 @@ where
     tokio::select! {
         // Errors here are the client's: it went away, or broke the protocol.
         _ = connection.as_mut() => return,
-        () = app.stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = door.closing.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }

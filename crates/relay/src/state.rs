@@ -4,19 +4,25 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waxwing_wire::transparency::NoteKey;
 
-use crate::config::Timeouts;
+use crate::access::Disabled;
+use crate::audit::Audit;
+use crate::config::{Quotas, Registration, Timeouts};
+use crate::crowd::Place;
 use crate::hub::Hub;
-use crate::keys::TokenKey;
 use crate::limits::Limiters;
+use crate::metrics::Metrics;
 use crate::names::NameHasher;
+use crate::proxies::Proxies;
 use crate::pseudonym::Pseudonyms;
 use crate::replay::ReplayWindow;
 use crate::storage::Storage;
+use crate::token_keys::TokenKeys;
 
 /// A running relay, as its commands see it.
 pub(crate) struct App {
@@ -24,10 +30,22 @@ pub(crate) struct App {
     pub(crate) storage: Arc<dyn Storage>,
     /// Wake-ups.
     pub(crate) hub: Arc<Hub>,
-    /// Signs access tokens.
-    pub(crate) key: TokenKey,
+    /// Sign access tokens.
+    pub(crate) keys: TokenKeys,
+    /// Accounts whose tokens are refused.
+    pub(crate) disabled: Disabled,
+    /// Who may make an account.
+    pub(crate) registration: Registration,
+    /// Whose word about addresses is taken.
+    pub(crate) proxies: Proxies,
+    /// Counters for the operator.
+    pub(crate) metrics: Metrics,
+    /// What an operator looks at after something went wrong.
+    pub(crate) audit: Audit,
     /// Under which the transparency log's checkpoints are signed. The private half is the storage's.
     pub(crate) log_key: NoteKey,
+    /// Notes of restorations, oldest first.
+    pub(crate) restorations: Vec<String>,
     /// What the transparency log says in place of names.
     pub(crate) names: NameHasher,
     /// `host[:port]` that tokens and chains name.
@@ -36,6 +54,8 @@ pub(crate) struct App {
     pub(crate) scheme: &'static str,
     /// Whether it is for this computer alone.
     pub(crate) local: bool,
+    /// Stored bytes.
+    pub(crate) quotas: Quotas,
     /// Rates.
     pub(crate) limiters: Limiters,
     /// Assertions shown.
@@ -55,10 +75,33 @@ pub(crate) struct App {
 /// Who is at the other end of a connection.
 #[derive(Clone)]
 pub(crate) struct Peer {
-    /// Its address, as the socket says it; no header is believed.
+    /// Its address: as the socket says it, or as a trusted proxy does.
     pub(crate) address: IpAddr,
     /// Its place among the connections that the relay takes; goes along when the connection becomes a subscription.
-    pub(crate) place: Arc<OwnedSemaphorePermit>,
+    pub(crate) place: Arc<Places>,
+}
+
+/// What a connection takes up as long as it lasts.
+pub(crate) struct Places {
+    open: Gauge,
+    // Given back when this is dropped.
+    _of_all: OwnedSemaphorePermit,
+    _of_address: Option<Place>,
+}
+
+impl Places {
+    /// One of all connections, and one of those of its address unless that is a trusted proxy's.
+    pub(crate) fn new(app: &App, of_all: OwnedSemaphorePermit, of_address: Option<Place>) -> Self {
+        let open = app.metrics.connections.clone();
+        open.inc();
+        Self { open, _of_all: of_all, _of_address: of_address }
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
 }
 
 /// Relay time.

@@ -5,7 +5,7 @@
 //! Not here: who may call what ([`crate::auth`], [`mod@crate::command`]), tokens in clear (only hashes come in).
 
 mod operator;
-mod sqlite;
+pub(crate) mod sqlite;
 
 use std::path::PathBuf;
 
@@ -16,6 +16,7 @@ use waxwing_wire::frame::{Append, ClaimedKeyPackages, CreateLog, InboxPage, Inbo
 use waxwing_wire::{AccountId, DeviceId, DeviceRecord, LogId, Username};
 
 pub use operator::{AccountUse, BackupError, Invitation, Invited, Totals};
+pub use sqlite::restore::RestoreError;
 pub use sqlite::{OpenError, SqliteStorage, sqlite_version};
 
 /// The relay's own trouble.

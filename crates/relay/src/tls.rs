@@ -1,10 +1,13 @@
-//! TLS 1.3 and 1.2 by rustls on aws-lc-rs: from certificate files, or with a self-signed certificate that clients pin.
+//! TLS 1.3 and 1.2 by rustls on aws-lc-rs: from certificate files, read again when they change, or with a self-signed certificate that
+//! clients pin. Where the operator names authorities, only clients with a certificate of theirs are served.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use waxwing_wire::hash;
@@ -31,45 +34,154 @@ pub enum TlsError {
     /// The own certificate could not be made.
     #[error("no certificate could be made: {0}")]
     Make(#[from] rcgen::Error),
+    /// The authorities of client certificates cannot be read.
+    #[error("the authorities of client certificates cannot be used: {0}")]
+    ClientCa(#[from] VerifierBuilderError),
+    /// There is nothing for client certificates to protect.
+    #[error("client certificates need TLS")]
+    ClientCaWithoutTls,
 }
 
 /// TLS as the listener needs it.
 pub(crate) struct ServerTls {
-    /// For each connection.
-    pub(crate) config: Arc<ServerConfig>,
+    sources: Sources,
+    current: RwLock<Arc<ServerConfig>>,
+    seen: Mutex<Seen>,
     /// SHA-256 of the certificate, if clients are to pin it.
     pub(crate) pin: Option<[u8; 32]>,
 }
 
+/// Where certificates come from.
+struct Sources {
+    tls: Tls,
+    client_ca: Option<PathBuf>,
+    folder: PathBuf,
+    /// They stand in a self-signed certificate.
+    names: Vec<String>,
+}
+
+/// What the files looked like.
+struct Seen {
+    /// When those in use were read.
+    loaded: Vec<Stamp>,
+    /// When they last could not be used: said once.
+    broken: Vec<Stamp>,
+}
+
+/// What changes when a file is written or replaced. Symbolic links are followed, so another target is a change, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Self {
+        let Ok(file) = std::fs::metadata(path) else { return Self { modified: None, length: 0, inode: 0 } };
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(&file);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Self { modified: file.modified().ok(), length: file.len(), inode }
+    }
+}
+
 impl ServerTls {
     /// Sets TLS up; none for plain HTTP. `names` stand in a self-signed certificate.
-    pub(crate) fn open(tls: &Tls, folder: &Path, names: Vec<String>) -> Result<Option<Self>, TlsError> {
-        match tls {
-            Tls::Off => Ok(None),
-            Tls::SelfSigned => {
-                let (certificate, key) = self_signed(folder, names)?;
-                let pin = hash(&[certificate.as_ref()]);
-                Ok(Some(Self { config: configure(vec![certificate], key)?, pin: Some(pin) }))
+    pub(crate) fn open(
+        tls: &Tls,
+        client_ca: Option<&Path>,
+        folder: &Path,
+        names: Vec<String>,
+    ) -> Result<Option<Self>, TlsError> {
+        if *tls == Tls::Off {
+            return if client_ca.is_none() { Ok(None) } else { Err(TlsError::ClientCaWithoutTls) };
+        }
+        let sources =
+            Sources { tls: tls.clone(), client_ca: client_ca.map(Path::to_owned), folder: folder.to_owned(), names };
+        let loaded = sources.stamps();
+        let (config, pin) = sources.load()?;
+        let seen = Mutex::new(Seen { loaded, broken: Vec::new() });
+        Ok(Some(Self { sources, current: RwLock::new(config), seen, pin }))
+    }
+
+    /// For the next connection.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files again if they have changed. Files that cannot be used change nothing: what was in force stays so, and they are tried
+    /// again, since the other half of a new pair may still be on its way.
+    pub(crate) fn refresh(&self) {
+        let stamps = self.sources.stamps();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if stamps == seen.loaded {
+            return;
+        }
+        match self.sources.load() {
+            Ok((config, _)) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+                *seen = Seen { loaded: stamps, broken: Vec::new() };
+                tracing::info!("the certificate was read again");
             }
-            Tls::Files { certificate, key } => {
-                let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
-                let key = PrivateKeyDer::from_pem_file(key)?;
-                Ok(Some(Self { config: configure(chain, key)?, pin: None }))
+            Err(error) if seen.broken != stamps => {
+                tracing::error!(%error, "the new certificate cannot be used; the old one stays in force");
+                seen.broken = stamps;
             }
+            Err(_) => {}
         }
     }
 }
 
-fn configure(
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+impl Sources {
+    /// The files that an operator replaces.
+    fn stamps(&self) -> Vec<Stamp> {
+        let files = match &self.tls {
+            Tls::Files { certificate, key } => vec![certificate, key],
+            Tls::Off | Tls::SelfSigned => Vec::new(),
+        };
+        files.into_iter().chain(&self.client_ca).map(|path| Stamp::of(path)).collect()
+    }
+
+    fn load(&self) -> Result<(Arc<ServerConfig>, Option<[u8; 32]>), TlsError> {
+        let (chain, key, pin) = match &self.tls {
+            Tls::Files { certificate, key } => {
+                let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
+                (chain, PrivateKeyDer::from_pem_file(key)?, None)
+            }
+            Tls::Off | Tls::SelfSigned => {
+                let (certificate, key) = self_signed(&self.folder, self.names.clone())?;
+                let pin = hash(&[certificate.as_ref()]);
+                (vec![certificate], key, Some(pin))
+            }
+        };
+        Ok((self.configure(chain, key)?, pin))
+    }
+
+    fn configure(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+        let builder = match &self.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let mut roots = RootCertStore::empty();
+                for authority in CertificateDer::pem_file_iter(path)? {
+                    roots.add(authority?)?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder.with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
 }
 
 /// The own certificate: made once, since its SHA-256 is part of the relay's address.

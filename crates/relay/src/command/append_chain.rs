@@ -11,6 +11,7 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, ChainError, VerifiedChain};
 
 use super::{MAX_ENTRY_BODY, created};
+use crate::audit::{Event, Subject};
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
 use crate::request::{self as parse, Segment};
@@ -47,11 +48,27 @@ pub(crate) async fn run(
     let seq = entry.unsigned.seq;
     match verify(&app, account, device, entry).await? {
         Verified::Stored => Ok(created(EntryAccepted { account, seq })),
-        Verified::Next(next) => match app.storage.extend_chain(*next).await? {
-            Chained::Stored => Ok(created(EntryAccepted { account, seq })),
-            Chained::Conflict => Err(ProblemCode::ChainConflict.into()),
-            Chained::IdTaken => Err(ProblemCode::AccountExists.into()),
-        },
+        Verified::Next(next) => {
+            let event = event(&next.devices);
+            match app.storage.extend_chain(*next).await? {
+                Chained::Stored => {
+                    app.audit.record(event, Subject::Account(account));
+                    Ok(created(EntryAccepted { account, seq }))
+                }
+                Chained::Conflict => Err(ProblemCode::ChainConflict.into()),
+                Chained::IdTaken => Err(ProblemCode::AccountExists.into()),
+            }
+        }
+    }
+}
+
+fn event(change: &DeviceChange) -> Event {
+    match change {
+        DeviceChange::Added(_) => Event::DeviceAdded,
+        DeviceChange::Rotated(_) => Event::KeysRotated,
+        DeviceChange::Revoked(_) => Event::DevicesRevoked,
+        DeviceChange::Only(_) => Event::Recovered,
+        DeviceChange::Closed => Event::Closed,
     }
 }
 

@@ -1,4 +1,5 @@
-//! `GET /.well-known/jwks.json`: the public keys under which access tokens verify (RFC 7517).
+//! `GET /.well-known/jwks.json`: the public keys under which access tokens verify (RFC 7517): the one in force, then those
+//! before it whose tokens can still be good.
 
 use std::sync::Arc;
 
@@ -7,12 +8,14 @@ use axum::extract::State;
 use serde_json::{Value, json};
 use waxwing_wire::api::base64url;
 
-use crate::state::App;
+use crate::state::{App, now};
 
 /// Replies.
 pub(crate) async fn run(State(app): State<Arc<App>>) -> Json<Value> {
-    let x = base64url::encode(app.key.public());
-    Json(json!({ "keys": [
-        { "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": app.key.kid(), "x": x },
-    ] }))
+    let ring = app.keys.ring();
+    let keys = ring.public(now().as_secs()).into_iter().map(|(kid, public)| {
+        let x = base64url::encode(&public);
+        json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid, "x": x })
+    });
+    Json(json!({ "keys": keys.collect::<Vec<_>>() }))
 }

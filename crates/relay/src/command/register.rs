@@ -2,30 +2,62 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Request, State};
+use http::{HeaderMap, HeaderName};
 use waxwing_wire::VerifiedChain;
-use waxwing_wire::api::{EntryAccepted, SubmitEntry};
+use waxwing_wire::api::{EntryAccepted, REGISTRATION_HEADER, SubmitEntry, base64url};
 use waxwing_wire::chain::{ChainEntry, Statement};
+use waxwing_wire::log::token_hash;
 use waxwing_wire::problem::ProblemCode;
 
 use super::{MAX_ENTRY_BODY, created};
+use crate::audit::{Event, Subject};
+use crate::config::Registration;
 use crate::error::{Refusal, Reply};
 use crate::request;
 use crate::state::{App, Peer};
-use crate::storage::{NewAccount, PublicName, Registered};
+use crate::storage::{Invited, NewAccount, PublicName, Registered};
 
 /// Parses, applies, replies.
-pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, body: Body) -> Reply {
+pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
     app.limiters.registration.check(&peer.address.into())?;
+    let (parts, body) = request.into_parts();
+    let invitation = invitation(&parts.headers)?;
     let SubmitEntry { entry } = request::json(body, MAX_ENTRY_BODY).await?;
     let new = parse(&app, entry.as_ref()).await?;
     let account = new.entry.unsigned.account;
-    match app.storage.register(new).await? {
-        Registered::Stored => Ok(created(EntryAccepted { account, seq: 0 })),
+    let registered = match (app.registration, invitation) {
+        (Registration::Open, _) => app.storage.register(new).await?,
+        // Nothing hashes to zeros: who was told nothing after the first time gets their answer, and nobody else an account.
+        (Registration::Invite, invitation) => {
+            judge(app.storage.register_invited(new, invitation.unwrap_or_default()).await?, INVITE)?
+        }
+        (Registration::Closed, _) => judge(app.storage.register_invited(new, [0; 32]).await?, CLOSED)?,
+    };
+    match registered {
+        Registered::Stored => {
+            app.audit.record(Event::Registered, Subject::Account(account));
+            Ok(created(EntryAccepted { account, seq: 0 }))
+        }
         Registered::NameTaken => Err(ProblemCode::NameTaken.into()),
         Registered::IdTaken => Err(ProblemCode::AccountExists.into()),
     }
+}
+
+const INVITE: ProblemCode = ProblemCode::RegistrationInviteRequired;
+const CLOSED: ProblemCode = ProblemCode::RegistrationClosed;
+
+fn judge(invited: Invited, otherwise: ProblemCode) -> Result<Registered, Refusal> {
+    match invited {
+        Invited::Judged(registered) => Ok(registered),
+        Invited::Refused => Err(otherwise.into()),
+    }
+}
+
+/// Hash of the invitation that came along. One that cannot be read is refused like an unknown one, where it matters.
+fn invitation(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Refusal> {
+    let header = request::header(headers, &HeaderName::from_static(REGISTRATION_HEADER))?;
+    Ok(header.and_then(base64url::decode).map(|token| token_hash(&token)))
 }
 
 /// A whole chain of one entry, made for this relay, with a name.

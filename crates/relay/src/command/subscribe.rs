@@ -3,6 +3,7 @@
 //!
 //! A wake-up is never load-bearing: the client drains after [`Push::Ready`], and again whenever it is told or reconnects.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -42,8 +43,10 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     // Counted from now on, so that a stop between here and the first frame waits for it.
     let place = app.tasks.token();
     Ok(upgrade.on_upgrade(move |socket| async move {
+        app.metrics.subscriptions.inc();
         let reason = Session { app: &app, device, subscription: app.hub.connect() }.run(socket).await;
         tracing::trace!(?reason, "a subscription ended");
+        app.metrics.subscriptions.dec();
         drop((peer.place, place));
     }))
 }
@@ -65,6 +68,14 @@ enum End {
     Trouble,
     /// The relay stops.
     Stopping,
+}
+
+/// Resolves once the operator has disabled the account; never for a connection that named none.
+async fn disabled(app: &App, device: Option<Device>) {
+    match device {
+        Some(device) => app.disabled.wait_for(device.account).await,
+        None => std::future::pending().await,
+    }
 }
 
 struct Session<'a> {
@@ -99,9 +110,11 @@ impl Session<'_> {
         let mut ping = interval_at(Instant::now() + timeouts.ping, timeouts.ping);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
+        let mut disabled = pin!(disabled(self.app, self.device));
         loop {
             tokio::select! {
                 () = self.app.stopping.cancelled() => return End::Stopping,
+                () = &mut disabled => return End::Policy,
                 () = sleep_until(heard + timeouts.idle) => return End::Idle,
                 _ = ping.tick() => {
                     if socket.send(Message::Ping(Default::default())).await.is_err() {

@@ -36,6 +36,8 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
         Seen::Replayed => return Err(ProblemCode::Unauthorized.into()),
         Seen::Full => return Err(ProblemCode::Unavailable.into()),
     }
+    // Only now: whether an account is disabled is for those to know who have its keys.
+    app.disabled.check(&claims.sub)?;
     let token = AccessToken {
         iss: app.audience.clone(),
         sub: claims.iss,
@@ -44,7 +46,8 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
         exp: now + TOKEN_SECONDS,
         cnf: Confirmation { jkt },
     };
-    let access_token = token.sign(app.key.kid(), app.key.signing()).map_err(|_| ProblemCode::Internal)?;
+    let key = &app.keys.ring().current;
+    let access_token = token.sign(key.kid(), key.signing()).map_err(|_| ProblemCode::Internal)?;
     Ok(Json(TokenResponse { access_token, token_type: "DPoP".to_owned(), expires_in: TOKEN_SECONDS }).into_response())
 }
 
@@ -61,6 +64,6 @@ async fn form(bytes: Vec<u8>) -> Result<TokenRequest, Refusal> {
 /// that both take the same way.
 async fn verify(app: &App, assertion: &str) -> Result<Assertion, Refusal> {
     let claimed = Assertion::peek(assertion).map_err(|_| ProblemCode::Unauthorized)?;
-    let key = app.storage.relay_auth(claimed.sub, claimed.iss).await?.unwrap_or(*app.key.public());
+    let key = app.storage.relay_auth(claimed.sub, claimed.iss).await?.unwrap_or(*app.keys.ring().current.public());
     Assertion::verify(assertion, &key, &app.audience, now().as_secs()).map_err(|_| ProblemCode::Unauthorized.into())
 }

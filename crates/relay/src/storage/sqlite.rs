@@ -12,6 +12,7 @@ mod log_tests;
 mod logs;
 mod operator;
 mod readers;
+pub(crate) mod restore;
 mod schema;
 #[cfg(test)]
 mod tests;

@@ -98,7 +98,8 @@ impl Auditor {
 pub async fn log_key(http: &Http) -> NoteKey {
     let info: RelayInfo = http.get("/v1/relay").await.json().await.unwrap();
     let key: NoteKey = info.log_key.unwrap().parse().unwrap();
-    assert_eq!(key.name(), info.audience);
+    // A relay that was restored from a backup has something behind it.
+    assert_eq!(key.name().split('/').next(), Some(info.audience.as_str()));
     key
 }
 

@@ -1,6 +1,7 @@
 //! Tokens and proofs.
 
 use reqwest::{Method, Response, StatusCode};
+use waxwing_relay::Registration;
 use waxwing_wire::api::JWT_BEARER;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::token::{AccessToken, Assertion, DpopProof};
@@ -158,7 +159,11 @@ async fn what_is_no_token_request() {
 /// A proof made for the relay's other spelling of its own address is good: the port that goes without saying may be said.
 #[tokio::test]
 async fn a_relay_for_others_takes_proofs_for_its_own_name_alone() {
-    let kit = Kit::with(|config| config.audience = Some("relay.example".to_owned())).await;
+    let kit = Kit::with(|config| {
+        config.audience = Some("relay.example".to_owned());
+        config.registration = Some(Registration::Open);
+    })
+    .await;
     let mut alice = Account::new("alice", "relay.example");
     assert_eq!(kit.http.register(&alice).await.status(), StatusCode::CREATED);
     let ask = async |host: &str, htu: &str| {

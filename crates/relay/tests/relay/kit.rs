@@ -60,8 +60,13 @@ impl Kit {
 
     /// Starts the relay that [`Kit::take`] took, as [`Kit::restart`] does.
     pub async fn start(&mut self) {
+        self.start_with(|_| {}).await;
+    }
+
+    pub async fn start_with(&mut self, adjust: impl FnOnce(&mut Config)) {
         let mut config = Config::new("127.0.0.1:0".parse().unwrap(), self.folder.path().to_owned());
         config.audience = Some(self.audience.clone());
+        adjust(&mut config);
         let relay = start(config).await.unwrap();
         self.http = Http::new(&relay.base_url());
         self.relay = Some(relay);
@@ -82,6 +87,19 @@ impl Kit {
 
     pub fn take(&mut self) -> Relay {
         self.relay.take().unwrap()
+    }
+
+    pub fn operator(&self) -> Http {
+        Http::new(&format!("http://{}", self.relay.as_ref().unwrap().operator_addr().unwrap()))
+    }
+
+    /// What `waxwing-relay admin` says, or why it fails.
+    pub async fn admin(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_waxwing-relay"));
+        command.args(["admin", "--data"]).arg(self.folder.path()).args(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
     pub async fn account(&self, name: &str) -> Account {

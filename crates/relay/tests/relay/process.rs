@@ -16,7 +16,7 @@ use waxwing_wire::frame::{ClaimKeyPackages, ClaimedKeyPackages, UploadKeyPackage
 use crate::auditor::Auditor;
 use crate::kit::{Account, Http, Log, app, random};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_waxwing-relay");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_waxwing-relay");
 
 fn serve(folder: &Path, listen: &str, more: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
@@ -26,7 +26,7 @@ fn serve(folder: &Path, listen: &str, more: &[&str]) -> Command {
 }
 
 /// Ends the program also when a test fails.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -37,23 +37,27 @@ impl Drop for Running {
 
 impl Running {
     fn start(folder: &Path, listen: &str, more: &[&str]) -> (Self, Vec<String>) {
-        let mut child = serve(folder, listen, more).spawn().unwrap();
-        let lines = 1 + usize::from(more.contains(&"self-signed"));
+        Self::of(serve(folder, listen, more), 1 + usize::from(more.contains(&"self-signed")))
+    }
+
+    /// Starts the program and waits for so many lines.
+    pub fn of(mut command: Command, lines: usize) -> (Self, Vec<String>) {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let lines = out.lines().take(lines).map(Result::unwrap).collect();
         (Self(child), lines)
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
     }
 }
 
-fn url(lines: &[String]) -> String {
+pub fn url(lines: &[String]) -> String {
     lines[0].rsplit(' ').next().unwrap().to_owned()
 }
 
-fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().unwrap()
 }
 

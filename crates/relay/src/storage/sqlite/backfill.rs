@@ -43,7 +43,7 @@ pub(super) fn open(db: &mut Connection, signer: &LogSigner) -> Result<(), OpenEr
 
 /// The log in the database is the one that this relay may go on with: signed under this key and name, and as long and with the very hashes
 /// that its newest checkpoint says. Going on with another would show clients two histories.
-fn check(db: &Connection, signer: &LogSigner) -> Result<(), OpenError> {
+pub(super) fn check(db: &Connection, signer: &LogSigner) -> Result<(), OpenError> {
     let Some(log) = Growing::load(db).map_err(|_| OpenError::DamagedLog)? else { return Ok(()) };
     let note = transparency::checkpoint(db)?;
     let Ok(signed) = SignedCheckpoint::verify(note.as_bytes(), signer.key()) else {
@@ -61,7 +61,7 @@ fn check(db: &Connection, signer: &LogSigner) -> Result<(), OpenError> {
 }
 
 /// How many chain entries have no leaf.
-fn count_missing(db: &Connection) -> rusqlite::Result<u64> {
+pub(super) fn count_missing(db: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT (SELECT count(*) FROM chain_entries) - (SELECT count(*) FROM chain_leaves)";
     db.query_row(sql, [], |row| row.get(0).map(nat))
 }

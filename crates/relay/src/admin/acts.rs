@@ -1,0 +1,146 @@
+//! What each act does.
+
+use serde_json::{Value, json};
+use waxwing_wire::api::base64url;
+use waxwing_wire::log::token_hash;
+use waxwing_wire::{AccountId, Username};
+use zeroize::Zeroizing;
+
+use super::{Act, Outcome};
+use crate::audit::{Event, Subject};
+use crate::keys::KeyError;
+use crate::state::{App, now};
+use crate::storage::{AccountRef, BackupError, Invitation, StorageError};
+
+/// Of an invitation.
+const TOKEN_BYTES: usize = 16;
+/// The log has no more than some ten thousands.
+const MAX_LINES: usize = 100_000;
+
+/// An act was not done.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("there is no such account")]
+    UnknownAccount,
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error("the audit log cannot be read: {0}")]
+    Audit(#[from] std::io::Error),
+    #[error("the path of a backup is a whole one, from the root on")]
+    RelativePath,
+    #[error("the system gives no randomness")]
+    Random,
+}
+
+/// Does it, and writes it down.
+pub(super) async fn perform(app: &App, act: Act) -> Outcome {
+    let done = match act {
+        Act::Stats => stats(app).await,
+        Act::Disable { account } => disable(app, &account, true).await,
+        Act::Enable { account } => disable(app, &account, false).await,
+        Act::Quota { account } => quota(app, account.as_deref()).await,
+        Act::RotateKeys => rotate(app).await,
+        Act::Audit { lines } => audit(app, lines),
+        Act::Backup { to } => backup(app, to).await,
+        Act::Invite { uses, days } => invite(app, uses, days).await,
+    };
+    match done {
+        Ok(value) => Outcome::Done(value),
+        Err(refusal) => Outcome::Refused(refusal.to_string()),
+    }
+}
+
+async fn stats(app: &App) -> Result<Value, Refusal> {
+    let totals = app.storage.totals().await?;
+    let stats = app.storage.stats();
+    Ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "accounts": totals.accounts,
+        "disabled-accounts": totals.disabled,
+        "devices": totals.devices,
+        "logs": totals.logs,
+        "log-bytes": totals.log_bytes,
+        "inbox-bytes": totals.inbox_bytes,
+        "transparency-leaves": totals.leaves,
+        "invitations": totals.invitations,
+        "database-bytes": app.storage.database_bytes().await?,
+        "commits-since-start": stats.commits,
+        "writes-since-start": stats.writes,
+        "connections": app.metrics.connections.get(),
+        "subscriptions": app.metrics.subscriptions.get(),
+    }))
+}
+
+async fn disable(app: &App, account: &str, disabled: bool) -> Result<Value, Refusal> {
+    let found = app.storage.set_disabled(account_ref(account)?, disabled).await?.ok_or(Refusal::UnknownAccount)?;
+    // Kept first: a relay that dies here refuses the account from its next start on.
+    app.disabled.replace(app.storage.disabled().await?);
+    let event = if disabled { Event::AdminDisabled } else { Event::AdminEnabled };
+    app.audit.record(event, Subject::Account(found));
+    Ok(json!({ "account": found.to_string(), "disabled": disabled }))
+}
+
+async fn quota(app: &App, account: Option<&str>) -> Result<Value, Refusal> {
+    let quotas = app.quotas;
+    let mut told = json!({
+        "quota-log": quotas.log,
+        "quota-log-handshakes": quotas.log_handshakes,
+        "quota-inbox": quotas.inbox,
+        "quota-inbox-key": quotas.inbox_key,
+        "quota-inbox-strangers": quotas.inbox_strangers,
+    });
+    if let Some(account) = account {
+        let used = app.storage.account_use(account_ref(account)?).await?.ok_or(Refusal::UnknownAccount)?;
+        told["account"] = json!({
+            "id": used.account.to_string(),
+            "disabled": used.disabled,
+            "devices": used.devices,
+            "inbox-bytes": used.inbox_bytes,
+            "stranger-bytes": used.stranger_bytes,
+            "key-packages": used.key_packages,
+        });
+    }
+    Ok(told)
+}
+
+async fn rotate(app: &App) -> Result<Value, Refusal> {
+    let kid = app.keys.rotate(now().as_secs())?;
+    app.audit.record(Event::AdminKeysRotated, Subject::Nobody);
+    Ok(json!({ "kid": kid }))
+}
+
+fn audit(app: &App, lines: usize) -> Result<Value, Refusal> {
+    app.audit.record(Event::AdminRead, Subject::Nobody);
+    Ok(json!(app.audit.read(lines.min(MAX_LINES))?))
+}
+
+async fn backup(app: &App, to: std::path::PathBuf) -> Result<Value, Refusal> {
+    if !to.is_absolute() {
+        return Err(Refusal::RelativePath);
+    }
+    let bytes = app.storage.backup(to).await?;
+    app.audit.record(Event::AdminBackup, Subject::Nobody);
+    Ok(json!({ "bytes": bytes }))
+}
+
+async fn invite(app: &App, uses: u32, days: u32) -> Result<Value, Refusal> {
+    let mut token = Zeroizing::new([0; TOKEN_BYTES]);
+    getrandom::fill(token.as_mut()).map_err(|_| Refusal::Random)?;
+    let until_hour = now().as_secs() / 3600 + u64::from(days) * 24;
+    app.storage.invite(Invitation { hash: token_hash(token.as_ref()), uses, until_hour }).await?;
+    app.audit.record(Event::AdminInvited, Subject::Nobody);
+    Ok(json!({ "invitation": base64url::encode(token.as_ref()), "uses": uses, "days": days }))
+}
+
+fn account_ref(text: &str) -> Result<AccountRef, Refusal> {
+    match (text.parse::<AccountId>(), text.parse::<Username>()) {
+        (Ok(id), Ok(name)) => Ok(AccountRef::IdOrName(id, name)),
+        (Ok(id), Err(_)) => Ok(AccountRef::Id(id)),
+        (Err(_), Ok(name)) => Ok(AccountRef::Name(name)),
+        (Err(_), Err(_)) => Err(Refusal::UnknownAccount),
+    }
+}

@@ -1,0 +1,17 @@
+//! `GET /v1/transparency/restored`: the notes of restorations from backups, oldest first; an empty list where there was none.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use axum::response::IntoResponse as _;
+use waxwing_wire::api::Restorations;
+
+use crate::error::Reply;
+use crate::state::{App, Peer};
+
+/// Replies.
+pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>) -> Reply {
+    app.limiters.lookup.check(&peer.address.into())?;
+    Ok(Json(Restorations { notes: app.restorations.clone() }).into_response())
+}

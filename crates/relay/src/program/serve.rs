@@ -1,0 +1,62 @@
+//! `waxwing-relay serve`: from settings to a running relay, until a signal.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::fail;
+use super::settings::Settings;
+use crate::config::Config;
+use crate::relay::{Relay, start};
+
+/// Runs until SIGTERM or SIGINT.
+pub(super) fn run(settings: Settings) -> ExitCode {
+    let Ok(filter) = settings.log.parse::<tracing_subscriber::EnvFilter>() else {
+        return fail("the filter `log` cannot be read");
+    };
+    let config = match settings.config() {
+        Ok(config) => config,
+        Err(conflict) => return fail(&conflict.to_string()),
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("no threads could be started: {error}")),
+    };
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> ExitCode {
+    // Before the ready line: whoever has read it may send signals.
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return fail("signals cannot be received");
+    };
+    let relay = match start(config).await {
+        Ok(relay) => relay,
+        Err(error) => return fail(&error.to_string()),
+    };
+    announce(&relay);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    relay.stop().await;
+    ExitCode::SUCCESS
+}
+
+/// The lines that scripts read. `serve` writes nothing else to standard output.
+fn announce(relay: &Relay) {
+    let mut lines = format!("waxwing-relay {} listening on {}\n", env!("CARGO_PKG_VERSION"), relay.base_url());
+    if let Some(pin) = relay.pin() {
+        lines.push_str(&format!("certificate sha256 {}\n", waxwing_wire::ids::to_hex(&pin)));
+    }
+    if let Some(operator) = relay.operator_addr() {
+        lines.push_str(&format!("operator http://{operator}\n"));
+    }
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading; that is no reason not to run.
+    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+}

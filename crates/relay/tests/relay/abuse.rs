@@ -1,0 +1,244 @@
+//! Clients that want too much of the relay, or to know too much from it (A3, A5).
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::{Method, StatusCode};
+use reqwest_websocket::Message;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpSocket, TcpStream};
+use waxwing_relay::{Config, Rate};
+use waxwing_wire::api::{ACCESS_KEY_HEADER, Subscribe, base64url};
+use waxwing_wire::frame::InboxSend;
+use waxwing_wire::log::{EnvelopeKind, token_hash};
+use waxwing_wire::problem::ProblemCode;
+
+use crate::kit::{Account, Http, Kit, Log, app, code, random};
+use crate::process::{PROGRAM, Running, url};
+use crate::subscribe::connect;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Whether the relay closes the connection without a word.
+async fn shut_at_once(stream: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    matches!(tokio::time::timeout(SOON, stream.read(&mut byte)).await, Ok(Ok(0) | Err(_)))
+}
+
+/// A3: one address takes no more than its places, whatever it does; others are served meanwhile.
+#[tokio::test]
+async fn a3_connection_flood_of_one_address() {
+    let kit = Kit::with(|config| {
+        config.limits.connections_per_address = 8;
+        config.operator = Some("127.0.0.1:0".parse().unwrap());
+    })
+    .await;
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(TcpStream::connect(kit.address()).await.unwrap());
+    }
+    for _ in 0..20 {
+        assert!(shut_at_once(&mut TcpStream::connect(kit.address()).await.unwrap()).await);
+    }
+    // From another address of this computer.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(kit.address()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut other, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    tokio::time::timeout(SOON, other.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let metrics = kit.operator().get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("waxwing_relay_crowded_connections_total 20"), "{metrics}");
+    assert!(kit.admin(&["audit"]).await.unwrap().contains("connection-limit address="));
+    // A place that is given back is taken.
+    silent.clear();
+    let until = tokio::time::Instant::now() + SOON;
+    while kit.http.request(Method::GET, "/healthz").send().await.is_err() {
+        assert!(tokio::time::Instant::now() < until, "no place was given back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A3: a header that anybody can write moves nobody's allowance; one that a trusted proxy wrote does.
+#[tokio::test]
+async fn a3_forged_forwarded_for() {
+    let narrow = |config: &mut Config| config.limits.lookup = Rate { per_minute: 1, burst: 2 };
+    let look_up = async |kit: &Kit, forwarded: &str| {
+        let request = kit.http.request(Method::GET, "/v1/accounts/nobody/chain");
+        request.header("x-forwarded-for", forwarded).send().await.unwrap().status()
+    };
+    let kit = Kit::with(narrow).await;
+    let statuses =
+        [look_up(&kit, "198.51.100.1").await, look_up(&kit, "198.51.100.2").await, look_up(&kit, "198.51.100.3").await];
+    assert_eq!(statuses, [StatusCode::NOT_FOUND, StatusCode::NOT_FOUND, StatusCode::TOO_MANY_REQUESTS]);
+    let kit = Kit::with(|config| {
+        narrow(config);
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        // Not counted: all of them come from the proxy.
+        config.limits.connections_per_address = 0;
+    })
+    .await;
+    for _ in 0..2 {
+        assert_eq!(look_up(&kit, "198.51.100.1").await, StatusCode::NOT_FOUND);
+    }
+    for forged in ["198.51.100.1", "203.0.113.7, 198.51.100.1", "127.0.0.1, 198.51.100.1", "x, 198.51.100.1"] {
+        assert_eq!(look_up(&kit, forged).await, StatusCode::TOO_MANY_REQUESTS, "{forged}");
+    }
+    assert_eq!(look_up(&kit, "198.51.100.1, 198.51.100.2").await, StatusCode::NOT_FOUND);
+}
+
+/// A3: bodies and frames that are too large are refused, and the relay goes on.
+#[tokio::test]
+async fn a3_huge_bodies_and_frames() {
+    let kit = Kit::new().await;
+    let alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    let large = vec![b'x'; 3 * 1024 * 1024];
+    for path in ["/v1/accounts", "/oauth/token"] {
+        let answer = kit.http.request(Method::POST, path).body(large.clone()).send().await;
+        // Either the answer is read, or the relay had heard enough.
+        if let Ok(answer) = answer {
+            assert_eq!(code(answer).await, ProblemCode::TooLarge, "{path}");
+        }
+    }
+    let append = kit.http.request(Method::POST, &format!("/v1/logs/{}/entries", log.id));
+    let append = append.bearer_auth(base64url::encode(&log.write)).body(large);
+    if let Ok(answer) = append.send().await {
+        assert_eq!(code(answer).await, ProblemCode::TooLarge);
+    }
+    assert_eq!(kit.http.page(&log, 0).await.head, 0);
+    for text in ["x".repeat(4 * 1024 * 1024), "[".repeat(100_000)] {
+        let mut socket = connect(&kit).await;
+        let _ = socket.send(Message::Text(text)).await;
+        let ended = tokio::time::timeout(SOON, async {
+            // Closed with a reason, or cut off in the middle of what was still coming.
+            while let Some(Ok(message)) = socket.next().await {
+                assert!(!matches!(message, Message::Binary(_)), "{message:?}");
+            }
+        });
+        ended.await.expect("still open");
+    }
+    assert_eq!(kit.http.get("/healthz").await.status(), StatusCode::OK);
+}
+
+/// The secrets of an exchange, in every spelling that could get into a log.
+struct Secrets(Vec<(&'static str, String)>);
+
+impl Secrets {
+    fn found_in(&self, text: &str) -> Vec<&'static str> {
+        self.0.iter().filter(|(_, secret)| text.contains(secret)).map(|(name, _)| *name).collect()
+    }
+}
+
+/// A5: logs, metrics and audit log of a relay that people talk over hold no id, address or token. The search is proved by planting each.
+#[tokio::test]
+async fn a5_logs_metrics_and_audit_name_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(PROGRAM);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--operator-listen", "0", "--log", "trace", "--data"]);
+    command.arg(folder.path()).args(["--rate-lookup", "1/5", "--trusted-proxies", "127.0.0.1"]);
+    command.args(["--audience", "localhost:1"]);
+    let (mut relay, lines) = Running::of(command, 2);
+    // Trace of everything is more than a pipe holds.
+    let mut stderr = relay.0.stderr.take().unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut stderr, &mut text).unwrap();
+        text
+    });
+    let http = Http::new(&url(&lines[..1]));
+    let mut alice = Account::new("alicewonder", "localhost:1");
+    assert_eq!(http.register(&alice).await.status(), StatusCode::CREATED);
+    alice.token = http.token(&alice).await;
+    let (log, key, invitation): (_, [u8; 16], [u8; 16]) = (Log::new(), random(), random());
+    let client = "198.51.100.77";
+    let put = format!("{{\"hashes\":[\"{}\"]}}", base64url::encode(&token_hash(&key)));
+    http.authed(&alice, Method::PUT, "/v1/access-keys").body(put).send().await.unwrap();
+    http.authed(&alice, Method::POST, "/v1/logs").body(log.create().encode()).send().await.unwrap();
+    http.stored(&log, &app(0, b"a text that is nobody's business")).await;
+    http.page(&log, 0).await;
+    http.append(log.id, b"wrong", &app(0, b"x")).await;
+    let envelope_id = waxwing_wire::EnvelopeId::from_bytes(random());
+    let send = InboxSend { entry_id: envelope_id, kind: EnvelopeKind::Welcome, blob: b"letter".to_vec() };
+    let sent = http.request(Method::POST, &format!("/v1/inboxes/{}", alice.device));
+    let sent = sent.header(ACCESS_KEY_HEADER, base64url::encode(&key)).body(send.encode()).send().await.unwrap();
+    assert_eq!(sent.status(), StatusCode::CREATED);
+    for _ in 0..8 {
+        let chain = http.request(Method::GET, "/v1/accounts/alicewonder/chain").header("x-forwarded-for", client);
+        chain.send().await.unwrap();
+    }
+    let other = Account::new("bobwonder", "localhost:1");
+    let body = waxwing_wire::api::SubmitEntry { entry: waxwing_wire::api::EntryBytes(other.chain[0].clone()) };
+    let refused = http.request(Method::POST, "/v1/accounts").json(&body);
+    refused.header("waxwing-registration", base64url::encode(&invitation)).send().await.unwrap();
+    {
+        use reqwest_websocket::Upgrade as _;
+        let socket = http.authed(&alice, Method::GET, "/v1/subscribe").upgrade().send().await.unwrap();
+        let mut socket = socket.into_websocket().await.unwrap();
+        let follow = Subscribe { logs: Vec::new(), inbox: true, transparency: true };
+        crate::subscribe::ask_for(&mut socket, &follow).await;
+        crate::subscribe::push(&mut socket).await;
+    }
+    let proof = http.proof(&alice, "GET", "/v1/key-packages", Some(&alice.token));
+    for _ in 0..2 {
+        let replayed = http.request(Method::GET, "/v1/key-packages");
+        let replayed = replayed.header("authorization", format!("DPoP {}", alice.token)).header("dpop", &proof);
+        replayed.send().await.unwrap();
+    }
+    let admin = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(PROGRAM);
+        crate::process::run(command.args(["admin", "--data"]).arg(folder.path()).args(arguments))
+    };
+    assert!(admin(&["disable", "alicewonder"]).status.success());
+    http.authed(&alice, Method::GET, "/v1/key-packages").send().await.unwrap();
+    let operator = Http::new(lines[1].strip_prefix("operator ").unwrap());
+    let metrics = operator.get("/metrics").await.text().await.unwrap();
+    relay.signal("-TERM");
+    assert!(relay.0.wait().unwrap().success());
+    let log_text = reading.join().unwrap();
+    let audit = std::fs::read_to_string(folder.path().join("audit.log")).unwrap();
+
+    let hex = waxwing_wire::ids::to_hex;
+    let mut secrets = vec![
+        ("name", "alicewonder".to_owned()),
+        ("other name", "bobwonder".to_owned()),
+        ("account", alice.id.to_string()),
+        ("device", alice.device.to_string()),
+        ("log", log.id.to_string()),
+        ("envelope", envelope_id.to_string()),
+        ("access token", alice.token.clone()),
+        ("proof", proof),
+        ("address", client.to_owned()),
+        ("socket address", "127.0.0.1".to_owned()),
+        ("text", "a text that is nobody's business".to_owned()),
+    ];
+    for (name, secret) in [
+        ("write token", log.write.as_slice()),
+        ("read token", &log.read),
+        ("access key", &key),
+        ("invitation", &invitation),
+        ("hash of the access key", &token_hash(&key)),
+        ("account bytes", alice.id.as_bytes()),
+    ] {
+        secrets.push((name, base64url::encode(secret)));
+        secrets.push((name, hex(secret)));
+    }
+    let secrets = Secrets(secrets);
+    for (what, text, control) in [
+        ("log", &log_text, "stopping"),
+        ("metrics", &metrics, "endpoint=\"/v1/logs/{log}/entries\",status=\"2xx\""),
+        ("audit", &audit, "admin-disabled account="),
+        ("audit", &audit, "rate-limit address="),
+        ("audit", &audit, "token-refused address="),
+    ] {
+        // It is the right text, and of this exchange.
+        assert!(text.contains(control), "{control} in {what}: {text}");
+        assert_eq!(secrets.found_in(text), Vec::<&str>::new(), "{what}: {text}");
+        // And the search would have found each of them.
+        for (name, secret) in &secrets.0 {
+            let planted = format!("{text}\nplanted={secret};");
+            assert!(secrets.found_in(&planted).contains(name), "{name}");
+        }
+    }
+}
