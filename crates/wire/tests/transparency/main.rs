@@ -5,6 +5,7 @@
 //! | `vectors` | the published RFC 6962 cases |
 //! | `oracle` | another implementation, `ct-merkle`, on random trees |
 //! | `tree`, `proof` | the definitions of RFC 9162, and everything that must be refused |
+//! | `restored` | everything that must be refused, and that no checkpoint is taken for one |
 //! | `leaf`, `note`, `checkpoint`, `evidence` | bytes made by other tools (Python's `hashlib` and `cryptography`), and everything that must be refused |
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
@@ -16,5 +17,6 @@ mod leaf;
 mod note;
 mod oracle;
 mod proof;
+mod restored;
 mod tree;
 mod vectors;
