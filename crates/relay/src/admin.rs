@@ -8,12 +8,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-#[cfg(unix)]
 mod acts;
-#[cfg(unix)]
 mod socket;
 
-#[cfg(unix)]
 pub(crate) use socket::{AdminSocket, FILE};
 
 /// What is asked.

@@ -46,6 +46,7 @@
 //! Not here: anything that could decrypt (`cargo tree -p waxwing-relay` shows it).
 
 mod access;
+#[cfg(unix)]
 mod admin;
 mod audit;
 pub mod auth;
@@ -61,6 +62,7 @@ mod metrics;
 mod names;
 mod operator;
 mod private_file;
+#[cfg(unix)]
 pub mod program;
 mod proxies;
 mod pseudonym;

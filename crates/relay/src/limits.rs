@@ -1,4 +1,4 @@
-//! Rates (governor): per address, IPv6 by its /56, and per account. Whose address that is: [`crate::proxies`].
+//! Rates (governor): per address, IPv6 by its /56, and per account. Whose address that is: `proxies`.
 
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,6 +1,6 @@
 //! The program `waxwing-relay`: its commands, its signals, and the lines on standard output.
 //!
-//! Not here: what the keys of the configuration are ([`settings`]), how file, environment and flags go together ([`layers`]).
+//! Not here: what the keys of the configuration are (`settings`), how file, environment and flags go together (`layers`).
 
 mod admin;
 mod init;

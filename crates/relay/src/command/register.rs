@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use http::{HeaderMap, HeaderName};
-use waxwing_wire::VerifiedChain;
 use waxwing_wire::api::{EntryAccepted, REGISTRATION_HEADER, SubmitEntry, base64url};
 use waxwing_wire::chain::{ChainEntry, Statement};
 use waxwing_wire::log::token_hash;
 use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::{AccountId, VerifiedChain};
 
 use super::{MAX_ENTRY_BODY, created};
 use crate::audit::{Event, Subject};
@@ -16,7 +16,7 @@ use crate::config::Registration;
 use crate::error::{Refusal, Reply};
 use crate::request;
 use crate::state::{App, Peer};
-use crate::storage::{Invited, NewAccount, PublicName, Registered};
+use crate::storage::{AccountRef, Invited, NewAccount, PublicName, Registered};
 
 /// Parses, applies, replies.
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
@@ -24,15 +24,21 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     let (parts, body) = request.into_parts();
     let invitation = invitation(&parts.headers)?;
     let SubmitEntry { entry } = request::json(body, MAX_ENTRY_BODY).await?;
+    // Before the name is hashed: that is too much work for anybody who asks.
+    if let Some(refused) = shut(app.registration, invitation) {
+        return match stored(&app, entry.as_ref()).await? {
+            Some(account) => Ok(created(EntryAccepted { account, seq: 0 })),
+            None => Err(refused.into()),
+        };
+    }
     let new = parse(&app, entry.as_ref()).await?;
     let account = new.entry.unsigned.account;
-    let registered = match (app.registration, invitation) {
-        (Registration::Open, _) => app.storage.register(new).await?,
-        // Nothing hashes to zeros: who was told nothing after the first time gets their answer, and nobody else an account.
-        (Registration::Invite, invitation) => {
-            judge(app.storage.register_invited(new, invitation.unwrap_or_default()).await?, INVITE)?
-        }
-        (Registration::Closed, _) => judge(app.storage.register_invited(new, [0; 32]).await?, CLOSED)?,
+    let registered = match invitation.filter(|_| app.registration == Registration::Invite) {
+        None => app.storage.register(new).await?,
+        Some(invitation) => match app.storage.register_invited(new, invitation).await? {
+            Invited::Judged(registered) => registered,
+            Invited::Refused => return Err(ProblemCode::RegistrationInviteRequired.into()),
+        },
     };
     match registered {
         Registered::Stored => {
@@ -44,14 +50,21 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     }
 }
 
-const INVITE: ProblemCode = ProblemCode::RegistrationInviteRequired;
-const CLOSED: ProblemCode = ProblemCode::RegistrationClosed;
-
-fn judge(invited: Invited, otherwise: ProblemCode) -> Result<Registered, Refusal> {
-    match invited {
-        Invited::Judged(registered) => Ok(registered),
-        Invited::Refused => Err(otherwise.into()),
+/// Why nobody gets an account like this, whatever the entry says.
+fn shut(registration: Registration, invitation: Option<[u8; 32]>) -> Option<ProblemCode> {
+    match (registration, invitation) {
+        (Registration::Open, _) | (Registration::Invite, Some(_)) => None,
+        (Registration::Invite, None) => Some(ProblemCode::RegistrationInviteRequired),
+        (Registration::Closed, _) => Some(ProblemCode::RegistrationClosed),
     }
+}
+
+/// Whose account it is if these very bytes are stored already: who was told nothing the first time gets their answer.
+async fn stored(app: &App, bytes: &[u8]) -> Result<Option<AccountId>, Refusal> {
+    let account = ChainEntry::decode(bytes).map_err(|_| ProblemCode::InvalidEntry)?.unsigned.account;
+    let found = app.storage.chain(AccountRef::Id(account), 0, 1).await?;
+    let same = found.is_some_and(|chain| chain.entries.first().is_some_and(|first| first == bytes));
+    Ok(same.then_some(account))
 }
 
 /// Hash of the invitation that came along. One that cannot be read is refused like an unknown one, where it matters.

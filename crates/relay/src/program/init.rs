@@ -121,19 +121,18 @@ fn next_steps(init: &Init, data: &Path, config: &Path, prepared: &Prepared) -> S
         Some(pin) => init.domain.clone().with_pin(pin),
         None => init.domain.clone(),
     };
-    let invite = if init.domain.is_loopback() {
-        String::new()
-    } else {
-        format!("2. Make an invitation for yourself:\n     waxwing-relay admin --data {data} invite\n")
-    };
-    format!(
-        "Wrote {config} and made the keys in {data}.\n\
-         1. Start the relay:\n     waxwing-relay serve --config {config}\n\
-         {invite}3. In the app, the relay's address is:\n     {address}\n\
-         4. Keep a copy of {data}/log-key.json{tls} in a safe place, away from this computer: without it nobody can\n     \
-         be told that a restored relay is this one. docs/self-hosting.md says more.\n",
+    let mut steps = vec![format!("Start the relay:\n     waxwing-relay serve --config {config}")];
+    if !init.domain.is_loopback() {
+        steps.push(format!("Make an invitation for yourself:\n     waxwing-relay admin --data {data} invite"));
+    }
+    steps.push(format!("In the app, the relay's address is:\n     {address}"));
+    steps.push(format!(
+        "Keep a copy of {data}/log-key.json{tls} in a safe place, away from this computer: without it nobody can\n     \
+         be told that a restored relay is this one. docs/self-hosting.md says more.",
         tls = if prepared.pin.is_some() { " and tls-*.der" } else { "" },
-    )
+    ));
+    let steps: String = steps.iter().zip(1..).map(|(step, number)| format!("{number}. {step}\n")).collect();
+    format!("Wrote {config} and made the keys in {data}.\n{steps}")
 }
 
 /// A new file of mode 0600; one that exists is an error.

@@ -106,10 +106,11 @@ fn fill(from: &Path, part: &Path, log_key: &SigningKey) -> Result<Restored, Rest
     transaction.execute("INSERT INTO log_restorations (note) VALUES (?1)", params![note])?;
     Growing::lock(&transaction)?.seal(&signer)?;
     // After the backup these may have been handed out, or used: once is enough.
-    transaction.execute_batch(
-        "INSERT OR IGNORE INTO spent_key_packages (device, digest, day) SELECT device, digest, 0 FROM key_packages;
-         DELETE FROM key_packages; DELETE FROM key_package_claims; DELETE FROM invitations;",
+    transaction.execute(
+        "INSERT OR IGNORE INTO spent_key_packages (device, digest, day) SELECT device, digest, ?1 FROM key_packages",
+        params![super::today()],
     )?;
+    transaction.execute_batch("DELETE FROM key_packages; DELETE FROM key_package_claims; DELETE FROM invitations;")?;
     transaction.commit()?;
     db.close().map_err(|(_, error)| error)?;
     File::open(part)?.sync_all()?;
