@@ -63,6 +63,8 @@ pub(crate) enum Event {
     AdminInvited,
     /// The operator made a backup.
     AdminBackup,
+    /// The operator asked what an account takes up.
+    AdminLookedUp,
     /// The operator read this log.
     AdminRead,
     /// Somebody else on this computer asked as if they were the operator.
@@ -95,6 +97,7 @@ impl Event {
             Self::AdminKeysRotated => "admin-keys-rotated",
             Self::AdminInvited => "admin-invited",
             Self::AdminBackup => "admin-backup",
+            Self::AdminLookedUp => "admin-looked-up",
             Self::AdminRead => "admin-read-audit",
             Self::AdminRefused => "admin-refused",
             Self::Restored => "restored",

@@ -43,6 +43,7 @@
 //! [`storage`] is a trait with the embedded SQLite behind it: a 201 is sent after an fsynced commit, never before.
 //! [`program`] is what the binary is: flags, configuration file, `init`.
 //! [`hub`] wakes subscribers and is never load-bearing. `serve` owns sockets, timeouts and the graceful stop.
+//! `operator` is the operator's listener (`/metrics`, `/readyz`), `admin` the socket for what they do, `audit` what they look at afterwards.
 //! Not here: anything that could decrypt (`cargo tree -p waxwing-relay` shows it).
 
 mod access;

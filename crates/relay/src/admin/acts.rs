@@ -95,6 +95,7 @@ async fn quota(app: &App, account: Option<&str>) -> Result<Value, Refusal> {
     });
     if let Some(account) = account {
         let used = app.storage.account_use(account_ref(account)?).await?.ok_or(Refusal::UnknownAccount)?;
+        app.audit.record(Event::AdminLookedUp, Subject::Account(used.account));
         told["account"] = json!({
             "id": used.account.to_string(),
             "disabled": used.disabled,

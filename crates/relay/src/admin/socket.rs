@@ -54,6 +54,7 @@ impl AdminSocket {
                     let answering = answer(Arc::clone(&app), stream);
                     app.tasks.spawn(answering);
                 }
+                // Closed without a word.
                 Ok(_) => app.audit.record(Event::AdminRefused, Subject::Nobody),
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }

@@ -168,6 +168,42 @@ async fn the_socket_is_private_and_goes_with_the_relay() {
     assert!(kit.admin(&["stats"]).await.unwrap_err().contains("no relay answers"));
 }
 
+/// Also where the modes of folder and socket would let them: the kernel says who asks. Needs root, to be somebody else.
+#[tokio::test]
+async fn another_user_is_refused() {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let kit = Kit::new().await;
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(kit.folder.path(), 0o755);
+    mode(&kit.folder.path().join("admin.sock"), 0o666);
+    // A place that they can run it from.
+    let program = kit.folder.path().join("program");
+    std::fs::copy(crate::process::PROGRAM, &program).unwrap();
+    mode(&program, 0o755);
+    let ask = |who: Option<u32>| {
+        let mut command = std::process::Command::new(&program);
+        command.args(["admin", "--data"]).arg(kit.folder.path()).arg("stats");
+        if let Some(who) = who {
+            command.uid(who).gid(who);
+        }
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let own = ask(None).await.unwrap();
+    assert!(own.status.success(), "{own:?}");
+    let theirs = ask(Some(NOBODY)).await.unwrap();
+    assert!(!theirs.status.success() && theirs.stdout.is_empty(), "{theirs:?}");
+    // They came as far as the socket.
+    assert!(kit.admin(&["audit"]).await.unwrap().contains("admin-refused"), "{theirs:?}");
+}
+
 /// A copy of one moment, made while others write: whole, and with everything that was answered before.
 #[tokio::test]
 async fn a_backup_is_whole_while_others_write() {
