@@ -14,12 +14,26 @@ const USAGE: &str = "Usage: waxwing-bench PART [--json FILE]
 Parts:
   crypto           Envelopes, messages and commits, beside the primitives they are made of
   keys             The relay's transparency log at a million leaves: a registration, a proof, all leaves
+  relay            The relay as a process under load: accepts, delivery, idle connections, restart
 
       --json FILE  Also write the figures to FILE, as one flat object
       --version    Print the version
   -h, --help       Print this";
 
 fn main() -> ExitCode {
+    // What a part starts as processes of their own.
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((first, _)) if first == "bare-http" => {
+            bench::relay::serve_bare();
+            return ExitCode::SUCCESS;
+        }
+        Some((first, rest)) if first == "hold" => {
+            bench::relay::hold(rest);
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
     let (part, json) = match parse(std::env::args_os().skip(1)) {
         Ok(Asked::Measure { part, json }) => (part, json),
         Ok(Asked::Say(text)) => {
@@ -39,6 +53,7 @@ fn main() -> ExitCode {
     let report = match part {
         Part::Crypto => bench::crypto::run(),
         Part::Keys => bench::keys::run(),
+        Part::Relay => bench::relay::run(),
     };
     println!("{report}");
     match json.map(|file| (std::fs::write(&file, report.json()), file)) {
@@ -59,6 +74,7 @@ enum Asked {
 enum Part {
     Crypto,
     Keys,
+    Relay,
 }
 
 fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Asked, String> {
@@ -70,6 +86,7 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Asked, String>
             Some("--json") => json = Some(PathBuf::from(arguments.next().ok_or("--json needs a file")?)),
             Some("crypto") if part.is_none() => part = Some(Part::Crypto),
             Some("keys") if part.is_none() => part = Some(Part::Keys),
+            Some("relay") if part.is_none() => part = Some(Part::Relay),
             _ => return Err(format!("unknown argument {}", argument.display())),
         }
     }

@@ -1,0 +1,63 @@
+//! The relay as it is shipped, a process of its own, with every limit on (raised in its configuration): what it accepts durably, how fast that
+//! reaches a reader, what idle connections cost, how soon it is back.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `server` | the relay's process and its data: logs made, entries filled in |
+//! | `http` | a connection that posts entries |
+//! | `websocket` | a connection that is told of them |
+//! | `accepts` | closed loops: accepts, the full path |
+//! | `deliver` | a steady rate, and one entry to many readers |
+//! | `idle` | connections that wait |
+//! | `yardsticks` | the disk, and bare HTTP, in the same run |
+//!
+//! The load comes from this process and shares the cores with the relay; bare axum, measured the same way, says how much of that is HTTP.
+
+mod accepts;
+mod deliver;
+mod http;
+mod idle;
+mod server;
+mod websocket;
+mod yardsticks;
+
+use super::report::Report;
+
+pub use idle::hold;
+pub use yardsticks::serve_bare;
+
+/// Measures everything on the embedded database.
+pub fn run() -> Report {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut report = Report::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    report.heading("Relay on SQLite, 1 KiB entries to 256 logs, HTTP on loopback");
+    let before = yardsticks::fsync();
+    runtime.block_on(async {
+        let bare = yardsticks::bare().await;
+        report.value("bare_http_per_s", bare);
+        report.note(format!("bare axum, the same requests, nothing stored, 64 connections: {bare:.0}/s"));
+        let server = server::Server::start(server::Protection::Plain).await;
+        accepts::measure(&mut report, &server).await;
+        deliver::measure(&mut report, &server, before.median_ms).await;
+        server.stop();
+    });
+    idle::measure(&mut report);
+    runtime.block_on(server::restart(&mut report));
+    let after = yardsticks::fsync();
+    report.value("fsync_median_ms", before.median_ms);
+    report.value("fsync_per_s_before", before.per_s);
+    report.value("fsync_per_s_after", after.per_s);
+    report.note(format!(
+        "the disk alone, 4 KiB appended and synced: {:.0}/s before, {:.0}/s after; median {:.3} ms",
+        before.per_s, after.per_s, before.median_ms
+    ));
+    report
+}
+
+/// The `part` (0 to 1) of these, which are sorted here.
+fn percentile(times: &mut [f64], part: f64) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let last = times.len().saturating_sub(1);
+    times.get((last as f64 * part).round() as usize).copied().unwrap_or(f64::NAN)
+}
