@@ -11,6 +11,7 @@ pub(crate) mod create_log;
 pub(crate) mod healthz;
 pub(crate) mod invite_page;
 pub(crate) mod jwks;
+pub(crate) mod openapi;
 pub(crate) mod read_chain;
 pub(crate) mod read_inbox;
 pub(crate) mod read_log;
@@ -41,5 +42,5 @@ fn created<T: Serialize>(body: T) -> Response {
 }
 
 fn binary(body: Vec<u8>) -> Response {
-    ([(CONTENT_TYPE, "application/octet-stream")], body).into_response()
+    ([(CONTENT_TYPE, crate::request::BINARY)], body).into_response()
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use waxwing_wire::problem::{PROBLEM_JSON, Problem, ProblemCode};
 
@@ -17,6 +17,7 @@ pub struct Refusal {
     head: Option<u64>,
     oldest: Option<u64>,
     retry_after: Option<u64>,
+    accept: Option<&'static str>,
     storage: Option<StorageError>,
 }
 
@@ -37,7 +38,7 @@ impl Refusal {
     #[must_use]
     pub fn new(code: ProblemCode) -> Self {
         let (status, title) = wording(code);
-        Self { code, status, title, head: None, oldest: None, retry_after: None, storage: None }
+        Self { code, status, title, head: None, oldest: None, retry_after: None, accept: None, storage: None }
     }
 
     /// A request that cannot be read, and what about it.
@@ -78,6 +79,12 @@ impl Refusal {
         Self { retry_after: Some(seconds), ..Self::new(ProblemCode::RateLimited) }
     }
 
+    /// The body is of another media type than `accept`, or compressed.
+    #[must_use]
+    pub fn unsupported_media_type(accept: &'static str) -> Self {
+        Self { accept: Some(accept), ..Self::new(ProblemCode::UnsupportedMediaType) }
+    }
+
     /// The code.
     #[must_use]
     pub fn code(&self) -> ProblemCode {
@@ -85,9 +92,16 @@ impl Refusal {
     }
 }
 
-fn wording(code: ProblemCode) -> (StatusCode, &'static str) {
+/// The status and title of a code.
+pub(crate) fn wording(code: ProblemCode) -> (StatusCode, &'static str) {
     match code {
         ProblemCode::BadRequest => (StatusCode::BAD_REQUEST, "The request cannot be read"),
+        ProblemCode::NotFound => (StatusCode::NOT_FOUND, "There is no such address"),
+        ProblemCode::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "That method does not go with this address"),
+        ProblemCode::UnsupportedMediaType => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of another media type than this address takes")
+        }
+        ProblemCode::Timeout => (StatusCode::REQUEST_TIMEOUT, "The request took too long"),
         ProblemCode::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
         ProblemCode::InvalidEntry => (StatusCode::UNPROCESSABLE_ENTITY, "The chain entry is not valid"),
         ProblemCode::NameTaken => (StatusCode::CONFLICT, "The name is taken"),
@@ -110,7 +124,9 @@ fn wording(code: ProblemCode) -> (StatusCode, &'static str) {
         ProblemCode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
         ProblemCode::InsufficientStorage => (StatusCode::INSUFFICIENT_STORAGE, "The relay is out of space"),
         ProblemCode::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The relay cannot answer now"),
-        ProblemCode::UpdateNeeded => (StatusCode::UPGRADE_REQUIRED, "This relay speaks another version of the API"),
+        ProblemCode::UpdateNeeded => {
+            (StatusCode::UPGRADE_REQUIRED, "Please update: this relay speaks another version of the API")
+        }
         ProblemCode::Internal | ProblemCode::Unknown => (StatusCode::INTERNAL_SERVER_ERROR, "A fault of the relay"),
     }
 }
@@ -156,6 +172,10 @@ impl IntoResponse for Refusal {
                 headers.insert(UPGRADE, HeaderValue::from_static("waxwing-api/1"));
             }
             _ => {}
+        }
+        // RFC 9110, section 15.5.16.
+        if let Some(media) = self.accept {
+            headers.insert(ACCEPT, HeaderValue::from_static(media));
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -9,6 +9,7 @@
 //! | request | who | body → answer |
 //! |---|---|---|
 //! | `GET /healthz` | anyone | → 200 `ok` |
+//! | `GET /openapi.json` | anyone | → this table for programs, with every status and code (OpenAPI 3.1) |
 //! | `GET /i` | anyone | → the static page behind invite links |
 //! | `GET /v1/relay` | anyone | → [`RelayInfo`](waxwing_wire::api::RelayInfo) |
 //! | `GET /.well-known/jwks.json` | anyone | → the token keys (RFC 7517) |
@@ -61,6 +62,7 @@ pub mod limits;
 mod log_signer;
 mod metrics;
 mod names;
+mod openapi;
 mod operator;
 mod private_file;
 #[cfg(unix)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path};
 use futures_util::StreamExt as _;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Uri};
 use serde::de::DeserializeOwned;
@@ -17,6 +17,11 @@ use crate::error::Refusal;
 
 /// How much of a body that is too large is still read (and thrown away): a client that is writing it gets the answer rather than a reset.
 const MAX_DISCARDED: usize = 1024 * 1024;
+
+/// Media types of bodies.
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const BINARY: &str = "application/octet-stream";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The one variable segment of a request's path.
 pub(crate) struct Segment(pub(crate) String);
@@ -52,8 +57,26 @@ pub(crate) async fn body(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
     if size > limit { Err(ProblemCode::TooLarge.into()) } else { Ok(bytes) }
 }
 
+/// That a body is what the address takes: not compressed, and of media type `accept` where it says one at all.
+pub(crate) fn media(headers: &HeaderMap, accept: &'static str) -> Result<(), Refusal> {
+    let essence = |value: &str| value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(accept);
+    let plain = header(headers, &CONTENT_ENCODING)?.is_none_or(|value| value.eq_ignore_ascii_case("identity"));
+    if plain && header(headers, &CONTENT_TYPE)?.is_none_or(essence) {
+        Ok(())
+    } else {
+        Err(Refusal::unsupported_media_type(accept))
+    }
+}
+
+/// A binary body.
+pub(crate) async fn binary(headers: &HeaderMap, from: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+    media(headers, BINARY)?;
+    body(from, limit).await
+}
+
 /// A JSON body.
-pub(crate) async fn json<T: DeserializeOwned>(from: Body, limit: usize) -> Result<T, Refusal> {
+pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, from: Body, limit: usize) -> Result<T, Refusal> {
+    media(headers, JSON)?;
     let bytes = body(from, limit).await?;
     serde_json::from_slice(&bytes).map_err(|_| Refusal::bad_request("The JSON body cannot be read"))
 }

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post, put};
+use axum::{Extension, Router};
 use http::header::{CACHE_CONTROL, DATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, StatusCode};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use waxwing_wire::API_VERSION;
 use waxwing_wire::api::API_HEADER;
 use waxwing_wire::problem::ProblemCode;
@@ -18,38 +19,49 @@ use waxwing_wire::problem::ProblemCode;
 use crate::audit::{Event, Subject};
 use crate::command;
 use crate::error::{Refusal, Refused};
+use crate::openapi;
 use crate::request;
 use crate::state::{App, Peer, now};
 
 const VERSION: HeaderName = HeaderName::from_static(API_HEADER);
 
-/// All commands.
+/// Request line and headers, in bytes; DPoP proofs and tokens take about 1.5 KiB.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+
+/// All commands. Whatever is added here is in the OpenAPI document: the method and address of each are the command's own.
+fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(command::healthz::run))
+        .routes(routes!(command::openapi::run))
+        .routes(routes!(command::invite_page::run))
+        .routes(routes!(command::relay_info::run))
+        .routes(routes!(command::jwks::run))
+        .routes(routes!(command::token::run))
+        .routes(routes!(command::register::run))
+        .routes(routes!(command::read_chain::run, command::append_chain::run))
+        .routes(routes!(command::transparency_checkpoint::run))
+        .routes(routes!(command::transparency_leaves::run))
+        .routes(routes!(command::transparency_proof::run))
+        .routes(routes!(command::transparency_restored::run))
+        .routes(routes!(command::access_keys::admit, command::access_keys::dismiss))
+        .routes(routes!(command::count_key_packages::run, command::upload_key_packages::run))
+        .routes(routes!(command::claim_key_packages::run))
+        .routes(routes!(command::create_log::run))
+        .routes(routes!(command::read_log::run, command::append_log::run))
+        .routes(routes!(command::read_inbox::run, command::send_inbox::run))
+        .routes(routes!(command::ack_inbox::run))
+        .routes(routes!(command::subscribe::run))
+}
+
+/// All commands, what answers in place of one, and what is around them.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/healthz", get(command::healthz::run))
-        .route("/i", get(command::invite_page::run))
-        .route("/v1/relay", get(command::relay_info::run))
-        .route("/.well-known/jwks.json", get(command::jwks::run))
-        .route("/oauth/token", post(command::token::run))
-        .route("/v1/accounts", post(command::register::run))
-        .route("/v1/accounts/{account}/chain", get(command::read_chain::run).post(command::append_chain::run))
-        .route("/v1/transparency/checkpoint", get(command::transparency_checkpoint::run))
-        .route("/v1/transparency/leaves", get(command::transparency_leaves::run))
-        .route("/v1/transparency/proof", get(command::transparency_proof::run))
-        .route("/v1/transparency/restored", get(command::transparency_restored::run))
-        .route("/v1/access-keys", put(command::access_keys::admit).delete(command::access_keys::dismiss))
-        .route("/v1/key-packages", get(command::count_key_packages::run).post(command::upload_key_packages::run))
-        .route("/v1/key-packages/claim", post(command::claim_key_packages::run))
-        .route("/v1/logs", post(command::create_log::run))
-        .route("/v1/logs/{log}/entries", get(command::read_log::run).post(command::append_log::run))
-        .route("/v1/inboxes/{device}", get(command::read_inbox::run).post(command::send_inbox::run))
-        .route("/v1/inboxes/{device}/ack", post(command::ack_inbox::run))
-        .route("/v1/subscribe", get(command::subscribe::run))
-        .fallback(|| async { Refusal::bad_request("There is no such address").with_status(StatusCode::NOT_FOUND) })
-        .method_not_allowed_fallback(|| async {
-            Refusal::bad_request("That method does not go with this address")
-                .with_status(StatusCode::METHOD_NOT_ALLOWED)
-        })
+    let (router, document) = routes().split_for_parts();
+    router
+        .fallback(|| async { Refusal::new(ProblemCode::NotFound) })
+        // axum adds the header `Allow`.
+        .method_not_allowed_fallback(|| async { Refusal::new(ProblemCode::MethodNotAllowed) })
+        .layer(Extension(openapi::Served::new(document)))
         .layer(from_fn_with_state(Arc::clone(&app), around))
         .with_state(app)
 }
@@ -61,13 +73,11 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
     // A template, or nothing: a path would name accounts and logs.
     let endpoint = request.extensions().get::<MatchedPath>().cloned();
     let address = locate(&app, &mut request);
-    let mut response = match check_version(&request) {
+    let mut response = match check_size(&request).and_then(|()| check_version(&request)) {
         Err(refusal) => refusal.into_response(),
         Ok(()) => match tokio::time::timeout(app.timeouts.request, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => Refusal::bad_request("The request took too long")
-                .with_status(StatusCode::REQUEST_TIMEOUT)
-                .into_response(),
+            Err(_) => Refusal::new(ProblemCode::Timeout).into_response(),
         },
     };
     let refused = response.extensions().get::<Refused>().copied();
@@ -108,6 +118,19 @@ fn event(code: ProblemCode) -> Option<Event> {
         ProblemCode::QuotaExceeded => Some(Event::Quota),
         _ => None,
     }
+}
+
+/// Long addresses and headers (RFC 9110, section 15.5.15; RFC 6585, section 5).
+fn check_size(request: &Request) -> Result<(), Refusal> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if target > MAX_HEADER_BYTES {
+        return Err(Refusal::new(ProblemCode::TooLarge).with_status(StatusCode::URI_TOO_LONG));
+    }
+    if headers > MAX_HEADER_BYTES || request.headers().len() > MAX_HEADERS {
+        return Err(Refusal::new(ProblemCode::TooLarge).with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    }
+    Ok(())
 }
 
 /// A client that speaks another major version is told so before anything else is read.

@@ -27,9 +27,10 @@ use crate::crowd::Crowd;
 use crate::state::{App, Peer, Places};
 use crate::tls::ServerTls;
 
-/// Request line and headers; DPoP proofs and tokens take about 1.5 KiB.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
-const MAX_HEADERS: usize = 64;
+/// What is held of a request line and headers. The router refuses less than that with a problem (`router::check_size`); beyond it hyper answers
+/// a bare 431 or 414, for then there is no request yet.
+const MAX_HEADER_BYTES: usize = 24 * 1024;
+const MAX_HEADERS: usize = 128;
 /// Waited after an accept that failed (out of descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

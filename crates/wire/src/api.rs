@@ -51,6 +51,7 @@ impl AsRef<[u8]> for EntryBytes {
 
 /// `GET /v1/relay`: what this relay is. A client that does not get this is not talking to a Waxwing relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RelayInfo {
     /// Always `waxwing-relay`.
     pub service: String,
@@ -75,6 +76,7 @@ pub const REGISTRATION_HEADER: &str = "waxwing-registration";
 /// `POST /v1/accounts` and `POST /v1/accounts/{id}/chain`: one signed chain entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SubmitEntry {
     /// The entry's bytes.
     pub entry: EntryBytes,
@@ -82,6 +84,7 @@ pub struct SubmitEntry {
 
 /// Answer to [`SubmitEntry`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntryAccepted {
     /// Whose chain.
     pub account: AccountId,
@@ -91,6 +94,7 @@ pub struct EntryAccepted {
 
 /// `GET /v1/accounts/{name|id}/chain?from=n`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChainPage {
     /// Whose chain.
     pub account: AccountId,
@@ -113,6 +117,7 @@ pub struct ChainPage {
 
 /// `POST /oauth/token`, form fields (RFC 7523, section 2.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenRequest {
     /// [`JWT_BEARER`].
     pub grant_type: String,
@@ -125,6 +130,7 @@ pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// Answer to [`TokenRequest`] (RFC 6749, section 5.1; RFC 9449, section 5).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenResponse {
     /// The access token.
     pub access_token: String,
@@ -143,6 +149,7 @@ impl std::fmt::Debug for TokenResponse {
 /// `PUT` and `DELETE /v1/access-keys`: [`crate::log::token_hash`] of keys to admit, or to admit no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccessKeys {
     /// The hashes.
     pub hashes: Vec<EntryBytes>,
@@ -150,6 +157,7 @@ pub struct AccessKeys {
 
 /// Answer to `GET` and `POST /v1/key-packages`: what is there to be claimed of the own device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyPackageCount {
     /// One-time packages that are left.
     pub count: u32,
@@ -159,6 +167,7 @@ pub struct KeyPackageCount {
 
 /// Answer to an append or an inbox send that was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Stored {
     /// Its place.
     pub seq: u64,
@@ -167,6 +176,7 @@ pub struct Stored {
 /// `POST /v1/inboxes/{device}/ack`: everything up to `up_to` has been stored by the device and may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Ack {
     /// Seq of the newest entry that is done with.
     pub up_to: u64,

@@ -13,6 +13,8 @@ pub mod ids;
 pub mod label;
 pub mod limits;
 pub mod log;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod problem;
 pub mod signature;
 pub mod token;

@@ -5,11 +5,20 @@ use serde::{Deserialize, Serialize};
 /// What went wrong, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ProblemCode {
     /// The request cannot be read.
     BadRequest,
-    /// The body or header is too large.
+    /// There is no such address.
+    NotFound,
+    /// The method does not go with the address.
+    MethodNotAllowed,
+    /// The body is of another media type than the address takes.
+    UnsupportedMediaType,
+    /// The body, header or address is too large.
     TooLarge,
+    /// The request did not come in time.
+    Timeout,
     /// The chain entry is not valid.
     InvalidEntry,
     /// The name is taken.
@@ -48,17 +57,18 @@ pub enum ProblemCode {
     InsufficientStorage,
     /// The relay cannot answer now.
     Unavailable,
-    /// The client is too old.
+    /// The client speaks another version of the API than the relay: please update.
     UpdateNeeded,
     /// A fault of the relay.
     Internal,
-    /// A code that this program does not know.
+    /// A code that this program does not know. Never sent.
     #[serde(other)]
     Unknown,
 }
 
 /// The body of every answer that is no success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// For programs.
     pub code: ProblemCode,

@@ -14,11 +14,23 @@ use super::{MAX_ENTRY_BODY, created};
 use crate::audit::{Event, Subject};
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
+use crate::openapi::problems;
 use crate::request::{self as parse, Segment};
 use crate::state::{App, Peer};
 use crate::storage::{AccountRef, Chained, DeviceChange, NextEntry};
 
-/// Parses, applies, replies.
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, UnknownAccount, InvalidEntry, ChainConflict, AccountExists, RateLimited, InsufficientStorage);
+
+/// The next entry of one's own chain; a recovery comes without a token
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{account}/chain",
+    operation_id = "append_chain",
+    tag = "accounts",
+    params(("account" = inline(AccountId), Path, description = "Whose chain")), request_body = SubmitEntry,
+    security((), ("device_token" = [], "device_proof" = [])),
+    responses((status = 201, description = "Stored, now or before", body = EntryAccepted), Problems),
+)]
 pub(crate) async fn run(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
@@ -40,7 +52,7 @@ pub(crate) async fn run(
     if device.is_some() {
         app.limiters.chain.check(&account)?;
     }
-    let SubmitEntry { entry } = parse::json(body, MAX_ENTRY_BODY).await?;
+    let SubmitEntry { entry } = parse::json(&parts.headers, body, MAX_ENTRY_BODY).await?;
     let entry = ChainEntry::decode(entry.as_ref()).map_err(|_| ProblemCode::InvalidEntry)?;
     if device.is_none() && !matches!(entry.unsigned.statement, Statement::Recover(_)) {
         return Err(ProblemCode::Unauthorized.into());

@@ -10,18 +10,30 @@ use waxwing_wire::{hash, label};
 use super::admission::Caller;
 use super::binary;
 use crate::error::{Refusal, Reply};
+use crate::openapi::problems;
 use crate::request as parse;
 use crate::state::{App, Peer};
 use crate::storage::{Claim, Claimed, Claimer};
 
 const MAX_BODY: usize = 256;
 
-/// Parses, applies, replies.
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, InboxRefused, RateLimited, InsufficientStorage);
+
+/// One key package of each device of an account
+#[utoipa::path(
+    post,
+    path = "/v1/key-packages/claim",
+    operation_id = "claim_key_packages",
+    tag = "key packages",
+    request_body(content = Vec<u8>, description = "claim key packages", content_type = "application/octet-stream"),
+    security(("access_key" = []), ("device_token" = [], "device_proof" = [])),
+    responses((status = 200, description = "claimed key packages", body = Vec<u8>, content_type = "application/octet-stream"), Problems),
+)]
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
     app.limiters.claim.check(&peer.address.into())?;
     let caller = Caller::of(&app, &peer, &parts)?;
-    let bytes = parse::body(body, MAX_BODY).await?;
+    let bytes = parse::binary(&parts.headers, body, MAX_BODY).await?;
     let asked = ClaimKeyPackages::decode(&bytes).map_err(|_| Refusal::bad_request("The claim cannot be read"))?;
     let claim = Claim { account: asked.account, id: id(&asked, &caller), claimer: claimer(&app, &asked, &caller)? };
     match app.storage.claim_key_packages(claim).await? {

@@ -10,16 +10,28 @@ use waxwing_wire::problem::ProblemCode;
 
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
+use crate::openapi::problems;
 use crate::request as parse;
 use crate::state::App;
 
 const MAX_BODY: usize = 256;
 
-/// Parses, applies, replies.
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, LogRefused, RateLimited, InsufficientStorage);
+
+/// A new log; who asks is not kept
+#[utoipa::path(
+    post,
+    path = "/v1/logs",
+    operation_id = "create_log",
+    tag = "logs",
+    request_body(content = Vec<u8>, description = "create log", content_type = "application/octet-stream"),
+    security(("device_token" = [], "device_proof" = [])),
+    responses((status = 201, description = "It is there, since now or before"), Problems),
+)]
 pub(crate) async fn run(State(app): State<Arc<App>>, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
     Device::authenticate(&app, &parts)?;
-    let bytes = parse::body(body, MAX_BODY).await?;
+    let bytes = parse::binary(&parts.headers, body, MAX_BODY).await?;
     let log = CreateLog::decode(&bytes).map_err(|_| Refusal::bad_request("The new log cannot be read"))?;
     if app.storage.create_log(log).await? {
         Ok(StatusCode::CREATED.into_response())

@@ -3,6 +3,8 @@
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS};
 
+use crate::openapi::problems;
+
 const PAGE: &str = "<!doctype html>
 <html lang=\"en\">
 <meta charset=\"utf-8\">
@@ -14,7 +16,16 @@ const PAGE: &str = "<!doctype html>
 </html>
 ";
 
-/// Replies.
+problems!(Problems:);
+
+/// The page behind invite links
+#[utoipa::path(
+    get,
+    path = "/i",
+    operation_id = "invite_page",
+    tag = "relay",
+    responses((status = 200, description = "A static page without scripts", body = String, content_type = "text/html; charset=utf-8"), Problems),
+)]
 pub(crate) async fn run() -> Response {
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),

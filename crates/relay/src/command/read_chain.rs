@@ -11,11 +11,22 @@ use waxwing_wire::limits::MAX_CHAIN_PAGE;
 use waxwing_wire::problem::ProblemCode;
 
 use crate::error::{Refusal, Reply};
+use crate::openapi::problems;
 use crate::request::{self, Segment};
 use crate::state::{App, Peer};
 use crate::storage::AccountRef;
 
-/// Parses, applies, replies.
+problems!(Problems: UnknownAccount, RateLimited);
+
+/// A chain, and where it stands in the transparency log
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account}/chain",
+    operation_id = "read_chain",
+    tag = "accounts",
+    params(("account" = String, Path, description = "Id or user name"), ("from" = Option<u32>, Query, description = "First entry wanted; 0 if absent")),
+    responses((status = 200, description = "Entries, as many as fit", body = ChainPage), Problems),
+)]
 pub(crate) async fn run(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,

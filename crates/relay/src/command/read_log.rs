@@ -4,15 +4,28 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::{HeaderMap, Uri};
+use waxwing_wire::LogId;
 use waxwing_wire::problem::ProblemCode;
 
 use super::binary;
 use crate::error::{Refusal, Reply};
+use crate::openapi::problems;
 use crate::request::{self as parse, Segment};
 use crate::state::App;
 use crate::storage::LogRead;
 
-/// Parses, applies, replies.
+problems!(Problems: LogRefused, Gone);
+
+/// What came after an entry
+#[utoipa::path(
+    get,
+    path = "/v1/logs/{log}/entries",
+    operation_id = "read_log",
+    tag = "logs",
+    params(("log" = inline(LogId), Path, description = "Which log"), ("after" = Option<u64>, Query, description = "Seq of the newest entry that is known; 0 if absent")),
+    security(("log_token" = [])),
+    responses((status = 200, description = "log page", body = Vec<u8>, content_type = "application/octet-stream"), Problems),
+)]
 pub(crate) async fn run(State(app): State<Arc<App>>, Segment(log): Segment, uri: Uri, headers: HeaderMap) -> Reply {
     let log = parse::id(&log)?;
     let read_hash = parse::log_token(&headers)?;

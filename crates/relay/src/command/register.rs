@@ -14,16 +14,32 @@ use super::{MAX_ENTRY_BODY, created};
 use crate::audit::{Event, Subject};
 use crate::config::Registration;
 use crate::error::{Refusal, Reply};
-use crate::request;
+use crate::openapi::problems;
+use crate::request as parse;
 use crate::state::{App, Peer};
 use crate::storage::{AccountRef, Invited, NewAccount, PublicName, Registered};
 
-/// Parses, applies, replies.
+problems!(Problems: TooLarge, UnsupportedMediaType, InvalidEntry, NameTaken, AccountExists, RegistrationClosed, RegistrationInviteRequired, RateLimited, InsufficientStorage);
+
+/// A new account, by its chain's first entry
+#[utoipa::path(
+    post,
+    path = "/v1/accounts",
+    operation_id = "register",
+    tag = "accounts",
+    params((
+        "Waxwing-Registration" = Option<String>,
+        Header,
+        description = "An invitation of the operator's, where the relay asks for one"
+    )),
+    request_body = SubmitEntry,
+    responses((status = 201, description = "Stored, now or before", body = EntryAccepted), Problems),
+)]
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
     app.limiters.registration.check(&peer.address.into())?;
     let (parts, body) = request.into_parts();
     let invitation = invitation(&parts.headers)?;
-    let SubmitEntry { entry } = request::json(body, MAX_ENTRY_BODY).await?;
+    let SubmitEntry { entry } = parse::json(&parts.headers, body, MAX_ENTRY_BODY).await?;
     // Before the name is hashed: that is too much work for anybody who asks.
     if let Some(refused) = shut(app.registration, invitation) {
         return match stored(&app, entry.as_ref()).await? {
@@ -31,7 +47,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
             None => Err(refused.into()),
         };
     }
-    let new = parse(&app, entry.as_ref()).await?;
+    let new = verify(&app, entry.as_ref()).await?;
     let account = new.entry.unsigned.account;
     let registered = match invitation.filter(|_| app.registration == Registration::Invite) {
         None => app.storage.register(new).await?,
@@ -69,12 +85,12 @@ async fn stored(app: &App, bytes: &[u8]) -> Result<Option<AccountId>, Refusal> {
 
 /// Hash of the invitation that came along. One that cannot be read is refused like an unknown one, where it matters.
 fn invitation(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Refusal> {
-    let header = request::header(headers, &HeaderName::from_static(REGISTRATION_HEADER))?;
+    let header = parse::header(headers, &HeaderName::from_static(REGISTRATION_HEADER))?;
     Ok(header.and_then(base64url::decode).map(|token| token_hash(&token)))
 }
 
 /// A whole chain of one entry, made for this relay, with a name.
-async fn parse(app: &App, bytes: &[u8]) -> Result<NewAccount, Refusal> {
+async fn verify(app: &App, bytes: &[u8]) -> Result<NewAccount, Refusal> {
     let entry = ChainEntry::decode(bytes).map_err(|_| ProblemCode::InvalidEntry)?;
     let chain = VerifiedChain::verify(&[bytes]).map_err(|_| ProblemCode::InvalidEntry)?;
     if chain.log_origin() != app.audience {

@@ -5,17 +5,29 @@ use std::sync::Arc;
 use axum::extract::{Extension, Request, State};
 use waxwing_wire::api::Stored;
 use waxwing_wire::frame::InboxSend;
-use waxwing_wire::hash;
 use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::{DeviceId, hash};
 
 use super::admission::Caller;
 use super::{MAX_ENVELOPE_BODY, created};
 use crate::error::{Refusal, Reply};
+use crate::openapi::problems;
 use crate::request::{self as parse, Segment};
 use crate::state::{App, Peer};
 use crate::storage::{Admission, Delivered, Delivery};
 
-/// Parses, applies, replies.
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, InboxRefused, IdReused, QuotaExceeded, RateLimited, InsufficientStorage);
+
+/// An envelope for a device
+#[utoipa::path(
+    post,
+    path = "/v1/inboxes/{device}",
+    operation_id = "send_inbox",
+    tag = "inboxes",
+    params(("device" = inline(DeviceId), Path, description = "Whose inbox")), request_body(content = Vec<u8>, description = "inbox send", content_type = "application/octet-stream"),
+    security(("access_key" = []), ("device_token" = [], "device_proof" = [])),
+    responses((status = 201, description = "Stored, now or before", body = Stored), Problems),
+)]
 pub(crate) async fn run(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
@@ -28,7 +40,7 @@ pub(crate) async fn run(
         Caller::Holder(hash) => Admission::AccessKey(hash),
         Caller::Stranger(_) => Admission::Stranger,
     };
-    let bytes = parse::body(body, MAX_ENVELOPE_BODY).await?;
+    let bytes = parse::binary(&parts.headers, body, MAX_ENVELOPE_BODY).await?;
     let send = InboxSend::decode(&bytes).map_err(|_| Refusal::bad_request("The envelope cannot be read"))?;
     let digest = hash(&[&bytes]);
     match app.storage.deliver(Delivery { device, admission, digest, send }).await? {

@@ -18,6 +18,7 @@ use waxwing_wire::log::token_hash;
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
 use crate::hub::Subscription;
+use crate::openapi::problems;
 use crate::state::{App, Peer};
 
 /// A request with the most logs that one subscription follows fits.
@@ -25,7 +26,17 @@ const MAX_MESSAGE: usize = MAX_SUBSCRIBED_LOGS * 160;
 /// Read buffer of each socket: there are many, and most are idle.
 const READ_BUFFER: usize = 4 * 1024;
 
-/// Parses, applies, replies.
+problems!(Problems: Unauthorized, AccountDisabled, RateLimited);
+
+/// A WebSocket (RFC 6455): text frames ask, binary frames tell. Unnamed for logs, authenticated for the own inbox and checkpoints
+#[utoipa::path(
+    get,
+    path = "/v1/subscribe",
+    operation_id = "subscribe",
+    tag = "subscription",
+    security((), ("device_token" = [], "device_proof" = [])),
+    responses((status = 101, description = "The connection is a WebSocket now"), Problems),
+)]
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
     let (mut parts, _) = request.into_parts();
     let device = match parts.headers.contains_key(AUTHORIZATION) {

@@ -13,16 +13,29 @@ use waxwing_wire::token::{AccessToken, Assertion, Confirmation};
 
 use crate::auth::proven_key;
 use crate::error::{Refusal, Reply};
+use crate::openapi::problems;
 use crate::replay::Seen;
 use crate::request as parse;
 use crate::state::{App, Peer, now};
 
 const MAX_BODY: usize = 4 * 1024;
 
-/// Parses, applies, replies.
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, RateLimited);
+
+/// An assertion by the device's relay-auth key (RFC 7523) for an access token bound by DPoP (RFC 9449)
+#[utoipa::path(
+    post,
+    path = "/oauth/token",
+    operation_id = "token",
+    tag = "tokens",
+    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
+    security(("device_proof" = [])),
+    responses((status = 200, description = "The token", body = TokenResponse), Problems),
+)]
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
     app.limiters.token.check(&peer.address.into())?;
     let (parts, body) = request.into_parts();
+    parse::media(&parts.headers, parse::FORM)?;
     let bytes = parse::body(body, MAX_BODY).await?;
     let form: TokenRequest = form(bytes).await?;
     if form.grant_type != JWT_BEARER {
@@ -52,7 +65,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
 }
 
 async fn form(bytes: Vec<u8>) -> Result<TokenRequest, Refusal> {
-    let request = http::Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(bytes.into());
+    let request = http::Request::post("/").header(CONTENT_TYPE, parse::FORM).body(bytes.into());
     let request = request.map_err(|_| ProblemCode::Internal)?;
     match Form::from_request(request, &()).await {
         Ok(Form(form)) => Ok(form),

@@ -8,10 +8,21 @@ use waxwing_wire::limits::MAX_LEAVES_PAGE;
 
 use super::binary;
 use crate::error::{Refusal, Reply};
+use crate::openapi::problems;
 use crate::request;
 use crate::state::{App, Peer};
 
-/// Parses, applies, replies.
+problems!(Problems: RateLimited);
+
+/// Leaves, 69 bytes each
+#[utoipa::path(
+    get,
+    path = "/v1/transparency/leaves",
+    operation_id = "transparency_leaves",
+    tag = "transparency",
+    params(("from" = Option<u64>, Query, description = "Index of the first one wanted; 0 if absent")),
+    responses((status = 200, description = "Leaves, as many as fit", body = Vec<u8>, content_type = "application/octet-stream"), Problems),
+)]
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, uri: Uri) -> Reply {
     app.limiters.lookup.check(&peer.address.into())?;
     let from = request::number(&uri, "from", 0)?;

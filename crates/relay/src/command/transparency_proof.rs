@@ -7,10 +7,24 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::IntoResponse as _;
 use http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
+use waxwing_wire::api::{ConsistencyProof, InclusionProof};
 
 use crate::error::{Refusal, Reply};
+use crate::openapi::problems;
 use crate::request::optional_number;
 use crate::state::{App, Peer};
+
+/// The answer.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum TransparencyProof {
+    /// Of an earlier tree.
+    Consistency(ConsistencyProof),
+    /// Of a leaf.
+    Inclusion(InclusionProof),
+}
 
 /// What is to be proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +35,27 @@ enum Asked {
     Inclusion { index: u64, size: u64 },
 }
 
-/// Parses, applies, replies.
+problems!(Problems: RateLimited);
+
+/// That a tree begins with an earlier one (`first`, `second`), or that a leaf is in it (`index`, `size`): one of the two pairs
+#[utoipa::path(
+    get,
+    path = "/v1/transparency/proof",
+    operation_id = "transparency_proof",
+    tag = "transparency",
+    params(("first" = Option<u64>, Query, description = "Leaves of the earlier tree"), ("second" = Option<u64>, Query, description = "Leaves of the later tree"), ("index" = Option<u64>, Query, description = "Place of the leaf"), ("size" = Option<u64>, Query, description = "Leaves of the tree")),
+    responses((status = 200, description = "The proof", body = TransparencyProof), Problems),
+)]
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, uri: Uri) -> Reply {
     app.limiters.lookup.check(&peer.address.into())?;
     let none = || Refusal::bad_request("The log has no such proof");
-    match parse(&uri)? {
+    let proof = match parse(&uri)? {
         Asked::Consistency { first, second } => {
-            Ok(Json(app.storage.consistency(first, second).await?.ok_or_else(none)?).into_response())
+            app.storage.consistency(first, second).await?.map(TransparencyProof::Consistency)
         }
-        Asked::Inclusion { index, size } => {
-            Ok(Json(app.storage.inclusion(index, size).await?.ok_or_else(none)?).into_response())
-        }
-    }
+        Asked::Inclusion { index, size } => app.storage.inclusion(index, size).await?.map(TransparencyProof::Inclusion),
+    };
+    Ok(Json(proof.ok_or_else(none)?).into_response())
 }
 
 /// One of the two pairs, whole and alone.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use waxwing_wire::api::KeyPackageCount;
 use waxwing_wire::frame::UploadKeyPackages;
 use waxwing_wire::limits::{KEY_PACKAGES, MAX_KEY_PACKAGE};
 use waxwing_wire::problem::ProblemCode;
@@ -10,6 +11,7 @@ use waxwing_wire::problem::ProblemCode;
 use super::created;
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
+use crate::openapi::problems;
 use crate::request as parse;
 use crate::state::App;
 use crate::storage::Uploaded;
@@ -17,12 +19,23 @@ use crate::storage::Uploaded;
 /// As many one-time packages as there may be, the last resort, and what stands around them.
 const MAX_BODY: usize = (KEY_PACKAGES + 1) * (MAX_KEY_PACKAGE + 4) + 16;
 
-/// Parses, applies, replies.
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, QuotaExceeded, RateLimited, InsufficientStorage);
+
+/// What others may claim of this device
+#[utoipa::path(
+    post,
+    path = "/v1/key-packages",
+    operation_id = "upload_key_packages",
+    tag = "key packages",
+    request_body(content = Vec<u8>, description = "upload key packages", content_type = "application/octet-stream"),
+    security(("device_token" = [], "device_proof" = [])),
+    responses((status = 201, description = "Stored, now or before", body = KeyPackageCount), Problems),
+)]
 pub(crate) async fn run(State(app): State<Arc<App>>, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
     let device = Device::authenticate(&app, &parts)?;
     app.limiters.key_packages.check(&device.account)?;
-    let bytes = parse::body(body, MAX_BODY).await?;
+    let bytes = parse::binary(&parts.headers, body, MAX_BODY).await?;
     let upload =
         UploadKeyPackages::decode(&bytes).map_err(|_| Refusal::bad_request("The key packages cannot be read"))?;
     match app.storage.upload_key_packages(device.device, upload).await? {

@@ -8,6 +8,7 @@ mod auditor;
 mod auth;
 mod config;
 mod devices;
+mod http;
 mod inboxes;
 mod key_packages;
 mod kit;

@@ -38,6 +38,7 @@ impl<'de> Deserialize<'de> for ProofPath {
 
 /// `GET /v1/transparency/restored`: where the log went on under another origin after the relay was restored from a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Restorations {
     /// Signed notes ([`crate::transparency::Restored`]), oldest first; the origin of the last is the log's now.
     pub notes: Vec<String>,
@@ -45,6 +46,7 @@ pub struct Restorations {
 
 /// `GET /v1/transparency/proof?first=m&second=n`: the tree of the first `n` leaves begins with that of the first `m`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConsistencyProof {
     /// For [`crate::transparency::verify_consistency`].
     pub path: ProofPath,
@@ -52,9 +54,11 @@ pub struct ConsistencyProof {
 
 /// `GET /v1/transparency/proof?index=i&size=n`: the leaf at `i` is in the tree of the first `n` leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InclusionProof {
     /// The leaf, in JSON its 69 bytes in base64url.
     #[serde(with = "leaf")]
+    #[cfg_attr(feature = "openapi", schema(value_type = EntryBytes))]
     pub leaf: Leaf,
     /// For [`crate::transparency::verify_inclusion`], with [`Leaf::hash`].
     pub path: ProofPath,
