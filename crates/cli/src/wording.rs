@@ -264,9 +264,10 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "The relay's certificate is not the expected one. Somebody may be standing between; nothing is sent.",
             "Try another network, or ask whoever runs the relay.",
         ),
-        ErrorCode::UpdateNeeded => {
-            ("The relay wants a newer Waxwing. What is here can be read, and what is written waits.", "Update Waxwing.")
-        }
+        ErrorCode::UpdateNeeded => (
+            "The relay wants a newer Waxwing. What is here can be read, and what is written waits.",
+            "Please update Waxwing.",
+        ),
         ErrorCode::RelayBusy => {
             ("The relay asks for patience: too many requests, or a quota is used up.", "Wait a little, then try again.")
         }

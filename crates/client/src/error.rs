@@ -238,7 +238,7 @@ impl From<crate::relay::ApiError> for Error {
                 ProblemCode::UnknownAccount => ErrorCode::UnknownUser,
                 ProblemCode::RateLimited | ProblemCode::QuotaExceeded => ErrorCode::RelayBusy,
                 ProblemCode::InsufficientStorage => ErrorCode::RelayFull,
-                ProblemCode::Unavailable => ErrorCode::RelayDown,
+                ProblemCode::Unavailable | ProblemCode::Timeout => ErrorCode::RelayDown,
                 ProblemCode::UpdateNeeded => ErrorCode::UpdateNeeded,
                 ProblemCode::TooLarge => ErrorCode::TooLong,
                 ProblemCode::Unauthorized | ProblemCode::LogRefused | ProblemCode::InboxRefused => ErrorCode::Refused,
@@ -246,5 +246,24 @@ impl From<crate::relay::ApiError> for Error {
             },
         };
         Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waxwing_wire::problem::{Problem, ProblemCode};
+
+    use super::*;
+    use crate::relay::ApiError;
+
+    /// A relay that refuses our version of the API, and one that only answers in another, are told in one way: please update.
+    #[test]
+    fn another_version_of_the_api_asks_for_an_update() {
+        let refused: Problem =
+            serde_json::from_str(r#"{"code":"update_needed","status":426,"title":"Please update"}"#).unwrap();
+        assert_eq!(refused.code, ProblemCode::UpdateNeeded);
+        for error in [ApiError::Problem(refused), ApiError::Version("2".to_owned())] {
+            assert_eq!(Error::from(error).code(), ErrorCode::UpdateNeeded);
+        }
     }
 }

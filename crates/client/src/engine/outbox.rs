@@ -524,6 +524,7 @@ fn waits(error: &ApiError) -> bool {
         ApiError::Problem(problem) => matches!(
             problem.code,
             ProblemCode::RateLimited
+                | ProblemCode::Timeout
                 | ProblemCode::InsufficientStorage
                 | ProblemCode::Unavailable
                 | ProblemCode::Internal

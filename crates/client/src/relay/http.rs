@@ -157,6 +157,8 @@ impl RelayApi {
     /// `GET /v1/relay`: whether this is a relay, and which.
     pub(crate) async fn info(&self) -> Result<RelayInfo, ApiError> {
         let info: RelayInfo = match self.json(self.request(Method::GET, "/v1/relay")).await {
+            // It is one, of another version than ours.
+            Err(error) if error.problem() == Some(ProblemCode::UpdateNeeded) => return Err(error),
             Err(ApiError::Problem(_) | ApiError::Malformed(_)) => {
                 return Err(ApiError::NotARelay("no relay information"));
             }

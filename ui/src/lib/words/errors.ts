@@ -110,7 +110,7 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   updateNeeded: {
     title: "This Waxwing is too old",
     sentence: "The relay wants a newer Waxwing. You can read here, and what you write waits.",
-    action: "Update Waxwing.",
+    action: "Please update Waxwing.",
     button: "Try again",
   },
   relayBusy: {
