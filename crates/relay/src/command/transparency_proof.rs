@@ -8,7 +8,9 @@ use axum::extract::{Extension, State};
 use axum::response::IntoResponse as _;
 use http::Uri;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 use waxwing_wire::api::{ConsistencyProof, InclusionProof};
 
 use crate::error::{Refusal, Reply};
@@ -17,13 +19,29 @@ use crate::request::optional_number;
 use crate::state::{App, Peer};
 
 /// The answer.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum TransparencyProof {
     /// Of an earlier tree.
     Consistency(ConsistencyProof),
     /// Of a leaf.
     Inclusion(InclusionProof),
+}
+
+impl PartialSchema for TransparencyProof {
+    fn schema() -> RefOr<Schema> {
+        // An inclusion proof is a consistency proof with something more, so a schema that wants exactly one would refuse it.
+        let either = AnyOfBuilder::new().item(Ref::from_schema_name("ConsistencyProof"));
+        either.item(Ref::from_schema_name("InclusionProof")).into()
+    }
+}
+
+impl ToSchema for TransparencyProof {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((ConsistencyProof::name().into_owned(), ConsistencyProof::schema()));
+        schemas.push((InclusionProof::name().into_owned(), InclusionProof::schema()));
+        InclusionProof::schemas(schemas);
+    }
 }
 
 /// What is to be proved.

@@ -1,0 +1,87 @@
+"""What requests are made of and by: accounts with devices, a log, key packages, all really there at the relay.
+
+Requests are signed here, as RFC 7523 and RFC 9449 say; the formats are in waxwing.py.
+"""
+
+import os
+
+import requests
+
+import waxwing
+from waxwing import base64url
+
+BINARY = {"Content-Type": "application/octet-stream"}
+
+
+class DeviceAuth(requests.auth.AuthBase):
+    """A token and a proof for the very request that goes out; without a token (at the token endpoint) the proof alone."""
+
+    def __init__(self, account, token):
+        self.account, self.token = account, token
+
+    def __call__(self, request):
+        if self.token is not None:
+            request.headers["Authorization"] = f"DPoP {self.token}"
+        request.headers["DPoP"] = waxwing.proof(self.account, request.method, request.url.split("?")[0], self.token)
+        return request
+
+
+class HeaderAuth(requests.auth.AuthBase):
+    """A header that says it all: a log's token, an access key."""
+
+    def __init__(self, name, value):
+        self.name, self.value = name, value
+
+    def __call__(self, request):
+        request.headers[self.name] = self.value
+        return request
+
+
+def log_auth(token):
+    return HeaderAuth("Authorization", "Bearer " + base64url(token))
+
+
+def key_auth(access_key):
+    return HeaderAuth("Waxwing-Access-Key", base64url(access_key))
+
+
+class World:
+    def __init__(self, url):
+        self.url = url
+        self.origin = url.split("://")[1]
+        self.alice, self.bob = self.account(), self.account()
+        self.log = self.new_log()
+        self.access_key = os.urandom(16)
+        hashes = [base64url(waxwing.token_hash(self.access_key))]
+        self.expect(204, "PUT", "/v1/access-keys", auth=self.auth(self.alice), json={"hashes": hashes})
+
+    def expect(self, status, method, path, **request):
+        answer = requests.request(method, self.url + path, timeout=60, **request)
+        assert answer.status_code == status, (method, path, answer.status_code, answer.text[:500])
+        return answer
+
+    def auth(self, account):
+        return DeviceAuth(account, account.token)
+
+    def account(self):
+        """One that is registered, with a token."""
+        account = waxwing.Account(self.origin)
+        account.chain.append(account.create())
+        body = {"entry": base64url(account.chain[0])}
+        assert self.expect(201, "POST", "/v1/accounts", json=body).json() == {"account": account.id.hex(), "seq": 0}
+        self.token(account)
+        return account
+
+    def token(self, account):
+        answer = self.expect(200, "POST", "/oauth/token", data=self.token_request(account), auth=DeviceAuth(account, None))
+        account.token = answer.json()["access_token"]
+
+    @staticmethod
+    def token_request(account):
+        grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        return {"grant_type": grant, "assertion": waxwing.assertion(account)}
+
+    def new_log(self):
+        log = waxwing.Log()
+        self.expect(201, "POST", "/v1/logs", data=log.create(), headers=BINARY, auth=self.auth(self.alice))
+        return log
