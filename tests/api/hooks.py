@@ -78,6 +78,7 @@ def before_generate_path_parameters(context, strategy):
     real = {
         "account": st.sampled_from([WORLD.alice.id.hex(), WORLD.alice.name, WORLD.bob.id.hex(), os.urandom(16).hex()]),
         "log": st.sampled_from([WORLD.log.id.hex(), os.urandom(16).hex()]),
+        "id": st.sampled_from([waxwing.blob_id(data).hex() for data in (WORLD.blob, b"some", os.urandom(8))]),
         "device": st.sampled_from([account.device.device.hex() for account in (WORLD.alice, WORLD.bob)]),
     }
     names = [parameter.name for parameter in context.operation.path_parameters]
@@ -93,6 +94,7 @@ def frames():
     package = st.binary(min_size=1, max_size=4097)
     rekey = st.one_of(st.none(), st.builds(waxwing.Log))
     return {
+        "put_blob": st.sampled_from([WORLD.blob, b"some", b"other"]),
         "create_log": st.builds(lambda: waxwing.Log().create()),
         "append_log": st.builds(waxwing.append, envelope, st.integers(0, 6), st.integers(0, 2**64 - 1), ids, rekey),
         "send_inbox": st.builds(waxwing.inbox_send, envelope, st.integers(0, 6), ids),
@@ -101,6 +103,18 @@ def frames():
         ),
         "claim_key_packages": st.builds(waxwing.claim_key_packages, st.sampled_from([WORLD.bob.id, os.urandom(16)])),
     }
+
+
+@schemathesis.hook
+def before_generate_headers(context, strategy):
+    ranges = {
+        "get_blob": ("Range", st.sampled_from(["bytes=0-0", "bytes=-5", "bytes=4990-", "bytes=5000-", "bytes=0-1,3-4"])),
+        "put_blob": ("Content-Range", st.sampled_from(["bytes 0-3/4", "bytes */4", "bytes 2-3/4", "bytes 0-0/1", "bytes 0-4999/5000"])),
+    }
+    if operation_id(context) not in ranges:
+        return strategy
+    name, values = ranges[operation_id(context)]
+    return st.one_of(strategy, st.fixed_dictionaries({name: values}))
 
 
 @schemathesis.hook

@@ -196,6 +196,25 @@ def test_inboxes(world):
     assert page["entries"] == []
 
 
+def test_blobs(world):
+    size = waxwing.BLOB_PART + 10
+    data = os.urandom(size)
+    path = {"id": waxwing.blob_id(data).hex()}
+
+    def part(first, last):
+        return {"path_parameters": path, "headers": {"Content-Range": f"bytes {first}-{last}/{size}"}} | binary(data[first : last + 1])
+
+    for _ in range(2):
+        answer = ask("put_blob", 202, **part(0, waxwing.BLOB_PART - 1))
+        assert answer.json() == {"received": waxwing.BLOB_PART, "size": size}
+    assert ask("put_blob", 201, **part(waxwing.BLOB_PART, size - 1)).json() == {"received": size, "size": size}
+    assert ask("put_blob", 201, path_parameters=path, **binary(data)).json() == {"received": size, "size": size}
+    assert ask("get_blob", 200, path_parameters=path).content == data
+    some = ask("get_blob", 206, path_parameters=path, headers={"Range": "bytes=-20"})
+    assert some.content == data[-20:]
+    assert some.headers["content-range"] == [f"bytes {size - 20}-{size - 1}/{size}"]
+
+
 def test_subscribe(world):
     """A WebSocket is no matter of request and answer: the upgrade is what the document says, 101."""
     host, port = world.origin.split(":")
@@ -235,7 +254,7 @@ CLOSED = [name for name, operation in OPERATIONS.items() if hooks.schemes(operat
 def test_no_credentials_open_nothing(world, name):
     """Neither none nor such as nobody has given out; and the answer is as documented."""
     operation = OPERATIONS[name]
-    path = {"log": world.log.id.hex(), "device": world.alice.device.device.hex(), "account": world.alice.id.hex()}
+    path = {"id": os.urandom(32).hex(), "log": world.log.id.hex(), "device": world.alice.device.device.hex(), "account": world.alice.id.hex()}
     path = {parameter.name: path[parameter.name] for parameter in operation.path_parameters}
     stranger = waxwing.Account(world.origin)
     for auth in (hooks.nobody, DeviceAuth(stranger, world.alice.token), log_auth(os.urandom(32)), key_auth(os.urandom(16))):

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 LEAF = 69
+BLOB_PART = 262_144
 APP, HANDSHAKE, WELCOME, NOTICE, RESYNC = 1, 2, 3, 4, 5
 
 
@@ -42,6 +43,10 @@ def base64url(data):
 def token_hash(token):
     """What a relay keeps of a bearer token or access key."""
     return digest(label("token"), token)
+
+
+def blob_id(data):
+    return digest(label("blob"), data)
 
 
 def sign(key, context, message):

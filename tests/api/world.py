@@ -51,6 +51,9 @@ class World:
         self.origin = url.split("://")[1]
         self.alice, self.bob = self.account(), self.account()
         self.log = self.new_log()
+        self.blob = os.urandom(5000)
+        path = f"/v1/blobs/{waxwing.blob_id(self.blob).hex()}"
+        self.expect(201, "PUT", path, data=self.blob, headers=BINARY, auth=self.auth(self.alice))
         self.access_key = os.urandom(16)
         hashes = [base64url(waxwing.token_hash(self.access_key))]
         self.expect(204, "PUT", "/v1/access-keys", auth=self.auth(self.alice), json={"hashes": hashes})

@@ -107,6 +107,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Stored bytes.
     pub quotas: Quotas,
+    /// Blobs.
+    pub blobs: BlobLimits,
     /// Times.
     pub timeouts: Timeouts,
 }
@@ -125,6 +127,7 @@ impl Default for Limits {
             connections: 20_000,
             connections_per_address: 512,
             quotas: Quotas::default(),
+            blobs: BlobLimits::default(),
             timeouts: Timeouts::default(),
         }
     }
@@ -187,6 +190,38 @@ impl Default for Quotas {
             inbox_key: 16 * MIB,
             inbox_strangers: 16 * MIB,
             inbox: 128 * MIB,
+        }
+    }
+}
+
+/// Blobs: how large, how many, how long.
+#[derive(Debug, Clone, Copy)]
+pub struct BlobLimits {
+    /// Most bytes of one.
+    pub max_bytes: u64,
+    /// Most bytes that an account puts up in a day (UTC). Counted in memory: a restart begins anew.
+    pub daily_bytes: u64,
+    /// Most bytes of all, those of unfinished uploads included.
+    pub total_bytes: u64,
+    /// How long one is kept.
+    pub keep: Duration,
+    /// How long an upload waits for its next part.
+    pub keep_unfinished: Duration,
+    /// How often is looked for what has expired.
+    pub sweep: Duration,
+}
+
+impl Default for BlobLimits {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            max_bytes: 100 * MIB,
+            daily_bytes: 1024 * MIB,
+            total_bytes: 16 * 1024 * MIB,
+            keep: 30 * DAY,
+            keep_unfinished: DAY,
+            sweep: Duration::from_secs(3600),
         }
     }
 }

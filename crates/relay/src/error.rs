@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use waxwing_wire::problem::{PROBLEM_JSON, Problem, ProblemCode};
 
@@ -18,6 +18,7 @@ pub struct Refusal {
     oldest: Option<u64>,
     retry_after: Option<u64>,
     accept: Option<&'static str>,
+    size: Option<u64>,
     storage: Option<StorageError>,
 }
 
@@ -38,7 +39,17 @@ impl Refusal {
     #[must_use]
     pub fn new(code: ProblemCode) -> Self {
         let (status, title) = wording(code);
-        Self { code, status, title, head: None, oldest: None, retry_after: None, accept: None, storage: None }
+        Self {
+            code,
+            status,
+            title,
+            head: None,
+            oldest: None,
+            retry_after: None,
+            accept: None,
+            size: None,
+            storage: None,
+        }
     }
 
     /// A request that cannot be read, and what about it.
@@ -85,6 +96,12 @@ impl Refusal {
         Self { accept: Some(accept), ..Self::new(ProblemCode::UnsupportedMediaType) }
     }
 
+    /// A range of none of the `size` bytes that there are.
+    #[must_use]
+    pub fn range_not_satisfiable(size: u64) -> Self {
+        Self { size: Some(size), ..Self::new(ProblemCode::RangeNotSatisfiable) }
+    }
+
     /// The code.
     #[must_use]
     pub fn code(&self) -> ProblemCode {
@@ -121,6 +138,12 @@ pub(crate) fn wording(code: ProblemCode) -> (StatusCode, &'static str) {
         }
         ProblemCode::AccountDisabled => (StatusCode::FORBIDDEN, "The operator has disabled this account"),
         ProblemCode::QuotaExceeded => (StatusCode::FORBIDDEN, "A quota is used up"),
+        ProblemCode::UnknownBlob => (StatusCode::NOT_FOUND, "No such blob"),
+        ProblemCode::WrongOffset => (StatusCode::CONFLICT, "The part is not the next one"),
+        ProblemCode::BlobMismatch => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "The bytes are not those that the blob's id names")
+        }
+        ProblemCode::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, "The blob has no such bytes"),
         ProblemCode::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
         ProblemCode::InsufficientStorage => (StatusCode::INSUFFICIENT_STORAGE, "The relay is out of space"),
         ProblemCode::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The relay cannot answer now"),
@@ -176,6 +199,10 @@ impl IntoResponse for Refusal {
         // RFC 9110, section 15.5.16.
         if let Some(media) = self.accept {
             headers.insert(ACCEPT, HeaderValue::from_static(media));
+        }
+        // RFC 9110, section 15.5.17.
+        if let Some(Ok(range)) = self.size.map(|size| HeaderValue::try_from(format!("bytes */{size}"))) {
+            headers.insert(CONTENT_RANGE, range);
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -32,6 +32,8 @@
 //! | `POST /v1/inboxes/{device}` | access key, or any device | [`InboxSend`](waxwing_wire::frame::InboxSend) → 201 `Stored`; `inbox_refused`, `id_reused`, `quota_exceeded` |
 //! | `GET /v1/inboxes/{device}?after=n` | that device | → [`InboxPage`](waxwing_wire::frame::InboxPage) |
 //! | `POST /v1/inboxes/{device}/ack` | that device | [`Ack`](waxwing_wire::api::Ack) → 204 |
+//! | `PUT /v1/blobs/{id}` | any device | bytes, all or a part → 201 or 202 [`BlobReceived`](waxwing_wire::api::BlobReceived); `wrong_offset`, `blob_mismatch`, `quota_exceeded` |
+//! | `GET /v1/blobs/{id}` | whoever knows the id, limited | → bytes, all or a range; `unknown_blob`, `range_not_satisfiable` |
 //! | `GET /v1/subscribe` | anyone; a device for its inbox and checkpoints | WebSocket: [`Subscribe`](waxwing_wire::api::Subscribe) in, [`Push`](waxwing_wire::frame::Push) out |
 //!
 //! Devices authenticate with `Authorization: DPoP TOKEN` and `DPoP: PROOF` (RFC 9449), logs with
@@ -43,6 +45,7 @@
 //!
 //! [`storage`] is a trait with the embedded SQLite behind it: a 201 is sent after an fsynced commit, never before.
 //! [`program`] is what the binary is: flags, configuration file, `init`.
+//! `blobs` keeps larger ciphertext in files, through `object_store`.
 //! [`hub`] wakes subscribers and is never load-bearing. `serve` owns sockets, timeouts and the graceful stop.
 //! `operator` is the operator's listener (`/metrics`, `/readyz`), `admin` the socket for what they do, `audit` what they look at afterwards.
 //! Not here: anything that could decrypt (`cargo tree -p waxwing-relay` shows it).
@@ -52,6 +55,7 @@ mod access;
 mod admin;
 mod audit;
 pub mod auth;
+mod blobs;
 pub mod command;
 pub mod config;
 mod crowd;
@@ -79,7 +83,7 @@ pub mod storage;
 mod tls;
 mod token_keys;
 
-pub use config::{Config, Limits, Quotas, Rate, Registration, Timeouts, Tls};
+pub use config::{BlobLimits, Config, Limits, Quotas, Rate, Registration, Timeouts, Tls};
 pub use log_signer::LogSigner;
 pub use relay::{Relay, StartError, start};
 pub use storage::{StorageStats, sqlite_version};

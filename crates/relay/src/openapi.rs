@@ -140,6 +140,7 @@ fn problem(status: StatusCode, codes: &[ProblemCode]) -> Response {
     for (name, value) in [
         (StatusCode::UNAUTHORIZED, ("WWW-Authenticate", header("Which scheme is wanted (RFC 9449, section 7.1)."))),
         (StatusCode::UNSUPPORTED_MEDIA_TYPE, ("Accept", header("The media type that is taken."))),
+        (StatusCode::RANGE_NOT_SATISFIABLE, ("Content-Range", header("How many bytes there are."))),
         (StatusCode::UPGRADE_REQUIRED, ("Upgrade", header("The version that is spoken."))),
         (StatusCode::TOO_MANY_REQUESTS, ("Retry-After", header("Seconds to wait."))),
     ]

@@ -16,6 +16,7 @@ use crate::access::Disabled;
 #[cfg(unix)]
 use crate::admin::AdminSocket;
 use crate::audit::{Audit, Event, Subject};
+use crate::blobs::Blobs;
 use crate::config::{Config, Limits, Registration, Tls};
 use crate::hub::Hub;
 use crate::keys::{self, KeyError};
@@ -165,6 +166,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         Err(error) => tracing::error!(kind = ?error.kind(), "the admin socket could not be made"),
     }
     app.tasks.spawn(sweep(Arc::clone(&app)));
+    app.tasks.spawn(sweep_blobs(Arc::clone(&app)));
     app.tasks.spawn(renew_checkpoint(Arc::clone(&app), checkpoint_every));
     Ok(Relay { app, address, stopped, operator_address, tls, pin, drain, _lock: lock })
 }
@@ -226,10 +228,12 @@ async fn open(
     let hub = Arc::new(Hub::default());
     let listener = Arc::clone(&hub);
     let log_key = signer.key().clone();
+    let blobs = Blobs::open(&data.join("blobs"), limits.blobs).map_err(StartError::Folder)?;
     let storage = SqliteStorage::open(data, limits.quotas, signer, Arc::new(move |wake| listener.wake(wake)))?;
     let disabled = Disabled::new(storage.disabled().await?);
     Ok(Arc::new(App {
         storage: Arc::new(storage),
+        blobs,
         hub,
         keys,
         disabled,
@@ -294,6 +298,22 @@ async fn sweep(app: Arc<App>) {
             _ = minute.tick() => {
                 app.limiters.sweep();
                 refresh(&app).await;
+            }
+        }
+    }
+}
+
+/// Removes blobs that were kept long enough.
+async fn sweep_blobs(app: Arc<App>) {
+    let mut turn = tokio::time::interval(app.blobs.limits().sweep);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = turn.tick() => {
+                if app.blobs.sweep().await.is_err() {
+                    tracing::warn!("blobs that have expired could not be removed");
+                }
             }
         }
     }

@@ -51,6 +51,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(command::read_log::run, command::append_log::run))
         .routes(routes!(command::read_inbox::run, command::send_inbox::run))
         .routes(routes!(command::ack_inbox::run))
+        .routes(routes!(command::get_blob::run, command::put_blob::run))
         .routes(routes!(command::subscribe::run))
 }
 

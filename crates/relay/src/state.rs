@@ -12,6 +12,7 @@ use waxwing_wire::transparency::NoteKey;
 
 use crate::access::Disabled;
 use crate::audit::Audit;
+use crate::blobs::Blobs;
 use crate::config::{Quotas, Registration, Timeouts};
 use crate::crowd::Place;
 use crate::hub::Hub;
@@ -28,6 +29,8 @@ use crate::token_keys::TokenKeys;
 pub(crate) struct App {
     /// Where everything is kept.
     pub(crate) storage: Arc<dyn Storage>,
+    /// Larger ciphertext.
+    pub(crate) blobs: Blobs,
     /// Wake-ups.
     pub(crate) hub: Arc<Hub>,
     /// Sign access tokens.

@@ -165,6 +165,16 @@ pub struct KeyPackageCount {
     pub last_resort: bool,
 }
 
+/// Answer to `PUT /v1/blobs/{id}`: all of it, or a part, is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BlobReceived {
+    /// How many of its bytes are there, from the first on: the next part begins here.
+    pub received: u64,
+    /// How many it has.
+    pub size: u64,
+}
+
 /// Answer to an append or an inbox send that was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod api;
+pub mod blob;
 pub mod chain;
 pub mod codec;
 pub mod device;
@@ -22,6 +23,7 @@ pub mod transparency;
 pub mod username;
 
 pub use address::{AccountAddress, RelayAddress};
+pub use blob::BlobId;
 pub use chain::{ChainEntry, ChainError, VerifiedChain};
 pub use codec::{DecodeError, Reader, Writer};
 pub use device::DeviceRecord;

@@ -55,3 +55,5 @@ pub const MAX_NOTE_SIGNATURES: usize = 16;
 pub const MAX_LEAVES_PAGE: usize = 65_536;
 /// Most hashes in a proof: a consistency proof between trees of fewer than 2^64 leaves needs no more.
 pub const MAX_PROOF: usize = 65;
+/// Smallest part of a blob that is put up in parts, in bytes; the last one may be smaller.
+pub const MIN_BLOB_PART: u64 = 256 * 1024;

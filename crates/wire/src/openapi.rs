@@ -5,6 +5,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::api::{EntryBytes, ProofPath};
+use crate::blob::BlobId;
 use crate::ids::{AccountId, DeviceId, EnvelopeId, LogId};
 use crate::limits::MAX_PROOF;
 use crate::username::Username;
@@ -31,6 +32,14 @@ ids! {
     LogId: "A log: 16 bytes in lower-case hexadecimal digits.",
     EnvelopeId: "An envelope: 16 bytes in lower-case hexadecimal digits.",
 }
+
+impl PartialSchema for BlobId {
+    fn schema() -> RefOr<Schema> {
+        text("^[0-9a-f]{64}$", "A blob: 32 bytes in lower-case hexadecimal digits.").into()
+    }
+}
+
+impl ToSchema for BlobId {}
 
 impl PartialSchema for Username {
     fn schema() -> RefOr<Schema> {

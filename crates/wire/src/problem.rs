@@ -49,8 +49,16 @@ pub enum ProblemCode {
     RegistrationInviteRequired,
     /// The operator has disabled the account.
     AccountDisabled,
-    /// A quota of the log or inbox is used up.
+    /// A quota of the log, the inbox, or for blobs is used up.
     QuotaExceeded,
+    /// No such blob: never put up, not whole yet, or expired (all answer alike).
+    UnknownBlob,
+    /// The part of a blob is not the next one: go on from `head`.
+    WrongOffset,
+    /// The bytes are not those that the blob's id names. Nothing is kept of them.
+    BlobMismatch,
+    /// The blob has no such bytes.
+    RangeNotSatisfiable,
     /// Too many requests.
     RateLimited,
     /// The relay is out of space.
@@ -76,7 +84,7 @@ pub struct Problem {
     pub status: u16,
     /// For people who read logs; holds no id, token or address.
     pub title: String,
-    /// The log's head, with `conflict` and `rekeyed`.
+    /// The log's head, with `conflict` and `rekeyed`; how many bytes of a blob are there, with `wrong_offset`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub head: Option<u64>,
     /// First kept seq, with `gone`.

@@ -91,6 +91,18 @@ pub(super) struct Settings {
     /// Most bytes that wait in an inbox from strangers.
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().quotas.inbox_strangers)]
     quota_inbox_strangers: u64,
+    /// Most bytes of one blob.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().blobs.max_bytes)]
+    blob_max: u64,
+    /// Most bytes of blobs that an account puts up in a day.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().blobs.daily_bytes)]
+    blob_daily: u64,
+    /// Most bytes of all blobs.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().blobs.total_bytes)]
+    blob_total: u64,
+    /// How many days a blob is kept.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650), default_value = "30")]
+    blob_keep_days: u32,
     /// Longest TLS handshake.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
     timeout_handshake: Duration,
@@ -185,6 +197,10 @@ impl Settings {
         limits.quotas.inbox = self.quota_inbox;
         limits.quotas.inbox_key = self.quota_inbox_key;
         limits.quotas.inbox_strangers = self.quota_inbox_strangers;
+        limits.blobs.max_bytes = self.blob_max;
+        limits.blobs.daily_bytes = self.blob_daily;
+        limits.blobs.total_bytes = self.blob_total;
+        limits.blobs.keep = Duration::from_secs(u64::from(self.blob_keep_days) * 86_400);
         limits.timeouts.handshake = self.timeout_handshake;
         limits.timeouts.header = self.timeout_header;
         limits.timeouts.request = self.timeout_request;

@@ -12,13 +12,14 @@ use waxwing_wire::problem::ProblemCode;
 use crate::kit::{Kit, app, code, problem};
 
 /// Every operation there is. Whoever adds one adds it here.
-const OPERATIONS: [(&str, &str); 25] = [
+const OPERATIONS: [(&str, &str); 27] = [
     ("delete", "/v1/access-keys"),
     ("get", "/.well-known/jwks.json"),
     ("get", "/healthz"),
     ("get", "/i"),
     ("get", "/openapi.json"),
     ("get", "/v1/accounts/{account}/chain"),
+    ("get", "/v1/blobs/{id}"),
     ("get", "/v1/inboxes/{device}"),
     ("get", "/v1/key-packages"),
     ("get", "/v1/logs/{log}/entries"),
@@ -38,6 +39,7 @@ const OPERATIONS: [(&str, &str); 25] = [
     ("post", "/v1/logs"),
     ("post", "/v1/logs/{log}/entries"),
     ("put", "/v1/access-keys"),
+    ("put", "/v1/blobs/{id}"),
 ];
 
 async fn document(kit: &Kit) -> Value {
@@ -65,7 +67,7 @@ async fn the_document_has_every_route() {
     assert_eq!(documented, OPERATIONS.into());
     for (method, path, operation) in operations(&document) {
         let path = path.replace("{account}", &"0".repeat(32)).replace("{log}", &"0".repeat(32));
-        let path = path.replace("{device}", &"0".repeat(32));
+        let path = path.replace("{device}", &"0".repeat(32)).replace("{id}", &"0".repeat(64));
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
         let answer = kit.http.request(method.clone(), &path).send().await.unwrap();
         // Whatever it says to a request without anything, the document says so, too.

@@ -9,6 +9,7 @@ use waxwing_wire::log::{EnvelopeKind, token_hash};
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{DeviceId, EnvelopeId};
 
+use crate::blobs::files;
 use crate::kit::{Account, Kit, app, code, handshake, random, seq};
 
 fn letter(blob: &[u8]) -> InboxSend {
@@ -213,12 +214,7 @@ async fn p19_stolen_database_opens_nothing() {
     inbox(&kit, &alice, 0).await;
     let search = |folder: &std::path::Path| {
         let mut found = Vec::new();
-        let files: Vec<Vec<u8>> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(Result::unwrap)
-            .filter(|file| file.file_type().unwrap().is_file())
-            .map(|file| std::fs::read(file.path()).unwrap())
-            .collect();
+        let files: Vec<Vec<u8>> = files(folder).iter().map(|file| std::fs::read(file).unwrap()).collect();
         let secrets: [(&str, &[u8]); 9] = [
             ("control", b"planted control"),
             ("control hash", &token_hash(&new.read)),

@@ -6,6 +6,7 @@ mod accounts;
 mod admin;
 mod auditor;
 mod auth;
+mod blobs;
 mod config;
 mod devices;
 mod http;

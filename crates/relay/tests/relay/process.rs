@@ -102,7 +102,8 @@ fn the_lines_on_standard_output_and_a_stop_by_signal() {
         assert!(!folder.path().join("relay.db-wal").exists());
         for file in std::fs::read_dir(folder.path()).unwrap() {
             let metadata = file.unwrap().metadata().unwrap();
-            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, 0o600);
+            let mode = if metadata.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777, mode);
         }
     }
 }
@@ -203,6 +204,48 @@ async fn d1_kill_9_loses_nothing_that_was_answered() {
         }
     }
     assert!(ledger.len() > 100, "only {} entries", ledger.len());
+}
+
+/// D1: killed while blobs are put up, each is whole or not there, and what was answered is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d1_kill_9_leaves_whole_blobs_or_none() {
+    let kills: u64 = std::env::var("WAXWING_KILLS").map_or(5, |kills| kills.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let audience = "127.0.0.1:1";
+    let mut alice = Account::new("alice", audience);
+    let (mut tried, mut answered) = (Vec::new(), std::collections::HashSet::new());
+    for round in 0..=kills {
+        let (mut relay, lines) = Running::start(folder.path(), "127.0.0.1:0", &["--audience", audience]);
+        let http = Http::new(&url(&lines));
+        for (id, blob) in &tried {
+            let answer = http.get(&format!("/v1/blobs/{id}")).await;
+            match answer.status() {
+                StatusCode::OK => assert_eq!(answer.bytes().await.unwrap(), *blob),
+                status => assert!(status == StatusCode::NOT_FOUND && !answered.contains(id), "{status}"),
+            }
+        }
+        if round == kills {
+            break;
+        }
+        assert_eq!(http.register(&alice).await.status(), StatusCode::CREATED);
+        alice.token = http.token(&alice).await;
+        let killed = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
+            relay.0.kill().unwrap();
+            relay.0.wait().unwrap();
+        });
+        for size in (0..).map(|turn| 1 + 70_000 * (turn % 9)) {
+            let blob: Vec<u8> = random::<64>().iter().copied().cycle().take(size).collect();
+            let id = waxwing_wire::BlobId::of(&blob);
+            let request = http.authed(&alice, reqwest::Method::PUT, &format!("/v1/blobs/{id}")).body(blob.clone());
+            tried.push((id, blob));
+            let Ok(answer) = request.send().await else { break };
+            assert_eq!(answer.status(), StatusCode::CREATED);
+            answered.insert(id);
+        }
+        killed.await.unwrap();
+    }
+    assert!(answered.len() as u64 > kills && tried.len() > answered.len(), "{} of {}", answered.len(), tried.len());
 }
 
 /// D1: killed right after it has handed out a key package, the relay hands it out to nobody else, and to the same claim again.

@@ -1,0 +1,178 @@
+//! Blobs on disk, behind `object_store`: bytes under the id that names them, put up whole or in parts, kept for a while.
+//!
+//! ```text
+//! parts/<first byte of the id>/<id>/<offset>      bytes from that offset on
+//! whole/<first byte of the id>/<id>               how many, and in which parts: written last, once they have the id
+//! ```
+//! Both are written beside, synced and renamed by the store, so a crash leaves an object or none; and a blob without its second object cannot be
+//! read, so it leaves a whole blob or none. Nothing says who has put one up.
+//!
+//! Not here: who may put one up or fetch one ([`mod@crate::command`]), what HTTP says of ranges ([`range`]).
+
+mod error;
+mod locks;
+mod manifest;
+pub(crate) mod range;
+mod sweep;
+mod upload;
+mod usage;
+
+use std::ops::Range;
+use std::path::Path as Folder;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _};
+use waxwing_wire::BlobId;
+use waxwing_wire::blob::BlobHasher;
+
+pub(crate) use error::BlobError;
+pub(crate) use upload::{Part, Received};
+
+use self::error::found;
+use self::locks::Locks;
+use self::manifest::Manifest;
+use self::usage::Usage;
+use crate::config::BlobLimits;
+use crate::private_file;
+use crate::state::now;
+
+/// What is read of a blob.
+pub(crate) type BlobBytes = BoxStream<'static, Result<Bytes, object_store::Error>>;
+
+/// All blobs of a relay.
+pub(crate) struct Blobs {
+    store: Arc<dyn ObjectStore>,
+    limits: BlobLimits,
+    locks: Locks,
+    usage: Usage,
+}
+
+/// A whole blob.
+pub(crate) struct Whole {
+    id: BlobId,
+    manifest: Manifest,
+}
+
+impl Whole {
+    /// How many bytes it has.
+    pub(crate) fn size(&self) -> u64 {
+        self.manifest.size()
+    }
+}
+
+impl Blobs {
+    /// Blobs in `folder`, which is made if it is absent. What a crash has left half written is removed.
+    pub(crate) fn open(folder: &Folder, limits: BlobLimits) -> Result<Self, std::io::Error> {
+        private_file::make_folder(folder)?;
+        sweep::remove_staged(folder)?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?.with_fsync(true);
+        Ok(Self { store: Arc::new(store), limits, locks: Locks::default(), usage: Usage::default() })
+    }
+
+    /// The bounds that this relay sets.
+    pub(crate) fn limits(&self) -> &BlobLimits {
+        &self.limits
+    }
+
+    /// A blob that is whole and has not expired.
+    pub(crate) async fn find(&self, id: BlobId) -> Result<Option<Whole>, BlobError> {
+        let Some(object) = found(self.store.get(&whole_path(id)).await)? else { return Ok(None) };
+        if self.has_expired(&object.meta, self.limits.keep) {
+            return Ok(None);
+        }
+        let manifest = Manifest::decode(&object.bytes().await?)?;
+        Ok(Some(Whole { id, manifest }))
+    }
+
+    /// The bytes of a blob in `range`, which lies within it.
+    pub(crate) fn read(&self, whole: &Whole, range: Range<u64>) -> BlobBytes {
+        let (store, id) = (Arc::clone(&self.store), whole.id);
+        let parts = whole.manifest.within(&range);
+        futures_util::stream::iter(parts)
+            .then(move |(offset, within)| {
+                let store = Arc::clone(&store);
+                async move {
+                    let options = GetOptions { range: Some(within.into()), ..GetOptions::default() };
+                    Ok::<_, object_store::Error>(store.get_opts(&part_path(id, offset), options).await?.into_stream())
+                }
+            })
+            .try_flatten()
+            .boxed()
+    }
+
+    /// Whether the bytes that are there have the id.
+    async fn is_named_by(&self, id: BlobId, manifest: &Manifest) -> Result<bool, BlobError> {
+        let whole = Whole { id, manifest: manifest.clone() };
+        let mut bytes = self.read(&whole, 0..manifest.size());
+        let mut hasher = BlobHasher::new();
+        while let Some(chunk) = bytes.try_next().await? {
+            hasher.update(&chunk);
+        }
+        Ok(hasher.finish() == id)
+    }
+
+    /// Offsets and lengths of the parts that are there, in order; none after a gap.
+    async fn parts(&self, id: BlobId) -> Result<Vec<(u64, u64)>, BlobError> {
+        let listed: Vec<ObjectMeta> = self.store.list(Some(&parts_folder(id))).try_collect().await?;
+        let mut parts: Vec<_> =
+            listed.iter().filter_map(|object| Some((offset(&object.location)?, object.size))).collect();
+        parts.sort_unstable();
+        let mut next = 0;
+        parts.retain(|(offset, length)| {
+            let follows = *offset == next;
+            if follows {
+                next += length;
+            }
+            follows
+        });
+        Ok(parts)
+    }
+
+    /// Removes a blob, or what there is of one: that it is whole first, so that no half of one can be read.
+    async fn remove(&self, id: BlobId) -> Result<(), BlobError> {
+        found(self.store.delete(&whole_path(id)).await)?;
+        let listed: Vec<ObjectMeta> = self.store.list(Some(&parts_folder(id))).try_collect().await?;
+        for object in listed {
+            if found(self.store.delete(&object.location).await)?.is_some() {
+                self.usage.give_back(object.size);
+            }
+        }
+        Ok(())
+    }
+
+    fn has_expired(&self, object: &ObjectMeta, after: Duration) -> bool {
+        let made = u64::try_from(object.last_modified.timestamp()).unwrap_or(0);
+        now().as_secs() >= made.saturating_add(after.as_secs())
+    }
+}
+
+/// Objects of one first byte are listed together.
+fn prefix(kind: &str, first: u8) -> Path {
+    Path::from_iter([kind.to_owned(), format!("{first:02x}")])
+}
+
+fn whole_path(id: BlobId) -> Path {
+    prefix("whole", id.as_bytes()[0]).join(id.to_string())
+}
+
+fn parts_folder(id: BlobId) -> Path {
+    prefix("parts", id.as_bytes()[0]).join(id.to_string())
+}
+
+fn part_path(id: BlobId, offset: u64) -> Path {
+    parts_folder(id).join(format!("{offset:016x}"))
+}
+
+/// Where the bytes of a part begin, by its path.
+fn offset(part: &Path) -> Option<u64> {
+    u64::from_str_radix(part.filename()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! What goes: blobs that have been kept long enough, uploads that nobody finishes, and what a crash has left.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::Path as Folder;
+
+use futures_util::TryStreamExt as _;
+use object_store::{ObjectMeta, ObjectStore as _};
+use waxwing_wire::BlobId;
+
+use super::{BlobError, Blobs, prefix};
+
+/// The store writes `name#n` beside `name` and renames it.
+const STAGED: char = '#';
+
+impl Blobs {
+    /// Removes what has expired. Called now and then.
+    pub(crate) async fn sweep(&self) -> Result<(), BlobError> {
+        for first in 0..=u8::MAX {
+            let whole: Vec<ObjectMeta> = self.store.list(Some(&prefix("whole", first))).try_collect().await?;
+            let parts: Vec<ObjectMeta> = self.store.list(Some(&prefix("parts", first))).try_collect().await?;
+            let mut whole_ids: HashMap<BlobId, bool> = HashMap::new();
+            for object in &whole {
+                if let Some(id) = object.location.filename().and_then(|name| name.parse().ok()) {
+                    whole_ids.insert(id, self.has_expired(object, self.limits.keep));
+                }
+            }
+            // An upload is under way as long as a part has come lately.
+            let mut unfinished: HashMap<BlobId, bool> = HashMap::new();
+            for object in &parts {
+                let Some(id) = object.location.parts().nth(2).and_then(|name| name.as_ref().parse().ok()) else {
+                    continue;
+                };
+                if !whole_ids.contains_key(&id) {
+                    *unfinished.entry(id).or_insert(true) &= self.has_expired(object, self.limits.keep_unfinished);
+                }
+            }
+            for (id, _) in whole_ids.into_iter().chain(unfinished).filter(|(_, expired)| *expired) {
+                // Whoever has the turn is putting it up again.
+                let Some(_turn) = self.locks.try_lock(id) else { continue };
+                self.remove(id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of all parts.
+    pub(super) async fn count(&self) -> Result<u64, BlobError> {
+        let mut bytes = 0;
+        let mut listed = self.store.list(Some(&"parts".into()));
+        while let Some(object) = listed.try_next().await? {
+            bytes += object.size;
+        }
+        Ok(bytes)
+    }
+}
+
+/// Removes what the store was writing when the relay ended.
+pub(super) fn remove_staged(folder: &Folder) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_staged(&entry.path())?;
+        } else if entry.file_name().to_string_lossy().contains(STAGED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

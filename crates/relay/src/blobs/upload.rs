@@ -1,0 +1,170 @@
+//! Putting a blob up: whole, or part by part, each on disk before it is answered.
+
+use axum::body::{Body, BodyDataStream};
+use futures_util::StreamExt as _;
+use object_store::{ObjectStoreExt as _, PutPayload};
+use waxwing_wire::BlobId;
+use waxwing_wire::limits::MIN_BLOB_PART;
+use waxwing_wire::problem::ProblemCode;
+
+use super::error::found;
+use super::manifest::Manifest;
+use super::{BlobError, Blobs, part_path, whole_path};
+
+/// What a request brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of the blob.
+    Whole,
+    /// These bytes of it (the last one inclusive).
+    Some {
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+        /// How many the blob has.
+        size: u64,
+    },
+    /// None: how many are there is asked for.
+    Nothing {
+        /// How many the blob has.
+        size: u64,
+    },
+}
+
+/// What is there now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// All of it, so many bytes.
+    Whole(u64),
+    /// The first bytes.
+    Some {
+        /// So many.
+        received: u64,
+        /// How many the blob has.
+        size: u64,
+    },
+}
+
+/// How many bytes a body must have.
+#[derive(Debug, Clone, Copy)]
+enum Length {
+    Exactly(u64),
+    AtMost(u64),
+}
+
+/// What is read of a body after a refusal: a client that is still writing gets the answer rather than a reset.
+const MAX_DISCARDED: u64 = 1024 * 1024;
+
+impl Blobs {
+    /// Stores what `body` brings of a blob. `who` puts it up, by today's pseudonym.
+    pub(crate) async fn put(&self, id: BlobId, part: Part, who: [u8; 32], body: Body) -> Result<Received, BlobError> {
+        let mut chunks = body.into_data_stream();
+        let answer = self.take_in(id, part, who, &mut chunks).await;
+        let mut rest = if answer.is_ok() { self.limits.max_bytes } else { MAX_DISCARDED };
+        while let Some(Ok(chunk)) = chunks.next().await {
+            match rest.checked_sub(chunk.len() as u64) {
+                Some(left) => rest = left,
+                None => break,
+            }
+        }
+        answer
+    }
+
+    async fn take_in(
+        &self,
+        id: BlobId,
+        part: Part,
+        who: [u8; 32],
+        chunks: &mut BodyDataStream,
+    ) -> Result<Received, BlobError> {
+        if let Part::Some { size, .. } | Part::Nothing { size } = part
+            && size > self.limits.max_bytes
+        {
+            return Err(BlobError::Refused(ProblemCode::TooLarge));
+        }
+        let _turn = self.locks.lock(id).await;
+        self.usage.know(self.count()).await?;
+        if let Some(whole) = self.find(id).await? {
+            return Ok(Received::Whole(whole.size()));
+        }
+        // One that has expired, and that nobody has removed yet.
+        if found(self.store.head(&whole_path(id)).await)?.is_some() {
+            self.remove(id).await?;
+        }
+        match part {
+            Part::Whole => {
+                self.remove(id).await?;
+                let length = self.write(id, 0, Length::AtMost(self.limits.max_bytes), who, chunks).await?;
+                self.seal(id, vec![length]).await
+            }
+            Part::Nothing { size } => Ok(Received::Some { received: total(&self.parts(id).await?), size }),
+            Part::Some { first, last, size } => {
+                let mut parts = self.parts(id).await?;
+                let received = total(&parts);
+                // Its answer was lost. Whether they are the same bytes shows when all are there.
+                if last < received {
+                    return Ok(Received::Some { received, size });
+                }
+                if first != received {
+                    return Err(BlobError::WrongOffset(received));
+                }
+                let length = last - first + 1;
+                if length < MIN_BLOB_PART && last + 1 != size {
+                    return Err(BlobError::Body("Only the last part of a blob may be that small"));
+                }
+                parts.push((first, self.write(id, first, Length::Exactly(length), who, chunks).await?));
+                if last + 1 != size {
+                    return Ok(Received::Some { received: last + 1, size });
+                }
+                self.seal(id, parts.into_iter().map(|(_, length)| length).collect()).await
+            }
+        }
+    }
+
+    /// Writes the body as one object, and gives how many bytes it had. Nothing is left of one that has another length or breaks off.
+    async fn write(
+        &self,
+        id: BlobId,
+        offset: u64,
+        length: Length,
+        who: [u8; 32],
+        chunks: &mut BodyDataStream,
+    ) -> Result<u64, BlobError> {
+        let mut taken = self.usage.taken();
+        // Dropped before it is complete, whatever the reason, it removes what it has written; what it cannot, the next start removes.
+        let mut upload = self.store.put_multipart(&part_path(id, offset)).await?;
+        let (Length::Exactly(most) | Length::AtMost(most)) = length;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| BlobError::Body("The body ended early"))?;
+            taken.more(who, chunk.len() as u64, &self.limits)?;
+            if taken.bytes() > most {
+                return Err(BlobError::Refused(ProblemCode::TooLarge));
+            }
+            // One after the other: no more than a chunk of each upload is ever held.
+            upload.put_part(PutPayload::from_bytes(chunk)).await?;
+        }
+        let written = taken.bytes();
+        if written == 0 || matches!(length, Length::Exactly(length) if length != written) {
+            return Err(BlobError::Body("The body is shorter than it must be"));
+        }
+        upload.complete().await?;
+        taken.keep();
+        Ok(written)
+    }
+
+    /// All parts are there. If they have the id, they are a blob from now on; if not, nothing stays of them.
+    async fn seal(&self, id: BlobId, parts: Vec<u64>) -> Result<Received, BlobError> {
+        let manifest = Manifest::new(parts);
+        if !self.is_named_by(id, &manifest).await? {
+            self.remove(id).await?;
+            return Err(BlobError::Refused(ProblemCode::BlobMismatch));
+        }
+        self.store.put(&whole_path(id), manifest.encode()?.into()).await?;
+        Ok(Received::Whole(manifest.size()))
+    }
+}
+
+fn total(parts: &[(u64, u64)]) -> u64 {
+    parts.iter().map(|(_, length)| length).sum()
+}

@@ -1,0 +1,99 @@
+//! How much is stored, and how much an account has put up today. Kept in memory: the first is counted anew at each start, the second begins anew.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+use waxwing_wire::problem::ProblemCode;
+
+use super::BlobError;
+use crate::config::BlobLimits;
+use crate::state::now;
+
+const SECONDS_OF_A_DAY: u64 = 86_400;
+
+/// What is counted.
+#[derive(Default)]
+pub(super) struct Usage {
+    /// Bytes of parts; counted before the first is added.
+    stored: OnceCell<()>,
+    bytes: AtomicU64,
+    today: Mutex<(u64, HashMap<[u8; 32], u64>)>,
+}
+
+impl Usage {
+    /// Counts what is stored, the first time.
+    pub(super) async fn know(&self, count: impl Future<Output = Result<u64, BlobError>>) -> Result<(), BlobError> {
+        let counted = async {
+            self.bytes.fetch_add(count.await?, Ordering::Relaxed);
+            Ok(())
+        };
+        self.stored.get_or_try_init(|| counted).await.map(|_| ())
+    }
+
+    /// Counts what an upload brings: given back unless it is [kept](Taken::keep).
+    pub(super) fn taken(&self) -> Taken<'_> {
+        Taken { usage: self, bytes: 0, kept: false }
+    }
+
+    fn take(&self, who: [u8; 32], more: u64, limits: &BlobLimits) -> Result<(), BlobError> {
+        let day = now().as_secs() / SECONDS_OF_A_DAY;
+        {
+            let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
+            if today.0 != day {
+                *today = (day, HashMap::new());
+            }
+            let used = today.1.entry(who).or_default();
+            if used.saturating_add(more) > limits.daily_bytes {
+                return Err(BlobError::Refused(ProblemCode::QuotaExceeded));
+            }
+            *used += more;
+        }
+        let fits = |bytes: u64| bytes.checked_add(more).filter(|bytes| *bytes <= limits.total_bytes);
+        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map(drop).map_err(|_| BlobError::Full)
+    }
+
+    /// So many bytes are not stored after all, or any more. The day's count stays.
+    pub(super) fn give_back(&self, bytes: u64) {
+        // What is removed before it was counted is not in the count.
+        if self.stored.initialized() {
+            let less = |stored: u64| Some(stored.saturating_sub(bytes));
+            let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
+    }
+}
+
+/// What one upload has counted.
+pub(super) struct Taken<'a> {
+    usage: &'a Usage,
+    bytes: u64,
+    kept: bool,
+}
+
+impl Taken<'_> {
+    /// `more` bytes of whoever is called `who` today, if there is room for them.
+    pub(super) fn more(&mut self, who: [u8; 32], more: u64, limits: &BlobLimits) -> Result<(), BlobError> {
+        self.usage.take(who, more, limits)?;
+        self.bytes += more;
+        Ok(())
+    }
+
+    /// So many.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// They are stored.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.usage.give_back(self.bytes);
+        }
+    }
+}
