@@ -89,7 +89,7 @@ async fn d5_retries_and_acknowledgements_change_nothing_twice() {
     assert_eq!(inbox(&kit, &alice, 0).await.entries.len(), 1);
 }
 
-/// P15: nobody's inbox, a wrong key, a dismissed key.
+/// P15: nobody's inbox, a wrong key, a dismissed key, a stranger at an account that only its access keys find.
 #[tokio::test]
 async fn p15_inboxes_refuse_alike() {
     let kit = Kit::new().await;
@@ -105,6 +105,13 @@ async fn p15_inboxes_refuse_alike() {
     answers.push(with_key(&kit, alice.device, b"", &letter(b"x")).await);
     answers.push(with_key(&kit, DeviceId::from_bytes(random()), &key, &letter(b"x")).await);
     answers.push(as_stranger(&kit, DeviceId::from_bytes(random()), &bob, &letter(b"x")).await);
+    let carol = kit.account("carol").await;
+    keys(&kit, &carol, Method::PUT, &[&key]).await;
+    seq(as_stranger(&kit, carol.device, &bob, &letter(b"x")).await).await;
+    // Nobody can register without a name yet.
+    kit.database().execute("UPDATE accounts SET name = NULL WHERE name = 'carol'", []).unwrap();
+    seq(with_key(&kit, carol.device, &key, &letter(b"x")).await).await;
+    answers.push(as_stranger(&kit, carol.device, &bob, &letter(b"x")).await);
     let path = format!("/v1/inboxes/{}", alice.device);
     answers.push(kit.http.authed(&bob, Method::GET, &path).send().await.unwrap());
     let path = format!("/v1/inboxes/{}", DeviceId::from_bytes(random()));

@@ -18,6 +18,9 @@ const REMEMBER_DAYS: i64 = 30;
 /// The source of whatever came without an access key.
 pub(super) const STRANGER: i64 = 0;
 
+/// The number of no account and of no device: rows are counted from 1.
+pub(super) const NOBODY: i64 = 0;
+
 /// Puts an envelope into an inbox. An unknown device and a sender who is not admitted look alike.
 pub(super) fn deliver(db: &Connection, delivery: &Delivery, quotas: &Quotas) -> Result<(Delivered, Option<Wake>)> {
     let refused = |delivered| Ok((delivered, None));
@@ -25,7 +28,8 @@ pub(super) fn deliver(db: &Connection, delivery: &Delivery, quotas: &Quotas) -> 
         .prepare_cached("SELECT n, account, inbox_head FROM devices WHERE id = ?1")?
         .query_row(params![delivery.device.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    let Some((device, account, inbox_head)) = device else { return refused(Delivered::Refused) };
+    // One way for both (P15): whether nobody's inbox or somebody else's is meant shows neither in the answer nor in what is done for it.
+    let (device, account, inbox_head) = device.unwrap_or((NOBODY, NOBODY, 0));
     let Some(source) = source(db, account, delivery.admission)? else { return refused(Delivered::Refused) };
     let send = &delivery.send;
     let known: Option<(i64, [u8; 32])> = db
@@ -57,10 +61,16 @@ pub(super) fn deliver(db: &Connection, delivery: &Delivery, quotas: &Quotas) -> 
     Ok((Delivered::Stored { seq: head }, Some(Wake::Inbox { device: delivery.device, head })))
 }
 
-/// Who is counted: a number for the access key, or all strangers together; none if not admitted.
+/// Who is counted: a number for the access key, or all strangers together; none if not admitted, as a stranger is not to an account that only its
+/// access keys find.
 pub(super) fn source(db: &Connection, account: i64, admission: Admission) -> Result<Option<i64>> {
     match admission {
-        Admission::Stranger => Ok(Some(STRANGER)),
+        Admission::Stranger => {
+            let named = db
+                .prepare_cached("SELECT 1 FROM accounts WHERE n = ?1 AND name IS NOT NULL")?
+                .exists(params![account])?;
+            Ok(named.then_some(STRANGER))
+        }
         Admission::AccessKey(hash) => db
             .prepare_cached("SELECT n FROM access_keys WHERE account = ?1 AND hash = ?2")?
             .query_row(params![account, hash], |row| row.get(0))

@@ -126,18 +126,10 @@ pub(super) fn claim(db: &Connection, claim: &Claim) -> Result<Claimed> {
 
 /// The account's number, if the claimer may send to its inboxes. Who has no name is found through an access key alone.
 fn admitted(db: &Connection, account: AccountId, claimer: &Claimer) -> Result<Option<i64>> {
-    let Some(account) = account_number(db, account)? else { return Ok(None) };
+    let account = account_number(db, account)?.unwrap_or(inboxes::NOBODY);
     let admission = match claimer {
         Claimer::AccessKey(hash) => Admission::AccessKey(*hash),
-        Claimer::Stranger(_) => {
-            let named = db
-                .prepare_cached("SELECT 1 FROM accounts WHERE n = ?1 AND name IS NOT NULL")?
-                .exists(params![account])?;
-            if !named {
-                return Ok(None);
-            }
-            Admission::Stranger
-        }
+        Claimer::Stranger(_) => Admission::Stranger,
     };
     Ok(inboxes::source(db, account, admission)?.map(|_| account))
 }
