@@ -71,7 +71,8 @@ impl Blobs {
     pub(crate) fn open(folder: &Folder, limits: BlobLimits) -> Result<Self, std::io::Error> {
         private_file::make_folder(folder)?;
         sweep::remove_staged(folder)?;
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?.with_fsync(true);
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?;
+        let store = store.with_fsync(true).with_automatic_cleanup(true);
         Ok(Self { store: Arc::new(store), limits, locks: Locks::default(), usage: Usage::default() })
     }
 

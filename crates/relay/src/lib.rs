@@ -9,7 +9,7 @@
 //! | request | who | body → answer |
 //! |---|---|---|
 //! | `GET /healthz` | anyone | → 200 `ok` |
-//! | `GET /openapi.json` | anyone | → this table for programs, with every status and code (OpenAPI 3.1) |
+//! | `GET /openapi.json` | anyone, limited | → this table for programs, with every status and code (OpenAPI 3.1) |
 //! | `GET /i` | anyone | → the static page behind invite links |
 //! | `GET /v1/relay` | anyone | → [`RelayInfo`](waxwing_wire::api::RelayInfo) |
 //! | `GET /.well-known/jwks.json` | anyone | → the token keys (RFC 7517) |

@@ -17,6 +17,8 @@ const STAGED: char = '#';
 impl Blobs {
     /// Removes what has expired. Called now and then.
     pub(crate) async fn sweep(&self) -> Result<(), BlobError> {
+        // The first time, at the start: with very many blobs this takes longer than a request may.
+        self.usage.know(self.count()).await?;
         for first in 0..=u8::MAX {
             let whole: Vec<ObjectMeta> = self.store.list(Some(&prefix("whole", first))).try_collect().await?;
             let parts: Vec<ObjectMeta> = self.store.list(Some(&prefix("parts", first))).try_collect().await?;

@@ -1,13 +1,17 @@
 //! `GET /openapi.json`: what this relay's API is, for programs.
 
-use axum::extract::Extension;
-use axum::response::{IntoResponse as _, Response};
+use std::sync::Arc;
+
+use axum::extract::{Extension, State};
+use axum::response::IntoResponse as _;
 use http::header::CONTENT_TYPE;
 
+use crate::error::Reply;
 use crate::openapi::{Served, problems};
 use crate::request::JSON;
+use crate::state::{App, Peer};
 
-problems!(Problems:);
+problems!(Problems: RateLimited);
 
 /// This document
 #[utoipa::path(
@@ -17,6 +21,12 @@ problems!(Problems:);
     tag = "relay",
     responses((status = 200, description = "An OpenAPI 3.1 document", body = Object, content_type = "application/json"), Problems),
 )]
-pub(crate) async fn run(Extension(Served(document)): Extension<Served>) -> Response {
-    ([(CONTENT_TYPE, JSON)], document).into_response()
+pub(crate) async fn run(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Extension(Served(document)): Extension<Served>,
+) -> Reply {
+    // It is by far the largest answer to so short a request.
+    app.limiters.lookup.check(&peer.address.into())?;
+    Ok(([(CONTENT_TYPE, JSON)], document).into_response())
 }

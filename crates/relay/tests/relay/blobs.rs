@@ -264,6 +264,7 @@ async fn after_a_while_it_is_gone() {
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", files(&folder));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "empty folders are left");
     // Like one that there never was.
     let (gone, never) = (get(&kit, id, None).await, get(&kit, BlobId::of(b"never"), None).await);
     assert_eq!(gone.status(), never.status());
