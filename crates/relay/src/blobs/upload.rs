@@ -1,6 +1,6 @@
 //! Putting a blob up: whole, or part by part, each on disk before it is answered.
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::{Body, BodyDataStream, HttpBody as _};
 use futures_util::StreamExt as _;
 use object_store::{ObjectStoreExt as _, PutPayload};
 use waxwing_wire::BlobId;
@@ -59,8 +59,12 @@ const MAX_DISCARDED: u64 = 1024 * 1024;
 impl Blobs {
     /// Stores what `body` brings of a blob. `who` puts it up, by today's pseudonym.
     pub(crate) async fn put(&self, id: BlobId, part: Part, who: [u8; 32], body: Body) -> Result<Received, BlobError> {
+        let declared = body.size_hint().exact();
         let mut chunks = body.into_data_stream();
-        let answer = self.take_in(id, part, who, &mut chunks).await;
+        let answer = match self.judge(part, declared) {
+            Ok(length) => self.take_in(id, part, length, who, &mut chunks).await,
+            Err(error) => Err(error),
+        };
         let mut rest = if answer.is_ok() { self.limits.max_bytes } else { MAX_DISCARDED };
         while let Some(Ok(chunk)) = chunks.next().await {
             match rest.checked_sub(chunk.len() as u64) {
@@ -71,18 +75,30 @@ impl Blobs {
         answer
     }
 
+    /// How long the body must be; and what can be refused before it is looked at.
+    fn judge(&self, part: Part, declared: Option<u64>) -> Result<Length, BlobError> {
+        let (size, length) = match part {
+            Part::Whole => (declared.unwrap_or(0), declared),
+            Part::Nothing { size } => (size, Some(0)),
+            Part::Some { first, last, size } => (size, Some(last - first + 1)),
+        };
+        if size > self.limits.max_bytes {
+            return Err(BlobError::Refused(ProblemCode::TooLarge));
+        }
+        if declared.is_some() && declared != length {
+            return Err(BlobError::Body("The body has another length than its content range"));
+        }
+        Ok(length.map_or(Length::AtMost(self.limits.max_bytes), Length::Exactly))
+    }
+
     async fn take_in(
         &self,
         id: BlobId,
         part: Part,
+        length: Length,
         who: [u8; 32],
         chunks: &mut BodyDataStream,
     ) -> Result<Received, BlobError> {
-        if let Part::Some { size, .. } | Part::Nothing { size } = part
-            && size > self.limits.max_bytes
-        {
-            return Err(BlobError::Refused(ProblemCode::TooLarge));
-        }
         let _turn = self.locks.lock(id).await;
         self.usage.know(self.count()).await?;
         if let Some(whole) = self.find(id).await? {
@@ -95,8 +111,8 @@ impl Blobs {
         match part {
             Part::Whole => {
                 self.remove(id).await?;
-                let length = self.write(id, 0, Length::AtMost(self.limits.max_bytes), who, chunks).await?;
-                self.seal(id, vec![length]).await
+                let written = self.write(id, 0, length, who, chunks).await?;
+                self.seal(id, vec![written]).await
             }
             Part::Nothing { size } => Ok(Received::Some { received: total(&self.parts(id).await?), size }),
             Part::Some { first, last, size } => {
@@ -109,11 +125,10 @@ impl Blobs {
                 if first != received {
                     return Err(BlobError::WrongOffset(received));
                 }
-                let length = last - first + 1;
-                if length < MIN_BLOB_PART && last + 1 != size {
+                if last - first + 1 < MIN_BLOB_PART && last + 1 != size {
                     return Err(BlobError::Body("Only the last part of a blob may be that small"));
                 }
-                parts.push((first, self.write(id, first, Length::Exactly(length), who, chunks).await?));
+                parts.push((first, self.write(id, first, length, who, chunks).await?));
                 if last + 1 != size {
                     return Ok(Received::Some { received: last + 1, size });
                 }
@@ -131,6 +146,10 @@ impl Blobs {
         who: [u8; 32],
         chunks: &mut BodyDataStream,
     ) -> Result<u64, BlobError> {
+        if let Length::Exactly(more) = length {
+            // Rather now than after most of it was written.
+            self.usage.has_room(who, more, &self.limits)?;
+        }
         let mut taken = self.usage.taken();
         // Dropped before it is complete, whatever the reason, it removes what it has written; what it cannot, the next start removes.
         let mut upload = self.store.put_multipart(&part_path(id, offset)).await?;

@@ -37,21 +37,29 @@ impl Usage {
         Taken { usage: self, bytes: 0, kept: false }
     }
 
+    /// Whether there is room for `more` bytes of whoever is called `who` today. Nothing is counted.
+    pub(super) fn has_room(&self, who: [u8; 32], more: u64, limits: &BlobLimits) -> Result<(), BlobError> {
+        self.today(|used| daily(*used.entry(who).or_default(), more, limits).map(drop))?;
+        total(self.bytes.load(Ordering::Relaxed), more, limits).map(drop).ok_or(BlobError::Full)
+    }
+
     fn take(&self, who: [u8; 32], more: u64, limits: &BlobLimits) -> Result<(), BlobError> {
+        self.today(|used| {
+            let used = used.entry(who).or_default();
+            *used = daily(*used, more, limits)?;
+            Ok::<(), BlobError>(())
+        })?;
+        let more = |bytes: u64| total(bytes, more, limits);
+        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map(drop).map_err(|_| BlobError::Full)
+    }
+
+    fn today<T>(&self, look: impl FnOnce(&mut HashMap<[u8; 32], u64>) -> T) -> T {
         let day = now().as_secs() / SECONDS_OF_A_DAY;
-        {
-            let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
-            if today.0 != day {
-                *today = (day, HashMap::new());
-            }
-            let used = today.1.entry(who).or_default();
-            if used.saturating_add(more) > limits.daily_bytes {
-                return Err(BlobError::Refused(ProblemCode::QuotaExceeded));
-            }
-            *used += more;
+        let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
+        if today.0 != day {
+            *today = (day, HashMap::new());
         }
-        let fits = |bytes: u64| bytes.checked_add(more).filter(|bytes| *bytes <= limits.total_bytes);
-        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map(drop).map_err(|_| BlobError::Full)
+        look(&mut today.1)
     }
 
     /// So many bytes are not stored after all, or any more. The day's count stays.
@@ -62,6 +70,15 @@ impl Usage {
             let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         }
     }
+}
+
+fn daily(used: u64, more: u64, limits: &BlobLimits) -> Result<u64, BlobError> {
+    let used = used.saturating_add(more);
+    if used <= limits.daily_bytes { Ok(used) } else { Err(BlobError::Refused(ProblemCode::QuotaExceeded)) }
+}
+
+fn total(bytes: u64, more: u64, limits: &BlobLimits) -> Option<u64> {
+    bytes.checked_add(more).filter(|bytes| *bytes <= limits.total_bytes)
 }
 
 /// What one upload has counted.

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use waxwing_wire::BlobId;
 use waxwing_wire::problem::ProblemCode;
 
@@ -41,6 +41,7 @@ pub(crate) async fn run(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
     Segment(id): Segment,
+    method: Method,
     headers: HeaderMap,
 ) -> Reply {
     app.limiters.lookup.check(&peer.address.into())?;
@@ -48,9 +49,10 @@ pub(crate) async fn run(
     let id: BlobId = id.parse().map_err(|_| ProblemCode::UnknownBlob)?;
     let whole = app.blobs.find(id).await?.ok_or(ProblemCode::UnknownBlob)?;
     let size = whole.size();
-    // There is no validator that `If-Range` could name, so its condition is false (RFC 9110, section 13.1.5).
+    // Ranges are for GET alone (RFC 9110, section 14.2), and there is no validator that `If-Range` could name, so its condition is false (section 13.1.5).
+    let ranged = method == Method::GET && !headers.contains_key(IF_RANGE);
     let asked = match parse::header(&headers, &RANGE)? {
-        Some(text) if !headers.contains_key(IF_RANGE) => range(text, size),
+        Some(text) if ranged => range(text, size),
         _ => Asked::All,
     };
     let answer = Response::builder().header(CONTENT_TYPE, BINARY).header(ACCEPT_RANGES, "bytes");

@@ -86,7 +86,7 @@ async fn whoever_knows_the_id_may_fetch_it() {
         assert_eq!(answer.bytes().await.unwrap(), blob);
         kit.restart().await;
     }
-    let head = kit.http.request(Method::HEAD, &path(id)).send().await.unwrap();
+    let head = kit.http.request(Method::HEAD, &path(id)).header("range", "bytes=0-0").send().await.unwrap();
     assert_eq!((head.status(), header(&head, "content-length")), (StatusCode::OK, "300000"));
     // Nothing says whose it is: neither a file's name nor what stands in one.
     let secret = [alice.id.to_string(), alice.device.to_string()];
@@ -210,7 +210,32 @@ async fn what_is_no_blob() {
     }
     assert_eq!(code(put(&kit, &alice, id, None, b"").await).await, ProblemCode::BadRequest);
     let longer = put(&kit, &alice, id, Some("bytes 0-998/999"), &blob).await;
-    assert_eq!(code(longer).await, ProblemCode::TooLarge);
+    assert_eq!(code(longer).await, ProblemCode::BadRequest);
+    // In chunks, so that its length does not stand before it (RFC 9112, section 7.1).
+    let chunked = async |range: &str, length: usize| {
+        let proof = kit.http.proof(&alice, "PUT", &path(id), Some(&alice.token));
+        let head = format!(
+            "PUT {} HTTP/1.1\r\nhost: {}\r\nauthorization: DPoP {}\r\ndpop: {proof}\r\nconnection: close\r\n{range}transfer-encoding: chunked\r\n\r\n{length:x}\r\n",
+            path(id),
+            kit.http.authority(),
+            alice.token
+        );
+        let mut stream = TcpStream::connect(kit.address()).await.unwrap();
+        stream.write_all(&[head.as_bytes(), &bytes(length), b"\r\n0\r\n\r\n"].concat()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    for (range, length, status) in [
+        ("content-range: bytes 0-998/999\r\n", 1000, "413"),
+        ("content-range: bytes 0-998/999\r\n", 998, "400"),
+        ("content-range: bytes */999\r\n", 5, "202"),
+        ("", 2 * PART + 1, "413"),
+        ("", 5, "422"),
+    ] {
+        let answer = chunked(range, length).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{range}{length}: {answer}");
+    }
     let large = bytes(2 * PART + 1);
     for range in [None, Some(format!("bytes 0-{}/{}", 2 * PART - 1, 2 * PART + 1))] {
         let answer = put(&kit, &alice, BlobId::of(&large), range.as_deref(), &large).await;
