@@ -10,11 +10,12 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AllOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, Header, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder,
 };
+use utoipa::{PartialSchema, ToSchema};
 use waxwing_wire::API_VERSION;
 use waxwing_wire::api::{ACCESS_KEY_HEADER, API_HEADER};
 use waxwing_wire::problem::{PROBLEM_JSON, Problem, ProblemCode};
@@ -45,6 +46,18 @@ macro_rules! problems {
     };
 }
 pub(crate) use problems;
+
+/// A binary body. Which bytes, `docs/protocol.md` tells.
+pub(crate) struct Binary;
+
+impl PartialSchema for Binary {
+    fn schema() -> RefOr<Schema> {
+        let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(binary)).into()
+    }
+}
+
+impl ToSchema for Binary {}
 
 /// The document as it is served.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use waxwing_wire::{LogId, hash};
 
 use super::{MAX_ENVELOPE_BODY, created};
 use crate::error::{Refusal, Reply};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::request::{self as parse, Segment};
 use crate::state::App;
 use crate::storage::{Appended, Appending};
@@ -23,7 +23,7 @@ problems!(Problems: TooLarge, UnsupportedMediaType, LogRefused, IdReused, Rekeye
     path = "/v1/logs/{log}/entries",
     operation_id = "append_log",
     tag = "logs",
-    params(("log" = inline(LogId), Path, description = "Which log")), request_body(content = Vec<u8>, description = "append", content_type = "application/octet-stream"),
+    params(("log" = inline(LogId), Path, description = "Which log")), request_body(content = inline(Binary), description = "append", content_type = "application/octet-stream"),
     security(("log_token" = [])),
     responses((status = 201, description = "Stored, now or before", body = Stored), Problems),
 )]

@@ -10,7 +10,7 @@ use waxwing_wire::{hash, label};
 use super::admission::Caller;
 use super::binary;
 use crate::error::{Refusal, Reply};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::request as parse;
 use crate::state::{App, Peer};
 use crate::storage::{Claim, Claimed, Claimer};
@@ -25,9 +25,9 @@ problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisable
     path = "/v1/key-packages/claim",
     operation_id = "claim_key_packages",
     tag = "key packages",
-    request_body(content = Vec<u8>, description = "claim key packages", content_type = "application/octet-stream"),
+    request_body(content = inline(Binary), description = "claim key packages", content_type = "application/octet-stream"),
     security(("access_key" = []), ("device_token" = [], "device_proof" = [])),
-    responses((status = 200, description = "claimed key packages", body = Vec<u8>, content_type = "application/octet-stream"), Problems),
+    responses((status = 200, description = "claimed key packages", body = inline(Binary), content_type = "application/octet-stream"), Problems),
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
     let (parts, body) = request.into_parts();

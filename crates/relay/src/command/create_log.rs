@@ -10,7 +10,7 @@ use waxwing_wire::problem::ProblemCode;
 
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::request as parse;
 use crate::state::App;
 
@@ -24,7 +24,7 @@ problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisable
     path = "/v1/logs",
     operation_id = "create_log",
     tag = "logs",
-    request_body(content = Vec<u8>, description = "create log", content_type = "application/octet-stream"),
+    request_body(content = inline(Binary), description = "create log", content_type = "application/octet-stream"),
     security(("device_token" = [], "device_proof" = [])),
     responses((status = 201, description = "It is there, since now or before"), Problems),
 )]

@@ -12,7 +12,7 @@ use waxwing_wire::problem::ProblemCode;
 
 use crate::blobs::range::{Asked, range};
 use crate::error::{Refusal, Reply};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::request::{self as parse, BINARY, Segment};
 use crate::state::{App, Peer};
 
@@ -29,9 +29,9 @@ problems!(Problems: UnknownBlob, RangeNotSatisfiable, RateLimited);
         ("Range" = Option<String>, Header, description = "`bytes=FIRST-LAST`, `bytes=FIRST-` or `bytes=-LENGTH` (RFC 9110, section 14.2)"),
     ),
     responses(
-        (status = 200, description = "All of it", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "All of it", body = inline(Binary), content_type = "application/octet-stream"),
         (
-            status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream",
+            status = 206, description = "The range", body = inline(Binary), content_type = "application/octet-stream",
             headers(("Content-Range" = String, description = "Which bytes these are"))
         ),
         Problems

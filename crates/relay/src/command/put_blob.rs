@@ -14,7 +14,7 @@ use crate::auth::Device;
 use crate::blobs::range::content_range;
 use crate::blobs::{Part, Received};
 use crate::error::{Refusal, Reply};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::request::{self as parse, BINARY, Segment};
 use crate::state::App;
 
@@ -36,7 +36,7 @@ problems!(
             description = "`bytes FIRST-LAST/SIZE`: the body is a part (RFC 9110, section 14.5). `bytes */SIZE`, without a body: how much is there?"
         ),
     ),
-    request_body(content = Vec<u8>, description = "Bytes", content_type = "application/octet-stream"),
+    request_body(content = inline(Binary), description = "Bytes", content_type = "application/octet-stream"),
     security(("device_token" = [], "device_proof" = [])),
     responses(
         (status = 201, description = "All of it is there, since now or before", body = BlobReceived),

@@ -9,7 +9,7 @@ use waxwing_wire::problem::ProblemCode;
 use super::binary;
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::request::{self as parse, Segment};
 use crate::state::App;
 
@@ -23,7 +23,7 @@ problems!(Problems: Unauthorized, AccountDisabled, InboxRefused, RateLimited);
     tag = "inboxes",
     params(("device" = inline(DeviceId), Path, description = "The own device"), ("after" = Option<u64>, Query, description = "Seq of the newest entry that is known; 0 if absent")),
     security(("device_token" = [], "device_proof" = [])),
-    responses((status = 200, description = "inbox page", body = Vec<u8>, content_type = "application/octet-stream"), Problems),
+    responses((status = 200, description = "inbox page", body = inline(Binary), content_type = "application/octet-stream"), Problems),
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, Segment(device): Segment, request: Request) -> Reply {
     let (parts, _) = request.into_parts();

@@ -9,7 +9,7 @@ use waxwing_wire::problem::ProblemCode;
 
 use super::binary;
 use crate::error::{Refusal, Reply};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::request::{self as parse, Segment};
 use crate::state::App;
 use crate::storage::LogRead;
@@ -24,7 +24,7 @@ problems!(Problems: LogRefused, Gone);
     tag = "logs",
     params(("log" = inline(LogId), Path, description = "Which log"), ("after" = Option<u64>, Query, description = "Seq of the newest entry that is known; 0 if absent")),
     security(("log_token" = [])),
-    responses((status = 200, description = "log page", body = Vec<u8>, content_type = "application/octet-stream"), Problems),
+    responses((status = 200, description = "log page", body = inline(Binary), content_type = "application/octet-stream"), Problems),
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, Segment(log): Segment, uri: Uri, headers: HeaderMap) -> Reply {
     let log = parse::id(&log)?;

@@ -11,7 +11,7 @@ use waxwing_wire::{DeviceId, hash};
 use super::admission::Caller;
 use super::{MAX_ENVELOPE_BODY, created};
 use crate::error::{Refusal, Reply};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::request::{self as parse, Segment};
 use crate::state::{App, Peer};
 use crate::storage::{Admission, Delivered, Delivery};
@@ -24,7 +24,7 @@ problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisable
     path = "/v1/inboxes/{device}",
     operation_id = "send_inbox",
     tag = "inboxes",
-    params(("device" = inline(DeviceId), Path, description = "Whose inbox")), request_body(content = Vec<u8>, description = "inbox send", content_type = "application/octet-stream"),
+    params(("device" = inline(DeviceId), Path, description = "Whose inbox")), request_body(content = inline(Binary), description = "inbox send", content_type = "application/octet-stream"),
     security(("access_key" = []), ("device_token" = [], "device_proof" = [])),
     responses((status = 201, description = "Stored, now or before", body = Stored), Problems),
 )]

@@ -8,7 +8,7 @@ use waxwing_wire::limits::MAX_LEAVES_PAGE;
 
 use super::binary;
 use crate::error::{Refusal, Reply};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::request;
 use crate::state::{App, Peer};
 
@@ -21,7 +21,7 @@ problems!(Problems: RateLimited);
     operation_id = "transparency_leaves",
     tag = "transparency",
     params(("from" = Option<u64>, Query, description = "Index of the first one wanted; 0 if absent")),
-    responses((status = 200, description = "Leaves, as many as fit", body = Vec<u8>, content_type = "application/octet-stream"), Problems),
+    responses((status = 200, description = "Leaves, as many as fit", body = inline(Binary), content_type = "application/octet-stream"), Problems),
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, uri: Uri) -> Reply {
     app.limiters.lookup.check(&peer.address.into())?;

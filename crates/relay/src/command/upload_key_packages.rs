@@ -11,7 +11,7 @@ use waxwing_wire::problem::ProblemCode;
 use super::created;
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
-use crate::openapi::problems;
+use crate::openapi::{Binary, problems};
 use crate::request as parse;
 use crate::state::App;
 use crate::storage::Uploaded;
@@ -27,7 +27,7 @@ problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisable
     path = "/v1/key-packages",
     operation_id = "upload_key_packages",
     tag = "key packages",
-    request_body(content = Vec<u8>, description = "upload key packages", content_type = "application/octet-stream"),
+    request_body(content = inline(Binary), description = "upload key packages", content_type = "application/octet-stream"),
     security(("device_token" = [], "device_proof" = [])),
     responses((status = 201, description = "Stored, now or before", body = KeyPackageCount), Problems),
 )]

@@ -98,6 +98,14 @@ async fn the_document_is_whole() {
         }
     });
     assert!(references > 30, "{references}");
+    let mut binary = 0;
+    each(&document, &mut |value| {
+        if let Some(content) = value.get("application/octet-stream") {
+            assert_eq!(content["schema"], serde_json::json!({ "type": "string", "format": "binary" }));
+            binary += 1;
+        }
+    });
+    assert_eq!(binary, 12);
     let mut ids = BTreeSet::new();
     for (method, path, operation) in operations(&document) {
         let what = format!("{method} {path}");

@@ -9,6 +9,7 @@ mod auth;
 mod blobs;
 mod config;
 mod devices;
+mod disk_full;
 mod http;
 mod inboxes;
 mod key_packages;
