@@ -12,6 +12,7 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
+from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
 
 import hooks
@@ -20,10 +21,20 @@ from waxwing import base64url
 from world import DeviceAuth, key_auth, log_auth
 
 URL = os.environ["WAXWING_RELAY_URL"]
-# By its URL it would leave out the operation that serves it.
-SCHEMA = schemathesis.openapi.from_dict(requests.get(URL + "/openapi.json", timeout=60).json())
-SCHEMA.config.update(base_url=URL)
-OPERATIONS = {found.ok().definition.raw["operationId"]: found.ok() for found in SCHEMA.get_all_operations()}
+DOCUMENT = requests.get(URL + "/openapi.json", timeout=60).json()
+
+
+def schema(*modes):
+    # By its URL it would leave out the operation that serves it.
+    found = schemathesis.openapi.from_dict(DOCUMENT)
+    found.config.update(base_url=URL)
+    found.config.generation.update(modes=list(modes))
+    return found
+
+
+FITTING, UNFITTING = schema(GenerationMode.POSITIVE), schema(GenerationMode.NEGATIVE)
+hooks.teach(FITTING)
+OPERATIONS = {found.ok().definition.raw["operationId"]: found.ok() for found in FITTING.get_all_operations()}
 # Operations that have answered as they do where all is well.
 GRANTED = set()
 
@@ -173,12 +184,23 @@ def test_logs(world):
         running = waxwing.running_hash(running, entry)
     page = waxwing.log_page(ask("read_log", 200, path_parameters=path, query={"after": 2}, auth=log_auth(log.read)).content)
     assert page["running"] == running and not page["entries"]
+    # Other tokens by a handshake: the old ones end with it.
+    new = waxwing.Log()
+    rekey = waxwing.append(b"three", kind=waxwing.HANDSHAKE, after=2, rekey=new)
+    assert ask("append_log", 201, path_parameters=path, auth=log_auth(log.write), **binary(rekey)).json() == {"seq": 3}
+    page = waxwing.log_page(ask("read_log", 200, path_parameters=path, auth=log_auth(log.read)).content)
+    assert (page["head"], page["retired"]) == (3, 1)
+    late = OPERATIONS["append_log"].Case(path_parameters=path, **binary(waxwing.append(b"four", after=2)))
+    answer = late.call(auth=log_auth(log.write))
+    late.validate_response(answer)
+    assert answer.json()["code"] == "rekeyed" and answer.json()["head"] == 3
+    log.write, log.read = new.write, new.read
     # What the document says of refusals.
-    late = waxwing.append(b"three", after=1)
+    late = waxwing.append(b"four", after=1)
     problem = OPERATIONS["append_log"].Case(path_parameters=path, **binary(late))
     answer = problem.call(auth=log_auth(log.write))
     problem.validate_response(answer)
-    assert answer.json()["code"] == "conflict" and answer.json()["head"] == 2
+    assert answer.json()["code"] == "conflict" and answer.json()["head"] == 3
 
 
 def test_inboxes(world):
@@ -276,11 +298,19 @@ def test_no_credentials_open_nothing(world, name):
 # Made up
 
 
-@SCHEMA.parametrize()
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_whatever_is_sent_is_answered_as_documented(case):
-    answer = case.call()
-    case.validate_response(answer)
+MANY = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+@FITTING.parametrize()
+@MANY
+def test_what_fits_is_answered_as_documented(case):
+    case.validate_response(case.call())
+
+
+@UNFITTING.parametrize()
+@MANY
+def test_what_does_not_fit_is_refused_as_documented(case):
+    case.validate_response(case.call())
 
 
 def test_the_relay_is_well(relay):
