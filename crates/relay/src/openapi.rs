@@ -59,22 +59,16 @@ impl PartialSchema for Binary {
 
 impl ToSchema for Binary {}
 
-/// The document as it is served.
-#[derive(Clone)]
-pub(crate) struct Served(pub(crate) Bytes);
-
-impl Served {
-    /// With what all operations share put into each.
-    pub(crate) fn new(mut document: OpenApi) -> Self {
-        for item in document.paths.paths.values_mut() {
-            let operations =
-                [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut);
-            operations.for_each(finish);
-        }
-        // No value in it has a key that is no text, so it can be written. Descriptions come from comments, whose links lead nowhere here.
-        let text = document.to_json().unwrap_or_default();
-        Self(text.replace("[`", "`").replace("`]", "`").into())
+/// The document as it is served: what all operations share is put into each.
+pub(crate) fn serve(mut document: OpenApi) -> Bytes {
+    for item in document.paths.paths.values_mut() {
+        let operations =
+            [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut);
+        operations.for_each(finish);
     }
+    // No value in it has a key that is no text, so it can be written. Descriptions come from comments, whose links lead nowhere here.
+    let text = document.to_json().unwrap_or_default();
+    text.replace("[`", "`").replace("`]", "`").into()
 }
 
 /// What the document says of the whole: the operations come from the router.

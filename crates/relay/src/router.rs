@@ -1,13 +1,14 @@
 //! Which request is which command, and what every answer has in common.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Instant, UNIX_EPOCH};
 
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::{Extension, Router};
 use http::header::{CACHE_CONTROL, DATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, StatusCode};
 use utoipa_axum::router::OpenApiRouter;
@@ -55,14 +56,16 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(command::subscribe::run))
 }
 
+/// The OpenAPI document of all commands.
+pub(crate) static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::serve(routes().into_openapi()));
+
 /// All commands, what answers in place of one, and what is around them.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let (router, document) = routes().split_for_parts();
+    let (router, _) = routes().split_for_parts();
     router
         .fallback(|| async { Refusal::new(ProblemCode::NotFound) })
         // axum adds the header `Allow`.
         .method_not_allowed_fallback(|| async { Refusal::new(ProblemCode::MethodNotAllowed) })
-        .layer(Extension(openapi::Served::new(document)))
         .layer(from_fn_with_state(Arc::clone(&app), around))
         .with_state(app)
 }

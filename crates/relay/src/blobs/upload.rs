@@ -53,9 +53,6 @@ enum Length {
     AtMost(u64),
 }
 
-/// What is read of a body after a refusal: a client that is still writing gets the answer rather than a reset.
-const MAX_DISCARDED: u64 = 1024 * 1024;
-
 impl Blobs {
     /// Stores what `body` brings of a blob. `who` puts it up, by today's pseudonym.
     pub(crate) async fn put(&self, id: BlobId, part: Part, who: [u8; 32], body: Body) -> Result<Received, BlobError> {
@@ -65,7 +62,8 @@ impl Blobs {
             Ok(length) => self.take_in(id, part, length, who, &mut chunks).await,
             Err(error) => Err(error),
         };
-        let mut rest = if answer.is_ok() { self.limits.max_bytes } else { MAX_DISCARDED };
+        // What is not wanted is read all the same, within the request's time: a client that is still writing gets its answer rather than a reset.
+        let mut rest = self.limits.max_bytes;
         while let Some(Ok(chunk)) = chunks.next().await {
             match rest.checked_sub(chunk.len() as u64) {
                 Some(left) => rest = left,

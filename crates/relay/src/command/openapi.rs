@@ -7,8 +7,9 @@ use axum::response::IntoResponse as _;
 use http::header::CONTENT_TYPE;
 
 use crate::error::Reply;
-use crate::openapi::{Served, problems};
+use crate::openapi::problems;
 use crate::request::JSON;
+use crate::router::DOCUMENT;
 use crate::state::{App, Peer};
 
 problems!(Problems: RateLimited);
@@ -21,12 +22,8 @@ problems!(Problems: RateLimited);
     tag = "relay",
     responses((status = 200, description = "An OpenAPI 3.1 document", body = Object, content_type = "application/json"), Problems),
 )]
-pub(crate) async fn run(
-    State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
-    Extension(Served(document)): Extension<Served>,
-) -> Reply {
+pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>) -> Reply {
     // It is by far the largest answer to so short a request.
     app.limiters.lookup.check(&peer.address.into())?;
-    Ok(([(CONTENT_TYPE, JSON)], document).into_response())
+    Ok(([(CONTENT_TYPE, JSON)], DOCUMENT.clone()).into_response())
 }
