@@ -145,6 +145,10 @@ def test_transparency_proof(world):
     assert other == waxwing.digest(b"\0", leaves[waxwing.LEAF : 2 * waxwing.LEAF])
 
 
+def test_transparency_restored(world):
+    assert ask("transparency_restored", 200).json() == {"notes": []}
+
+
 def test_access_keys(world):
     hashes = {"hashes": [base64url(waxwing.token_hash(os.urandom(16)))]}
     for name in ("admit_access_keys", "admit_access_keys", "dismiss_access_keys", "dismiss_access_keys"):

@@ -57,7 +57,7 @@ pub fn files(folder: &Path) -> Vec<String> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files(&path));
-        } else {
+        } else if path.is_file() {
             found.push(path.to_str().unwrap().to_owned());
         }
     }
