@@ -44,7 +44,7 @@ impl Person {
     }
 
     pub(crate) fn sender(&self) -> Sender<'_> {
-        Sender { account: self.account, keys: &self.keys }
+        Sender { account: self.account, keys: self.keys.leaf() }
     }
 
     pub(crate) fn leaf(&self) -> LeafIdentity {

@@ -1,6 +1,7 @@
 //! Device keys: everything of one `key_version` of a device (design section 4).
 
 use std::fmt;
+use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use subtle::ConstantTimeEq as _;
@@ -8,6 +9,7 @@ use waxwing_wire::{DecodeError, DeviceId, DeviceRecord};
 
 use crate::device_seeds::DeviceSeeds;
 use crate::envelope::kem;
+use crate::leaf_keys::LeafKeys;
 use crate::sealing_keys::SealingKeys;
 
 /// Why keys cannot be made or read.
@@ -28,8 +30,7 @@ pub enum KeyError {
 pub struct DeviceKeys {
     seeds: DeviceSeeds,
     relay_auth: Box<SigningKey>,
-    signing: Box<SigningKey>,
-    mls: Box<SigningKey>,
+    leaf: Arc<LeafKeys>,
     sealing: SealingKeys,
     record: DeviceRecord,
 }
@@ -47,19 +48,19 @@ impl DeviceKeys {
             }
         }
         let [relay_auth, signing, mls, x25519, xwing] = seeds.split();
-        let signing_key = |seed| Box::new(SigningKey::from_bytes(seed));
-        let (relay_auth, signing, mls) = (signing_key(relay_auth), signing_key(signing), signing_key(mls));
+        let relay_auth = Box::new(SigningKey::from_bytes(relay_auth));
+        let leaf = Arc::new(LeafKeys::new(device, key_version, signing, mls));
         let sealing = SealingKeys::new(device, key_version, x25519, xwing);
         let record = DeviceRecord {
             device,
             key_version,
             relay_auth: relay_auth.verifying_key().to_bytes(),
-            signing: signing.verifying_key().to_bytes(),
-            mls: mls.verifying_key().to_bytes(),
+            signing: leaf.signing().verifying_key().to_bytes(),
+            mls: leaf.mls().verifying_key().to_bytes(),
             x25519: kem::x25519_public(&sealing)?,
             xwing: kem::xwing_public(&sealing)?,
         };
-        Ok(Self { seeds, relay_auth, signing, mls, sealing, record })
+        Ok(Self { seeds, relay_auth, leaf, sealing, record })
     }
 
     /// The public halves: what a chain states.
@@ -83,13 +84,19 @@ impl DeviceKeys {
     /// Signs envelopes.
     #[must_use]
     pub fn signing(&self) -> &SigningKey {
-        &self.signing
+        self.leaf.signing()
     }
 
     /// Signs MLS leaves (RFC 9420).
     #[must_use]
     pub fn mls(&self) -> &SigningKey {
-        &self.mls
+        self.leaf.mls()
+    }
+
+    /// Those of the two that a leaf needs.
+    #[must_use]
+    pub fn leaf(&self) -> &Arc<LeafKeys> {
+        &self.leaf
     }
 
     /// Opens envelopes.

@@ -41,6 +41,7 @@ fn p12_debug_prints_no_key_bytes() {
     let keys = DeviceKeys::new(DeviceId::from_bytes([0xd0; 16]), 3, seeds()).unwrap();
     let device = "d0".repeat(16);
     assert_eq!(printed(&keys, &bytes), format!("DeviceKeys(DeviceId({device}), version 3, ***)"));
+    assert_eq!(printed(keys.leaf(), &bytes), format!("LeafKeys(DeviceId({device}), version 3, ***)"));
     assert_eq!(printed(keys.sealing(), &bytes), format!("SealingKeys(DeviceId({device}), version 3, ***)"));
     assert_eq!(printed(&AccountKey::from_seed(half), half), "AccountKey(***)");
     let phrase = RecoveryPhrase::from_entropy(half);

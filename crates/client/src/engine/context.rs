@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Transaction;
 use waxwing_protocol::envelope::CompactCheckpoint;
 use waxwing_protocol::group::{Roster, RosterLine, RosterRole};
-use waxwing_protocol::{AccessKey, DeviceKeys, Introduction};
+use waxwing_protocol::{AccessKey, DeviceKeys, Introduction, LeafKeys};
 use waxwing_wire::{AccountAddress, AccountId, DeviceId, VerifiedChain};
 
-use super::{Engine, not_found};
+use super::Engine;
 use crate::error::Error;
 use crate::mls::Crypto;
 use crate::store::account::Account;
@@ -32,14 +32,14 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Own keys of a version: those in force, or older ones that some leaf still has.
-    pub(super) fn keys_of(&self, tx: &Transaction<'_>, key_version: u32) -> Result<Arc<DeviceKeys>, Error> {
+    /// Own keys of a version to speak with: those in force, or older ones that some leaf still has. None where they are gone: one had not
+    /// accepted, or had left, for longer than keys are kept.
+    pub(super) fn leaf_keys(&self, tx: &Transaction<'_>, key_version: u32) -> Result<Option<Arc<LeafKeys>>, Error> {
         if key_version == self.keys.key_version() {
-            return Ok(Arc::clone(&self.keys));
+            return Ok(Some(Arc::clone(self.keys.leaf())));
         }
         let seeds = keys::old_device_keys(tx, key_version)?;
-        let seeds = seeds.ok_or_else(|| not_found("the own keys of that version are gone"))?;
-        Ok(Arc::new(DeviceKeys::new(self.device, key_version, seeds)?))
+        Ok(seeds.map(|seeds| Arc::new(LeafKeys::from_bytes(self.device, key_version, &seeds))))
     }
 }
 

@@ -8,7 +8,7 @@ use waxwing_wire::{AccountId, LogId, RelayAddress};
 use super::context::{Context, contact_line, own_line};
 use super::emit::Changes;
 use super::handshake::store_people;
-use super::{Client, not_found};
+use super::{Client, not_found, restart, rotation};
 use crate::error::Error;
 use crate::event::Event;
 use crate::mls::{Group, GroupChange, storage};
@@ -55,30 +55,8 @@ impl Client {
     pub async fn accept_request(&self, conversation: &str) -> Result<ConversationView, Error> {
         let engine = &self.0;
         let id = conversations::parse_id(conversation)?;
-        let changes = engine
-            .store
-            .run(move |tx| {
-                let mut changes = Changes::default();
-                let found = conversations::load(tx, &id)?;
-                if found.standing != Standing::Request {
-                    return Ok(changes);
-                }
-                conversations::set_standing(tx, &id, Standing::Member)?;
-                // Taking part in a group says nothing of whoever brought one in.
-                if found.kind == ConversationKind::Direct {
-                    contacts::set_known(tx, found.account)?;
-                }
-                let me = account::require(tx)?;
-                for log in logs::of(tx, &id)?.iter().filter(|log| log.active) {
-                    let change = GroupChange::JoinUpdate.encode()?;
-                    outbox::push_change(tx, &id, log.log, &change, 0)?;
-                }
-                introduce_oneself(tx, &me, &conversations::load(tx, &id)?)?;
-                changes.conversation(id);
-                changes.group(id);
-                Ok(changes)
-            })
-            .await?;
+        let (context, home) = (engine.context(), engine.home.address().clone());
+        let changes = engine.store.run(move |tx| accept(tx, &context, &id, home)).await?;
         engine.tell(changes).await;
         engine.outbox_wake.notify_one();
         self.conversation(conversation).await
@@ -235,6 +213,37 @@ pub(super) fn introduce_oneself(tx: &Transaction<'_>, me: &Account, conversation
         AppMessage::Profile { display_name: me.display_name.clone(), access_key: conversation.access_key.clone() };
     outbox::push(tx, &conversation.id, None, &profile.encode())?;
     conversations::set_profile_sent(tx, &conversation.id, true)
+}
+
+/// Accepts a message request, if it is one.
+pub(super) fn accept(
+    tx: &Transaction<'_>,
+    context: &Context,
+    id: &ConversationId,
+    home: RelayAddress,
+) -> Result<Changes, Error> {
+    let mut changes = Changes::default();
+    let found = conversations::load(tx, id)?;
+    if found.standing != Standing::Request {
+        return Ok(changes);
+    }
+    conversations::set_standing(tx, id, Standing::Member)?;
+    // Taking part in a group says nothing of whoever brought one in.
+    if found.kind == ConversationKind::Direct {
+        contacts::set_known(tx, found.account)?;
+    }
+    for log in logs::of(tx, id)?.iter().filter(|log| log.active) {
+        // It waited for so long that the keys of one's leaf were erased: between two, one begins anew.
+        if found.kind == ConversationKind::Direct && rotation::leaf_is_mute(tx, context, log.log)? {
+            changes = restart::reboot(tx, context, log, home.clone())?.unwrap_or_default();
+            continue;
+        }
+        outbox::push_change(tx, id, log.log, &GroupChange::JoinUpdate.encode()?, 0)?;
+    }
+    introduce_oneself(tx, &account::require(tx)?, &conversations::load(tx, id)?)?;
+    changes.conversation(*id);
+    changes.group(*id);
+    Ok(changes)
 }
 
 /// The quiet line at the start of a conversation.

@@ -164,17 +164,19 @@ impl Client {
                     && let Some(group) = Group::load(&context.crypto, tx, log.log)?
                 {
                     let own = group.own_leaf()?;
-                    let keys = context.keys_of(tx, own.identity.key_version)?;
                     let (account, device) = (context.account, context.device);
                     let leaf = &own.encryption_key;
-                    let proof = LeaveProof::sign(keys.mls(), log.log, account, device, leaf, random::bytes());
                     // What one still had to say there is not said any more, and says so; changes are not made.
                     let unsaid = Error::new(ErrorCode::NotMember, "one left before it was sent").view();
                     for message in outbox::remove_unsealed(tx, &id)? {
                         messages::set_state(tx, me.account, message, MessageState::Failed, Some(&unsaid))?;
                         changes.message(me.account, message, false);
                     }
-                    outbox::push(tx, &id, None, &AppMessage::Leave(proof).encode())?;
+                    // Where the leaf's keys are gone, nobody can be told.
+                    if let Some(keys) = context.leaf_keys(tx, own.identity.key_version)? {
+                        let proof = LeaveProof::sign(keys.mls(), log.log, account, device, leaf, random::bytes());
+                        outbox::push(tx, &id, None, &AppMessage::Leave(proof).encode())?;
+                    }
                 }
                 conversations::set_standing(tx, &id, Standing::Left)?;
                 links::end(tx, &id)?;

@@ -101,7 +101,7 @@ impl Engine {
                 Some(_) => Ok(()),
                 None => {
                     // Now, while they are at hand: after a crash the keystore may hold the new ones alone.
-                    keys::keep_device_keys(tx, current.key_version(), current.seeds())?;
+                    keys::keep_device_keys(tx, current.leaf(), now)?;
                     keys::begin_rotation(tx, &rotation, current.sealing(), now)
                 }
             })

@@ -2,7 +2,7 @@
 //! read to its head. Not here: starting anew where nobody can go on (`restart`).
 
 use rusqlite::Transaction;
-use waxwing_protocol::DeviceKeys;
+use waxwing_protocol::LeafKeys;
 use waxwing_protocol::content::{Content, ResyncRequest};
 use waxwing_protocol::envelope::Recipient;
 use waxwing_protocol::group::ResyncProof;
@@ -194,13 +194,13 @@ fn requests(
 ) -> Result<Vec<Zeroizing<Vec<u8>>>, Error> {
     let (key_package, _) = mls::make_packages(&context.crypto, tx, context.account, &context.keys, 0)?;
     let package_hash = hash(&[&key_package]);
-    let request = |keys: &DeviceKeys| {
+    let request = |keys: &LeafKeys| {
         let proof = ResyncProof::sign(keys.mls(), log, context.account, context.device, nonce, package_hash);
         Content::Resync(ResyncRequest { log, proof, key_package: key_package.clone() }).encode()
     };
-    let mut requests = vec![request(&context.keys)];
+    let mut requests = vec![request(context.keys.leaf())];
     if key_version != context.keys.key_version() {
-        requests.push(request(&*context.keys_of(tx, key_version)?));
+        requests.extend(context.leaf_keys(tx, key_version)?.as_deref().map(request));
     }
     Ok(requests)
 }

@@ -156,41 +156,70 @@ fn leaf_version(tx: &Transaction<'_>, context: &Context, log: LogId) -> Result<O
     Ok(Some(version))
 }
 
-/// The oldest key version that an own leaf has.
-fn oldest_leaf(tx: &Transaction<'_>, context: &Context) -> Result<u32, Error> {
-    let mut oldest = context.keys.key_version();
-    for log in logs::active(tx)? {
-        oldest = oldest.min(leaf_version(tx, context, log.log)?.unwrap_or(oldest));
+/// The oldest key versions that own leaves have.
+struct OldestLeaf {
+    /// Where one takes part: that leaf will get the new keys.
+    spoken: u32,
+    /// Anywhere, with keys that are still there.
+    any: u32,
+}
+
+impl OldestLeaf {
+    fn find(tx: &Transaction<'_>, context: &Context) -> Result<Self, Error> {
+        let newest = context.keys.key_version();
+        let mut oldest = Self { spoken: newest, any: newest };
+        for log in logs::active(tx)? {
+            let version = leaf_version(tx, context, log.log)?.unwrap_or(newest);
+            // A leaf whose keys are gone has no need of others.
+            if version >= oldest.spoken || keys::old_device_keys(tx, version)?.is_none() {
+                continue;
+            }
+            oldest.any = oldest.any.min(version);
+            if conversations::load(tx, &log.conversation)?.standing == Standing::Member {
+                oldest.spoken = version;
+            }
+        }
+        Ok(oldest)
     }
-    Ok(oldest)
 }
 
 /// Erases own Ed25519 keys that no leaf has any more. Those of versions that a Welcome on its way may still be sealed to stay as well: one
 /// joins with them.
 pub(super) fn erase_unused_device_keys(tx: &Transaction<'_>, context: &Context) -> Result<bool, Error> {
+    erase_device_keys(tx, context, 0)
+}
+
+/// The same; and of what was retired before a time, all that is for leaves that one does not speak as. Such a leaf is never renewed: a
+/// Welcome that nobody answers must not keep keys for good.
+fn erase_device_keys(tx: &Transaction<'_>, context: &Context, before_ms: u64) -> Result<bool, Error> {
     if !keys::has_old_device_keys(tx)? {
         return Ok(false);
     }
-    let oldest = oldest_leaf(tx, context)?;
-    keys::erase_old_device_keys(tx, oldest.min(keys::oldest_sealing(tx)?.unwrap_or(oldest)))
+    let OldestLeaf { spoken, any } = OldestLeaf::find(tx, context)?;
+    let spoken = spoken.min(keys::oldest_sealing(tx)?.unwrap_or(spoken));
+    keys::erase_old_device_keys(tx, any.min(spoken), spoken, before_ms)
 }
 
-/// With relay time known: erases sealing keys that have had their time, and those beyond the newest few. Of the latter those stay that a
-/// group's members may know as the newest, since its update is not in yet: promise 1 comes before promise 3.
+/// Whether the own leaf in a group has keys that are gone: nobody can speak as it any more.
+pub(super) fn leaf_is_mute(tx: &Transaction<'_>, context: &Context, log: LogId) -> Result<bool, Error> {
+    let Some(version) = leaf_version(tx, context, log)? else { return Ok(false) };
+    Ok(context.leaf_keys(tx, version)?.is_none())
+}
+
+/// With relay time known: erases sealing keys that have had their time, and those beyond the newest few. Of the latter those stay that the
+/// members of a group that one takes part in may know as the newest, since its update is not in yet: promise 1 comes before promise 3.
 pub(super) fn erase_expired(tx: &Transaction<'_>, context: &Context) -> Result<bool, Error> {
-    if keys::old_versions(tx)? == 0 {
+    if keys::old_versions(tx)? == 0 && !keys::has_old_device_keys(tx)? {
         return Ok(false);
     }
     let local = u64::try_from(crate::relay::local_ms()).unwrap_or_default();
     keys::correct_retired(tx, context.now, local)?;
     let live = old_keys_live_ms(tx)?;
     let before = (context.now.saturating_sub(live), local.saturating_sub(live));
-    let surplus = (context.keys.key_version() + 1).saturating_sub(MOST_VERSIONS).min(oldest_leaf(tx, context)?);
-    if keys::erase_old_sealing_keys(tx, before, surplus, context.keys.key_version())? == 0 {
-        return Ok(false);
-    }
-    erase_unused_device_keys(tx, context)?;
-    Ok(true)
+    let surplus =
+        (context.keys.key_version() + 1).saturating_sub(MOST_VERSIONS).min(OldestLeaf::find(tx, context)?.spoken);
+    let erased = keys::erase_old_sealing_keys(tx, before, surplus, context.keys.key_version())? > 0;
+    Ok(erase_device_keys(tx, context, before.0)? || erased)
 }
 
 /// How far the last rotation has got, in each conversation.

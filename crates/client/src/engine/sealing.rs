@@ -61,7 +61,9 @@ pub(super) fn seal_item(
         return Ok(Outcome::Refused(Error::new(ErrorCode::NotMember, "one is not in the group")));
     };
     let own = group.own_leaf()?;
-    let leaf_keys = context.keys_of(tx, own.identity.key_version)?;
+    let Some(leaf_keys) = context.leaf_keys(tx, own.identity.key_version)? else {
+        return Ok(Outcome::Refused(Error::new(ErrorCode::NotMember, "the own keys of that leaf are gone")));
+    };
     let (leaves, epoch) = (group.leaves()?, group.epoch());
     let mut chains = Vec::with_capacity(leaves.len());
     for leaf in &leaves {
@@ -181,7 +183,7 @@ pub(super) fn seal_for_inbox(
         kind,
         suite: Suite::XWing,
         envelope_id,
-        sender: Sender { account, keys },
+        sender: Sender { account, keys: keys.leaf() },
         recipients: std::slice::from_ref(recipient),
         tag_key: None,
         log: LogId::from_bytes([0; 16]),

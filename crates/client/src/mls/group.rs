@@ -12,7 +12,7 @@ use openmls_traits::types::SignatureScheme;
 use rusqlite::Transaction;
 use tls_codec::{Deserialize as _, Serialize as _, VLBytes};
 use waxwing_protocol::group::{CHANNEL_SECRET_EXPORT, CommitData, ROSTER_EXTENSION, Roster};
-use waxwing_protocol::{ChannelSecret, DeviceKeys, Epoch, LeafIdentity};
+use waxwing_protocol::{ChannelSecret, DeviceKeys, Epoch, LeafIdentity, LeafKeys};
 use waxwing_wire::{AccountId, DeviceId, LogId, hash};
 use zeroize::Zeroizing;
 
@@ -209,7 +209,7 @@ impl<'a> Group<'a> {
     }
 
     /// Encrypts an application message. `keys` are those of the own leaf.
-    pub(crate) fn encrypt(&mut self, keys: &DeviceKeys, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(crate) fn encrypt(&mut self, keys: &LeafKeys, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let message =
             self.mls.create_message(&self.provider, &LeafSigner(keys.mls()), bytes).map_err(internal("a message"))?;
         message.tls_serialize_detached().map_err(internal("a message"))
@@ -220,7 +220,7 @@ impl<'a> Group<'a> {
     pub(crate) fn commit(
         &mut self,
         account: AccountId,
-        old: &DeviceKeys,
+        old: &LeafKeys,
         new: &DeviceKeys,
         plan: Plan,
     ) -> Result<Committed, Error> {

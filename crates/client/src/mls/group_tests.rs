@@ -129,7 +129,7 @@ impl Person {
 
     /// Commits to a plan; the commit still has to be merged.
     fn commit(&mut self, plan: Plan) -> Result<Committed, Error> {
-        self.step(|group, account, keys| group.commit(account, keys, keys, plan))
+        self.step(|group, account, keys| group.commit(account, keys.leaf(), keys, plan))
     }
 
     fn merge(&mut self) {
@@ -156,7 +156,7 @@ impl Person {
     }
 
     fn say(&mut self, text: &[u8]) -> Vec<u8> {
-        self.step(|group, _, keys| group.encrypt(keys, text)).unwrap()
+        self.step(|group, _, keys| group.encrypt(keys.leaf(), text)).unwrap()
     }
 
     /// A key package as the relay has it.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use waxwing_protocol::{AccountKey, DeviceSeeds, SealingKeys};
+use waxwing_protocol::{AccountKey, DeviceSeeds, LeafKeys, SealingKeys};
 use waxwing_wire::{AccountId, VerifiedChain};
 use zeroize::Zeroizing;
 
@@ -102,12 +102,14 @@ pub(crate) fn retire(tx: &Transaction<'_>, key_version: u32, now_ms: u64) -> Res
         "UPDATE old_sealing_keys SET retired_ms = ?2, retired_local_ms = 0 WHERE key_version = ?1",
         params![key_version, now_ms],
     )?;
+    tx.execute("UPDATE old_device_keys SET retired_ms = ?2 WHERE key_version = ?1", params![key_version, now_ms])?;
     Ok(())
 }
 
 /// Nothing was retired later than now, by either clock: one that was ahead must not keep keys for years.
 pub(crate) fn correct_retired(tx: &Transaction<'_>, now_ms: u64, local_ms: u64) -> Result<(), Error> {
     tx.execute("UPDATE old_sealing_keys SET retired_ms = ?1 WHERE retired_ms > ?1", [now_ms])?;
+    tx.execute("UPDATE old_device_keys SET retired_ms = ?1 WHERE retired_ms > ?1 OR retired_ms = 0", [now_ms])?;
     tx.execute(
         "UPDATE old_sealing_keys SET retired_local_ms = ?1 WHERE retired_local_ms > ?1 OR retired_local_ms = 0",
         [local_ms],
@@ -170,24 +172,24 @@ pub(crate) fn hurry_rotation(tx: &Transaction<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Keeps the Ed25519 keys of a version that a rotation replaces: groups have leaves with them until their updates are in.
-pub(crate) fn keep_device_keys(tx: &Transaction<'_>, key_version: u32, seeds: &DeviceSeeds) -> Result<(), Error> {
+/// Keeps the Ed25519 keys of a version that a rotation replaces: groups have leaves with them until their updates are in. Nothing that opens
+/// an envelope is among them: those are kept, and erased, by their own rule.
+pub(crate) fn keep_device_keys(tx: &Transaction<'_>, keys: &LeafKeys, now_ms: u64) -> Result<(), Error> {
     tx.execute(
-        "INSERT OR REPLACE INTO old_device_keys (key_version, seeds) VALUES (?1, ?2)",
-        params![key_version, seeds.to_bytes().as_slice()],
+        "INSERT OR REPLACE INTO old_device_keys (key_version, seeds, retired_ms) VALUES (?1, ?2, ?3)",
+        params![keys.key_version(), keys.to_bytes().as_slice(), now_ms],
     )?;
     Ok(())
 }
 
-/// The seeds of an earlier version, where they are still kept.
-pub(crate) fn old_device_keys(tx: &Transaction<'_>, key_version: u32) -> Result<Option<DeviceSeeds>, Error> {
-    let row = tx
-        .query_row("SELECT seeds FROM old_device_keys WHERE key_version = ?1", [key_version], |row| {
-            let seeds = Zeroizing::new(bytes::<160>(row, "seeds")?);
-            Ok(DeviceSeeds::from_bytes(&seeds))
-        })
-        .optional()?;
-    Ok(row)
+/// The seeds of an earlier version's leaf keys, where they are still kept.
+pub(crate) fn old_device_keys(
+    tx: &Transaction<'_>,
+    key_version: u32,
+) -> Result<Option<Zeroizing<[u8; LeafKeys::LEN]>>, Error> {
+    let mut statement = tx.prepare_cached("SELECT seeds FROM old_device_keys WHERE key_version = ?1")?;
+    let row = statement.query_row([key_version], |row| Ok(Zeroizing::new(bytes(row, "seeds")?)));
+    Ok(row.optional()?)
 }
 
 /// Whether keys of earlier versions are kept.
@@ -195,9 +197,19 @@ pub(crate) fn has_old_device_keys(tx: &Transaction<'_>) -> Result<bool, Error> {
     Ok(tx.prepare_cached("SELECT 1 FROM old_device_keys")?.exists([])?)
 }
 
-/// Erases the Ed25519 keys of versions below `oldest`. True if there were any.
-pub(crate) fn erase_old_device_keys(tx: &Transaction<'_>, oldest: u32) -> Result<bool, Error> {
-    Ok(tx.execute("DELETE FROM old_device_keys WHERE key_version < ?1", [oldest])? > 0)
+/// Erases the Ed25519 keys of versions below `oldest`; of those from there on, yet below `spoken`, the ones that were retired before a time.
+/// True if there were any.
+pub(crate) fn erase_old_device_keys(
+    tx: &Transaction<'_>,
+    oldest: u32,
+    spoken: u32,
+    before_ms: u64,
+) -> Result<bool, Error> {
+    let erased = tx.execute(
+        "DELETE FROM old_device_keys WHERE key_version < ?1 OR (key_version < ?2 AND retired_ms < ?3)",
+        params![oldest, spoken, before_ms],
+    )?;
+    Ok(erased > 0)
 }
 
 pub(crate) fn rotation(tx: &Transaction<'_>) -> Result<Option<Rotation>, Error> {

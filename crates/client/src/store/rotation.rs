@@ -84,10 +84,12 @@ pub(crate) fn set_leaf_version(tx: &Transaction<'_>, log: LogId, version: u32) -
     Ok(())
 }
 
-/// Logs in whose groups one takes part with an own leaf that is older than `version`, and which nothing is wrong with.
+/// Logs in whose groups one takes part with an own leaf that is older than `version` and whose keys are there, and which nothing is wrong
+/// with.
 pub(crate) fn behind(tx: &Transaction<'_>, version: u32) -> Result<Vec<(LogId, ConversationId)>, Error> {
     let mut statement = tx.prepare_cached(
         "SELECT log, conversation FROM logs WHERE active = 1 AND trouble = 0 AND leaf_version > 0 AND leaf_version < ?1
+             AND leaf_version IN (SELECT key_version FROM old_device_keys)
              AND conversation IN (SELECT id FROM conversations WHERE standing = 0)",
     )?;
     let rows = statement

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 18] = [
+const MIGRATIONS: [&str; 19] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -23,6 +23,7 @@ const MIGRATIONS: [&str; 18] = [
     ENVELOPES,
     LOCAL_RETIREMENT,
     REFUTED,
+    LEAF_KEYS,
 ];
 
 const V1: &str = "
@@ -563,6 +564,13 @@ CREATE TABLE names_given_again (
 ) STRICT, WITHOUT ROWID;
 ";
 
+const LEAF_KEYS: &str = "
+-- Of earlier versions a leaf needs the seeds that sign alone: signing and MLS, the second and third of five. When they went out of use, by
+-- relay time; 0: not noted yet.
+UPDATE old_device_keys SET seeds = substr(seeds, 33, 64) WHERE length(seeds) = 160;
+ALTER TABLE old_device_keys ADD COLUMN retired_ms INTEGER NOT NULL DEFAULT 0;
+";
+
 /// Brings the database to the newest version, in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -578,5 +586,33 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
         transaction.execute_batch(migration)?;
     }
     transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
-    Ok(transaction.commit()?)
+    transaction.commit()?;
+    // What a migration erased is not to stand in the WAL or behind it.
+    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use waxwing_protocol::{DeviceKeys, DeviceSeeds, LeafKeys};
+    use waxwing_wire::DeviceId;
+
+    use super::*;
+    use crate::random;
+    use crate::store::keys;
+
+    #[test]
+    fn p12_of_old_seeds_a_migration_leaves_those_that_sign() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let at = MIGRATIONS.iter().position(|migration| *migration == LEAF_KEYS).unwrap();
+        MIGRATIONS[..at].iter().for_each(|migration| db.execute_batch(migration).unwrap());
+        db.pragma_update(None, "user_version", at).unwrap();
+        let (device, seeds) = (DeviceId::from_bytes([1; 16]), DeviceSeeds::generate(&mut random::rng()));
+        let bytes = seeds.to_bytes();
+        db.execute("INSERT INTO old_device_keys (key_version, seeds) VALUES (3, ?1)", [bytes.as_slice()]).unwrap();
+        migrate(&mut db).unwrap();
+        let kept = keys::old_device_keys(&db.transaction().unwrap(), 3).unwrap().unwrap();
+        let before = DeviceKeys::new(device, 3, seeds).unwrap();
+        assert_eq!(*LeafKeys::from_bytes(device, 3, &kept).to_bytes(), *before.leaf().to_bytes());
+        assert_eq!(kept.as_slice(), &bytes[32..96]);
+    }
 }

@@ -15,7 +15,7 @@ use super::sender_box::{CompactCheckpoint, Epoch, SenderFields};
 use super::suite::Suite;
 use super::wrap::{Binding, Target};
 use super::{AEAD_TAG, SENDER_BOX, SIGNATURE_CONTEXT, body};
-use crate::device_keys::DeviceKeys;
+use crate::leaf_keys::LeafKeys;
 use crate::tag_key::TagKey;
 
 /// Fewest wraps of a log envelope, dummies included.
@@ -35,8 +35,8 @@ pub struct Recipient<'a> {
 pub struct Sender<'a> {
     /// Whose device.
     pub account: AccountId,
-    /// Its keys in force; the signing key signs.
-    pub keys: &'a DeviceKeys,
+    /// Its keys, of the version that it speaks under; the signing key signs.
+    pub keys: &'a LeafKeys,
 }
 
 /// What to seal.

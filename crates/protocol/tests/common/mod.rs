@@ -52,7 +52,7 @@ impl Person {
     }
 
     pub fn sender(&self) -> Sender<'_> {
-        Sender { account: self.account, keys: &self.keys }
+        Sender { account: self.account, keys: self.keys.leaf() }
     }
 
     /// The credential of this device's leaf.

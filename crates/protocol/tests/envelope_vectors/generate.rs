@@ -3,7 +3,7 @@
 use waxwing_protocol::envelope;
 use waxwing_protocol::{Content, Epoch, SealRequest, Suite};
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{AccountId, DeviceRecord};
+use waxwing_wire::{AccountId, DeviceId, DeviceRecord};
 
 use crate::case::{Case, CaseKeys, CaseReceiver, Expect, Vectors};
 use crate::common::forged::{forge, inbox_forge};
@@ -175,23 +175,27 @@ pub fn receiver(versions: &[&Person], erased: &[u32]) -> CaseReceiver {
     }
 }
 
-/// `account 16 | device 16 | key_version u32 | signing 32`.
 fn leaf(account: AccountId, record: &DeviceRecord) -> String {
-    let version = record.key_version.to_be_bytes();
-    hex::encode([account.as_bytes().as_slice(), record.device.as_bytes(), &version, &record.signing].concat())
+    leaf_of(account, record.device, record.key_version, &record.signing)
+}
+
+/// `account 16 | device 16 | key_version u32 | signing 32`.
+fn leaf_of(account: AccountId, device: DeviceId, key_version: u32, signing: &[u8; 32]) -> String {
+    hex::encode([account.as_bytes().as_slice(), device.as_bytes(), &key_version.to_be_bytes(), signing].concat())
 }
 
 fn case(name: &str, request: &SealRequest<'_>, receivers: Vec<CaseReceiver>, seed: u8) -> Case {
     let opened_with = receivers[0].keys.first().map_or(0, |keys| keys.key_version);
     let sender = request.sender;
+    let (device, signing) = (sender.keys.device(), sender.keys.signing().verifying_key().to_bytes());
     Case {
         name: name.to_owned(),
         envelope_id: hex::encode(request.envelope_id.as_bytes()),
         kind: request.kind as u8,
         log: hex::encode(request.log.as_bytes()),
         tag_key: request.tag_key.map(|key| hex::encode(key.as_bytes())),
-        leaf: request.kind.in_log().then(|| leaf(sender.account, sender.keys.record())),
-        sender_signing: (!request.kind.in_log()).then(|| hex::encode(sender.keys.record().signing)),
+        leaf: request.kind.in_log().then(|| leaf_of(sender.account, device, sender.keys.key_version(), &signing)),
+        sender_signing: (!request.kind.in_log()).then(|| hex::encode(signing)),
         receivers,
         expect: Some(Expect {
             account: hex::encode(sender.account.as_bytes()),

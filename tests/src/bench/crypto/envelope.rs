@@ -38,7 +38,7 @@ pub fn in_log<'a>(
         kind: EnvelopeKind::App,
         suite: Suite::X25519,
         envelope_id: ID,
-        sender: Sender { account: sender.account, keys: &sender.keys },
+        sender: Sender { account: sender.account, keys: sender.keys.leaf() },
         recipients,
         tag_key: Some(tag_key),
         log: LOG,

@@ -9,7 +9,7 @@ use waxwing_protocol::{AppMessage, conversation_id};
 use waxwing_wire::{AccountId, LogId, MessageId};
 
 use super::super::context::own_line;
-use super::super::conversations::{ensure_group, introduce_oneself, make_group, started_line};
+use super::super::conversations::{accept, ensure_group, introduce_oneself, make_group, started_line};
 use super::super::not_found;
 use super::Step;
 use super::device::{Device, home};
@@ -136,7 +136,7 @@ impl Device {
                 && let Some(group) = Group::load(&context.crypto, tx, log.log)?
             {
                 let own = group.own_leaf()?;
-                let keys = context.keys_of(tx, own.identity.key_version)?;
+                let keys = context.leaf_keys(tx, own.identity.key_version)?.unwrap();
                 let nonce = crate::random::bytes();
                 let proof = LeaveProof::sign(keys.mls(), log.log, context.account, context.device, &[0; 32], nonce);
                 let unsaid = Error::new(ErrorCode::NotMember, "one left before it was sent").view();
@@ -204,18 +204,10 @@ impl Device {
         stored.map(drop)
     }
 
-    /// `accept_request`, in a group.
-    pub(super) fn accept(&mut self, id: ConversationId) -> Step<()> {
-        self.tx(|tx| {
-            if conversations::load(tx, &id)?.standing != Standing::Request {
-                return Ok(());
-            }
-            conversations::set_standing(tx, &id, Standing::Member)?;
-            for log in logs::of(tx, &id)?.iter().filter(|log| log.active) {
-                outbox::push_change(tx, &id, log.log, &GroupChange::JoinUpdate.encode()?, 0)?;
-            }
-            introduce_oneself(tx, &account::require(tx)?, &conversations::load(tx, &id)?)
-        })
+    /// `accept_request`.
+    pub(super) fn accept(&mut self, outside: &Outside, id: ConversationId) -> Step<()> {
+        let context = self.context(outside.now);
+        self.tx(|tx| accept(tx, &context, &id, home()).map(drop))
     }
 
     /// Everything that is shown has been seen.

@@ -173,7 +173,7 @@ fn a_wish_to_leave_ends_with_its_answer() {
 }
 
 /// A group that somebody unknown has put one into: nothing is sent there, and that is no trouble.
-fn requests() -> (World, ConversationId) {
+pub(super) fn requests() -> (World, ConversationId) {
     let mut world = World::new(7, 3);
     let ada = world.devices[0].account;
     for device in &mut world.devices[1..] {
@@ -195,7 +195,7 @@ fn a_rotation_leaves_requests_alone() {
     let problem = world.devices[1].look(|tx| Ok(conversations::load(tx, &id)?.problem()));
     assert!(problem.is_none(), "{problem:?}");
     // The leaf gets the new keys with the acceptance.
-    world.on(1, |device, _| device.accept(id)).unwrap();
+    world.on(1, |device, outside| device.accept(outside, id)).unwrap();
     everybody(&mut world);
     let message = say(&mut world, 1, id);
     everybody(&mut world);
@@ -208,7 +208,7 @@ fn a_wish_to_leave_that_was_read_before_one_accepted_is_answered() {
     world.on(0, |device, outside| device.leave(outside, id)).unwrap();
     everybody(&mut world);
     for who in [1, 2] {
-        world.on(who, |device, _| device.accept(id)).unwrap();
+        world.on(who, |device, outside| device.accept(outside, id)).unwrap();
     }
     world.settle();
     let people = world.devices[1].look(|tx| Ok(crate::store::people::of(tx, &id)?.len()));

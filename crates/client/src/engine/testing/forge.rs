@@ -114,7 +114,7 @@ impl Device {
     /// An MLS application message as this member would send it. The own state stays as it is.
     pub(super) fn encrypt(&mut self, log: LogId, bytes: &[u8]) -> Vec<u8> {
         let (crypto, own) = (self.crypto.clone(), self.keys.clone());
-        self.look(|tx| Group::load(&crypto, tx, log)?.unwrap().encrypt(&own, bytes))
+        self.look(|tx| Group::load(&crypto, tx, log)?.unwrap().encrypt(own.leaf(), bytes))
     }
 
     /// An envelope for everybody in the log, said to be from `account` and signed with `signer`'s keys.
@@ -172,7 +172,7 @@ impl Device {
                 kind,
                 suite: if kind == EnvelopeKind::App { Suite::X25519 } else { Suite::XWing },
                 envelope_id,
-                sender: Sender { account, keys: signer },
+                sender: Sender { account, keys: signer.leaf() },
                 recipients: &recipients,
                 tag_key: Some(&stored.secret.tag_key()),
                 log,

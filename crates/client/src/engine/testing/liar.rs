@@ -66,7 +66,8 @@ impl Device {
         plan: Plan,
     ) -> Option<Vec<u8>> {
         let (crypto, account, old) = (Arc::clone(&self.crypto), self.account, Arc::clone(&self.keys));
-        let committed = self.tx(|tx| Group::load(&crypto, tx, log)?.unwrap().commit(account, &old, new, plan)).unwrap();
+        let committed =
+            self.tx(|tx| Group::load(&crypto, tx, log)?.unwrap().commit(account, old.leaf(), new, plan)).unwrap();
         let kind = EnvelopeKind::Handshake;
         let (entry_id, blob) = self.envelope(log, kind, committed.message, (account, &old));
         let welcome = committed.welcome.as_ref().map(|welcome| welcome.mls.clone());
@@ -107,7 +108,7 @@ impl Device {
         self.look(|tx| {
             let mut group = Group::create(&crypto, tx, account, keys, log, &roster)?;
             let plan = Plan { add: vec![guest], ..Plan::default() };
-            Ok(group.commit(account, keys, keys, plan)?.welcome.unwrap().mls)
+            Ok(group.commit(account, keys.leaf(), keys, plan)?.welcome.unwrap().mls)
         })
     }
 
@@ -121,6 +122,6 @@ impl Device {
     /// An application message of this device's leaf.
     pub(super) fn says(&mut self, log: LogId, bytes: &[u8]) -> Vec<u8> {
         let (crypto, keys) = (Arc::clone(&self.crypto), Arc::clone(&self.keys));
-        self.tx(|tx| Group::load(&crypto, tx, log)?.unwrap().encrypt(&keys, bytes)).unwrap()
+        self.tx(|tx| Group::load(&crypto, tx, log)?.unwrap().encrypt(keys.leaf(), bytes)).unwrap()
     }
 }

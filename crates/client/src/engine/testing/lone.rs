@@ -1,32 +1,26 @@
-//! One engine without a relay: when a rotation is due by relay time, and what is left of keys that were erased, in a database that is
-//! not encrypted and in the keystore.
-
-use std::collections::HashMap;
-use std::path::Path;
+//! One engine without a relay: when a rotation is due by relay time.
 
 use tempfile::TempDir;
-use waxwing_protocol::{DeviceKeys, DeviceSeeds};
 use waxwing_wire::AccountId;
-use waxwing_wire::ids::to_hex;
 
 use super::super::keys::Cause;
 use super::super::{Client, Engine, register};
 use super::shell;
-use crate::keystore::{Keystore, Secrets};
+use crate::keystore::Keystore;
 use crate::mls::GroupChange;
 use crate::store::{Store, keys, logs, outbox, rotation as schedule};
 use crate::views::RotationSchedule;
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+pub(super) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const YEAR_MS: i64 = 365 * DAY_MS;
 
-struct Lone {
-    client: Client,
-    folder: TempDir,
+pub(super) struct Lone {
+    pub(super) client: Client,
+    pub(super) folder: TempDir,
 }
 
 impl Lone {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let (profile, keystore, secrets, store) = shell::registered(folder.path(), |dir, _| Store::plain(dir)).await;
@@ -39,6 +33,11 @@ impl Lone {
         self.client.stop().await;
         let Self { client, folder } = self;
         drop(client);
+        Self::again(folder).await
+    }
+
+    /// Comes up on the files of one that is down.
+    pub(super) async fn again(folder: TempDir) -> Self {
         let profile = loop {
             match crate::profile::Profile::open(folder.path()) {
                 Ok(profile) => break profile,
@@ -51,12 +50,12 @@ impl Lone {
         Self { client, folder }
     }
 
-    fn engine(&self) -> &Engine {
+    pub(super) fn engine(&self) -> &Engine {
         &self.client.0
     }
 
     /// The relay's clock differs from this computer's by so much: as well one is wrong as the other.
-    fn relay_is_ahead(&self, ms: i64) {
+    pub(super) fn relay_is_ahead(&self, ms: i64) {
         self.engine().home.set_offset(ms);
     }
 
@@ -67,7 +66,7 @@ impl Lone {
     }
 
     /// A rotation that a relay has taken.
-    async fn rotate(&self, cause: Cause) {
+    pub(super) async fn rotate(&self, cause: Cause) {
         let engine = self.engine();
         engine.begin_rotation(cause).await.unwrap();
         let rotation = engine.store.run(keys::rotation).await.unwrap().unwrap();
@@ -275,138 +274,5 @@ async fn rotate_now_takes_over_what_the_schedule_has_begun() {
     engine.store_new_seeds(&rotation).await.unwrap();
     engine.finish_rotation(rotation).await.unwrap();
     assert_eq!(lone.updates().await, [0]);
-    lone.client.stop().await;
-}
-
-/// Everything in the profile's folder, and what the keystore's file holds once it is opened: the seeds in it, as bytes.
-async fn remains(folder: &Path) -> HashMap<String, Vec<u8>> {
-    let mut all = HashMap::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        let file = file.unwrap();
-        if file.file_type().unwrap().is_file() {
-            all.insert(file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap());
-        }
-    }
-    all
-}
-
-fn files_with(all: &HashMap<String, Vec<u8>>, needle: &[u8]) -> Vec<String> {
-    let hex = to_hex(needle).into_bytes();
-    let has = |bytes: &[u8]| [needle, &hex].iter().any(|form| bytes.windows(form.len()).any(|window| window == *form));
-    let mut names: Vec<_> = all.iter().filter(|(_, bytes)| has(bytes)).map(|(name, _)| name.clone()).collect();
-    names.sort();
-    names
-}
-
-/// Each secret seed of a version, and its sealing keys as they are stored once they are old.
-fn secrets_of(device_keys: &DeviceKeys) -> Vec<Vec<u8>> {
-    let seeds = device_keys.seeds().to_bytes();
-    seeds.chunks(32).map(<[u8]>::to_vec).collect()
-}
-
-#[tokio::test]
-async fn p12_old_keys_are_erased_from_database_wal_and_keystore() {
-    let lone = Lone::new().await;
-    lone.client.set_rotation_schedule(RotationSchedule::Manual).await.unwrap();
-    lone.relay_is_ahead(0);
-    let engine = lone.engine();
-    let mut secrets = vec![secrets_of(&engine.keys())];
-    for _ in 0..3 {
-        lone.rotate(Cause::ByHand).await;
-        secrets.push(secrets_of(&engine.keys()));
-    }
-    // The control: what is not erased yet is found, so the search sees what it looks for.
-    let before = remains(lone.folder.path()).await;
-    for version in &secrets[..3] {
-        assert!(version.iter().any(|needle| !files_with(&before, needle).is_empty()), "the search finds nothing");
-    }
-    // The sealing seeds, x25519 and xwing, are kept for as long as messages may come.
-    for version in &secrets[..3] {
-        for needle in &version[3..] {
-            assert!(!files_with(&before, needle).is_empty());
-        }
-    }
-    // One that is planted in a file beside the database is found as well.
-    std::fs::write(lone.folder.path().join("planted"), &secrets[0][4]).unwrap();
-    assert!(files_with(&remains(lone.folder.path()).await, &secrets[0][4]).contains(&"planted".to_owned()));
-    std::fs::remove_file(lone.folder.path().join("planted")).unwrap();
-
-    // 127 days: not a day sooner.
-    lone.relay_is_ahead(126 * DAY_MS);
-    engine.tend_keys().await;
-    assert_eq!(lone.client.keys().await.unwrap().old_versions_kept, 3);
-    lone.relay_is_ahead(128 * DAY_MS);
-    engine.tend_keys().await;
-    // The newest two stay as long as one of the two clocks does not say so: the relay may lie about the time.
-    assert_eq!(lone.client.keys().await.unwrap().old_versions_kept, 2);
-    let after = remains(lone.folder.path()).await;
-    for needle in &secrets[0] {
-        assert_eq!(files_with(&after, needle), Vec::<String>::new(), "version 1 is left in a file");
-    }
-    for needle in &secrets[2][3..] {
-        assert!(!files_with(&after, needle).is_empty(), "the control: version 3 is kept, and found");
-    }
-    // Nor in memory, as far as that can be asked for: nothing opens what was sealed to it.
-    let opening = engine.opening_keys().await.unwrap();
-    let versions: Vec<_> = opening.list().iter().map(|keys| keys.key_version()).collect();
-    assert_eq!(versions, [4, 3, 2]);
-    // Where this computer's clock agrees, they go as well, whatever the schedule.
-    let as_long = 128 * DAY_MS;
-    engine
-        .store
-        .run(move |tx| {
-            Ok(tx.execute("UPDATE old_sealing_keys SET retired_local_ms = retired_local_ms - ?1", [as_long])?)
-        })
-        .await
-        .unwrap();
-    engine.tend_keys().await;
-    assert_eq!(lone.client.keys().await.unwrap().old_versions_kept, 0);
-    let last = remains(lone.folder.path()).await;
-    for version in &secrets[..3] {
-        for needle in &version[3..] {
-            assert_eq!(files_with(&last, needle), Vec::<String>::new(), "a replaced version is left in a file");
-        }
-    }
-    let opening = engine.opening_keys().await.unwrap();
-    assert_eq!(opening.list().iter().map(|keys| keys.key_version()).collect::<Vec<_>>(), [4]);
-    // The keystore holds the version in force alone.
-    let held = engine.secrets.lock().await.clone();
-    assert_eq!(held.key_version, 4);
-    assert_eq!(held.device_seeds.chunks(32).map(<[u8]>::to_vec).collect::<Vec<_>>(), secrets[3]);
-    drop(held);
-    lone.client.stop().await;
-    let Lone { client, folder } = lone;
-    drop(client);
-    let after = remains(folder.path()).await;
-    assert!(secrets[0].iter().all(|needle| files_with(&after, needle).is_empty()), "left after the end");
-    let (_, stored): (Keystore, Secrets) = reopen(folder.path()).await;
-    assert_eq!(*DeviceSeeds::from_bytes(&stored.device_seeds).to_bytes(), *secrets[3].concat());
-}
-
-async fn reopen(folder: &Path) -> (Keystore, Secrets) {
-    let profile = loop {
-        match crate::profile::Profile::open(folder) {
-            Ok(profile) => break profile,
-            Err(_) => tokio::task::yield_now().await,
-        }
-    };
-    Keystore::open(&profile, shell::passphrase()).await.unwrap()
-}
-
-/// The journal of a rotation holds the new seeds until the keystore has them; then it is gone, from the WAL too.
-#[tokio::test]
-async fn p12_the_journal_leaves_no_seeds_behind() {
-    let lone = Lone::new().await;
-    lone.relay_is_ahead(0);
-    let engine = lone.engine();
-    engine.begin_rotation(Cause::ByHand).await.unwrap();
-    let rotation = engine.store.run(keys::rotation).await.unwrap().unwrap();
-    let seeds: Vec<Vec<u8>> = rotation.seeds.to_bytes().chunks(32).map(<[u8]>::to_vec).collect();
-    let during = remains(lone.folder.path()).await;
-    assert!(seeds.iter().all(|seed| !files_with(&during, seed).is_empty()), "the control");
-    engine.store_new_seeds(&rotation).await.unwrap();
-    engine.finish_rotation(rotation).await.unwrap();
-    let after = remains(lone.folder.path()).await;
-    assert!(seeds.iter().all(|seed| files_with(&after, seed).is_empty()));
     lone.client.stop().await;
 }

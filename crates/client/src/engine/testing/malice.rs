@@ -49,7 +49,7 @@ fn p3_an_unsolicited_welcome_replaces_no_group() {
         storage::delete_group(tx, log.as_bytes())?;
         let mut group = Group::create(&context.crypto, tx, context.account, &context.keys, log, &roster)?;
         let plan = Plan { add: vec![claimed], ..Plan::default() };
-        let committed = group.commit(context.account, &context.keys, &context.keys, plan)?;
+        let committed = group.commit(context.account, context.keys.leaf(), &context.keys, plan)?;
         Ok(committed.welcome.unwrap().mls)
     });
     let content = ada.look(|tx| {

@@ -39,7 +39,7 @@ impl Device {
         self.tx(|tx| match keys::rotation(tx)? {
             Some(_) => Ok(()),
             None => {
-                keys::keep_device_keys(tx, current.key_version(), current.seeds())?;
+                keys::keep_device_keys(tx, current.leaf(), now)?;
                 keys::begin_rotation(tx, &rotation, current.sealing(), now)
             }
         })?;

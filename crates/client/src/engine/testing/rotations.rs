@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use waxwing_wire::{LogId, MessageId};
 
 use super::super::rotation;
-use super::faults::{everybody, group, rotate, say, shows};
+use super::faults::{everybody, group, requests, rotate, say, shows};
 use super::world::World;
 use crate::mls::{Group, GroupChange};
 use crate::store::conversations::ConversationId;
-use crate::store::{keys, logs, outbox};
-use crate::views::{RotationOutcomeView, RotationWait};
+use crate::store::{conversations, keys, logs, outbox};
+use crate::views::{RotationOutcomeView, RotationWait, Standing};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -270,4 +270,80 @@ fn more_than_six_versions_stay_while_a_group_knows_no_newer_one() {
         Ok(kept)
     });
     assert!(device_keys.iter().all(|version| *version >= 5), "{device_keys:?}");
+}
+
+/// The versions whose leaf keys are kept.
+fn leaf_keys(world: &mut World, who: usize) -> Vec<u32> {
+    let kept = |tx: &rusqlite::Transaction<'_>, version| keys::old_device_keys(tx, version).map(|keys| keys.is_some());
+    world.devices[who].look(|tx| Ok((1..20).filter(|version| kept(tx, *version).unwrap()).collect()))
+}
+
+/// The leaf of a group that one has not accepted is renewed by nobody: whoever sent the Welcome must not keep old keys alive with it.
+#[test]
+fn p12_an_open_request_keeps_no_more_versions_than_others() {
+    let (mut world, id) = requests();
+    world.outside.spreads = true;
+    for _ in 0..9 {
+        rotate(&mut world, 1);
+        everybody(&mut world);
+    }
+    assert_eq!(old_versions(&mut world, 1), 5);
+    assert!(leaf_keys(&mut world, 1).contains(&1), "it is too early: one may still accept");
+    world.on(1, |device, outside| device.accept(outside, id)).unwrap();
+    everybody(&mut world);
+    let message = say(&mut world, 1, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 0, id, message));
+}
+
+#[test]
+fn a_request_between_two_is_accepted_after_its_keys_were_erased() {
+    let mut world = World::new(7, 2);
+    world.outside.spreads = true;
+    let (ada, bea) = (world.devices[0].account, world.devices[1].account);
+    world.devices[1].db.execute("DELETE FROM contacts WHERE account = ?1", [ada.as_bytes()]).unwrap();
+    let id = world.on(0, |device, outside| device.start_direct(outside, bea)).unwrap();
+    let first = say(&mut world, 0, id);
+    everybody(&mut world);
+    let standing = world.devices[1].look(|tx| Ok(conversations::load(tx, &id)?.standing));
+    assert_eq!(standing, Standing::Request);
+    for _ in 0..4 {
+        rotate(&mut world, 1);
+    }
+    everybody(&mut world);
+    assert!(leaf_keys(&mut world, 1).contains(&1), "the control");
+    world.outside.now += 130 * DAY_MS;
+    everybody(&mut world);
+    assert!(!leaf_keys(&mut world, 1).contains(&1));
+    world.on(1, |device, outside| device.accept(outside, id)).unwrap();
+    everybody(&mut world);
+    let (mine, theirs) = (say(&mut world, 1, id), say(&mut world, 0, id));
+    everybody(&mut world);
+    assert!(shows(&mut world, 0, id, mine) && shows(&mut world, 1, id, theirs) && shows(&mut world, 1, id, first));
+}
+
+/// In a group whose own leaf cannot speak any more one says so, and can still leave.
+#[test]
+fn a_group_request_whose_keys_were_erased_says_so_when_it_is_accepted() {
+    let (mut world, id) = requests();
+    world.outside.spreads = true;
+    for _ in 0..4 {
+        rotate(&mut world, 1);
+    }
+    world.outside.now += 130 * DAY_MS;
+    everybody(&mut world);
+    assert!(!leaf_keys(&mut world, 1).contains(&1));
+    world.on(1, |device, outside| device.accept(outside, id)).unwrap();
+    everybody(&mut world);
+    let problem = world.devices[1].look(|tx| Ok(conversations::load(tx, &id)?.problem()));
+    assert_eq!(problem.map(|problem| problem.code), Some(crate::error::ErrorCode::NotMember));
+    // Nothing is tried again and again, and what others say is still read.
+    a_day(&mut world);
+    assert!(world.devices[1].look(|tx| outbox::changes(tx, &id)).is_empty());
+    // Her newer keys are known from her relay's log.
+    let bea = world.devices[1].account;
+    world.on(0, |device, outside| device.refresh_chain(outside, bea)).unwrap();
+    let message = say(&mut world, 0, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 1, id, message));
 }

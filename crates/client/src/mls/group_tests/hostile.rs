@@ -330,7 +330,7 @@ fn p2_going_back_to_older_keys() {
     let mut people = trio();
     let (old, new) = (LeafIdentity::of(people[1].account, people[1].keys.record()), people[1].next_keys());
     let [alice, bob, carol] = &mut people;
-    let committed = bob.step(|group, account, keys| group.commit(account, keys, &new, Plan::default())).unwrap();
+    let committed = bob.step(|group, account, keys| group.commit(account, keys.leaf(), &new, Plan::default())).unwrap();
     bob.merge();
     let first = std::mem::replace(&mut bob.keys, new);
     for person in [alice, carol] {

@@ -143,7 +143,7 @@ fn a_rotation_and_an_update_set_a_secret() {
     let renamed = Roster { name: "Fish".into(), ..alice.facts().roster };
     assert!(alice.commit(Plan { roster: Some(renamed), ..Plan::default() }).unwrap().secret.is_none());
     let new = bob.next_keys();
-    let committed = bob.step(|group, account, keys| group.commit(account, keys, &new, Plan::default())).unwrap();
+    let committed = bob.step(|group, account, keys| group.commit(account, keys.leaf(), &new, Plan::default())).unwrap();
     bob.merge();
     bob.keys = new;
     let secret = committed.secret.as_ref().map(|secret| *secret.write_token());
