@@ -21,6 +21,7 @@ pub(crate) mod rotation;
 mod schema;
 pub(crate) mod sealed_for;
 pub(crate) mod transparency;
+pub(crate) mod unproved;
 pub(crate) mod verifications;
 
 use std::path::{Path, PathBuf};

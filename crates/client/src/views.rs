@@ -749,6 +749,8 @@ pub enum ContradictionKind {
     Unproved,
     /// The later one is of a smaller tree.
     WentBack,
+    /// Two sizes, and the leaves that were read here show that one does not extend the other.
+    Diverged,
 }
 
 /// Two checkpoints that a relay has signed and that do not go together: evidence for anybody.

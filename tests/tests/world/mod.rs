@@ -10,6 +10,8 @@
     reason = "helpers of tests; each file uses its own part"
 )]
 
+pub mod between;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -22,6 +24,8 @@ use waxwing_client::{
 };
 use waxwing_relay::{Config, Relay, Tls};
 
+use between::Between;
+
 pub const PASSPHRASE: &str = "a passphrase for tests";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -30,6 +34,8 @@ pub struct World {
     pub relay: Option<Relay>,
     pub listen: SocketAddr,
     pub tls: Tls,
+    /// Who stands between, if somebody does.
+    pub between: Option<Between>,
 }
 
 impl World {
@@ -43,8 +49,18 @@ impl World {
         if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG") {
             let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         }
-        let mut world =
-            Self { dir: tempfile::tempdir().unwrap(), relay: None, listen: ([127, 0, 0, 1], 0).into(), tls };
+        Self::start(tls, None).await
+    }
+
+    /// With somebody between the people and the relay.
+    pub async fn behind() -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Self::start(Tls::Off, Some(Between::start().await)).await
+    }
+
+    async fn start(tls: Tls, between: Option<Between>) -> Self {
+        let (dir, listen) = (tempfile::tempdir().unwrap(), ([127, 0, 0, 1], 0).into());
+        let mut world = Self { dir, relay: None, listen, tls, between };
         world.start_relay().await;
         world
     }
@@ -52,8 +68,10 @@ impl World {
     pub async fn start_relay(&mut self) {
         let mut config = Config::new(self.listen, self.dir.path().join("relay"));
         config.tls = self.tls.clone();
+        config.audience = self.between.as_ref().map(|between| between.address.to_string());
         let relay = waxwing_relay::start(config).await.unwrap();
         self.listen = relay.local_addr();
+        self.between.iter().for_each(|between| between.is_for(self.listen));
         self.relay = Some(relay);
     }
 
@@ -75,6 +93,9 @@ impl World {
     }
 
     pub fn address(&self) -> String {
+        if let Some(between) = &self.between {
+            return between.address.to_string();
+        }
         match self.relay.as_ref().and_then(Relay::pin) {
             Some(pin) => format!("{}#{}", self.listen, hex::encode(pin)),
             None => self.listen.to_string(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rusqlite::Transaction;
 use waxwing_protocol::{ChainPageError, Refuted};
 use waxwing_wire::{AccountId, DeviceRecord, RelayAddress, VerifiedChain};
 
@@ -9,7 +10,7 @@ use super::transparency::InLog;
 use super::{Engine, follow, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::relay::ChainRefused;
-use crate::store::{contacts, keys};
+use crate::store::{contacts, keys, verifications};
 
 /// Somebody may replace their keys again and again while their chain is fetched.
 const TRIES: usize = 3;
@@ -37,7 +38,8 @@ impl Engine {
         let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
         let fetched = self.fetch_chain(&contact.relay, &account.to_string(), known.as_ref()).await;
         let (chain, fresh) = self.noting_doubt(account, fetched).await?;
-        if known.is_none() && (chain.name() != Some(&contact.name) || chain.log_origin() != contact.relay.authority()) {
+        let theirs = chain.name() == Some(&contact.name) && chain.log_origin() == contact.relay.authority();
+        if known.is_none() && (!theirs || chain.account() != account) {
             return Err(Error::new(ErrorCode::ChainBroken, "the relay's chain carries another name"));
         }
         let chain = Arc::new(chain);
@@ -54,9 +56,27 @@ impl Engine {
         if wake {
             self.outbox_wake.notify_one();
         }
-        // What the relay shows goes on from what was known.
-        self.no_doubt(account).await?;
+        // What the relay shows goes on from what was known. That alone ends no doubt: it may have shown what its log does not hold.
+        if self.stands(&contact.relay, &chain).await? {
+            self.no_doubt(account).await?;
+        }
         Ok(chain)
+    }
+
+    /// Whether nothing speaks against an account's chain any more: where it was in doubt, all of it must stand in its relay's log, and that log
+    /// must not have contradicted itself.
+    pub(super) async fn stands(&self, relay: &RelayAddress, chain: &VerifiedChain) -> Result<bool, Error> {
+        let account = chain.account();
+        if self.store.run(move |tx| verifications::trouble_since(tx, account)).await?.is_none() {
+            return Ok(true);
+        }
+        Ok(match self.in_log(relay, chain, 0).await {
+            Ok(found) => found == InLog::Whole,
+            Err(error) => {
+                tracing::debug!(%error, "a doubt cannot be ended now");
+                false
+            }
+        })
     }
 
     /// An older copy of the database may lack own entries whose keys the keystore holds: they are taken up again, if they lead to exactly
@@ -127,10 +147,15 @@ impl Engine {
     }
 
     /// Remembers an entry that a relay has shown and that can never be its account's.
-    async fn noting_refuted<T>(&self, answer: Result<T, ChainRefused>) -> Result<T, Error> {
+    pub(super) async fn noting_refuted<T>(&self, answer: Result<T, ChainRefused>) -> Result<T, Error> {
         if let Err(ChainRefused::Page(ChainPageError::Chain { refuted: Some(refuted), .. })) = &answer {
             let Refuted { account, hash } = *refuted;
-            self.store.run(move |tx| keys::note_refuted(tx, account, &hash)).await?;
+            // Of accounts that are known here alone: a relay can make up as many others as it likes.
+            let note = move |tx: &Transaction<'_>| match keys::knows_chain(tx, account)? {
+                true => keys::note_refuted(tx, account, &hash),
+                false => Ok(()),
+            };
+            self.store.run(note).await?;
         }
         Ok(answer?)
     }

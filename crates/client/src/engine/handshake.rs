@@ -17,7 +17,7 @@ use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
 use crate::store::account::Account;
 use crate::store::logs::Noted;
-use crate::store::{account, conversations, deliveries, keys, links, logs, outbox, people};
+use crate::store::{account, conversations, deliveries, keys, links, logs, outbox, people, unproved};
 use crate::views::{Notice, Role, Standing};
 
 /// Whose commit it is.
@@ -130,6 +130,7 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<Account
             continue;
         }
         keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
+        unproved::note(reading.tx, part.account)?;
         if follow::concerns_groups(&fresh) {
             grown.push(part.account);
         }
@@ -149,6 +150,7 @@ pub(super) fn learn_more(reading: &mut Reading<'_>, part: &ChainPart) -> Result<
     let known = reading.context.chains.load(reading.tx, part.account)?;
     let Some((chain, from, fresh)) = known.and_then(|known| extended(Some(&known), part)) else { return Ok(()) };
     keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
+    unproved::note(reading.tx, part.account)?;
     if follow::concerns_groups(&fresh) {
         reading.taken.wake |= follow::chain_grew(reading.tx, reading.context, part.account)?;
     }

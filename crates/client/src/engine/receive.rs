@@ -163,10 +163,13 @@ impl Engine {
             let take =
                 move |tx: &Transaction<'_>| entries::take(tx, &context, &opening, id, &these, (&known.0, &known.1));
             let taken = self.store.run(take).await?;
-            self.doubt(taken.chains.iter().map(|chain| chain.account()));
+            if !taken.chains.is_empty() {
+                // Whether everybody can see these entries is still to be looked at.
+                self.transparency_wake.notify_one();
+            }
             taken.chains.into_iter().for_each(|chain| self.chains.keep(chain));
             self.tell(taken.changes).await;
-            self.hear(taken.heard);
+            self.hear(taken.heard).await;
             if taken.updated {
                 self.erase_unused_device_keys().await?;
                 // A rotation has got on by one conversation.

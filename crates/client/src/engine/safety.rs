@@ -181,10 +181,8 @@ impl Engine {
             .run(move |tx| {
                 let mut changes = Changes::default();
                 // Of somebody of whom nothing is known, nothing is in doubt: they are not made a contact.
-                if keys::knows_chain(tx, account)? && verifications::note_trouble(tx, account, &what, now)? {
-                    tracing::warn!(what, "a relay shows another chain of a contact");
-                    touched(tx, account, &mut changes)?;
-                    announce(tx, now, &mut changes)?;
+                if keys::knows_chain(tx, account)? {
+                    note_doubt(tx, account, &what, now, &mut changes)?;
                 }
                 Ok(changes)
             })
@@ -296,6 +294,22 @@ impl Safety {
     pub(crate) fn problem(self) -> Option<ErrorView> {
         self.doubt().map(|code| doubt(code).view())
     }
+}
+
+/// Something speaks against somebody's keys: nothing is said to them, and it is shown, once.
+pub(super) fn note_doubt(
+    tx: &Transaction<'_>,
+    account: AccountId,
+    what: &str,
+    now: u64,
+    changes: &mut Changes,
+) -> Result<(), Error> {
+    if verifications::note_trouble(tx, account, what, now)? {
+        tracing::warn!(what, "a contact's keys are in doubt");
+        touched(tx, account, changes)?;
+        announce(tx, now, changes)?;
+    }
+    Ok(())
 }
 
 /// One quiet line in each conversation with whoever had been verified and is so no longer, once.

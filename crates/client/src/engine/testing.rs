@@ -12,6 +12,7 @@ mod act;
 mod check;
 mod device;
 mod dice;
+mod doubts;
 mod erased;
 mod events;
 mod faults;

@@ -74,7 +74,9 @@ impl Engine {
         if let Err(error) = self.follow_log(&home).await {
             tracing::info!(%error, "the relay's transparency log");
         }
-        self.check_learned().await;
+        if let Err(error) = self.check_learned().await {
+            tracing::warn!(%error, "chains that came in conversations");
+        }
         self.compare_heard().await;
         if let Err(error) = self.look_at_logs().await {
             tracing::warn!(%error, "looking through transparency logs");

@@ -53,6 +53,7 @@ fn view(tx: &Transaction<'_>, origin: String, home: &str, now: u64) -> Result<Lo
             Against::TwoHistories => ContradictionKind::TwoHistories,
             Against::Unproved => ContradictionKind::Unproved,
             Against::WentBack => ContradictionKind::WentBack,
+            Against::Diverged => ContradictionKind::Diverged,
         },
         at: evidence.at_ms as f64,
         first: evidence.first,

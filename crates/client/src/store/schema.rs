@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 19] = [
+const MIGRATIONS: [&str; 20] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -24,6 +24,7 @@ const MIGRATIONS: [&str; 19] = [
     LOCAL_RETIREMENT,
     REFUTED,
     LEAF_KEYS,
+    UNPROVED_CHAINS,
 ];
 
 const V1: &str = "
@@ -569,6 +570,26 @@ const LEAF_KEYS: &str = "
 -- relay time; 0: not noted yet.
 UPDATE old_device_keys SET seeds = substr(seeds, 33, 64) WHERE length(seeds) = 160;
 ALTER TABLE old_device_keys ADD COLUMN retired_ms INTEGER NOT NULL DEFAULT 0;
+";
+
+const UNPROVED_CHAINS: &str = "
+-- Accounts whose chain entries came in a conversation, and were not found in their relay's log yet.
+CREATE TABLE unproved_chains (
+    account BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- Contacts of whom a relay's log has newer entries than could be had yet.
+CREATE TABLE chain_news (
+    account BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- Right edges of proved trees, at sizes that were gone through: a root in between is then a short way off.
+CREATE TABLE transparency_edges (
+    log INTEGER NOT NULL REFERENCES transparency_logs (n),
+    size INTEGER NOT NULL,
+    edge BLOB NOT NULL,
+    PRIMARY KEY (log, size)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to the newest version, in one transaction.

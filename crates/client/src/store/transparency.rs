@@ -11,6 +11,10 @@ use crate::error::{Error, ErrorCode};
 
 /// Evidence is kept up to this many, the oldest first: a relay must not fill the disk with it.
 const MOST_EVIDENCE: i64 = 64;
+/// So far apart are the edges that are kept.
+const EDGE_EVERY: u64 = 4096;
+/// Leaves that are gone through in one transaction.
+const MOST_AT_A_TIME: u64 = 16 * EDGE_EVERY;
 
 /// A log as far as it was read.
 pub(crate) struct TransparencyLog {
@@ -45,6 +49,8 @@ pub(crate) enum Against {
     Unproved = 1,
     /// A later checkpoint of a smaller tree.
     WentBack = 2,
+    /// Two checkpoints of two sizes, and the leaves that give the root of one do not give that of the other: two histories as well.
+    Diverged = 3,
 }
 
 /// Two signed checkpoints that do not go together.
@@ -189,13 +195,44 @@ fn find(
     ))?;
     let rows = statement.query_map(params![log.n, who, from, log.size()], |row| {
         let (index, seq, entry_hash): (u64, i64, [u8; 32]) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let leaf = match u32::try_from(seq) {
-            Ok(seq) => Leaf::Chain { account_hash: *who, seq, entry_hash },
-            Err(_) => Leaf::Name { name_hash: *who, entry_hash },
-        };
-        Ok(Placed { index, leaf })
+        Ok(Placed { index, leaf: leaf(*who, seq, entry_hash) })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn leaf(who: [u8; 32], seq: i64, entry_hash: [u8; 32]) -> Leaf {
+    match u32::try_from(seq) {
+        Ok(seq) => Leaf::Chain { account_hash: who, seq, entry_hash },
+        Err(_) => Leaf::Name { name_hash: who, entry_hash },
+    }
+}
+
+/// The right edge of the tree of the first `size` proved leaves, or of as many of them as are gone through at a time: the way is kept, so it
+/// is asked for again then.
+pub(crate) fn edge_at(tx: &Transaction<'_>, log: &TransparencyLog, size: u64) -> Result<Frontier, Error> {
+    let kept: Option<Vec<u8>> = tx
+        .prepare_cached("SELECT edge FROM transparency_edges WHERE log = ?1 AND size <= ?2 ORDER BY size DESC LIMIT 1")?
+        .query_row(params![log.n, size], |row| row.get(0))
+        .optional()?;
+    let mut edge = match kept {
+        Some(bytes) => Frontier::decode(&bytes).map_err(|_| damaged("a log's edge"))?,
+        None => Frontier::new(),
+    };
+    let (from, end) = (edge.size(), size.min(log.size()).min(edge.size() + MOST_AT_A_TIME));
+    let mut statement = tx.prepare_cached(
+        "SELECT who, seq, hash FROM transparency_leaves WHERE log = ?1 AND place >= ?2 AND place < ?3 ORDER BY place",
+    )?;
+    let mut rows = statement.query(params![log.n, from, end])?;
+    while let Some(row) = rows.next()? {
+        let leaf = leaf(row.get(0)?, row.get(1)?, row.get(2)?);
+        edge.append(leaf.hash()).map_err(|_| damaged("a log's leaves"))?;
+        if edge.size().is_multiple_of(EDGE_EVERY) {
+            tx.prepare_cached("INSERT OR IGNORE INTO transparency_edges (log, size, edge) VALUES (?1, ?2, ?3)")?
+                .execute(params![log.n, edge.size(), edge.encode()])?;
+        }
+    }
+    // A place that is missing would be gone through without end.
+    if edge.size() == end { Ok(edge) } else { Err(damaged("a log's leaves")) }
 }
 
 /// Keeps two checkpoints that do not go together; false if they are kept already.
@@ -220,7 +257,8 @@ pub(crate) fn evidence(tx: &Transaction<'_>, origin: &str) -> Result<Vec<Evidenc
             against: match row.get::<_, i64>("against")? {
                 0 => Against::TwoHistories,
                 1 => Against::Unproved,
-                _ => Against::WentBack,
+                2 => Against::WentBack,
+                _ => Against::Diverged,
             },
             first: row.get("first")?,
             second: row.get("second")?,

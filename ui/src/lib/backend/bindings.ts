@@ -203,7 +203,9 @@ export type ContradictionKind =
 /**  The relay cannot prove that one extends the other. */
 "unproved" | 
 /**  The later one is of a smaller tree. */
-"wentBack";
+"wentBack" | 
+/**  Two sizes, and the leaves that were read here show that one does not extend the other. */
+"diverged";
 
 /**  Two checkpoints that a relay has signed and that do not go together: evidence for anybody. */
 export type ContradictionView = {

@@ -5,6 +5,7 @@ export const contradictionWords: Record<ContradictionKind, string> = {
   twoHistories: "The relay has signed two different logs of the same length: it shows different people different keys.",
   unproved: "The relay has signed two logs and cannot prove that the later one continues the earlier one.",
   wentBack: "The relay has signed a log that is shorter than one it had signed before: entries were taken back.",
+  diverged: "The relay has signed two logs, and the longer one does not continue the shorter one: it shows different people different keys.",
 };
 
 /** Both signed notes, for anybody to check. */

@@ -1,20 +1,24 @@
 //! Gossip: what others have seen of their relays' logs is held against the own view (P17), and the own newest checkpoint goes along in every
 //! envelope.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 
+use rusqlite::Transaction;
 use waxwing_protocol::envelope::CompactCheckpoint;
-use waxwing_wire::transparency::{SignedCheckpoint, Verdict, judge};
+use waxwing_wire::transparency::{NoteKey, SignedCheckpoint, Verdict, judge};
 use waxwing_wire::{AccountId, RelayAddress};
 
 use super::super::emit::Changes;
 use super::super::{Engine, safety};
-use super::{InLog, PATIENCE, extends, unavailable};
+use super::{InLog, PATIENCE, load, unavailable};
 use crate::error::{Error, ErrorCode};
 use crate::store::transparency::{self as stored, Against};
-use crate::store::{contacts, verifications};
+use crate::store::{contacts, unproved};
 
+/// Why a chain is in doubt that came in a conversation.
+const NOT_IN_LOG: &str = "keys that came in a conversation are not in the relay's log";
 /// Checkpoints of others that are kept in mind.
 const MOST_HEARD: usize = 4096;
 /// Most checkpoints of others that are compared at a time.
@@ -26,63 +30,64 @@ pub(in super::super) type Heard = (AccountId, CompactCheckpoint);
 /// What others have seen: what is to be looked at, and what was.
 #[derive(Default)]
 pub(in super::super) struct AllHeard {
-    new: HashSet<Heard>,
-    known: HashSet<Heard>,
-    /// Whose chain entries came in a conversation, and were not looked up in a log yet.
-    learned: HashSet<AccountId>,
+    pub(in super::super) new: HashSet<Heard>,
+    pub(in super::super) known: HashSet<Heard>,
 }
 
 impl Engine {
     /// Notes what others have seen of their relays' logs.
-    pub(in super::super) fn hear(&self, heard: HashSet<Heard>) {
-        let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh: Vec<_> = heard.into_iter().filter(|one| !all.known.contains(one)).collect();
-        if all.new.len() < MOST_HEARD && !fresh.is_empty() {
-            all.new.extend(fresh);
-            self.transparency_wake.notify_one();
+    pub(in super::super) async fn hear(&self, heard: HashSet<Heard>) {
+        let fresh: Vec<_> = {
+            let all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.into_iter().filter(|one| !all.known.contains(one) && !all.new.contains(one)).collect()
+        };
+        if fresh.is_empty() {
+            return;
         }
-    }
-
-    /// Chain entries have come in a conversation: whether everybody can see them is still to be looked at.
-    pub(in super::super) fn doubt(&self, accounts: impl Iterator<Item = AccountId>) {
+        // Whoever it comes from may have made it up: without the log's signature it says nothing, and it takes no other's room.
+        let signed = self.store.run(move |tx| signed(tx, fresh)).await;
+        let signed = signed.unwrap_or_else(|error| {
+            tracing::warn!(%error, "checkpoints that others have seen");
+            Vec::new()
+        });
         let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = all.learned.len();
-        all.learned.extend(accounts);
-        if all.learned.len() > before {
+        let room = MOST_HEARD.saturating_sub(all.new.len());
+        let before = all.new.len();
+        all.new.extend(signed.into_iter().take(room));
+        if all.new.len() > before {
             self.transparency_wake.notify_one();
         }
     }
 
     /// Looks whether chains that came in a conversation stand in their relays' logs. One that does not is a member's invention, or their
     /// relay hides it: nothing is said to these keys.
-    pub(super) async fn check_learned(&self) {
-        let learned = std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).learned);
-        for account in learned {
+    pub(in super::super) async fn check_learned(&self) -> Result<(), Error> {
+        for account in self.store.run(unproved::all).await? {
             let checked = tokio::time::timeout(PATIENCE, self.check_chain(account)).await;
             if let Err(error) = checked.unwrap_or_else(|_| Err(unavailable("no answer in time"))) {
                 tracing::info!(%error, "a chain that came in a conversation cannot be looked up now");
-                self.heard.lock().unwrap_or_else(PoisonError::into_inner).learned.insert(account);
             }
         }
+        Ok(())
     }
 
     async fn check_chain(&self, account: AccountId) -> Result<(), Error> {
         let contact = self.store.run(move |tx| contacts::load(tx, account)).await?;
-        let Some(contact) = contact.filter(|_| account != self.account) else { return Ok(()) };
+        let Some(contact) = contact.filter(|_| account != self.account) else {
+            return self.store.run(move |tx| unproved::done(tx, account, u32::MAX)).await;
+        };
         let chain = self.chain(account).await?;
-        if self.in_log(&contact.relay, &chain, 0).await? != InLog::Lacks {
-            return Ok(());
-        }
-        let now = self.now_ms();
+        let lacks = self.in_log(&contact.relay, &chain, 0).await? == InLog::Lacks;
+        let (now, seq) = (self.now_ms(), chain.seq());
         let changes = self
             .store
             .run(move |tx| {
                 let mut changes = Changes::default();
-                let what = "keys that came in a conversation are not in the relay's log";
-                if verifications::note_trouble(tx, account, what, now)? {
-                    tracing::warn!(what, "a member's keys are in doubt");
-                    safety::announce(tx, now, &mut changes)?;
+                if lacks {
+                    safety::note_doubt(tx, account, NOT_IN_LOG, now, &mut changes)?;
                 }
+                // A doubt is kept, and over only once all of the chain stands there.
+                unproved::done(tx, account, seq)?;
                 Ok(changes)
             })
             .await?;
@@ -91,9 +96,18 @@ impl Engine {
     }
 
     /// Holds what others have seen against the own view (P17).
-    pub(super) async fn compare_heard(&self) {
-        let new = std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner).new);
-        for (who, checkpoint) in new.into_iter().take(MOST_COMPARED) {
+    pub(in super::super) async fn compare_heard(&self) {
+        let some: Vec<Heard> = {
+            let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let some: Vec<_> = all.new.iter().copied().take(MOST_COMPARED).collect();
+            all.new.retain(|one| !some.contains(one));
+            if !all.new.is_empty() {
+                // The rest has its turn with the next round, which begins at once.
+                self.transparency_wake.notify_one();
+            }
+            some
+        };
+        for (who, checkpoint) in some {
             let relay = self.store.run(move |tx| Ok(contacts::load(tx, who)?.map(|contact| contact.relay))).await;
             let Ok(Some(relay)) = relay else { continue };
             let compared = tokio::time::timeout(PATIENCE, self.compare_checkpoint(&relay, &checkpoint)).await;
@@ -113,13 +127,13 @@ impl Engine {
         }
     }
 
-    /// A checkpoint that came with somebody's envelope: it must be of the same history as what is seen here.
+    /// A checkpoint that came with somebody's envelope: it must be of the same history as what is seen here. Judged by the leaves that were
+    /// read here, so the relay is not asked for a proof that it can refuse, nor does it learn what was heard.
     async fn compare_checkpoint(&self, relay: &RelayAddress, compact: &CompactCheckpoint) -> Result<(), Error> {
         let origin = relay.authority();
         let not_yet = || unavailable("the log is not read yet");
         let known = origin.clone();
         let log = self.store.run(move |tx| stored::load(tx, &known)).await?.ok_or_else(not_yet)?;
-        // Whoever it comes from may have made it up: without the log's signature it says nothing.
         let Ok(theirs) = SignedCheckpoint::from_compact(compact, &log.key) else { return Ok(()) };
         let (size, time_ms) = (theirs.checkpoint().size, theirs.checkpoint().time_ms);
         let log = match log.size() < size {
@@ -131,22 +145,33 @@ impl Engine {
             }
         };
         let ours = log.proved.as_ref().ok_or_else(not_yet)?;
-        if ours.checkpoint().size < size && ours.checkpoint().time_ms > time_ms {
-            // Signed later, and less: somebody is shown a log that does not go on.
-            return Err(self.against(Against::WentBack, ours, &theirs).await);
+        if ours.checkpoint().size < size {
+            if ours.checkpoint().time_ms > time_ms {
+                // Signed later, and less: somebody is shown a log that does not go on.
+                return Err(self.against(Against::WentBack, ours, &theirs).await);
+            }
+            return Err(unavailable("the relay does not show all that it has signed"));
         }
         match judge(ours, &theirs, &[]) {
             Ok(Verdict::Consistent) | Err(_) => return Ok(()),
             Ok(Verdict::Contradiction) => return Err(self.against(Against::TwoHistories, ours, &theirs).await),
             Ok(Verdict::Unproven(_)) => {}
         }
-        let (a, b) = (ours.checkpoint(), theirs.checkpoint());
-        let (older, newer) = if a.size <= b.size { (a, b) } else { (b, a) };
-        let path = self.relay(relay)?.log_consistency(older.size, newer.size).await?;
-        if extends(older, newer, &path) {
+        if self.own_root(&log.key, size).await? == theirs.checkpoint().root {
             return Ok(());
         }
-        Err(self.against(Against::Unproved, ours, &theirs).await)
+        Err(self.against(Against::Diverged, ours, &theirs).await)
+    }
+
+    /// The root of the first leaves of a log as it was read here. No more of them are gone through at a time than others can wait for.
+    pub(in super::super) async fn own_root(&self, key: &NoteKey, size: u64) -> Result<[u8; 32], Error> {
+        loop {
+            let origin = key.name().to_owned();
+            let edge = self.store.run(move |tx| stored::edge_at(tx, &load(tx, &origin)?, size)).await?;
+            if edge.size() >= size {
+                return Ok(edge.root());
+            }
+        }
     }
 
     /// The newest checkpoint of the own relay goes along in every envelope.
@@ -156,4 +181,23 @@ impl Engine {
             *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = compact;
         }
     }
+}
+
+/// Those that the pinned key of their log has signed.
+fn signed(tx: &Transaction<'_>, heard: Vec<Heard>) -> Result<Vec<Heard>, Error> {
+    let (mut keys, mut signed) = (HashMap::new(), Vec::new());
+    for (who, checkpoint) in heard {
+        let Some(contact) = contacts::load(tx, who)? else { continue };
+        let key = match keys.entry(contact.relay.authority()) {
+            Entry::Occupied(key) => key.into_mut(),
+            Entry::Vacant(place) => {
+                let log = stored::load(tx, place.key())?;
+                place.insert(log.map(|log| log.key))
+            }
+        };
+        if key.as_ref().is_some_and(|key| SignedCheckpoint::from_compact(&checkpoint, key).is_ok()) {
+            signed.push((who, checkpoint));
+        }
+    }
+    Ok(signed)
 }

@@ -11,7 +11,7 @@ use super::super::{Engine, not_found, safety};
 use super::{hash_of, load};
 use crate::error::Error;
 use crate::store::transparency::{self as stored, Alarm, Placed, TransparencyLog};
-use crate::store::{account, contacts, keys, people, verifications};
+use crate::store::{account, contacts, keys, people, unproved};
 use crate::views::Notice;
 
 /// So many names given again are looked at at a time: an honest log has none.
@@ -19,7 +19,7 @@ const MOST_GIVEN_AGAIN: u32 = 1000;
 
 impl Engine {
     /// What is new in the logs about oneself and about contacts.
-    pub(super) async fn look_at_logs(&self) -> Result<(), Error> {
+    pub(in super::super) async fn look_at_logs(&self) -> Result<(), Error> {
         self.catch_up_with_own_keys().await?;
         let home = self.home.address().authority();
         for origin in self.store.run(stored::origins).await? {
@@ -29,22 +29,25 @@ impl Engine {
                 false => None,
             };
             let (me, now) = (self.account, self.now_ms());
-            let (news, raised, changes, seen) = self
+            let (raised, changes) = self
                 .store
                 .run(move |tx| {
                     let log = load(tx, &origin)?;
                     if log.looked >= log.size() {
-                        return Ok((Vec::new(), false, Changes::default(), None));
+                        return Ok((false, Changes::default()));
                     }
                     let raised = match name {
                         Some(name) => look_for_oneself(tx, &log, (me, &name), now)?,
                         None => false,
                     };
                     let mut changes = Changes::default();
-                    let news = news_of_contacts(tx, &log, me, now)?;
-                    safety::announce(tx, now, &mut changes)?;
+                    for account in news_of_contacts(tx, &log, me, now, &mut changes)? {
+                        unproved::note_news(tx, account)?;
+                    }
                     names_given_again(tx, &log, me, now, &mut changes)?;
-                    Ok((news, raised, changes, Some((log.n, log.size()))))
+                    // What is found is kept with it, so nothing is found, and said, a second time.
+                    stored::set_looked(tx, log.n, log.size())?;
+                    Ok((raised, changes))
                 })
                 .await?;
             self.tell(changes).await;
@@ -52,16 +55,12 @@ impl Engine {
                 tracing::warn!("the relay's log holds an entry of the own account that no own device has made");
                 self.tell_log(&home).await;
             }
-            let mut all = true;
-            for account in news {
-                if let Err(error) = self.refresh_chain(account).await {
-                    tracing::info!(%error, "a contact's new keys cannot be had");
-                    all = false;
-                }
-            }
-            // What could not be had is looked for again with the next round.
-            if let (true, Some((n, size))) = (all, seen) {
-                self.store.run(move |tx| stored::set_looked(tx, n, size)).await?;
+        }
+        for account in self.store.run(unproved::news).await? {
+            match self.refresh_chain(account).await {
+                Ok(_) => self.store.run(move |tx| unproved::news_are_had(tx, account)).await?,
+                // Asked for again with the next round.
+                Err(error) => tracing::info!(%error, "a contact's new keys cannot be had"),
             }
         }
         Ok(())
@@ -74,6 +73,7 @@ fn news_of_contacts(
     log: &TransparencyLog,
     me: AccountId,
     now: u64,
+    changes: &mut Changes,
 ) -> Result<Vec<AccountId>, Error> {
     let mut news = Vec::new();
     for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.key.name() && one.account != me)
@@ -89,7 +89,7 @@ fn news_of_contacts(
         };
         if leaves.iter().any(differs) {
             tracing::warn!("a relay's log holds another entry in the place of a contact's");
-            verifications::note_trouble(tx, contact.account, "the relay's log holds another entry", now)?;
+            safety::note_doubt(tx, contact.account, "the relay's log holds another entry", now, changes)?;
         }
         let refuted = keys::refuted(tx, contact.account)?;
         let newer = |placed: &Placed| match placed.leaf {

@@ -1,0 +1,53 @@
+//! Chains that are still to be looked up: entries that came in a conversation and were not found in a log yet, and entries that a log has and
+//! that could not be had yet. Kept, since the next start must not forget either. Not here: the looking (`engine::transparency`).
+
+use rusqlite::{Transaction, params};
+use waxwing_wire::AccountId;
+
+use super::bytes;
+use crate::error::Error;
+
+/// Entries of an account's chain have come in a conversation.
+pub(crate) fn note(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
+    tx.execute("INSERT OR IGNORE INTO unproved_chains (account) VALUES (?1)", [account.as_bytes()])?;
+    Ok(())
+}
+
+/// Whose chains are to be looked up in a log.
+pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<AccountId>, Error> {
+    accounts(tx, "SELECT account FROM unproved_chains")
+}
+
+/// It was looked up, up to the entry that is the newest.
+pub(crate) fn done(tx: &Transaction<'_>, account: AccountId, seq: u32) -> Result<(), Error> {
+    // More may have come in meanwhile.
+    tx.execute(
+        "DELETE FROM unproved_chains WHERE account = ?1
+             AND (SELECT coalesce(max(seq), 0) FROM chain_entries WHERE account = ?1) <= ?2",
+        params![account.as_bytes(), seq],
+    )?;
+    Ok(())
+}
+
+/// A log has newer entries of a contact.
+pub(crate) fn note_news(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
+    tx.execute("INSERT OR IGNORE INTO chain_news (account) VALUES (?1)", [account.as_bytes()])?;
+    Ok(())
+}
+
+/// Of whom there are newer entries.
+pub(crate) fn news(tx: &Transaction<'_>) -> Result<Vec<AccountId>, Error> {
+    accounts(tx, "SELECT account FROM chain_news")
+}
+
+/// They were had.
+pub(crate) fn news_are_had(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
+    tx.execute("DELETE FROM chain_news WHERE account = ?1", [account.as_bytes()])?;
+    Ok(())
+}
+
+fn accounts(tx: &Transaction<'_>, find: &str) -> Result<Vec<AccountId>, Error> {
+    let mut statement = tx.prepare_cached(find)?;
+    let rows = statement.query_map([], |row| Ok(AccountId::from_bytes(bytes(row, "account")?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
