@@ -44,8 +44,8 @@ pub enum ChainPageError {
     },
 }
 
-/// An entry that names the known head as its predecessor, and is not signed by whoever may go on from there, or breaks a rule. What may
-/// follow a head depends on nothing but what leads up to it, so it is never one of the chain.
+/// An entry that names the known head as its predecessor, and is not signed by whoever may go on from there. Whose signature may follow a head
+/// depends on nothing but what leads up to it, so it is never one of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refuted {
     /// Whose chain it pretends to be of.
@@ -88,13 +88,13 @@ impl ChainPages {
             }
         }
         let entries: Vec<_> = entries.collect();
-        let chain = match self.chain {
-            None => VerifiedChain::verify(&entries)?,
-            Some(mut chain) => {
-                entries.iter().try_for_each(|entry| extend(&mut chain, entry.as_ref()))?;
-                chain
-            }
+        // The first entry, and then one after the other: what is refuted behind it is found in either case.
+        let (mut chain, rest) = match (self.chain, entries.split_at_checked(1)) {
+            (Some(chain), _) => (chain, entries.as_slice()),
+            (None, Some((first, rest))) => (VerifiedChain::verify(first)?, rest),
+            (None, None) => (VerifiedChain::verify(&entries)?, entries.as_slice()),
         };
+        rest.iter().try_for_each(|entry| extend(&mut chain, entry.as_ref()))?;
         let ends = entries.is_empty();
         self.fresh.extend(entries.into_iter().map(|entry| entry.0));
         if chain.account() != page.account {
@@ -112,8 +112,8 @@ impl ChainPages {
 
 fn extend(chain: &mut VerifiedChain, bytes: &[u8]) -> Result<(), ChainPageError> {
     chain.extend(bytes).map_err(|error| {
-        // Anything else is no successor of this head, or cannot be read by this version.
-        let judged = matches!(error, ChainError::Signature | ChainError::Rule(_));
+        // Anything else is no successor of this head, or cannot be read by this version; and what breaks a rule may be allowed by a later one.
+        let judged = error == ChainError::Signature;
         let entry = ChainEntry::decode(bytes).ok().filter(|_| judged);
         let refuted = entry.map(|entry| Refuted { account: chain.account(), hash: entry.hash() });
         ChainPageError::Chain { error, refuted }

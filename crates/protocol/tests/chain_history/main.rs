@@ -22,7 +22,7 @@ use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-use relay::{Answer, Client, Piece};
+use relay::{Answer, Client, Piece, Told};
 use waxwing_wire::VerifiedChain;
 use world::{ALICE, Act, Fault, Key, On, State, What, Who, World};
 
@@ -64,8 +64,17 @@ fn answers() -> impl Strategy<Value = Vec<Answer>> {
         1 => index().prop_map(Piece::Foreign),
         1 => any::<bool>().prop_map(|all| Piece::Again { all }),
     ];
-    let answer = (vec(piece, 1..3), weighted(0.1, (index(), index())), weighted(0.1, index()), weighted(0.4, index()));
-    let answer = answer.prop_map(|(pieces, swapped, withheld, commit)| Answer { pieces, swapped, withheld, commit });
+    let account = prop_oneof![Just(*ALICE.as_bytes()), any::<[u8; 16]>()];
+    let told = (weighted(0.15, index()), weighted(0.1, account)).prop_map(|(head, account)| Told { head, account });
+    let answer = (
+        vec(piece, 1..3),
+        weighted(0.1, (index(), index())),
+        weighted(0.1, index()),
+        weighted(0.4, index()),
+        vec(told, 1..4),
+    );
+    let answer =
+        answer.prop_map(|(pieces, swapped, withheld, commit, told)| Answer { pieces, swapped, withheld, commit, told });
     vec(answer, 4..16)
 }
 
@@ -169,7 +178,7 @@ fn play_to_follower(acts: &[Act], answers: &[Answer], foreign: &[Vec<u8>], seen:
     for (act, answer) in acts.iter().zip(answers.iter().cycle()) {
         world.act(act);
         let newest: Vec<_> = world.path(world.head).iter().map(|node| world.nodes[*node].bytes.clone()).collect();
-        client.take_page(&newest[client.len()..]);
+        client.take_page(&newest[client.len()..], &[]);
         client.take(answer, &world, foreign);
         let chain = client.chain.as_ref().unwrap();
         assert_eq!(chain, &world.nodes[world.head].chain);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use proptest::sample::Index;
 use waxwing_protocol::{ChainPageError, ChainPages, ChainProgress};
 use waxwing_wire::api::{ChainPage, EntryBytes};
-use waxwing_wire::{ChainEntry, VerifiedChain};
+use waxwing_wire::{AccountId, ChainEntry, VerifiedChain};
 
 use crate::world::{ALICE, World};
 
@@ -38,6 +38,17 @@ pub struct Answer {
     pub withheld: Option<Index>,
     /// In a commit: with the number that the first entry is said to have.
     pub commit: Option<Index>,
+    /// What is told with each page, one after the other and from the first again.
+    pub told: Vec<Told>,
+}
+
+/// What a relay tells with a page about the chain that it is of.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The head's number, if not the one that the answer leads to.
+    pub head: Option<Index>,
+    /// Whose it is: if not that of the first entry, the other account's, or anybody's.
+    pub account: Option<[u8; 16]>,
 }
 
 fn signatures_of(entry: &[u8]) -> usize {
@@ -122,7 +133,7 @@ impl Client {
     pub fn take(&mut self, answer: &Answer, world: &World, foreign: &[Vec<u8>]) {
         let entries = answer.entries(world, foreign, self.len());
         match answer.commit {
-            None => self.take_page(&entries),
+            None => self.take_page(&entries, &answer.told),
             // Mostly with the right number.
             Some(from) if from.index(4) == 0 => self.take_part(from.index(20), &entries),
             Some(_) => self.take_part(self.len(), &entries),
@@ -130,15 +141,19 @@ impl Client {
     }
 
     /// A relay's answer is taken as a whole or not at all, in pages of whatever length.
-    pub fn take_page(&mut self, entries: &[Vec<u8>]) {
-        // It says what is most likely to be believed.
+    pub fn take_page(&mut self, entries: &[Vec<u8>], told: &[Told]) {
+        // What is most likely to be believed.
         let account = entries.first().and_then(|entry| ChainEntry::decode(entry).ok());
         let account = account.map_or(ALICE, |entry| entry.unsigned.account);
         let head = (self.len() + entries.len()).saturating_sub(1) as u32;
         let mut left: VecDeque<_> = entries.iter().cloned().map(EntryBytes).collect();
         let mut last = self.stored.last().cloned().map(EntryBytes);
         let mut pages = ChainPages::new(self.chain.clone());
+        let mut told = told.iter().cycle();
         loop {
+            let said = told.next();
+            let account = said.and_then(|said| said.account).map_or(account, AccountId::from_bytes);
+            let head = said.and_then(|said| said.head).map_or(head, |head| head.index(24) as u32);
             let mut page: Vec<_> = last.iter().cloned().collect();
             page.extend(left.drain(..left.len().min(self.page)));
             last = page.last().cloned();
@@ -153,11 +168,13 @@ impl Client {
             };
             match pages.page(page) {
                 Ok(ChainProgress::More(further)) => pages = further,
-                Ok(ChainProgress::Whole(chain, fresh)) if chain.account() == ALICE => {
-                    assert!(left.is_empty());
-                    return self.keep(chain, &fresh);
+                Ok(ChainProgress::Whole(chain, fresh)) => {
+                    assert_eq!((chain.account(), chain.seq()), (account, head), "it is not what it was said to be");
+                    if account == ALICE {
+                        self.keep(chain, &fresh);
+                    }
+                    return;
                 }
-                Ok(ChainProgress::Whole(..)) => return,
                 Err(error) => {
                     if let ChainPageError::Chain { refuted: Some(refuted), .. } = error {
                         self.refuted.push(refuted.hash);
@@ -172,7 +189,7 @@ impl Client {
     fn take_part(&mut self, from: usize, entries: &[Vec<u8>]) {
         let Some(mut chain) = self.chain.clone() else {
             if from == 0 {
-                self.take_page(entries);
+                self.take_page(entries, &[]);
             }
             return;
         };
