@@ -2,10 +2,13 @@
 
 use reqwest::{Method, Response, StatusCode};
 use waxwing_wire::api::{EntryBytes, SubmitEntry};
+use waxwing_wire::frame::{ClaimKeyPackages, InboxSend, UploadKeyPackages};
+use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 
 use crate::accounts::submit;
-use crate::kit::{Account, Kit, code};
+use crate::inboxes::{as_stranger, keys, with_key};
+use crate::kit::{Account, Kit, code, random};
 
 /// Appends without a token, as from a machine that no device of the account is on.
 async fn submit_unnamed(kit: &Kit, account: &Account, entry: &[u8]) -> Response {
@@ -77,12 +80,66 @@ async fn p1_a_revoked_device_is_cut_off_with_its_token() {
     assert_eq!(submit(&kit, &alice, &again).await.status(), StatusCode::CREATED);
 }
 
+/// Tables with what belongs to a device, and to an account, apart from chain and name. Not among them: how often it was claimed from on this
+/// day, which names nobody and ends with it.
+const OF_DEVICE: [&str; 6] =
+    ["inbox_entries", "inbox_ids", "inbox_usage", "key_packages", "last_resort_packages", "spent_key_packages"];
+const OF_ACCOUNT: [&str; 2] = ["access_keys", "key_package_claims"];
+
+/// One of everything that a relay keeps for somebody; `other` claims a key package and writes as a stranger.
+async fn fill(kit: &Kit, of: &Account, other: &Account) {
+    let key: [u8; 16] = random();
+    assert_eq!(keys(kit, of, Method::PUT, &[&key]).await.status(), StatusCode::NO_CONTENT);
+    let packages = UploadKeyPackages {
+        replace: false,
+        last_resort: Some(b"the last one".to_vec()),
+        packages: vec![b"one".to_vec(), b"two".to_vec()],
+    };
+    let upload = kit.http.authed(of, Method::POST, "/v1/key-packages").body(packages.encode());
+    assert_eq!(upload.send().await.unwrap().status(), StatusCode::CREATED);
+    let claim = ClaimKeyPackages { account: of.id, claim: random() };
+    let claim = kit.http.authed(other, Method::POST, "/v1/key-packages/claim").body(claim.encode());
+    assert_eq!(claim.send().await.unwrap().status(), StatusCode::OK);
+    let letter = || InboxSend {
+        entry_id: waxwing_wire::EnvelopeId::from_bytes(random()),
+        kind: EnvelopeKind::Welcome,
+        blob: b"a letter".to_vec(),
+    };
+    assert_eq!(with_key(kit, of.device, &key, &letter()).await.status(), StatusCode::CREATED);
+    assert_eq!(as_stranger(kit, of.device, other, &letter()).await.status(), StatusCode::CREATED);
+}
+
+/// Tables that have no row for an account and its device, by the numbers that these have, or had, in the database.
+fn empty(kit: &Kit, (account, device): (i64, i64)) -> Vec<&'static str> {
+    let db = kit.database();
+    let has = |table: &str, column: &str, n: i64| {
+        let find = format!("SELECT count(*) FROM {table} WHERE {column} = ?1");
+        db.query_row(&find, [n], |row| row.get::<_, u32>(0)).unwrap() > 0
+    };
+    let of_device = OF_DEVICE.into_iter().filter(|table| !has(table, "device", device));
+    of_device.chain(OF_ACCOUNT.into_iter().filter(|table| !has(table, "account", account))).collect()
+}
+
+fn numbers(kit: &Kit, of: &Account) -> (i64, i64) {
+    let find = "SELECT account, n FROM devices WHERE id = ?1";
+    kit.database().query_row(find, [of.device.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
 #[tokio::test]
 async fn a_closed_account_has_nothing_at_the_relay_but_its_chain_and_name() {
     let kit = Kit::new().await;
     let mut alice = kit.account("alice").await;
+    let bob = kit.account("bob").await;
+    fill(&kit, &alice, &bob).await;
+    fill(&kit, &bob, &alice).await;
+    let (hers, his) = (numbers(&kit, &alice), numbers(&kit, &bob));
+    assert_eq!((empty(&kit, hers), empty(&kit, his)), (vec![], vec![]), "the control: there was something everywhere");
     let entry = alice.close();
     assert_eq!(submit(&kit, &alice, &entry).await.status(), StatusCode::CREATED);
+    assert_eq!(empty(&kit, hers), [OF_DEVICE.as_slice(), &OF_ACCOUNT].concat());
+    let devices = "SELECT count(*) FROM devices WHERE account = ?1";
+    assert_eq!(kit.database().query_row(devices, [hers.0], |row| row.get::<_, u32>(0)).unwrap(), 0);
+    assert_eq!(empty(&kit, his), Vec::<&str>::new(), "nobody else's is touched");
     alice.chain.push(entry);
     assert_ne!(inbox(&kit, &alice).await, StatusCode::OK);
     let later = alice.rotation().0;

@@ -16,12 +16,12 @@ fn letter(blob: &[u8]) -> InboxSend {
     InboxSend { entry_id: EnvelopeId::from_bytes(random()), kind: EnvelopeKind::Welcome, blob: blob.to_vec() }
 }
 
-async fn with_key(kit: &Kit, device: DeviceId, key: &[u8], send: &InboxSend) -> Response {
+pub async fn with_key(kit: &Kit, device: DeviceId, key: &[u8], send: &InboxSend) -> Response {
     let request = kit.http.request(Method::POST, &format!("/v1/inboxes/{device}"));
     request.header("waxwing-access-key", base64url::encode(key)).body(send.encode()).send().await.unwrap()
 }
 
-async fn as_stranger(kit: &Kit, device: DeviceId, by: &Account, send: &InboxSend) -> Response {
+pub async fn as_stranger(kit: &Kit, device: DeviceId, by: &Account, send: &InboxSend) -> Response {
     let path = format!("/v1/inboxes/{device}");
     kit.http.authed(by, Method::POST, &path).body(send.encode()).send().await.unwrap()
 }
