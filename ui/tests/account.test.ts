@@ -1,6 +1,7 @@
 import { fireEvent } from "@testing-library/svelte";
 import axe from "axe-core";
 import { describe, expect, it } from "vitest";
+import type { KeyAlarmView } from "../src/lib/backend";
 import { fakeLog } from "../src/lib/backend/fake-data";
 import { evidenceText } from "../src/lib/words/log";
 import { phraseMistake } from "../src/lib/words/phrase";
@@ -131,6 +132,30 @@ describe("the relay's log", () => {
     expect(one("log-card").dataset.state).toBe("consistent");
     expect(app.keys?.version).toBe(1);
     expect(app.logs.alarmed).toBe(false);
+  });
+
+  it("says what a name that was given to another account means, and offers no phrase for it", async () => {
+    const { app, backend } = await keys();
+    const given: KeyAlarmView = { index: 19, seq: null, at: Date.now() };
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), alarms: [given] } });
+    await settled();
+    expect(one("log-card").dataset.state).toBe("alarm");
+    expect(one("key-alarm").textContent).toContain("Entry 19 gives your name to another account");
+    expect(one("name-alarm").textContent).toContain("invite link");
+    expect(one("log-card").textContent).not.toContain("take the account back");
+    expect(all("alarm-recover")).toHaveLength(0);
+    const banner = all("banner").find(({ dataset }) => dataset.kind === "alarm");
+    expect(banner?.textContent).toContain("Your name was given to another account");
+    expect(banner?.textContent).not.toContain("changed your keys");
+    // Recovering is still where it always is.
+    expect(all("recover-here")).toHaveLength(1);
+    // Beside an entry that changes the keys both are said, and the phrase is offered for that one.
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), alarms: [given, { index: 20, seq: 4, at: Date.now() }] } });
+    await settled();
+    expect(all("name-alarm")).toHaveLength(1);
+    expect(all("alarm-recover")).toHaveLength(1);
+    expect(app.logs.keysChanged).toBe(true);
+    expect((await axe.run(one("settings"))).violations).toEqual([]);
   });
 
   it("shows evidence that it contradicts itself", async () => {

@@ -205,6 +205,7 @@ export const testids = {
   closeAccountYes: "close-account-yes",
   logCard: "log-card",
   keyAlarm: "key-alarm",
+  nameAlarm: "name-alarm",
   alarmRecover: "alarm-recover",
   recoverHere: "recover-here",
   recoverHereOpen: "recover-here-open",

@@ -17,7 +17,7 @@ type Whole<T> = [T] extends [null]
         : T;
 
 /** The numbers that may be missing. Anything else of the name is no `f64`, and stays as it is. */
-type MayLack = "nextRotationAt" | "due" | "version" | "logIndex";
+type MayLack = "nextRotationAt" | "due" | "version" | "logIndex" | "seq";
 
 export type AppState = Whole<bound.AppState>;
 export type Connection = Whole<bound.Connection>;
@@ -36,6 +36,7 @@ export type KeyHistoryItem = Whole<bound.KeyHistoryItem>;
 export type KeysView = Whole<bound.KeysView>;
 export type LogView = Whole<bound.LogView>;
 export type ContradictionView = Whole<bound.ContradictionView>;
+export type KeyAlarmView = Whole<bound.KeyAlarmView>;
 export type ContradictionKind = bound.ContradictionKind;
 export type LastLine = Whole<bound.LastLine>;
 export type MemberView = bound.MemberView;

@@ -39,6 +39,11 @@ export class Logs {
     return (this.home?.alarms.length ?? 0) > 0;
   }
 
+  /** Whether one of them changes the own keys. Others give the own name away, which is another matter. */
+  get keysChanged(): boolean {
+    return this.home?.alarms.some((alarm) => alarm.seq !== null) ?? false;
+  }
+
   /** Other relays' logs that have contradicted themselves. */
   get contradictedElsewhere(): LogView[] {
     return [...this.#views.values()].filter((log) => log.contradictions.length > 0 && log.origin !== this.home?.origin);
