@@ -29,6 +29,7 @@ mod lockouts;
 mod lone;
 mod malice;
 mod malice_commits;
+mod plunder;
 mod relay;
 mod rotate;
 mod rotations;

@@ -11,36 +11,16 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{LogId, MessageId};
 
 use super::super::rotation::old_keys_live_ms;
-use super::device::{Device, empty_database};
+use super::device::Device;
 use super::faults::{change, everybody, group, rotate, say, shows};
 use super::ledger::Outside;
+use super::plunder::is_in;
 use super::world::World;
 use crate::mls::{Group, GroupChange, Incoming};
 use crate::store::conversations::ConversationId;
 use crate::store::{logs, messages};
 
 impl Device {
-    /// Everything that this device has, in other hands: the whole database page by page, and the keystore.
-    pub(super) fn copy(&mut self) -> Self {
-        let mut db = empty_database();
-        let backup = rusqlite::backup::Backup::new(&self.db, &mut db).unwrap();
-        backup.run_to_completion(1 << 20, std::time::Duration::ZERO, None).unwrap();
-        drop(backup);
-        Self::from_parts(&self.name, self.account, self.device, db, self.kept.clone())
-    }
-
-    /// Every byte of the database.
-    fn pages(&self) -> Vec<u8> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("copy");
-        let mut file = rusqlite::Connection::open(&path).unwrap();
-        let backup = rusqlite::backup::Backup::new(&self.db, &mut file).unwrap();
-        backup.run_to_completion(1 << 20, std::time::Duration::ZERO, None).unwrap();
-        drop(backup);
-        drop(file);
-        std::fs::read(&path).unwrap()
-    }
-
     /// The outer layer of an entry, opened with this device's sealing keys and that channel secret.
     pub(super) fn opens(&mut self, log: LogId, secret: &ChannelSecret, entry: &LogEntry) -> Option<envelope::Opened> {
         let place = OpenContext {
@@ -105,6 +85,16 @@ fn erase(device: &mut Device, said: &[MessageId]) {
         .unwrap();
 }
 
+/// The index of somebody's leaf.
+fn leaf(world: &mut World, who: usize, log: LogId) -> u32 {
+    let crypto = world.devices[who].crypto.clone();
+    world.devices[who].look(|tx| Ok(Group::load(&crypto, tx, log)?.unwrap().own_leaf()?.index))
+}
+
+fn tokens(device: &mut Device, log: LogId) -> ChannelSecret {
+    device.look(|tx| Ok(logs::load(tx, log)?.unwrap().secret))
+}
+
 #[test]
 fn forward_secrecy_what_was_read_and_deleted_is_gone() {
     let (mut world, id, log) = setting(2);
@@ -123,18 +113,60 @@ fn forward_secrecy_what_was_read_and_deleted_is_gone() {
         // With what the device had before it read, the same bytes do decrypt: it is the erased keys that are missing.
         assert!(before.decrypts(log, ada, entry.kind, &mls));
     }
-    let pages = world.devices[1].pages();
+    let bytes = world.devices[1].bytes();
     for message in &said {
         let text = message.to_string();
-        assert!(!pages.windows(text.len()).any(|window| window == text.as_bytes()), "the text is in the database");
+        assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "the text is in the database");
     }
-    // The sender keeps no key to what was sent, either.
-    let own = world.devices[0].device;
-    let mut sender = world.devices[0].copy();
+    outer_layer_closes(&mut world, log, &entries);
+}
+
+/// The outer layer of what was recorded opens for as long as the sealing keys are kept, and ends with them.
+fn outer_layer_closes(world: &mut World, log: LogId, entries: &[LogEntry]) {
+    let old = tokens(&mut world.devices[1], log);
+    let live = world.devices[1].look(old_keys_live_ms);
+    rotate(world, 1);
+    everybody(world);
+    let opens = |world: &mut World| {
+        world.on(1, |device, outside| device.tend_keys(outside)).unwrap();
+        let mut thief = world.devices[1].copy();
+        entries.iter().filter(|entry| thief.opens(log, &old, entry).is_some()).count()
+    };
+    // A day before its time, and after it. This computer's clock, which must agree, cannot be moved: what it has written down can.
+    assert_eq!(opens(world), entries.len());
+    let back = "UPDATE old_sealing_keys SET retired_local_ms = retired_local_ms - ?1";
+    assert_eq!(world.devices[1].db.execute(back, [live + 1]).unwrap(), 1);
+    world.outside.now += live - 24 * 60 * 60 * 1000;
+    assert_eq!(opens(world), entries.len(), "what was sealed to it may still come");
+    world.outside.now += 24 * 60 * 60 * 1000 + 1;
+    assert_eq!(opens(world), 0, "the outer layer opens for ever");
+}
+
+/// Nor does the sender keep a key to what was sent. OpenMLS would not even try, so the state is altered until it does.
+#[test]
+fn forward_secrecy_the_sender_keeps_no_key_either() {
+    let (mut world, id, log) = setting(2);
+    let ada = world.devices[0].device;
+    let beas_leaf = leaf(&mut world, 1, log);
+    let mut before = world.devices[0].copy();
+    for _ in 0..10 {
+        say(&mut world, 0, id);
+    }
+    let entries = last_entries(&world, log, 10);
+    let mut after = world.devices[0].copy();
+    let (had, has) = (before.message_secrets(log), after.message_secrets(log));
+    before.poses_as(log, beas_leaf);
+    after.poses_as(log, beas_leaf);
     for entry in &entries {
-        let mls = sender.inside(log, entry).unwrap();
-        assert!(!sender.decrypts(log, own, entry.kind, &mls));
+        let mls = before.inside(log, entry).unwrap();
+        assert!(before.decrypts(log, ada, entry.kind, &mls), "with what the sender had before, it opens");
+        assert!(!after.decrypts(log, ada, entry.kind, &mls), "with what the sender has, it opens");
     }
+    // What they were derived from is nowhere in the file, either.
+    let gone: Vec<_> = had.difference(&has).collect();
+    let (first, last) = (before.bytes(), world.devices[0].bytes());
+    assert!(!gone.is_empty() && gone.iter().all(|secret| is_in(&first, secret)));
+    assert!(!gone.iter().any(|secret| is_in(&last, secret)), "a ratchet's old secret is in the sender's database");
 }
 
 #[test]
@@ -142,25 +174,49 @@ fn post_compromise_a_self_update_locks_the_thief_out() {
     let (mut world, id, log) = setting(3);
     let (ada, bea) = (world.devices[0].device, world.devices[1].device);
     let mut thief = world.devices[1].copy();
-    // The thief reads along at first.
+    // The thief reads along at first: past another member's update too, which says nothing of what the thief has.
+    change(&mut world, 2, id, &GroupChange::Update);
     let heard = say(&mut world, 0, id);
-    let entry = last_entries(&world, log, 1).remove(0);
-    let mls = thief.inside(log, &entry).unwrap();
-    assert!(thief.decrypts(log, ada, entry.kind, &mls));
     everybody(&mut world);
     assert!(shows(&mut world, 1, id, heard));
+    on_its_own(&mut world, &mut thief, log);
+    assert!(
+        thief.look(|tx| Ok(messages::find(tx, heard).is_ok())),
+        "the thief does not get along with what was stolen"
+    );
 
+    let (mut cem, old) = (world.devices[2].copy(), thief.epoch_secrets(log));
     change(&mut world, 1, id, &GroupChange::Update);
     let update = last_entries(&world, log, 1).remove(0);
     assert_eq!(update.kind, EnvelopeKind::Handshake);
     everybody(&mut world);
     // The outer layer of the update itself is sealed as before it.
     let commit = thief.inside(log, &update).expect("the outer layer of the update opens");
-    assert!(!thief.decrypts(log, bea, update.kind, &commit), "the update's path opens");
     let entry = locked_out(&mut world, &mut thief, id, log);
     // Nor with tags from elsewhere: the content is MLS's, whatever becomes of the outer layer.
     let mls = world.devices[1].inside(log, &entry).expect("the outer layer opens for her");
     assert!(!thief.decrypts(log, ada, entry.kind, &mls), "what is said after the update decrypts");
+
+    // The thief knows the ratchet that the commit is encrypted with, and each secret of its path is sealed to whoever is below its
+    // place in the tree and not to the committer. As each of the others' leaves, with all the keys that the thief has:
+    for who in [0, 2] {
+        let mut posing = thief.copy();
+        posing.poses_as(log, leaf(&mut world, who, log));
+        assert!(!posing.follows(log, (bea, &commit), (ada, &mls)), "the update's path opens");
+    }
+    // It is the key pairs that are missing, and nothing else: with cem's the same thief is in.
+    let mut posing = thief.copy();
+    posing.takes_key_pairs_of(&mut cem, log);
+    posing.poses_as(log, leaf(&mut world, 2, log));
+    assert!(posing.follows(log, (bea, &commit), (ada, &mls)));
+
+    // And of what the epoch after it is made of, leaf and path, key schedule and message secrets, the thief has nothing.
+    let crypto = world.devices[1].crypto.clone();
+    let own = world.devices[1].look(|tx| Group::load(&crypto, tx, log)?.unwrap().own_leaf());
+    let (new, hers, stolen) = (world.devices[1].epoch_secrets(log), world.devices[1].bytes(), thief.bytes());
+    assert!(new.contains(&own.encryption_key) && new.len() > 10, "{} secrets", new.len());
+    assert!(new.iter().all(|secret| is_in(&hers, secret)) && old.iter().all(|secret| is_in(&stolen, secret)));
+    assert!(!new.iter().any(|secret| is_in(&stolen, secret)), "a secret of the thief's outlives the update");
 }
 
 #[test]
@@ -173,6 +229,14 @@ fn post_compromise_a_rotation_locks_the_thief_out() {
     // Whoever tells the thief of the tags: the sealing keys are others, too.
     let new = world.devices[1].look(|tx| Ok(logs::load(tx, log)?.unwrap()));
     assert!(thief.opens(log, &new.secret, &entry).is_none());
+}
+
+/// The thief's program reads the log, as far as it gets.
+fn on_its_own(world: &mut World, thief: &mut Device, log: LogId) {
+    let relay = std::mem::take(&mut world.outside.relay);
+    let mut elsewhere = Outside { relay, now: world.outside.now, ..Outside::default() };
+    let _ = thief.drain_log(&mut elsewhere, log);
+    world.outside.relay = elsewhere.relay;
 }
 
 /// The first one says something that the second one reads. Whoever has all that the second one had before can read it neither at the relay
@@ -203,10 +267,7 @@ fn locked_out(world: &mut World, thief: &mut Device, id: ConversationId, log: Lo
     assert!(thief.opens(log, &old.secret, &entry).is_none());
     assert!(world.devices[1].opens(log, &new.secret, &entry).is_some());
     // Nor does an engine get there by itself.
-    let relay = std::mem::take(&mut world.outside.relay);
-    let mut elsewhere = Outside { relay, now: world.outside.now, ..Outside::default() };
-    let _ = thief.drain_log(&mut elsewhere, log);
-    world.outside.relay = elsewhere.relay;
+    on_its_own(world, thief, log);
     assert!(thief.look(|tx| Ok(messages::find(tx, message).is_err())));
     entry
 }
