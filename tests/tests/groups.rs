@@ -375,3 +375,55 @@ async fn another_invite_link_turns_the_one_before_off() {
     bea.send(&conversation, "still here").await;
     ada.until_texts(&conversation, &["still here"]).await;
 }
+
+/// The relay admits nobody by the key that was handed out to them: not the key that this device thinks of, but the one that they use.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocking_deletes_the_access_key_that_the_other_one_holds() {
+    let world = World::new().await;
+    let (ada, bea, conversation) = world::acquainted(&world).await;
+    bea.send(&conversation, "hello").await;
+    ada.until_texts(&conversation, &["hello"]).await;
+    let relay = rusqlite::Connection::open(world.dir.path().join("relay/relay.db")).unwrap();
+    let keys_of = |account: &str| -> Vec<i64> {
+        let all = "SELECT k.n FROM access_keys k JOIN accounts a ON a.n = k.account WHERE lower(hex(a.id)) = ?1";
+        relay.prepare(all).unwrap().query_map([account], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let beas = bea.account().await;
+    let link = waxwing_protocol::Invite::parse(&bea.client.invite().await.unwrap().link).unwrap();
+    let of_link = "SELECT n FROM access_keys WHERE hash = ?1";
+    let of_link: i64 = relay.query_row(of_link, [link.access_key.hash()], |row| row.get(0)).unwrap();
+
+    // What Ada's app sends to Bea's inbox lies there while Bea is away; the relay counts it to the key that it came by.
+    let bea_dir = bea.profile.dir().to_owned();
+    bea.client.stop().await;
+    drop(bea);
+    ada.client.create_group("Birds", std::slice::from_ref(&beas)).await.unwrap();
+    let came_by = ada
+        .until("the Welcome at the relay", async |_| {
+            let lies = "SELECT source FROM inbox_entries";
+            relay.query_row(lies, [], |row| row.get::<_, i64>(0)).ok()
+        })
+        .await;
+    assert_ne!(came_by, 0, "as a stranger");
+    assert_ne!(came_by, of_link);
+    assert!(keys_of(&beas).contains(&came_by));
+
+    let bea = world::start(&bea_dir).await;
+    bea.until("the group", async |client| (client.conversations().await.ok()?.len() == 2).then_some(())).await;
+    let before = keys_of(&beas);
+    assert!(before.contains(&came_by), "nothing has been blocked yet");
+    bea.client.set_blocked(&conversation, true).await.unwrap();
+    bea.until("the key to be deleted", async |client| {
+        let _ = client.sync().await;
+        (!keys_of(&beas).contains(&came_by)).then_some(())
+    })
+    .await;
+    // And no other one's.
+    let after = keys_of(&beas);
+    assert!(before.iter().filter(|key| **key != came_by).all(|key| after.contains(key)));
+    // It does not come back by itself.
+    let bea = bea.restart().await;
+    bea.until_online().await;
+    bea.client.sync().await.unwrap();
+    assert!(!keys_of(&beas).contains(&came_by));
+}
