@@ -269,7 +269,13 @@ fn due(staged: &StagedCommit, committer: &LeafIdentity) -> Result<bool, &'static
     if (new.account, new.device) != (committer.account, committer.device) || new.key_version < committer.key_version {
         return Err("its committer becomes somebody else");
     }
-    Ok(new.key_version > committer.key_version || staged.remove_proposals().next().is_some())
+    let (removes, adds) = (staged.remove_proposals().next().is_some(), staged.add_proposals().next().is_some());
+    Ok(new.key_version > committer.key_version || replaces_secret(removes, adds))
+}
+
+/// As `mls::rules::replaces_secret` in the client: a removal, or a self-update. Here nobody changes the roster.
+pub(super) fn replaces_secret(removes: bool, adds: bool) -> bool {
+    removes || !adds
 }
 
 /// The channel secret of the epoch that a commit begins.

@@ -12,7 +12,7 @@ use waxwing_wire::{EnvelopeId, hash};
 use super::base::person;
 use super::log::{Entry, Said, Truth};
 use super::mls::{LeafSigner, capabilities, credential, epoch, leaf};
-use super::party::{Party, exported};
+use super::party::{Party, exported, replaces_secret};
 use crate::people::LOG;
 
 /// What is to be sent.
@@ -106,7 +106,7 @@ impl Party {
         let group = self.group.as_mut().expect("in the group");
         let rotates = old.keys.key_version() != new.keys.key_version();
         let (other, _) = leaf(group, person(1 - self.who, 1).keys.device()).expect("the other one");
-        let rekey = rotates || package.is_some();
+        let rekey = rotates || replaces_secret(package.is_some(), package.is_some());
         group.clear_pending_commit(self.provider.storage()).expect("clearing a commit");
         group.set_aad(CommitData { rekey, ..CommitData::default() }.encode());
         let builder = group
