@@ -31,6 +31,7 @@ mod receive;
 mod recover;
 mod recover_here;
 mod register;
+mod renewal;
 mod restart;
 mod resync;
 mod rotation;

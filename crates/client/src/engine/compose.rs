@@ -6,17 +6,12 @@ use waxwing_wire::limits::MAX_TEXT;
 use super::conversations::introduce_oneself;
 use super::emit::Changes;
 use super::register::clean_display_name;
-use super::{Client, not_found, safety};
+use super::{Client, not_found, renewal, safety};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
-use crate::mls::GroupChange;
 use crate::store::conversations::Conversation;
-use crate::store::{account, contacts, conversations, logs, messages, outbox};
+use crate::store::{account, contacts, conversations, messages, outbox};
 use crate::views::{ConversationKind, ConversationView, MessageState, MessageView, ProfileView, Standing};
-
-/// The own leaf is replaced before the next words after a week, or this many envelopes.
-const UPDATE_AFTER_MS: u64 = 7 * 24 * 60 * 60 * 1000;
-const UPDATE_AFTER: u64 = 500;
 
 impl Client {
     /// Stores a message and its way out in one transaction; it is sent as soon as the relay is in reach.
@@ -52,7 +47,7 @@ impl Client {
                 };
                 let stored = messages::insert(tx, &line)?;
                 if stored {
-                    update_first(tx, &found, now)?;
+                    renewal::before_words(tx, &found, now)?;
                     introduce_oneself(tx, &me, &found)?;
                     outbox::push(tx, &conversation, Some(id), &AppMessage::Text { message_id: id, text }.encode())?;
                     conversations::set_draft(tx, &conversation, "")?;
@@ -178,23 +173,4 @@ fn may_write(tx: &rusqlite::Transaction<'_>, conversation: &Conversation) -> Res
         return Err(Error::new(ErrorCode::Blocked, "the other person is blocked"));
     }
     safety::may_say(tx, account::require(tx)?.account, conversation)
-}
-
-/// The own leaf stops being the one of a key package before the first words, and is replaced now and then afterwards.
-fn update_first(tx: &rusqlite::Transaction<'_>, conversation: &Conversation, now: u64) -> Result<(), Error> {
-    let Some(log) = logs::to_send(tx, &conversation.id)? else { return Ok(()) };
-    let change = if log.update_due {
-        GroupChange::JoinUpdate
-    } else if logs::is_stale(tx, log.log, now.saturating_sub(UPDATE_AFTER_MS), UPDATE_AFTER)? {
-        GroupChange::Update
-    } else {
-        return Ok(());
-    };
-    let queued = outbox::changes(tx, &conversation.id)?
-        .iter()
-        .any(|item| item.not_before_ms == 0 && GroupChange::decode(&item.content).as_ref() == Ok(&change));
-    if queued {
-        return Ok(());
-    }
-    outbox::push_change(tx, &conversation.id, log.log, &change.encode()?, 0)
 }

@@ -10,9 +10,9 @@ use rusqlite::Transaction;
 use waxwing_wire::LogId;
 use waxwing_wire::ids::to_hex;
 
-use super::Engine;
 use super::context::Context;
 use super::keys::Cause;
+use super::{Engine, renewal};
 use crate::error::Error;
 use crate::mls::{Group, GroupChange};
 use crate::random;
@@ -126,13 +126,13 @@ pub(super) fn queue_updates(tx: &Transaction<'_>, cause: Cause, relay_ms: Option
 }
 
 /// Each on its own, so that the order says nothing.
-fn some_time_after(now_ms: u64) -> u64 {
+pub(super) fn some_time_after(now_ms: u64) -> u64 {
     now_ms.saturating_add(u64::from_be_bytes(random::bytes()) % SPREAD_MS)
 }
 
 /// With relay time known: updates whose time was not, or was reckoned by a clock that was ahead, get one; a group whose leaf has older keys
 /// and for which none is queued (it was refused, say) gets another.
-pub(super) fn mend_updates(tx: &Transaction<'_>, version: u32, now_ms: u64) -> Result<(), Error> {
+fn mend_updates(tx: &Transaction<'_>, version: u32, now_ms: u64) -> Result<(), Error> {
     let change = GroupChange::RotateUpdate.encode()?;
     outbox::bring_forward(tx, &change, now_ms.saturating_add(SPREAD_MS), || some_time_after(now_ms))?;
     for (log, conversation) in schedule::behind(tx, version)? {
@@ -142,6 +142,15 @@ pub(super) fn mend_updates(tx: &Transaction<'_>, version: u32, now_ms: u64) -> R
         }
     }
     Ok(())
+}
+
+/// With relay time known: what is to become of own leaves is queued, and has a time that can come. True if something is due by that.
+pub(super) fn look_after_updates(tx: &Transaction<'_>, version: u32, now_ms: u64) -> Result<bool, Error> {
+    mend_updates(tx, version, now_ms)?;
+    // Nothing else is put off for longer: what is was put off before the relay had told the time.
+    logs::correct_times(tx, now_ms)?;
+    renewal::by_time(tx, now_ms)?;
+    outbox::correct_times(tx, now_ms.saturating_add(SPREAD_MS))
 }
 
 /// The key version of the own leaf in a group, kept beside its log: to load all groups for it would take seconds.
@@ -287,13 +296,7 @@ impl Engine {
 
     async fn tend_keys_at(&self, now: u64) -> Result<(), Error> {
         let version = self.keys().key_version();
-        let mended = self.store.run(move |tx| {
-            mend_updates(tx, version, now)?;
-            // Nothing else is put off for longer: what is was put off before the relay had told the time.
-            logs::correct_times(tx, now)?;
-            outbox::correct_times(tx, now.saturating_add(SPREAD_MS))
-        });
-        if mended.await? {
+        if self.store.run(move |tx| look_after_updates(tx, version, now)).await? {
             self.outbox_wake.notify_one();
         }
         self.rotate_if_due(now).await?;

@@ -31,6 +31,7 @@ mod malice;
 mod malice_commits;
 mod plunder;
 mod relay;
+mod renewals;
 mod rotate;
 mod rotations;
 mod safety;

@@ -194,6 +194,18 @@ pub(crate) fn is_stale(tx: &Transaction<'_>, log: LogId, before_ms: u64, most: u
         .exists(params![log.as_bytes(), before_ms, most])?)
 }
 
+/// Logs in whose groups one takes part with an own leaf that has sent something and is the same since `before_ms`, and which nothing is
+/// wrong with.
+pub(crate) fn stale(tx: &Transaction<'_>, before_ms: u64) -> Result<Vec<(LogId, ConversationId)>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT log, conversation FROM logs WHERE active = 1 AND trouble = 0 AND updated_ms < ?1 AND counter > updated_counter
+             AND conversation IN (SELECT id FROM conversations WHERE standing = 0)",
+    )?;
+    let rows = statement
+        .query_map([before_ms], |row| Ok((LogId::from_bytes(bytes(row, "log")?), bytes(row, "conversation")?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Notes a device with a log; false if it was noted so since `after_ms`.
 pub(crate) fn note_device(
     tx: &Transaction<'_>,

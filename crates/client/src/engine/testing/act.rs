@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use rusqlite::Transaction;
 use waxwing_protocol::group::{GroupKind, LeaveProof, Roster, RosterRole};
 use waxwing_protocol::{AppMessage, conversation_id};
 use waxwing_wire::{AccountId, LogId, MessageId};
 
 use super::super::context::own_line;
 use super::super::conversations::{accept, ensure_group, introduce_oneself, make_group, started_line};
-use super::super::not_found;
+use super::super::{not_found, renewal};
 use super::Step;
 use super::device::{Device, home};
 use super::ledger::Outside;
@@ -186,7 +185,7 @@ impl Device {
                 placed: false,
             };
             messages::insert(tx, &line)?;
-            update_first(tx, &found)?;
+            renewal::before_words(tx, &found, now)?;
             introduce_oneself(tx, &me, &found)?;
             outbox::push(
                 tx,
@@ -230,16 +229,4 @@ impl Device {
         all.sort_by_key(|one| one.id);
         all
     }
-}
-
-/// `compose::update_first`.
-fn update_first(tx: &Transaction<'_>, conversation: &Conversation) -> Result<(), Error> {
-    let Some(log) = logs::to_send(tx, &conversation.id)?.filter(|log| log.update_due) else { return Ok(()) };
-    let queued = outbox::changes(tx, &conversation.id)?
-        .iter()
-        .any(|item| item.not_before_ms == 0 && GroupChange::decode(&item.content) == Ok(GroupChange::JoinUpdate));
-    if queued {
-        return Ok(());
-    }
-    outbox::push_change(tx, &conversation.id, log.log, &GroupChange::JoinUpdate.encode()?, 0)
 }

@@ -135,7 +135,7 @@ impl Device {
     pub(super) fn tend_keys(&mut self, outside: &Outside) -> Step<()> {
         let context = self.context(outside.now);
         self.tx(|tx| {
-            rotation::mend_updates(tx, context.keys.key_version(), context.now)?;
+            rotation::look_after_updates(tx, context.keys.key_version(), context.now)?;
             rotation::erase_expired(tx, &context).map(drop)
         })?;
         self.renew_opening();
