@@ -1,7 +1,7 @@
 //! Asking to be let back in: who is, who is not, and how often (design section 6 'Resync'). A thief who has a device's keys as they
 //! were gets nothing with them once the device is gone from the group, or its leaf has other keys.
 //!
-//! Not here: revocation as a statement of the chain, which does not exist yet.
+//! Nor once its owner's chain has revoked it, whether or not the group has taken it out by then.
 
 use std::sync::Arc;
 
