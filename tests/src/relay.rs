@@ -17,14 +17,21 @@ pub struct RelayProcess {
     data: TempDir,
     /// `127.0.0.1:PORT`
     address: String,
+    /// What it is told beside where to listen and where its data is.
+    options: &'static [&'static str],
     running: Option<Group>,
 }
 
 impl RelayProcess {
     /// Starts a fresh one on a free port.
     pub fn start() -> Outcome<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same, with more options of `waxwing-relay serve`.
+    pub fn start_with(options: &'static [&'static str]) -> Outcome<Self> {
         let data = TempDir::with_prefix("waxwing-relay.").map_err(Fault::io("the relay's folder"))?;
-        let mut relay = Self { data, address: "127.0.0.1:0".into(), running: None };
+        let mut relay = Self { data, address: "127.0.0.1:0".into(), options, running: None };
         relay.start_again()?;
         Ok(relay)
     }
@@ -49,6 +56,17 @@ impl RelayProcess {
         self.data.path()
     }
 
+    /// What its operator asks of it; gives what is told, `key: value` in each line.
+    pub fn admin(&self, words: &[&str]) -> Outcome<String> {
+        let mut command = Command::new(place::binary("waxwing-relay")?);
+        command.args(["admin", "--data"]).arg(self.data.path()).args(words);
+        let output = command.output().map_err(Fault::io("waxwing-relay admin"))?;
+        if !output.status.success() {
+            return Err(Fault::Unexpected(format!("admin: {}", String::from_utf8_lossy(&output.stderr))));
+        }
+        String::from_utf8(output.stdout).map_err(|_| Fault::Unexpected("admin printed no text".into()))
+    }
+
     /// Ends it; its data stays.
     pub fn stop(&mut self) {
         self.running = None;
@@ -70,7 +88,7 @@ impl RelayProcess {
             }
             None => Command::new(relay),
         };
-        command.args(["serve", "--listen", &self.address, "--data"]).arg(self.data.path());
+        command.args(["serve", "--listen", &self.address, "--data"]).arg(self.data.path()).args(self.options);
         let mut group = Group::start(&command, Stdio::piped(), Stdio::inherit())?;
         let mut line = String::new();
         BufReader::new(group.stdout()?).read_line(&mut line).map_err(Fault::io("the relay's first line"))?;

@@ -245,7 +245,7 @@ async fn d2_a_rotation_whose_answer_was_lost_locks_nobody_out() {
     config.audience = Some(address.to_string());
     let relay = waxwing_relay::start(config).await.unwrap();
     let armed = proxy.run(relay.local_addr());
-    let world = World { dir, relay: None, listen: address, tls: Tls::Off, between: None };
+    let world = World { dir, relay: None, listen: address, tls: Tls::Off, registration: None, between: None };
     let (alice, bob, conversation) = acquainted(&world).await;
     armed.store(true, Ordering::SeqCst);
     let view = bob.client.rotate_keys().await.unwrap();
@@ -335,6 +335,7 @@ async fn bad_input_is_a_typed_error_and_changes_nothing() {
             display_name: String::new(),
             relay: address.clone(),
             passphrase: Some(PASSPHRASE.to_owned().into()),
+            invitation: None,
         };
         change(&mut registration);
         registration

@@ -27,7 +27,7 @@ describe("first run", () => {
     const { backend } = await named({});
     expect(step()).toBe("relay");
     await press("onboarding-create");
-    expect(backend.calls.find(({ name }) => name === "register")?.input).toEqual(["maya", "maya", "127.0.0.1:41873", null]);
+    expect(backend.calls.find(({ name }) => name === "register")?.input).toEqual(["maya", "maya", "127.0.0.1:41873", null, null]);
     expect(step()).toBe("phrase");
     expect([...one("phrase-words").children].map(({ textContent }) => textContent)).toEqual(fakeWords);
     await press("phrase-continue");

@@ -233,6 +233,12 @@ mod tests {
             panic!("not a register");
         };
         assert_eq!((register.name.as_str(), register.relay.as_str(), register.show_phrase), ("bob", "h:1#00", false));
+        assert_eq!(register.invitation_file, None);
+        for file in ["f", "-"] {
+            let words = ["register", "bob", "--relay", "h:1", "--invitation-file", file];
+            assert!(matches!(parse(&words).unwrap().command, Command::Register(register)
+                if register.invitation_file == Some(file.into())));
+        }
         let Command::Read(read) = parse(&["read", "bob@h", "--limit", "7", "--offline"]).unwrap().command else {
             panic!("not a read");
         };
@@ -253,6 +259,7 @@ mod tests {
             &["register", "bob"],
             &["register", "--relay", "h:1"],
             &["register", "bob", "--relay", "h:1", "--passphrase", "on the command line"],
+            &["register", "bob", "--relay", "h:1", "--invitation", "on the command line"],
             &["send", "bob@h"],
             &["send", "--no-wait", "--timeout", "5", "bob@h", "hello"],
             &["read", "--limit", "0"],

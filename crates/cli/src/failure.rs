@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use waxwing_client::{ErrorCode, ErrorView, PhraseCheck, SafetyComparison};
 
-use crate::passphrase_file::PassphraseFileError;
+use crate::secret_file::SecretFileError;
 use crate::{output, terminal, wording};
 
 /// Why a command failed. The engine's errors, and the few that only a terminal knows.
@@ -121,7 +121,10 @@ pub(crate) enum Failure {
     PassphraseNeeded,
     /// The passphrase file cannot be used.
     #[error(transparent)]
-    PassphraseFile(#[from] PassphraseFileError),
+    PassphraseFile(SecretFileError),
+    /// The invitation file cannot be used.
+    #[error(transparent)]
+    InvitationFile(SecretFileError),
     /// There is no data folder to put the profile in.
     #[error("this user has no data folder")]
     NoDataFolder,
@@ -169,6 +172,7 @@ impl Failure {
             Self::RemovesOneself => ErrorCode::OwnLink,
             Self::NotRegistered(_) => ErrorCode::NotRegistered,
             Self::PassphraseNeeded | Self::PassphraseFile(_) => ErrorCode::WrongPassphrase,
+            Self::InvitationFile(_) => ErrorCode::InvalidInvitation,
             Self::NoDataFolder => ErrorCode::ProfileUnusable,
             Self::Input(_) => ErrorCode::Empty,
             Self::Output(error) if error.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
@@ -209,6 +213,7 @@ impl Failure {
             | Self::StillChanging(Some(_))
             | Self::NotRegistered(_)
             | Self::PassphraseFile(_)
+            | Self::InvitationFile(_)
             | Self::Unreadable { .. }
             | Self::Unwritable { .. }
             | Self::Input(_)

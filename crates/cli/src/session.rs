@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::arguments::Options;
 use crate::failure::Failure;
-use crate::passphrase_file;
+use crate::secret_file;
 
 /// Longest wait for the relay before what is here is shown as it is.
 const FETCHING_SECONDS: u64 = 60;
@@ -26,7 +26,7 @@ pub(crate) fn folder(options: &Options) -> Result<PathBuf, Failure> {
 
 /// The passphrase, where a file was named.
 pub(crate) fn passphrase(options: &Options) -> Result<Option<Zeroizing<String>>, Failure> {
-    Ok(options.passphrase_file.as_deref().map(passphrase_file::read).transpose()?)
+    options.passphrase_file.as_deref().map(secret_file::read).transpose().map_err(Failure::PassphraseFile)
 }
 
 /// Starts the engine on a profile that has an account. Nothing is made where there is none.

@@ -8,7 +8,7 @@ use waxwing_client::{ErrorCode, ErrorView, SafetyComparison};
 
 use crate::failure::Failure;
 use crate::key_lines;
-use crate::passphrase_file::PassphraseFileError;
+use crate::secret_file::SecretFileError;
 
 /// One sentence or two, and one action.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +117,7 @@ pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
             action: "Name the file that holds it with --passphrase-file.",
         }),
         Failure::PassphraseFile(error) => passphrase_file(error),
+        Failure::InvitationFile(error) => invitation_file(error),
         Failure::NoDataFolder => plain(Words {
             sentence: "This user has no folder for data, so there is no place for a profile.",
             action: "Name one with --profile.",
@@ -174,23 +175,43 @@ fn still_changing(why: Option<&ErrorView>) -> Words<Cow<'static, str>> {
     }
 }
 
-fn passphrase_file(error: &PassphraseFileError) -> Words<Cow<'static, str>> {
+fn passphrase_file(error: &SecretFileError) -> Words<Cow<'static, str>> {
     match error {
-        PassphraseFileError::Unreadable { file, .. } => owned(
+        SecretFileError::Unreadable { file, .. } => owned(
             format!("The passphrase file {} cannot be read.", file.display()),
             "Check that it exists and is yours.",
         ),
-        PassphraseFileError::OpenToOthers { file, .. } => owned(
+        SecretFileError::OpenToOthers { file, .. } => owned(
             format!("Other users of this computer may read or change the passphrase file {}.", file.display()),
             "Take that away with chmod 600, and choose a new passphrase if somebody may have read it.",
         ),
-        PassphraseFileError::Empty(file) => owned(
+        SecretFileError::Empty(file) => owned(
             format!("The first line of the passphrase file {} is empty.", file.display()),
             "Write the passphrase into its first line.",
         ),
-        PassphraseFileError::NotText(file) => owned(
+        SecretFileError::NotText(file) => owned(
             format!("The first line of the passphrase file {} is too long, or no UTF-8 text.", file.display()),
             "Write the passphrase, and nothing else, into its first line.",
+        ),
+    }
+}
+
+fn invitation_file(error: &SecretFileError) -> Words<Cow<'static, str>> {
+    match error {
+        SecretFileError::Unreadable { file, .. } => owned(
+            format!("The invitation file {} cannot be read. Nothing was sent.", file.display()),
+            "Check that it exists and is yours.",
+        ),
+        SecretFileError::OpenToOthers { file, .. } => owned(
+            format!(
+                "Other users of this computer may read or change the invitation file {}. Nothing was sent.",
+                file.display()
+            ),
+            "Take that away with chmod 600, then try again.",
+        ),
+        SecretFileError::Empty(file) | SecretFileError::NotText(file) => owned(
+            format!("The first line of the invitation file {} is no invitation. Nothing was sent.", file.display()),
+            "Write the invitation's 22 characters, and nothing else, into its first line.",
         ),
     }
 }
@@ -211,6 +232,22 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "Choose another name.",
         ),
         ErrorCode::NameTaken => ("Somebody on this relay already has this name.", "Choose another name."),
+        ErrorCode::InvitationNeeded => (
+            "This relay makes accounts by invitation of whoever runs it, and none was given. No account was made.",
+            "Ask them for an invitation, and name its file with --invitation-file.",
+        ),
+        ErrorCode::InvitationRefused => (
+            "The relay does not take this invitation: it is not one of this relay's, is used up, or too old. No account was made.",
+            "Check it for typing mistakes, or ask whoever runs the relay for another.",
+        ),
+        ErrorCode::InvalidInvitation => (
+            "This is no invitation: one has 22 characters, which are a to z, A to Z, 0 to 9, - and _. Nothing was sent.",
+            "Copy it again, as a whole.",
+        ),
+        ErrorCode::RegistrationClosed => (
+            "This relay takes nobody new, with or without an invitation. No account was made.",
+            "Choose another relay, or ask whoever runs this one.",
+        ),
         ErrorCode::InvalidDisplayName => {
             ("The display name is empty, too long, or holds control characters.", "Choose another with --display-name.")
         }
@@ -277,6 +314,10 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
         ErrorCode::Refused => {
             ("The relay does not accept this device's keys, so nothing goes through it.", "Ask whoever runs the relay.")
         }
+        ErrorCode::AccountDisabled => (
+            "Whoever runs the relay has disabled this account. What is written is kept here, and sent once they enable it again.",
+            "Ask whoever runs the relay.",
+        ),
         ErrorCode::RelayMisbehaved => (
             "The relay answered something it must not. It was ignored; nothing of yours is lost.",
             "Report it together with the detail.",
@@ -518,7 +559,7 @@ mod tests {
     fn what_only_a_terminal_knows() {
         let late = failure(&Failure::StillSending { seconds: 30 });
         assert!(late.sentence.contains("stored here and will be sent later"));
-        let open = PassphraseFileError::OpenToOthers { file: "secret".into(), mode: 0o644 };
+        let open = SecretFileError::OpenToOthers { file: "secret".into(), mode: 0o644 };
         assert!(failure(&Failure::PassphraseFile(open)).action.contains("chmod 600"));
     }
 }

@@ -140,6 +140,21 @@ fn registrations_that_cannot_be() {
         home.fails(&["register", "bob", "--relay", relay], ErrorCode::InvalidAddress);
     }
     home.fails(&["register", "bob", "--relay", &nobody], ErrorCode::RelayDown);
+    // What is no invitation is said before anybody is asked.
+    let file = |name: &str, text: &str, mode| {
+        fs::write(home.path(name), text).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(home.path(name), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let _ = mode;
+    };
+    file("short", "AAECAwQFBgcICQoLDA0OD", 0o600);
+    file("empty", "\n", 0o600);
+    file("open", "AAECAwQFBgcICQoLDA0ODw\n", 0o644);
+    for name in ["short", "empty", "nothing"].into_iter().chain(cfg!(unix).then_some("open")) {
+        let with = ["register", "bob", "--relay", &nobody, "--invitation-file", name];
+        let text = home.fails(&with, ErrorCode::InvalidInvitation);
+        assert!(text.contains("Nothing was sent") && !text.contains("AAECAwQF"), "{text}");
+    }
     let text = home.fails(&["register", "bob", "--relay", &web_server()], ErrorCode::NotARelay);
     assert!(!text.contains('\u{1b}'), "{text}");
     assert!(home.is_fresh());

@@ -26,6 +26,7 @@ mod keys;
 mod links;
 mod outbox;
 mod packages;
+mod pending;
 mod phrase;
 mod receive;
 mod recover;

@@ -13,6 +13,14 @@ pub enum ErrorCode {
     InvalidName,
     /// The user name is taken on this relay.
     NameTaken,
+    /// The relay makes accounts by its operator's invitation, and none was given.
+    InvitationNeeded,
+    /// The relay does not take the invitation: it is unknown there, used up or too old.
+    InvitationRefused,
+    /// What was given is no invitation.
+    InvalidInvitation,
+    /// The relay makes no accounts.
+    RegistrationClosed,
     /// The display name is empty or too long.
     InvalidDisplayName,
     /// The relay address cannot be read.
@@ -53,6 +61,8 @@ pub enum ErrorCode {
     RelayFull,
     /// The relay refused this device.
     Refused,
+    /// The relay's operator has disabled the account.
+    AccountDisabled,
     /// The relay answered something it must not (ours to report, not the user's to fix).
     RelayMisbehaved,
     /// The relay lost entries that it had accepted.
@@ -235,6 +245,9 @@ impl From<crate::relay::ApiError> for Error {
             ApiError::Malformed(_) => ErrorCode::RelayMisbehaved,
             ApiError::Problem(problem) => match problem.code {
                 ProblemCode::NameTaken => ErrorCode::NameTaken,
+                ProblemCode::RegistrationInviteRequired => ErrorCode::InvitationNeeded,
+                ProblemCode::RegistrationClosed => ErrorCode::RegistrationClosed,
+                ProblemCode::AccountDisabled => ErrorCode::AccountDisabled,
                 ProblemCode::UnknownAccount => ErrorCode::UnknownUser,
                 ProblemCode::RateLimited | ProblemCode::QuotaExceeded => ErrorCode::RelayBusy,
                 ProblemCode::InsufficientStorage => ErrorCode::RelayFull,

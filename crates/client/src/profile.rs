@@ -50,6 +50,9 @@ pub(crate) struct Facts {
     pub(crate) passphrase: bool,
     /// First 8 bytes of a hash of the database key: tells a wrong key from a damaged database.
     pub(crate) key_check: Option<String>,
+    /// Whether a relay has refused the account that was begun here: nobody has it, so nothing is lost with it.
+    #[serde(default)]
+    pub(crate) refused: bool,
 }
 
 /// The id of the profile in `dir`, made if there is none, without taking the lock.
@@ -138,7 +141,7 @@ fn read_or_make(dir: &Path) -> Result<Facts, Error> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let id = to_hex(&random::bytes::<16>());
-            let facts = Facts { id, registered: false, passphrase: false, key_check: None };
+            let facts = Facts { id, registered: false, passphrase: false, key_check: None, refused: false };
             write_facts(dir, &facts)?;
             Ok(facts)
         }

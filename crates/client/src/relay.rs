@@ -5,10 +5,12 @@
 mod auth;
 mod http;
 mod key_packages;
+mod register;
 mod subscribe;
 mod tls;
 mod transparency;
 
 pub(crate) use auth::Credentials;
 pub(crate) use http::{ApiError, ChainRefused, RelayApi, local_ms};
+pub(crate) use register::Invitation;
 pub(crate) use subscribe::Frame;

@@ -36,7 +36,7 @@ pub(crate) async fn check_relay(address: String) -> Answer<RelayView> {
     waxwing_client::check_relay(&address).await.map_err(view)
 }
 
-/// Makes the account. A passphrase only where there is no keychain and the user chose so.
+/// Makes the account. A passphrase only where there is no keychain and the user chose so, an invitation only where the relay asks for one.
 #[tauri::command]
 #[specta::specta]
 pub(crate) async fn register(
@@ -45,9 +45,10 @@ pub(crate) async fn register(
     display_name: String,
     relay: String,
     passphrase: Option<String>,
+    invitation: Option<String>,
 ) -> Answer<ProfileView> {
-    let passphrase = passphrase.map(Zeroizing::new);
-    shell.register(Registration { username, display_name, relay, passphrase }).await
+    let (passphrase, invitation) = (passphrase.map(Zeroizing::new), invitation.map(Zeroizing::new));
+    shell.register(Registration { username, display_name, relay, passphrase, invitation }).await
 }
 
 /// Gets an account back with its recovery phrase. A passphrase only where there is no keychain and the user chose so.

@@ -36,6 +36,8 @@ pub struct World {
     pub tls: Tls,
     /// Who stands between, if somebody does.
     pub between: Option<Between>,
+    /// Who may make an account; anybody if none.
+    pub registration: Option<waxwing_relay::Registration>,
 }
 
 impl World {
@@ -43,24 +45,33 @@ impl World {
         Self::with_tls(Tls::Off).await
     }
 
+    pub async fn with_registration(registration: waxwing_relay::Registration) -> Self {
+        let mut world = Self::stopped(Tls::Off);
+        world.registration = Some(registration);
+        world.start_relay().await;
+        world
+    }
+
     pub async fn with_tls(tls: Tls) -> Self {
+        let mut world = Self::stopped(tls);
+        world.start_relay().await;
+        world
+    }
+
+    fn stopped(tls: Tls) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // WAXWING_LOG=debug says what the engines do.
         if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG") {
             let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         }
-        Self::start(tls, None).await
+        let (dir, listen) = (tempfile::tempdir().unwrap(), ([127, 0, 0, 1], 0).into());
+        Self { dir, relay: None, listen, tls, registration: None, between: None }
     }
 
     /// With somebody between the people and the relay.
     pub async fn behind() -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        Self::start(Tls::Off, Some(Between::start().await)).await
-    }
-
-    async fn start(tls: Tls, between: Option<Between>) -> Self {
-        let (dir, listen) = (tempfile::tempdir().unwrap(), ([127, 0, 0, 1], 0).into());
-        let mut world = Self { dir, relay: None, listen, tls, between };
+        let mut world = Self::stopped(Tls::Off);
+        world.between = Some(Between::start().await);
         world.start_relay().await;
         world
     }
@@ -69,6 +80,7 @@ impl World {
         let mut config = Config::new(self.listen, self.dir.path().join("relay"));
         config.tls = self.tls.clone();
         config.audience = self.between.as_ref().map(|between| between.address.to_string());
+        config.registration = self.registration;
         let relay = waxwing_relay::start(config).await.unwrap();
         self.listen = relay.local_addr();
         self.between.iter().for_each(|between| between.is_for(self.listen));
@@ -114,6 +126,7 @@ impl World {
             display_name: format!("{name} the Bird"),
             relay: self.address(),
             passphrase: Some(PASSPHRASE.to_owned().into()),
+            invitation: None,
         }
     }
 }

@@ -529,6 +529,8 @@ fn waits(error: &ApiError) -> bool {
                 | ProblemCode::Unavailable
                 | ProblemCode::Internal
                 | ProblemCode::Unauthorized
+                // Whoever has disabled an account can enable it again.
+                | ProblemCode::AccountDisabled
                 | ProblemCode::UpdateNeeded
                 | ProblemCode::Unknown
         ),

@@ -12,7 +12,8 @@ use waxwing_wire::{AccountAddress, ChainEntry, DeviceId, RelayAddress, Username,
 use zeroize::Zeroizing;
 
 use super::Client;
-use super::register::{Pending, clean_display_name, left_behind, meet, new_store, run, two_places};
+use super::pending::{Pending, left_behind};
+use super::register::{clean_display_name, meet, new_store, run, two_places};
 use crate::error::{Error, ErrorCode};
 use crate::keystore::{Keystore, Secrets};
 use crate::profile::{Profile, ProfileState};

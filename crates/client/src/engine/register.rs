@@ -1,7 +1,9 @@
 //! Making an account, and starting the engine of one that exists.
 //!
 //! An interrupted registration is resumed: the same name on the same relay sends the same bytes again, which the relay
-//! takes as the same request.
+//! takes as the same request. So is one that the relay has refused for want of an invitation.
+//!
+//! Not here: what was left behind, and when it is no longer wanted (`pending`).
 
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -16,13 +18,14 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, RelayAddress, Username, hash, label};
 use zeroize::Zeroizing;
 
+use super::pending::{Pending, left_behind};
 use super::recover_here::finish_stored_recovery;
 use super::{Client, EVENTS, Engine};
 use crate::error::{Error, ErrorCode};
 use crate::keystore::{Keystore, Secrets};
 use crate::profile::{Profile, ProfileState};
 use crate::random;
-use crate::relay::{Credentials, RelayApi};
+use crate::relay::{ApiError, Credentials, Invitation, RelayApi};
 use crate::store::account::Account;
 use crate::store::{Store, account, keys};
 use crate::views::{Connection, RelayView};
@@ -37,6 +40,8 @@ pub struct Registration {
     pub relay: String,
     /// Where there is no keychain: the passphrase that seals the secrets instead.
     pub passphrase: Option<Zeroizing<String>>,
+    /// The operator's invitation, where the relay asks for one: 22 characters. Blank is none.
+    pub invitation: Option<Zeroizing<String>>,
 }
 
 /// Asks a relay what it is, before an account is made on it.
@@ -49,16 +54,21 @@ pub async fn check_relay(address: &str) -> Result<RelayView, Error> {
 impl Client {
     /// Makes an account on a relay, with keys made on this device, and starts its engine.
     ///
-    /// After an error the profile can be registered again; nothing is half-made in a way that blocks it.
+    /// After an error the profile can be registered again; nothing is half-made in a way that blocks it. A relay that wants an invitation
+    /// says so by [`ErrorCode::InvitationNeeded`], or [`ErrorCode::InvitationRefused`] where one was given.
     pub async fn register(profile: &Profile, registration: Registration) -> Result<Self, Error> {
         if profile.state() != ProfileState::Fresh {
             return Err(Error::new(ErrorCode::AlreadyRegistered, "the profile has an account"));
         }
-        let Registration { username, display_name, relay, passphrase } = registration;
+        let Registration { username, display_name, relay, passphrase, invitation } = registration;
         let username: Username =
             username.parse().map_err(|error| Error::new(ErrorCode::InvalidName, format!("{error}")))?;
         let display_name =
             clean_display_name(if display_name.trim().is_empty() { username.as_str() } else { &display_name })?;
+        let invitation = match invitation {
+            Some(text) => Invitation::parse(&text)?,
+            None => None,
+        };
         let (relay, api) = meet(parse_relay(&relay)?).await?;
         let origin = relay.authority();
 
@@ -68,14 +78,25 @@ impl Client {
         };
         let entry = pending.store.run(|tx| Ok(account::load(tx)?.map(|(account, _)| account.create_entry))).await?;
         let entry = entry.ok_or_else(|| Error::new(ErrorCode::Internal, "registration: no entry"))?;
-        if let Err(error) = api.create_account(&entry).await {
+        // From here on the relay may have it, whatever comes back.
+        if profile.facts().refused {
+            profile.change(|facts| facts.refused = false)?;
+        }
+        if let Err(error) = api.create_account(&entry, invitation.as_ref()).await {
             // Refused for good: the relay answers the same bytes it has accepted with yes. Anything else may have arrived.
-            if error.problem() == Some(ProblemCode::NameTaken) {
-                drop(pending);
-                Store::discard(profile.dir())?;
-                profile.change(|facts| facts.key_check = None)?;
+            drop(pending);
+            match error.problem() {
+                Some(ProblemCode::NameTaken) => {
+                    Store::discard(profile.dir())?;
+                    profile.change(|facts| facts.key_check = None)?;
+                }
+                // Kept: with an invitation, or once the relay is open, the same entry is sent again.
+                Some(ProblemCode::RegistrationInviteRequired | ProblemCode::RegistrationClosed) => {
+                    profile.change(|facts| facts.refused = true)?;
+                }
+                _ => {}
             }
-            return Err(error.into());
+            return Err(refusal(error, invitation.is_some()));
         }
 
         let name = display_name.clone();
@@ -113,6 +134,14 @@ impl Client {
     }
 }
 
+/// The relay says one thing of an invitation that is missing and of one that it does not take.
+fn refusal(error: ApiError, invited: bool) -> Error {
+    if invited && error.problem() == Some(ProblemCode::RegistrationInviteRequired) {
+        return Error::new(ErrorCode::InvitationRefused, error.to_string());
+    }
+    error.into()
+}
+
 /// The relay under the name that it goes by itself. On this computer `localhost` and its addresses are the same; anywhere
 /// else the relay must go by the name that the user gave, or tokens and chains would not be for it.
 pub(super) async fn meet(address: RelayAddress) -> Result<(RelayAddress, RelayApi), Error> {
@@ -135,13 +164,6 @@ pub(super) async fn meet(address: RelayAddress) -> Result<(RelayAddress, RelayAp
     Ok((named, api))
 }
 
-/// A profile with keys and a database, not yet accepted by a relay.
-pub(super) struct Pending {
-    pub(super) keystore: Keystore,
-    pub(super) secrets: Secrets,
-    pub(super) store: Store,
-}
-
 /// What an interrupted registration for the same name and relay left behind.
 async fn resume(
     profile: &Profile,
@@ -156,48 +178,6 @@ async fn resume(
         creates && account.username == name && account.relay == address
     };
     left_behind(profile, passphrase, stands).await
-}
-
-/// What was left behind in a profile without an account, if it still `stands`.
-///
-/// What does not is discarded, as the user no longer wants it; what cannot be opened because its secrets are gone for good is moved
-/// aside. Any other trouble is told and changes nothing: a relay may have accepted it.
-pub(super) async fn left_behind(
-    profile: &Profile,
-    passphrase: Option<Zeroizing<String>>,
-    stands: impl FnOnce(&Account) -> bool + Send + 'static,
-) -> Result<Option<Pending>, Error> {
-    let facts = profile.facts();
-    let left = async {
-        if facts.key_check.is_none() || !Store::exists(profile.dir()) {
-            return Ok::<_, Error>(None);
-        }
-        if facts.passphrase != passphrase.is_some() {
-            return Err(Error::new(ErrorCode::KeychainChanged, "the registration began with another keystore"));
-        }
-        let (keystore, secrets) = Keystore::open(profile, passphrase).await?;
-        let store = open_store(profile, &secrets).await?;
-        let same = store.run(move |tx| Ok(account::load(tx)?.is_some_and(|(account, _)| stands(&account)))).await?;
-        Ok(same.then_some(Pending { keystore, secrets, store }))
-    };
-    match left.await {
-        Ok(Some(pending)) => Ok(Some(pending)),
-        Ok(None) => {
-            Store::discard(profile.dir())?;
-            Ok(None)
-        }
-        Err(error)
-            if matches!(
-                error.code(),
-                ErrorCode::KeychainChanged | ErrorCode::KeychainWrong | ErrorCode::DatabaseDamaged
-            ) =>
-        {
-            tracing::warn!(%error, "an interrupted registration is moved aside");
-            Store::move_aside(profile.dir())?;
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }
 
 /// Makes all keys, stores them, and writes the account's first chain entry.
@@ -263,6 +243,7 @@ pub(super) async fn new_store(
     profile.change(|facts| {
         facts.passphrase = sealed;
         facts.key_check = Some(check);
+        facts.refused = false;
     })?;
     let (dir, key) = (profile.dir().to_owned(), Zeroizing::new(secrets.database_key));
     blocking(move || Store::create(&dir, &key)).await
@@ -294,7 +275,7 @@ async fn raise_counter(keystore: &Keystore, secrets: &mut Secrets, store: &Store
     Ok(())
 }
 
-async fn open_store(profile: &Profile, secrets: &Secrets) -> Result<Store, Error> {
+pub(super) async fn open_store(profile: &Profile, secrets: &Secrets) -> Result<Store, Error> {
     let (dir, key) = (profile.dir().to_owned(), Zeroizing::new(secrets.database_key));
     blocking(move || Store::open(&dir, &key)).await
 }

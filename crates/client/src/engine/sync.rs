@@ -45,6 +45,11 @@ impl Backoff {
         self.0 = FIRST_WAIT;
     }
 
+    /// Whoever is in the way will be for long: the longest wait comes next.
+    fn slow_down(&mut self) {
+        self.0 = LONGEST_WAIT;
+    }
+
     /// The next wait: between half and the whole of the current step.
     fn next(&mut self) -> Duration {
         let [fraction] = random::bytes::<1>();
@@ -163,6 +168,9 @@ impl Engine {
             if error.code() == ErrorCode::Refused {
                 self.transparency_wake.notify_one();
             }
+            if error.code() == ErrorCode::AccountDisabled {
+                backoff.slow_down();
+            }
             let wait = backoff.next();
             let retry_at = self.local_now() + wait.as_millis() as f64;
             self.set_connection(Connection::Offline { reason: error.view(), retry_at });
@@ -195,6 +203,11 @@ impl Engine {
                     Frame::Push(Push::Checkpoint { .. }) => self.transparency_wake.notify_one(),
                     Frame::Push(_) => self.drain_inbox().await?,
                     Frame::Alive => {}
+                    Frame::ShutOut => {
+                        // Asked at once, so that nobody is told that the relay is out of reach.
+                        self.drain_inbox().await?;
+                        return Err(shut_out());
+                    }
                 },
                 _ = poll.tick() => {
                     self.resume_rotation().await;
@@ -278,6 +291,7 @@ impl Engine {
                     // Reading it says why, in the conversation.
                     Frame::Push(Push::Refused { log }) => self.calmly(self.drain_log(log).await)?,
                     Frame::Push(Push::Inbox { .. } | Push::Checkpoint { .. }) | Frame::Alive => {}
+                    Frame::ShutOut => return Err(shut_out()),
                 },
                 result = changed.changed() => {
                     if result.is_err() {
@@ -350,7 +364,13 @@ impl Engine {
             };
             match finished {
                 Some(Ok(())) => backoff.reset(),
-                Some(Err(error)) => tracing::debug!(%error, "sending"),
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "sending");
+                    // The inbox's task wakes this one as soon as the account is served again.
+                    if error.code() == ErrorCode::AccountDisabled {
+                        backoff.slow_down();
+                    }
+                }
                 None => {
                     let stop = self.stop.clone();
                     self.tasks.spawn(async move {
@@ -390,4 +410,9 @@ impl Engine {
     fn local_now(&self) -> f64 {
         crate::relay::local_ms() as f64
     }
+}
+
+/// The relay has ended a subscription, and says of nothing else why.
+fn shut_out() -> Error {
+    Error::new(ErrorCode::RelayDown, "the relay ended the subscription")
 }

@@ -173,11 +173,6 @@ impl RelayApi {
         Ok(info)
     }
 
-    pub(crate) async fn create_account(&self, entry: &[u8]) -> Result<EntryAccepted, ApiError> {
-        let body = SubmitEntry { entry: EntryBytes(entry.to_vec()) };
-        self.json(self.request(Method::POST, "/v1/accounts").json(&body)).await
-    }
-
     /// Appends to the own chain.
     pub(crate) async fn append_chain(&self, account: AccountId, entry: &[u8]) -> Result<EntryAccepted, ApiError> {
         let body = to_json(&SubmitEntry { entry: EntryBytes(entry.to_vec()) })?;
@@ -358,7 +353,7 @@ impl RelayApi {
         self.now_ms() / 1000
     }
 
-    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ApiError> {
+    pub(super) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ApiError> {
         read_json(self.send(request).await?).await
     }
 
@@ -411,7 +406,7 @@ fn bearer(token: &[u8; 32]) -> Result<header::HeaderValue, ApiError> {
 }
 
 /// A header value that no debug output prints.
-fn sensitive(text: &str) -> Result<header::HeaderValue, ApiError> {
+pub(super) fn sensitive(text: &str) -> Result<header::HeaderValue, ApiError> {
     let mut value = header::HeaderValue::from_str(text).map_err(|_| ApiError::Malformed("header"))?;
     value.set_sensitive(true);
     Ok(value)

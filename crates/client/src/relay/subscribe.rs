@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
-use reqwest_websocket::{Message, Upgrade as _, WebSocket};
+use reqwest_websocket::{CloseCode, Message, Upgrade as _, WebSocket};
 use waxwing_wire::api::Subscribe;
 use waxwing_wire::frame::Push;
 
@@ -23,6 +23,8 @@ pub(crate) enum Frame {
     Push(Push),
     /// The connection lives.
     Alive,
+    /// The relay has ended it (close code 1008): the account is disabled, the device revoked. The next request is told which.
+    ShutOut,
 }
 
 impl RelayApi {
@@ -69,6 +71,7 @@ impl Subscription {
             Ok(Some(Ok(Message::Binary(bytes)))) => {
                 Push::decode(&bytes).map(Frame::Push).map_err(|_| ApiError::Malformed("frame"))
             }
+            Ok(Some(Ok(Message::Close { code: CloseCode::Policy, .. }))) => Ok(Frame::ShutOut),
             Ok(Some(Ok(Message::Close { .. }))) => Err(gone()),
             Ok(Some(Ok(_))) => Ok(Frame::Alive),
         }

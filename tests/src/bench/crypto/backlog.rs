@@ -125,6 +125,7 @@ pub(super) async fn register(folder: &Path, name: &str, relay: &str) -> (Client,
         display_name: name.to_owned(),
         relay: relay.to_owned(),
         passphrase: Some(PASSPHRASE.to_owned().into()),
+        invitation: None,
     };
     (Client::register(&profile, registration).await.unwrap(), profile)
 }

@@ -62,6 +62,7 @@ async fn register(folder: &Path, relay: &Relay, name: &str) -> Client {
         display_name: name.to_owned(),
         relay: relay.local_addr().to_string(),
         passphrase: Some("a passphrase for benchmarks".to_owned().into()),
+        invitation: None,
     };
     Client::register(&profile, registration).await.unwrap()
 }

@@ -38,7 +38,14 @@ export interface Backend {
   retryStart(): Promise<AppState>;
   unlock(passphrase: string): Promise<AppState>;
   checkRelay(address: string): Promise<RelayView>;
-  register(username: string, displayName: string, relay: string, passphrase: string | null): Promise<ProfileView>;
+  /** The invitation is the operator's, where the relay asks for one. */
+  register(
+    username: string,
+    displayName: string,
+    relay: string,
+    passphrase: string | null,
+    invitation: string | null,
+  ): Promise<ProfileView>;
   recover(address: string, phrase: string, passphrase: string | null): Promise<ProfileView>;
   phraseWords(): Promise<PhraseView>;
   phraseChallenge(): Promise<PhraseChallenge>;

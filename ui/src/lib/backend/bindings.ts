@@ -13,8 +13,8 @@ export const commands = {
 	unlock: (passphrase: string) => typedError<AppState, ErrorView>(__TAURI_INVOKE("unlock", { passphrase })),
 	/**  Looks whether a relay is at this address. */
 	checkRelay: (address: string) => typedError<RelayView, ErrorView>(__TAURI_INVOKE("check_relay", { address })),
-	/**  Makes the account. A passphrase only where there is no keychain and the user chose so. */
-	register: (username: string, displayName: string, relay: string, passphrase: string | null) => typedError<ProfileView, ErrorView>(__TAURI_INVOKE("register", { username, displayName, relay, passphrase })),
+	/**  Makes the account. A passphrase only where there is no keychain and the user chose so, an invitation only where the relay asks for one. */
+	register: (username: string, displayName: string, relay: string, passphrase: string | null, invitation: string | null) => typedError<ProfileView, ErrorView>(__TAURI_INVOKE("register", { username, displayName, relay, passphrase, invitation })),
 	/**  Gets an account back with its recovery phrase. A passphrase only where there is no keychain and the user chose so. */
 	recover: (address: string, phrase: string, passphrase: string | null) => typedError<ProfileView, ErrorView>(__TAURI_INVOKE("recover", { address, phrase, passphrase })),
 	/**  Gets the account back with its recovery phrase on this device, which keeps its history; whoever else has keys of it is shut out. */
@@ -275,6 +275,14 @@ export type ErrorCode =
 "invalidName" | 
 /**  The user name is taken on this relay. */
 "nameTaken" | 
+/**  The relay makes accounts by its operator's invitation, and none was given. */
+"invitationNeeded" | 
+/**  The relay does not take the invitation: it is unknown there, used up or too old. */
+"invitationRefused" | 
+/**  What was given is no invitation. */
+"invalidInvitation" | 
+/**  The relay makes no accounts. */
+"registrationClosed" | 
 /**  The display name is empty or too long. */
 "invalidDisplayName" | 
 /**  The relay address cannot be read. */
@@ -315,6 +323,8 @@ export type ErrorCode =
 "relayFull" | 
 /**  The relay refused this device. */
 "refused" | 
+/**  The relay's operator has disabled the account. */
+"accountDisabled" | 
 /**  The relay answered something it must not (ours to report, not the user's to fix). */
 "relayMisbehaved" | 
 /**  The relay lost entries that it had accepted. */

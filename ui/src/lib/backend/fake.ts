@@ -2,7 +2,7 @@
  * The backend of `npm run dev` and of the unit tests: everything in memory, with delays and errors like the real one's.
  *
  * In the browser the address chooses what it plays, for example `?phase=firstRun`, `?problem=keychainLocked`,
- * `?connection=offline`, `?keychain=keychainAbsent`, `?empty`, `?many` (a hundred contacts).
+ * `?connection=offline`, `?keychain=keychainAbsent`, `?registration=invite`, `?empty`, `?many` (a hundred contacts).
  */
 import type { Backend, StopListening } from "./backend";
 import { BackendError } from "./backend";
@@ -47,6 +47,8 @@ export interface Scenario {
   connection: Connection["type"];
   offlineReason: ErrorCode;
   localRelay: string | null;
+  /** Who may make an account on the relay that is chosen. */
+  registration: "open" | "invite" | "closed";
   /** Why the keychain cannot be used, if so. */
   keychainFault: ErrorCode | null;
   phraseConfirmed: boolean;
@@ -66,6 +68,7 @@ export const plainScenario: Scenario = {
   connection: "online",
   offlineReason: "relayDown",
   localRelay: "127.0.0.1:41873",
+  registration: "open",
   keychainFault: null,
   phraseConfirmed: true,
   empty: false,
@@ -84,6 +87,7 @@ export function scenarioFrom(query: URLSearchParams): Scenario {
     connection: (query.get("connection") ?? "online") as Connection["type"],
     offlineReason: (query.get("reason") ?? "relayDown") as ErrorCode,
     localRelay: query.has("noLocalRelay") ? null : plainScenario.localRelay,
+    registration: (query.get("registration") ?? "open") as Scenario["registration"],
     keychainFault: query.get("keychain") as ErrorCode | null,
     phraseConfirmed: !query.has("phraseOpen"),
     empty: query.has("empty"),
@@ -95,6 +99,9 @@ export function scenarioFrom(query: URLSearchParams): Scenario {
 }
 
 const version = "0.1.0";
+
+/** The one that the fake relay takes. */
+export const fakeInvitation = "AAECAwQFBgcICQoLDA0ODw";
 
 function fault(code: ErrorCode, detail = ""): BackendError {
   return new BackendError({ code, detail });
@@ -214,11 +221,23 @@ export class FakeBackend implements Backend {
       return this.#profile;
     });
 
-  register = (username: string, displayName: string, relay: string, passphrase: string | null) =>
-    this.#answer("register", [username, displayName, relay, passphrase], () => {
-      if (username === "taken") throw fault("nameTaken");
+  register = (
+    username: string,
+    displayName: string,
+    relay: string,
+    passphrase: string | null,
+    invitation: string | null,
+  ) =>
+    this.#answer("register", [username, displayName, relay, passphrase, invitation], () => {
+      const token = invitation?.trim() ?? "";
+      if (token !== "" && !/^[\w-]{22}$/u.test(token)) throw fault("invalidInvitation");
       if (this.scenario.keychainFault && passphrase === null) throw fault(this.scenario.keychainFault, "fake keychain");
       if (passphrase !== null && passphrase.length < 8) throw fault("weakPassphrase");
+      if (this.scenario.registration === "closed") throw fault("registrationClosed");
+      if (this.scenario.registration === "invite" && token !== fakeInvitation) {
+        throw fault(token === "" ? "invitationNeeded" : "invitationRefused");
+      }
+      if (username === "taken") throw fault("nameTaken");
       this.#profile = {
         ...fakeProfile,
         displayName,

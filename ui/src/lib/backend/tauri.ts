@@ -20,8 +20,8 @@ export const tauriBackend: Backend = {
   unlock: (passphrase) => ask(commands.unlock(passphrase)),
   checkRelay: (address) => ask(commands.checkRelay(address)),
   recover: (address, phrase, passphrase) => ask(commands.recover(address, phrase, passphrase)),
-  register: (username, displayName, relay, passphrase) =>
-    ask(commands.register(username, displayName, relay, passphrase)),
+  register: (username, displayName, relay, passphrase, invitation) =>
+    ask(commands.register(username, displayName, relay, passphrase, invitation)),
   phraseWords: () => ask(commands.phraseWords()),
   phraseChallenge: () => ask(commands.phraseChallenge()),
   phraseConfirm: (firstWord, secondWord) => ask(commands.phraseConfirm(firstWord, secondWord)),

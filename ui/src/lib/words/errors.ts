@@ -24,6 +24,26 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     sentence: "Somebody on this relay already has this name.",
     action: "Choose another name.",
   },
+  invitationNeeded: {
+    title: "This relay asks for an invitation",
+    sentence: "It takes new people by invitation of whoever runs it. No account was made, and what you typed is kept.",
+    action: "Ask them for one, and type it here.",
+  },
+  invitationRefused: {
+    title: "The relay does not take this invitation",
+    sentence: "It is not one of this relay's, is used up, or too old. No account was made.",
+    action: "Check it for typing mistakes, or ask whoever runs the relay for another.",
+  },
+  invalidInvitation: {
+    title: "This is no invitation",
+    sentence: "An invitation has 22 characters: letters, digits, hyphens and underscores. Nothing was sent.",
+    action: "Copy it again, as a whole.",
+  },
+  registrationClosed: {
+    title: "This relay takes nobody new",
+    sentence: "It makes no accounts at present, with or without an invitation. No account was made.",
+    action: "Choose another relay, or ask whoever runs this one.",
+  },
   invalidDisplayName: {
     title: "This display name cannot be used",
     sentence: "The display name is empty or too long.",
@@ -128,6 +148,12 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   refused: {
     title: "The relay refused this device",
     sentence: "The relay does not accept this device's keys. Nothing can be sent or received.",
+    action: "Ask whoever runs the relay.",
+    button: "Try again",
+  },
+  accountDisabled: {
+    title: "Your account is disabled",
+    sentence: "Whoever runs the relay has disabled it. You can read here, and what you write waits until they enable it again.",
     action: "Ask whoever runs the relay.",
     button: "Try again",
   },

@@ -1,5 +1,5 @@
-//! The file whose first line is a profile's passphrase. A passphrase never stands on a command line, where every user of the
-//! computer could read it.
+//! A file whose first line is a secret: a profile's passphrase, an operator's invitation. A secret never stands on a command line, where
+//! every user of the computer could read it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 /// Longest first line, in bytes.
 const LONGEST: usize = 1024;
 
-/// Why a passphrase file cannot be used.
+/// Why such a file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PassphraseFileError {
+pub(crate) enum SecretFileError {
     /// It cannot be opened or read.
     #[error("{}: {why}", .file.display())]
     Unreadable {
@@ -38,8 +38,8 @@ pub(crate) enum PassphraseFileError {
 }
 
 /// The first line, without its line break.
-pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, PassphraseFileError> {
-    let unreadable = |why| PassphraseFileError::Unreadable { file: path.to_owned(), why };
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, SecretFileError> {
+    let unreadable = |why| SecretFileError::Unreadable { file: path.to_owned(), why };
     let mut file = File::open(path).map_err(unreadable)?;
     check_private(&file, path)?;
 
@@ -57,26 +57,26 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, PassphraseFileError
     let line = buffer[..filled].split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.is_empty() {
-        return Err(PassphraseFileError::Empty(path.to_owned()));
+        return Err(SecretFileError::Empty(path.to_owned()));
     }
     match std::str::from_utf8(line) {
         Ok(text) if line.len() <= LONGEST => Ok(Zeroizing::new(text.to_owned())),
-        _ => Err(PassphraseFileError::NotText(path.to_owned())),
+        _ => Err(SecretFileError::NotText(path.to_owned())),
     }
 }
 
 /// Asks the open file, and not its path, which may mean another file by then.
 #[cfg(unix)]
-fn check_private(file: &File, path: &Path) -> Result<(), PassphraseFileError> {
+fn check_private(file: &File, path: &Path) -> Result<(), SecretFileError> {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let facts = file.metadata().map_err(|why| PassphraseFileError::Unreadable { file: path.to_owned(), why })?;
+    let facts = file.metadata().map_err(|why| SecretFileError::Unreadable { file: path.to_owned(), why })?;
     let mode = facts.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(PassphraseFileError::OpenToOthers { file: path.to_owned(), mode }) }
+    if mode & 0o077 == 0 { Ok(()) } else { Err(SecretFileError::OpenToOthers { file: path.to_owned(), mode }) }
 }
 
 #[cfg(not(unix))]
-fn check_private(_file: &File, _path: &Path) -> Result<(), PassphraseFileError> {
+fn check_private(_file: &File, _path: &Path) -> Result<(), SecretFileError> {
     Ok(())
 }
 
@@ -116,18 +116,18 @@ mod tests {
     fn nothing_to_use() {
         for bytes in [&b""[..], b"\n", b"\r\n", b"\nsecond line"] {
             let (_dir, path) = holding(bytes, 0o600);
-            assert!(matches!(read(&path), Err(PassphraseFileError::Empty(_))), "{bytes:?}");
+            assert!(matches!(read(&path), Err(SecretFileError::Empty(_))), "{bytes:?}");
         }
         for bytes in [&b"\xff\xfe\n"[..], &[b'x'; LONGEST + 1], &[b'x'; LONGEST * 3]] {
             let (_dir, path) = holding(bytes, 0o600);
-            assert!(matches!(read(&path), Err(PassphraseFileError::NotText(_))));
+            assert!(matches!(read(&path), Err(SecretFileError::NotText(_))));
         }
         let (dir, path) = holding(b"x", 0o600);
-        assert!(matches!(read(&path.with_extension("gone")), Err(PassphraseFileError::Unreadable { .. })));
+        assert!(matches!(read(&path.with_extension("gone")), Err(SecretFileError::Unreadable { .. })));
         #[cfg(unix)]
         {
             fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-            assert!(matches!(read(dir.path()), Err(PassphraseFileError::Unreadable { .. })), "a folder");
+            assert!(matches!(read(dir.path()), Err(SecretFileError::Unreadable { .. })), "a folder");
         }
     }
 
@@ -137,7 +137,7 @@ mod tests {
         for mode in [0o644, 0o640, 0o604, 0o620, 0o610, 0o601, 0o660, 0o777] {
             let (_dir, path) = holding(b"four random words", mode);
             match read(&path) {
-                Err(PassphraseFileError::OpenToOthers { mode: found, .. }) => assert_eq!(found, mode),
+                Err(SecretFileError::OpenToOthers { mode: found, .. }) => assert_eq!(found, mode),
                 _ => panic!("{mode:o} was accepted"),
             }
         }
