@@ -1,5 +1,6 @@
 import { fireEvent } from "@testing-library/svelte";
 import { describe, expect, it } from "vitest";
+import { fakeInvitation } from "../src/lib/backend/fake";
 import { fakeWords } from "../src/lib/backend/fake-data";
 import type { Scenario } from "../src/lib/backend/fake";
 import { all, one, play, settled } from "./play";
@@ -111,5 +112,107 @@ describe("first run", () => {
     await press("onboarding-create");
     expect(one("onboarding").textContent).toContain("on another computer");
     expect(one("onboarding").textContent.replace(/\s+/gu, " ")).toContain("has lost the account");
+  });
+});
+
+const valueOf = (testid: string) => (one(testid) as HTMLInputElement).value;
+
+/** What the relay was given as invitations, try by try. */
+const given = (backend: Awaited<ReturnType<typeof play>>["backend"]) =>
+  backend.calls.filter(({ name }) => name === "register").map(({ input }) => input[4]);
+
+describe("a relay that asks for an invitation", () => {
+  it("is told by the relay alone: nobody is asked for one before", async () => {
+    const { backend } = await named({});
+    expect(all("onboarding-invitation")).toHaveLength(0);
+    await press("onboarding-create");
+    expect(given(backend)).toEqual([null]);
+    expect(step()).toBe("phrase");
+  });
+
+  it("gets a field where one stands, with its errors beside it, and nothing typed is lost", async () => {
+    const { backend } = await named({ registration: "invite", localRelay: null });
+    await type("onboarding-relay-address", " relay.example.org");
+    await press("onboarding-create");
+    expect(step()).toBe("relay");
+    expect(one("onboarding-invitation-error").dataset.code).toBe("invitationNeeded");
+    expect(all("onboarding-error")).toHaveLength(0);
+    expect(one("onboarding-invitation").getAttribute("aria-invalid")).toBe("false");
+    expect(one("onboarding").textContent).toContain("Invitation from the operator");
+
+    for (const [typed, code] of [
+      ["AAEC", "invalidInvitation"],
+      ["BBECAwQFBgcICQoLDA0ODw", "invitationRefused"],
+    ] as const) {
+      await type("onboarding-invitation", typed);
+      expect(all("onboarding-invitation-error")).toHaveLength(0);
+      await press("onboarding-create");
+      expect(one("onboarding-invitation-error").dataset.code).toBe(code);
+      expect(one("onboarding-invitation").getAttribute("aria-invalid")).toBe("true");
+      expect(valueOf("onboarding-invitation")).toBe(typed);
+      expect(valueOf("onboarding-relay-address").trim()).toBe("relay.example.org");
+    }
+    await press("onboarding-back");
+    expect(valueOf("onboarding-name")).toBe("maya");
+    await press("onboarding-next");
+    expect(valueOf("onboarding-invitation")).toBe("BBECAwQFBgcICQoLDA0ODw");
+    await type("onboarding-invitation", ` ${fakeInvitation}`);
+    await press("onboarding-create");
+    expect(step()).toBe("phrase");
+    expect(given(backend)).toEqual([null, "AAEC", "BBECAwQFBgcICQoLDA0ODw", ` ${fakeInvitation}`]);
+  });
+
+  it("is the only one that gets it: another relay gets none before it asks", async () => {
+    const { backend } = await named({ registration: "invite", localRelay: null });
+    await type("onboarding-relay-address", "relay.example.org");
+    await press("onboarding-create");
+    await type("onboarding-invitation", "BBECAwQFBgcICQoLDA0ODw");
+    await type("onboarding-relay-address", "other.example.org");
+    expect(all("onboarding-invitation")).toHaveLength(0);
+    await press("onboarding-create");
+    expect(given(backend)).toEqual([null, null]);
+  });
+
+  it("asks in the passphrase's step, too, and the passphrase stays", async () => {
+    const { backend } = await named({ registration: "invite", keychainFault: "keychainAbsent" });
+    await press("onboarding-create");
+    await press("onboarding-use-passphrase");
+    await type("onboarding-passphrase", "rowan berry jelly");
+    await type("onboarding-passphrase-again", "rowan berry jelly");
+    expect(all("onboarding-invitation")).toHaveLength(0);
+    await press("onboarding-create");
+    expect(step()).toBe("passphrase");
+    expect(one("onboarding-invitation-error").dataset.code).toBe("invitationNeeded");
+    await type("onboarding-invitation", fakeInvitation);
+    await press("onboarding-create");
+    expect(step()).toBe("phrase");
+    expect(backend.calls.filter(({ name }) => name === "register").at(-1)?.input.slice(3)).toEqual(["rowan berry jelly", fakeInvitation]);
+  });
+
+  it("says when it takes nobody, and asks for nothing then", async () => {
+    await named({ registration: "closed" });
+    await press("onboarding-create");
+    expect(step()).toBe("relay");
+    expect(one("onboarding-error").dataset.code).toBe("registrationClosed");
+    expect(all("onboarding-invitation")).toHaveLength(0);
+  });
+
+  it("asks nobody who has an account", async () => {
+    await play({ phase: "firstRun", registration: "invite" });
+    await press("onboarding-recover");
+    await type("recover-address", "maya@relay.example.org");
+    await type("recover-phrase", fakeWords.join(" "));
+    expect(all("onboarding-invitation")).toHaveLength(0);
+    await press("recover-now");
+    expect(one("app").dataset.state).toBe("ready");
+  });
+});
+
+describe("an account that the operator has disabled", () => {
+  it("says whose doing it is, that what is written waits, and what to do", async () => {
+    await play({ connection: "offline", offlineReason: "accountDisabled" });
+    expect(one("banner").dataset.kind).toBe("relay");
+    const said = one("banner").textContent;
+    for (const part of ["disabled", "what you write waits", "Ask whoever runs the relay", "Try now"]) expect(said).toContain(part);
   });
 });

@@ -54,6 +54,8 @@ export const testids = {
   onboardingRelayLocal: "onboarding-relay-local",
   onboardingRelayOther: "onboarding-relay-other",
   onboardingRelayAddress: "onboarding-relay-address",
+  onboardingInvitation: "onboarding-invitation",
+  onboardingInvitationError: "onboarding-invitation-error",
   onboardingCreate: "onboarding-create",
   onboardingPassphrase: "onboarding-passphrase",
   onboardingPassphraseAgain: "onboarding-passphrase-again",
