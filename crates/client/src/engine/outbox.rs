@@ -536,3 +536,22 @@ fn waits(error: &ApiError) -> bool {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use waxwing_wire::problem::Problem;
+
+    use super::*;
+
+    /// What the operator's word alone stands against is kept; what the relay will never take is told as failed.
+    #[test]
+    fn d2_what_a_disabled_account_has_to_send_waits() {
+        let problem = |code| {
+            let title = String::new();
+            ApiError::Problem(Problem { code, status: 403, title, head: None, oldest: None, retry_after: None })
+        };
+        assert!(waits(&problem(ProblemCode::AccountDisabled)));
+        assert!(!waits(&problem(ProblemCode::TooLarge)));
+        assert!(!waits(&problem(ProblemCode::InboxRefused)));
+    }
+}
