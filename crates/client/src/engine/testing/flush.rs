@@ -234,11 +234,15 @@ impl Device {
         let answer = self.ask(&mut outside.relay, |relay| relay.append(log.log, token.as_slice(), &append))?;
         match answer {
             Ok(_) if !change => Ok(Attempt::Accepted),
-            Ok(_) => {
-                outside.ledger.commits += 1;
+            Ok(seq) => {
                 outside.ledger.story.push(format!("{} commits {:?}", self.name, GroupChange::decode(&item.content)?));
                 self.drain_log(outside, log.log)?;
-                let there = self.look(|tx| outbox::exists(tx, item.n));
+                let (there, now) = self.look(|tx| Ok((outbox::exists(tx, item.n)?, logs::load(tx, log.log)?)));
+                if there && now.is_some_and(|now| now.active && now.cursor < seq) {
+                    // Accepted, and not shown: it may stand there, so its bytes are kept and asked about again.
+                    return Err(Error::new(ErrorCode::RelayMisbehaved, "what was accepted is not in the log").into());
+                }
+                outside.ledger.commits += 1;
                 Ok(if there { Attempt::Reseal } else { Attempt::Accepted })
             }
             Err(ProblemCode::Conflict | ProblemCode::Rekeyed) => {
