@@ -382,14 +382,18 @@ impl Engine {
         };
         match relay.append(id, &write_token, &append).await {
             Ok(_) if item.what == What::Message => Ok(Attempt::Accepted),
-            Ok(_) => {
+            Ok(stored) => {
                 // It takes effect where it stands: everything before it is read first.
                 self.drain_log(id).await?;
                 let n = item.n;
-                if self.store.run(move |tx| outbox::exists(tx, n)).await? {
-                    return Ok(Attempt::Reseal);
+                let (there, now) = self.store.run(move |tx| Ok((outbox::exists(tx, n)?, logs::load(tx, id)?))).await?;
+                if there && now.is_some_and(|now| now.active && now.cursor < stored.seq) {
+                    // Accepted, and not shown: it may stand there, so its bytes are kept and asked about again. Sealed anew, the one in the
+                    // log would be an own commit that this device did not make, and its place lost.
+                    let error = Error::new(ErrorCode::RelayMisbehaved, "what was accepted is not in the log");
+                    return Ok(Attempt::Wait(error));
                 }
-                Ok(Attempt::Accepted)
+                Ok(if there { Attempt::Reseal } else { Attempt::Accepted })
             }
             Err(error) if waits(&error) => Ok(Attempt::Wait(error.into())),
             Err(error) => match error.problem() {
