@@ -9,7 +9,7 @@ use waxwing_wire::token::{AccessToken, DpopProof};
 use waxwing_wire::{AccountId, DeviceId};
 
 use crate::error::Refusal;
-use crate::replay::Seen;
+use crate::replay::{Seen, Showing, Shows};
 use crate::request;
 use crate::state::{App, now};
 
@@ -26,13 +26,13 @@ pub struct Device {
 
 impl Device {
     /// The device behind a request: its token, and a proof by the token's key for this very request.
-    pub(crate) fn authenticate(app: &App, parts: &Parts) -> Result<Self, Refusal> {
+    pub(crate) async fn authenticate(app: &App, parts: &Parts) -> Result<Self, Refusal> {
         let token = request::credentials(&parts.headers, "DPoP")?.ok_or(ProblemCode::Unauthorized)?;
         let now = now().as_secs();
         let kid = AccessToken::kid(token).map_err(|_| ProblemCode::Unauthorized)?;
         let key = app.keys.verifying(&kid, now).ok_or(ProblemCode::Unauthorized)?;
         let claims = AccessToken::verify(token, &key, &app.audience, now).map_err(|_| ProblemCode::Unauthorized)?;
-        let key = proven_key(app, parts, Some(&AccessToken::ath(token)))?;
+        let key = proven_key(app, parts, Some(&AccessToken::ath(token))).await?;
         if key != claims.cnf.jkt {
             return Err(ProblemCode::Unauthorized.into());
         }
@@ -44,19 +44,24 @@ impl Device {
 }
 
 /// Thumbprint of the key that signed this request's DPoP proof. `ath` as in [`DpopProof::verify`].
-pub(crate) fn proven_key(app: &App, parts: &Parts, ath: Option<&str>) -> Result<String, Refusal> {
+pub(crate) async fn proven_key(app: &App, parts: &Parts, ath: Option<&str>) -> Result<String, Refusal> {
     let proof = request::header(&parts.headers, &DPOP)?.ok_or(ProblemCode::Unauthorized)?;
     let now = now().as_secs();
     for url in urls(app, parts)? {
         if let Ok((proof, key)) = DpopProof::verify(proof, parts.method.as_str(), &url, ath, now) {
-            return match app.proofs.check(key.as_bytes(), &proof.jti, now) {
-                Seen::Fresh => Ok(key),
-                Seen::Replayed => Err(ProblemCode::Unauthorized.into()),
-                Seen::Full => Err(ProblemCode::Unavailable.into()),
-            };
+            return first_showing(app, Showing::new(Shows::Proof, key.as_bytes(), &proof.jti)).await.map(|()| key);
         }
     }
     Err(ProblemCode::Unauthorized.into())
+}
+
+/// Lets pass what was never shown.
+pub(crate) async fn first_showing(app: &App, showing: Showing) -> Result<(), Refusal> {
+    match app.storage.shown(showing).await? {
+        Seen::Fresh => Ok(()),
+        Seen::Replayed => Err(ProblemCode::Unauthorized.into()),
+        Seen::Full => Err(ProblemCode::Unavailable.into()),
+    }
 }
 
 /// The request's URL as the client sees it, without query: with and without the scheme's own port (RFC 9449, section 4.3: after

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::bus::NatsConfig;
+use crate::storage::{PostgresConfig, RETENTION_DAYS};
+
 /// How a relay runs.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -15,6 +18,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder with database and keys; made if absent.
     pub data: PathBuf,
+    /// Where everything but keys is kept.
+    pub database: Database,
+    /// What tells processes of one relay of each other's work; without it they ask the database. Only with PostgreSQL.
+    pub nats: Option<NatsConfig>,
+    /// Folder with the relay's keys, where all processes of one relay find the same; the data folder if none.
+    pub keys: Option<PathBuf>,
+    /// Days for which entries of logs and envelopes in inboxes are kept.
+    pub retention_days: u32,
     /// How connections are protected.
     pub tls: Tls,
     /// `host[:port]` under which people reach this relay; the listening address if none.
@@ -42,6 +53,10 @@ impl Config {
         Self {
             listen,
             data,
+            database: Database::Sqlite,
+            nats: None,
+            keys: None,
+            retention_days: RETENTION_DAYS,
             tls: Tls::Off,
             audience: None,
             registration: None,
@@ -53,6 +68,15 @@ impl Config {
             limits: Limits::default(),
         }
     }
+}
+
+/// Where the relay keeps what it keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// One SQLite file in the data folder, for one process.
+    Sqlite,
+    /// PostgreSQL, for any number of processes.
+    Postgres(PostgresConfig),
 }
 
 /// How connections are protected.

@@ -1,12 +1,15 @@
 //! Wake-ups within this process: who follows which log or inbox, and a bounded queue to each. Of checkpoints of the transparency log only the
 //! newest waits for a reader: it says all that those before it said.
 //!
+//! What other processes of the relay store is found by [`crate::bus`], which asks here what is followed and tells of it here.
+//!
 //! Never load-bearing: what is told here is stored already, and a client that was not told finds it when it drains.
 
+mod followers;
+
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::body::Bytes;
 use tokio::sync::{mpsc, watch};
@@ -15,6 +18,9 @@ use waxwing_wire::frame::{LogEntry, Push};
 use waxwing_wire::limits::MAX_PUSHED_ENTRY;
 use waxwing_wire::transparency::{COMPACT_LEN, SignedCheckpoint};
 use waxwing_wire::{DeviceId, LogId};
+
+use crate::bus::{Disguise, Tag};
+use followers::Followers;
 
 /// Frames that wait for one reader; one that lets more pile up is disconnected.
 const QUEUE: usize = 512;
@@ -55,9 +61,10 @@ pub enum Wake {
 #[derive(Default)]
 pub struct Hub {
     next: AtomicU64,
-    logs: Mutex<HashMap<LogId, Vec<LogFollower>>>,
-    inboxes: Mutex<HashMap<DeviceId, Vec<Reader>>>,
+    logs: Mutex<Followers<LogId, LogFollower>>,
+    inboxes: Mutex<Followers<DeviceId, InboxFollower>>,
     checkpoint: watch::Sender<Newest>,
+    disguise: OnceLock<Arc<Disguise>>,
 }
 
 /// The newest checkpoint that was told of.
@@ -87,6 +94,29 @@ struct Reader {
 struct LogFollower {
     reader: Reader,
     read_hash: [u8; 32],
+    /// As far as it was told, or finds by itself; none until that was asked.
+    head: Option<u64>,
+}
+
+struct InboxFollower {
+    reader: Reader,
+    head: Option<u64>,
+}
+
+/// A log that somebody follows here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FollowedLog {
+    pub(crate) log: LogId,
+    pub(crate) read_hash: [u8; 32],
+    /// What all who follow it with this token have been told of.
+    pub(crate) head: u64,
+}
+
+/// An inbox that is followed here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FollowedInbox {
+    pub(crate) device: DeviceId,
+    pub(crate) head: u64,
 }
 
 impl Reader {
@@ -104,6 +134,12 @@ impl Reader {
 }
 
 impl Hub {
+    /// Sets what other processes call logs and devices. Before anything is followed.
+    pub(crate) fn disguise(&self, disguise: Arc<Disguise>) {
+        // A second time changes nothing.
+        let _ = self.disguise.set(disguise);
+    }
+
     /// A connection that follows nothing yet.
     #[must_use]
     pub fn connect(self: &Arc<Self>) -> Subscription {
@@ -118,17 +154,17 @@ impl Hub {
         match wake {
             Wake::Log { log, read_hash, rekeyed, entry } => self.wake_log(*log, read_hash, *rekeyed, entry),
             Wake::Inbox { device, head } => {
-                let mut inboxes = lock(&self.inboxes);
-                if let Some(readers) = inboxes.get_mut(device) {
-                    let frame = Bytes::from(Push::Inbox { head: *head }.encode());
-                    readers.retain(|reader| reader.tell(&frame));
-                    drop_if_empty(&mut inboxes, device);
-                }
+                let frame = Bytes::from(Push::Inbox { head: *head }.encode());
+                lock(&self.inboxes).retain(device, |follower| {
+                    if follower.head.is_some_and(|known| known >= *head) {
+                        return true;
+                    }
+                    follower.head = follower.head.map(|_| *head);
+                    follower.reader.tell(&frame)
+                });
             }
             Wake::Revoked { device } => {
-                for reader in lock(&self.inboxes).remove(device).into_iter().flatten() {
-                    reader.slow.cancel();
-                }
+                lock(&self.inboxes).take(device).iter().for_each(|follower| follower.reader.slow.cancel());
             }
             Wake::Checkpoint(checkpoint) => self.wake_checkpoint(checkpoint),
         }
@@ -136,7 +172,9 @@ impl Hub {
 
     fn wake_log(&self, log: LogId, read_hash: &[u8; 32], rekeyed: bool, entry: &LogEntry) {
         let mut logs = lock(&self.logs);
-        let Some(followers) = logs.get_mut(&log) else { return };
+        if logs.of(&log).is_empty() {
+            return;
+        }
         let head = entry.seq;
         let bare = Bytes::from(Push::Log { log, head, entry: None }.encode());
         let full = if entry.blob.len() <= MAX_PUSHED_ENTRY {
@@ -145,23 +183,49 @@ impl Hub {
             bare.clone()
         };
         let refused = Bytes::from(Push::Refused { log }.encode());
-        followers.retain(|follower| {
+        logs.retain(&log, |follower| {
             // Another token: not checked yet, or of another time of this log. Neither learns of this entry.
             if follower.read_hash != *read_hash {
                 return true;
             }
-            let frame = if follower.reader.queue.capacity() >= ROOM_FOR_ENTRIES { &full } else { &bare };
-            let told = follower.reader.tell(frame);
+            let mut told = true;
+            // Told already, where two processes tell of it.
+            if follower.head.is_none_or(|known| known < head) {
+                let frame = if follower.reader.queue.capacity() >= ROOM_FOR_ENTRIES { &full } else { &bare };
+                told = follower.reader.tell(frame);
+                follower.head = follower.head.map(|_| head);
+            }
             if rekeyed && told {
                 follower.reader.tell(&refused);
             }
             told && !rekeyed
         });
-        drop_if_empty(&mut logs, &log);
     }
-}
 
-impl Hub {
+    /// Tells that a log has grown up to `head`: more than is told one by one.
+    pub(crate) fn wake_far(&self, log: LogId, read_hash: &[u8; 32], head: u64) {
+        let bare = Bytes::from(Push::Log { log, head, entry: None }.encode());
+        lock(&self.logs).retain(&log, |follower| {
+            let behind = follower.read_hash == *read_hash && follower.head.is_none_or(|known| known < head);
+            if behind {
+                follower.head = follower.head.map(|_| head);
+            }
+            !behind || follower.reader.tell(&bare)
+        });
+    }
+
+    /// Tells that a token opens a log no longer.
+    pub(crate) fn refuse(&self, log: LogId, read_hash: &[u8; 32]) {
+        let refused = Bytes::from(Push::Refused { log }.encode());
+        lock(&self.logs).retain(&log, |follower| {
+            let ended = follower.read_hash == *read_hash;
+            if ended {
+                follower.reader.tell(&refused);
+            }
+            !ended
+        });
+    }
+
     fn wake_checkpoint(&self, signed: &SignedCheckpoint) {
         let Ok(compact) = <[u8; COMPACT_LEN]>::try_from(signed.to_compact()) else { return };
         let time_ms = signed.checkpoint().time_ms;
@@ -176,33 +240,100 @@ impl Hub {
     }
 }
 
+/// What the bus asks.
+impl Hub {
+    /// Logs that are followed, each token once. Those whose head is not known yet are being asked for by their readers.
+    pub(crate) fn followed_logs(&self) -> Vec<FollowedLog> {
+        let logs = lock(&self.logs);
+        logs.all().flat_map(|(log, followers)| of_log(*log, followers)).collect()
+    }
+
+    /// Inboxes that are followed.
+    pub(crate) fn followed_inboxes(&self) -> Vec<FollowedInbox> {
+        let inboxes = lock(&self.inboxes);
+        inboxes.all().filter_map(|(device, followers)| of_inbox(*device, followers)).collect()
+    }
+
+    /// What is followed of what another process has told of.
+    pub(crate) fn tagged(&self, tags: &[Tag]) -> (Vec<FollowedLog>, Vec<FollowedInbox>) {
+        let logs = lock(&self.logs);
+        let found = tags.iter().filter_map(|tag| logs.tagged(tag)).flat_map(|log| of_log(log, logs.of(&log))).collect();
+        drop(logs);
+        let inboxes = lock(&self.inboxes);
+        let devices = tags.iter().filter_map(|tag| inboxes.tagged(tag));
+        (found, devices.filter_map(|device| of_inbox(device, inboxes.of(&device))).collect())
+    }
+
+    /// Whether anybody follows the transparency log.
+    pub(crate) fn checkpoints_are_followed(&self) -> bool {
+        self.checkpoint.receiver_count() > 0
+    }
+}
+
+/// For each token the least that is known of those who have it.
+fn of_log(log: LogId, followers: &[LogFollower]) -> Vec<FollowedLog> {
+    let mut tokens: Vec<FollowedLog> = Vec::new();
+    for LogFollower { read_hash, head, .. } in followers {
+        let Some(head) = *head else { continue };
+        match tokens.iter_mut().find(|known| known.read_hash == *read_hash) {
+            Some(known) => known.head = known.head.min(head),
+            None => tokens.push(FollowedLog { log, read_hash: *read_hash, head }),
+        }
+    }
+    tokens
+}
+
+fn of_inbox(device: DeviceId, followers: &[InboxFollower]) -> Option<FollowedInbox> {
+    let head = followers.iter().filter_map(|follower| follower.head).min()?;
+    Some(FollowedInbox { device, head })
+}
+
 impl Subscription {
     /// Follows `log` for the holder of the read token with this hash. Call it BEFORE checking that the token is good, so that nothing stored
     /// in between is missed; a token that is not the log's is told nothing meanwhile.
     pub fn follow_log(&mut self, log: LogId, read_hash: [u8; 32]) {
         self.unfollow_log(log);
-        let follower = LogFollower { reader: self.reader.clone(), read_hash };
-        lock(&self.hub.logs).entry(log).or_default().push(follower);
+        let tag = self.hub.disguise.get().map(|disguise| disguise.log(log));
+        let follower = LogFollower { reader: self.reader.clone(), read_hash, head: None };
+        lock(&self.hub.logs).add(log, tag, follower);
         self.logs.insert(log, read_hash);
+    }
+
+    /// `log` was found at `head` after it was followed: what comes later is told, also where another process stores it.
+    pub fn found_log(&self, log: LogId, head: u64) {
+        lock(&self.hub.logs).retain(&log, |follower| {
+            if follower.reader.id == self.reader.id {
+                follower.head = Some(head);
+            }
+            true
+        });
     }
 
     /// Stops following `log`.
     pub fn unfollow_log(&mut self, log: LogId) {
         if self.logs.remove(&log).is_some() {
-            let mut logs = lock(&self.hub.logs);
-            if let Some(followers) = logs.get_mut(&log) {
-                followers.retain(|follower| follower.reader.id != self.reader.id);
-            }
-            drop_if_empty(&mut logs, &log);
+            lock(&self.hub.logs).retain(&log, |follower| follower.reader.id != self.reader.id);
         }
     }
 
-    /// Follows the inbox of `device`.
+    /// Follows the inbox of `device`. As with logs: call it before looking at the inbox.
     pub fn follow_inbox(&mut self, device: DeviceId) {
         if self.inbox.is_none() {
-            lock(&self.hub.inboxes).entry(device).or_default().push(self.reader.clone());
+            let tag = self.hub.disguise.get().map(|disguise| disguise.device(device));
+            lock(&self.hub.inboxes).add(device, tag, InboxFollower { reader: self.reader.clone(), head: None });
             self.inbox = Some(device);
         }
+    }
+
+    /// The inbox was found at `head` after it was followed.
+    pub fn found_inbox(&self, head: u64) {
+        let Some(device) = self.inbox else { return };
+        lock(&self.hub.inboxes).retain(&device, |follower| {
+            if follower.reader.id == self.reader.id {
+                follower.head = Some(head);
+            }
+            true
+        });
     }
 
     /// Follows the transparency log: checkpoints from now on.
@@ -251,11 +382,7 @@ impl Drop for Subscription {
             self.unfollow_log(log);
         }
         if let Some(device) = self.inbox {
-            let mut inboxes = lock(&self.hub.inboxes);
-            if let Some(readers) = inboxes.get_mut(&device) {
-                readers.retain(|reader| reader.id != self.reader.id);
-            }
-            drop_if_empty(&mut inboxes, &device);
+            lock(&self.hub.inboxes).retain(&device, |follower| follower.reader.id != self.reader.id);
         }
     }
 }
@@ -264,102 +391,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn drop_if_empty<K: Hash + Eq, V>(map: &mut HashMap<K, Vec<V>>, key: &K) {
-    if map.get(key).is_some_and(Vec::is_empty) {
-        map.remove(key);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use waxwing_wire::EnvelopeId;
-    use waxwing_wire::log::EnvelopeKind;
-
-    const LOG: LogId = LogId::from_bytes([1; 16]);
-
-    fn wake(seq: u64) -> Wake {
-        let entry =
-            LogEntry { seq, entry_id: EnvelopeId::from_bytes([2; 16]), kind: EnvelopeKind::App, blob: vec![0; 100] };
-        Wake::Log { log: LOG, read_hash: [3; 32], rekeyed: false, entry }
-    }
-
-    fn follow(hub: &Arc<Hub>) -> Subscription {
-        let mut subscription = hub.connect();
-        subscription.follow_log(LOG, [3; 32]);
-        subscription
-    }
-
-    /// D4: who does not read is let go, and nobody else notices.
-    #[tokio::test]
-    async fn d4_a_slow_reader_is_let_go_alone() {
-        let hub = Arc::new(Hub::default());
-        let (mut slow, mut quick) = (follow(&hub), follow(&hub));
-        for seq in 1..=QUEUE as u64 + 1 {
-            hub.wake(&wake(seq));
-            let frame = Push::decode(&quick.next().await.unwrap()).unwrap();
-            assert!(matches!(frame, Push::Log { head, entry: Some(_), .. } if head == seq));
-        }
-        assert_eq!(slow.next().await, None);
-        assert_eq!(lock(&hub.logs)[&LOG].len(), 1);
-        drop((slow, quick));
-        assert!(lock(&hub.logs).is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_piles_up_is_small() {
-        let hub = Arc::new(Hub::default());
-        let mut reader = follow(&hub);
-        (1..=100).for_each(|seq| hub.wake(&wake(seq)));
-        let mut with_entry = 0;
-        for _ in 1..=100 {
-            let frame = Push::decode(&reader.next().await.unwrap()).unwrap();
-            with_entry += usize::from(matches!(frame, Push::Log { entry: Some(_), .. }));
-        }
-        assert_eq!(with_entry, QUEUE - ROOM_FOR_ENTRIES + 1);
-    }
-
-    #[tokio::test]
-    async fn what_is_dropped_follows_no_more() {
-        let hub = Arc::new(Hub::default());
-        let mut reader = follow(&hub);
-        reader.follow_inbox(DeviceId::from_bytes([4; 16]));
-        reader.follow_log(LOG, [5; 32]);
-        hub.wake(&wake(1));
-        hub.wake(&Wake::Inbox { device: DeviceId::from_bytes([4; 16]), head: 7 });
-        assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(Push::Inbox { head: 7 }));
-        drop(reader);
-        assert!(lock(&hub.logs).is_empty() && lock(&hub.inboxes).is_empty());
-    }
-
-    fn checkpoint(time_ms: u64) -> (Wake, Push) {
-        let signer = crate::LogSigner::new("relay.example", ed25519_dalek::SigningKey::from_bytes(&[7; 32])).unwrap();
-        let signed = signer.sign(0, waxwing_wire::transparency::empty_root(), time_ms).unwrap();
-        let compact = signed.to_compact().try_into().unwrap();
-        (Wake::Checkpoint(Box::new(signed)), Push::Checkpoint { compact })
-    }
-
-    /// However many there were: the newest waits, and the reader is not let go for being slow.
-    #[tokio::test]
-    async fn of_checkpoints_the_newest_waits() {
-        let hub = Arc::new(Hub::default());
-        let (mut reader, mut other) = (hub.connect(), follow(&hub));
-        hub.wake(&checkpoint(1).0);
-        // From now on: what was told before is no news.
-        reader.follow_checkpoints();
-        reader.follow_checkpoints();
-        for time_ms in 2..=1000 {
-            hub.wake(&checkpoint(time_ms).0);
-        }
-        // Overtaken on its way here.
-        hub.wake(&checkpoint(500).0);
-        assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(checkpoint(1000).1));
-        hub.wake(&checkpoint(1001).0);
-        assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(checkpoint(1001).1));
-        // Who follows a log alone is told of that alone.
-        hub.wake(&wake(1));
-        assert!(matches!(Push::decode(&other.next().await.unwrap()), Ok(Push::Log { .. })));
-        let nothing = tokio::time::timeout(std::time::Duration::from_millis(20), other.next()).await;
-        assert!(nothing.is_err());
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use waxwing_wire::api::EntryBytes;
 use waxwing_wire::token::thumbprint;
+use waxwing_wire::{hash, label};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::private_file;
@@ -156,6 +157,13 @@ pub(crate) fn open_log_key(folder: &Path) -> Result<SigningKey, KeyError> {
 /// The same; none if there is none. Nothing is made.
 pub(crate) fn existing_log_key(folder: &Path) -> Result<Option<SigningKey>, KeyError> {
     if folder.join(KeyRole::Log.file()).exists() { open_log_key(folder).map(Some) } else { Ok(None) }
+}
+
+/// What says whether two processes have the same keys. It says nothing of what they are: they are public.
+pub(crate) fn fingerprint(public: &[[u8; 32]]) -> [u8; 32] {
+    let name = label("relay keys");
+    let parts: Vec<&[u8]> = std::iter::once(name.as_slice()).chain(public.iter().map(<[u8; 32]>::as_slice)).collect();
+    hash(&parts)
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@
 //!
 //! # The parts
 //!
-//! [`storage`] is a trait with the embedded SQLite behind it: a 201 is sent after an fsynced commit, never before.
+//! [`storage`] is a trait with two backends, the embedded SQLite and PostgreSQL: a 201 is sent after an fsynced commit, never before.
 //! [`program`] is what the binary is: flags, configuration file, `init`.
 //! `blobs` keeps larger ciphertext in files, through `object_store`.
 //! [`hub`] wakes subscribers and is never load-bearing. `serve` owns sockets, timeouts and the graceful stop.
@@ -56,9 +56,12 @@ mod admin;
 mod audit;
 pub mod auth;
 mod blobs;
+mod bus;
+pub mod clock;
 pub mod command;
 pub mod config;
 mod crowd;
+mod database;
 pub mod error;
 pub mod hub;
 mod keys;
@@ -74,7 +77,7 @@ pub mod program;
 mod proxies;
 mod pseudonym;
 mod relay;
-mod replay;
+pub mod replay;
 mod request;
 mod router;
 mod serve;
@@ -83,7 +86,9 @@ pub mod storage;
 mod tls;
 mod token_keys;
 
-pub use config::{BlobLimits, Config, Limits, Quotas, Rate, Registration, Timeouts, Tls};
+pub use bus::{BusError, NatsConfig, NatsUrl};
+pub use config::{BlobLimits, Config, Database, Limits, Quotas, Rate, Registration, Timeouts, Tls};
 pub use log_signer::LogSigner;
+pub use relay::stopped::migrate;
 pub use relay::{Relay, StartError, start};
-pub use storage::{StorageStats, sqlite_version};
+pub use storage::{MigrateError, Moved, PostgresConfig, PostgresUrl, StorageStats, sqlite_version};

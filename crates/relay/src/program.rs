@@ -3,8 +3,10 @@
 //! Not here: what the keys of the configuration are (`settings`), how file, environment and flags go together (`layers`).
 
 mod admin;
+mod database;
 mod init;
 mod layers;
+mod migrate;
 mod restore;
 mod serve;
 mod settings;
@@ -42,6 +44,8 @@ enum Command {
     Init(init::Init),
     /// Make a data folder out of a backup, while no relay runs on it.
     Restore(restore::Restore),
+    /// Move a stopped relay's database from SQLite into an empty PostgreSQL database: all of it, or nothing. The keys stay where they are.
+    Migrate(migrate::Migrate),
     /// Ask a running relay, on the same computer and as its user.
     Admin(admin::Admin),
     /// Print a configuration file with every key, its meaning and its default.
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Init(init) => done(init::run(&init)),
         Command::Admin(admin) => done(admin::run(admin)),
         Command::Restore(given) => done(restore::run(&given)),
+        Command::Migrate(given) => done(migrate::run(given)),
         Command::Example => done(print(&settings::example(&[]))),
     }
 }

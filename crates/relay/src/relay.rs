@@ -1,24 +1,28 @@
 //! A relay from start to graceful stop.
 
+pub(crate) mod stopped;
+
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use ed25519_dalek::SigningKey;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waxwing_wire::RelayAddress;
-use waxwing_wire::transparency::Restored;
+use waxwing_wire::transparency::NoteKey;
 
 use crate::access::Disabled;
 #[cfg(unix)]
 use crate::admin::AdminSocket;
 use crate::audit::{Audit, Event, Subject};
 use crate::blobs::Blobs;
-use crate::config::{Config, Limits, Registration, Tls};
-use crate::hub::Hub;
+use crate::bus::{BusError, Watcher};
+use crate::config::{Config, Database, Limits, Registration, Tls};
+use crate::database::{self, Opened, Opening};
 use crate::keys::{self, KeyError};
 use crate::limits::Limiters;
 use crate::log_signer::LogSigner;
@@ -28,17 +32,14 @@ use crate::operator;
 use crate::private_file;
 use crate::proxies::Proxies;
 use crate::pseudonym::Pseudonyms;
-use crate::replay::ReplayWindow;
 use crate::router;
 use crate::serve::{self, Door};
 use crate::state::App;
 use crate::storage::sqlite::restore;
-use crate::storage::{OpenError, RestoreError, SqliteStorage, Storage as _, StorageError, StorageStats};
+use crate::storage::{OpenError, PostgresStorage, StorageError, StorageStats};
 use crate::tls::{ServerTls, TlsError};
 use crate::token_keys::TokenKeys;
 
-/// Ids that a replay window remembers per generation (about 125 seconds): 16 bytes each.
-const REPLAY_CAPACITY: usize = 1_000_000;
 /// Of the operator's listener.
 const OPERATOR_CONNECTIONS: usize = 64;
 
@@ -61,6 +62,17 @@ pub enum StartError {
     /// The folder cannot be made or used.
     #[error("the data folder cannot be used: {0}")]
     Folder(#[source] io::Error),
+    /// The keys' folder cannot be made or used.
+    #[error("the folder of the relay's keys cannot be used: {0}")]
+    Keys(#[source] io::Error),
+    /// The database was made by a relay with other keys.
+    #[error(
+        "the database belongs to a relay with other keys; all processes of one relay are started with the same folder of keys (token-key.json, log-key.json)"
+    )]
+    OtherKeys,
+    /// The bus.
+    #[error(transparent)]
+    Bus(#[from] BusError),
     /// Another relay uses the folder.
     #[error("another waxwing-relay is running on this data folder")]
     InUse,
@@ -99,7 +111,8 @@ pub struct Relay {
 
 /// Starts a relay. When this returns, it takes requests.
 pub async fn start(config: Config) -> Result<Relay, StartError> {
-    let Config { listen, data, tls, audience, checkpoint_every, limits, .. } = config;
+    let Config { listen, data, database, nats, keys, retention_days, tls, audience, checkpoint_every, limits, .. } =
+        config;
     let Config { registration, operator, trusted_proxies, client_ca, certificate_check, .. } = config;
     if tls == Tls::Off && !listen.ip().is_loopback() {
         return Err(StartError::PlainHttp(listen));
@@ -108,8 +121,9 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         return Err(StartError::NoAudience(listen));
     }
     let lock = lock_folder(&data)?;
-    let keys = TokenKeys::open(&data)?;
-    let log_key = keys::open_log_key(&data)?;
+    let key_folder = keys.unwrap_or_else(|| data.clone());
+    let (keys, log_key) = open_keys(&key_folder)?;
+    let fingerprints = keys.fingerprints(log_key.verifying_key().as_bytes());
     let listener = TcpListener::bind(listen).await.map_err(|error| StartError::Listen(listen, error))?;
     let address = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
     let audience = parse_audience(&audience.unwrap_or_else(|| address.to_string()))?;
@@ -118,10 +132,14 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         None => None,
     };
     let operator_address = operator.as_ref().map(|(_, address)| *address);
-    let server_tls = ServerTls::open(&tls, client_ca.as_deref(), &data, certificate_names(&audience.authority()))?;
+    let names = certificate_names(&audience.authority());
+    let server_tls = ServerTls::open(&tls, client_ca.as_deref(), &key_folder, names)?;
     let server_tls = server_tls.map(Arc::new);
     let pin = server_tls.as_ref().and_then(|tls| tls.pin);
-    let restorations = restore::notes(&data)?;
+    let restorations = match &database {
+        Database::Sqlite => restore::notes(&data)?,
+        Database::Postgres(config) => PostgresStorage::restorations(config).await?,
+    };
     let origin = restore::origin(&restorations, &audience.authority(), log_key.verifying_key().as_bytes());
     let origin = origin.map_err(|_| OpenError::OtherLog)?;
     let signer = LogSigner::new(&origin, log_key).map_err(|_| StartError::BadAudience)?;
@@ -129,7 +147,12 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         true => Registration::Open,
         false => Registration::Invite,
     });
-    let parts = Parts { keys, signer, restorations, registration, proxies: Proxies::new(trusted_proxies) };
+    let log_key = signer.key().clone();
+    let (database, nats, quotas) = (&database, nats.as_ref(), limits.quotas);
+    let opening = Opening { database, nats, retention_days, quotas, signer, fingerprints };
+    let database = database::open(&data, opening).await?;
+    let proxies = Proxies::new(trusted_proxies);
+    let parts = Parts { database, keys, log_key, restorations, registration, proxies };
     let app = open(&data, parts, &audience, server_tls.is_some(), &limits).await?;
     let drain = limits.timeouts.drain;
     let tls = server_tls.is_some();
@@ -167,50 +190,16 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     }
     app.tasks.spawn(sweep(Arc::clone(&app)));
     app.tasks.spawn(sweep_blobs(Arc::clone(&app)));
-    app.tasks.spawn(renew_checkpoint(Arc::clone(&app), checkpoint_every));
+    app.tasks.spawn(database::renew_checkpoint(Arc::clone(&app), checkpoint_every));
+    app.tasks.spawn(database::expire(Arc::clone(&app)));
     Ok(Relay { app, address, stopped, operator_address, tls, pin, drain, _lock: lock })
-}
-
-/// What a relay has before its first start.
-pub(crate) struct Prepared {
-    /// SHA-256 of the self-signed certificate, if it has one.
-    pub(crate) pin: Option<[u8; 32]>,
-}
-
-/// Makes the folder and the keys of a relay that does not run yet. Keys that are there stay.
-pub(crate) fn prepare(data: &Path, tls: &Tls, audience: &RelayAddress) -> Result<Prepared, StartError> {
-    let _lock = lock_folder(data)?;
-    TokenKeys::open(data)?;
-    keys::open_log_key(data)?;
-    let tls = ServerTls::open(tls, None, data, certificate_names(&audience.authority()))?;
-    Ok(Prepared { pin: tls.and_then(|tls| tls.pin) })
-}
-
-/// Nothing was restored.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NotRestored {
-    /// The folder, or its keys.
-    #[error(transparent)]
-    Folder(#[from] StartError),
-    /// The backup.
-    #[error(transparent)]
-    Backup(#[from] RestoreError),
-}
-
-/// Makes the database of `data`, where no relay runs, out of the backup `from`.
-pub(crate) fn restore(from: &Path, data: &Path) -> Result<Restored, NotRestored> {
-    let _lock = lock_folder(data)?;
-    let log_key = keys::existing_log_key(data).map_err(StartError::Key)?.ok_or(RestoreError::NoLogKey)?;
-    let restored = restore::restore(from, data, &log_key)?;
-    let audit = Audit::open(data).map_err(StartError::Audit)?;
-    audit.record(Event::Restored, Subject::Nobody);
-    Ok(restored)
 }
 
 /// What an [`App`] is made of, beside its folder and its limits.
 struct Parts {
+    database: Opened,
     keys: TokenKeys,
-    signer: LogSigner,
+    log_key: NoteKey,
     restorations: Vec<String>,
     registration: Registration,
     proxies: Proxies,
@@ -223,16 +212,12 @@ async fn open(
     tls: bool,
     limits: &Limits,
 ) -> Result<Arc<App>, StartError> {
-    let Parts { keys, signer, restorations, registration, proxies } = parts;
+    let Parts { database: Opened { storage, hub, bus }, keys, log_key, restorations, registration, proxies } = parts;
     let audit = Audit::open(data).map_err(StartError::Audit)?;
-    let hub = Arc::new(Hub::default());
-    let listener = Arc::clone(&hub);
-    let log_key = signer.key().clone();
     let blobs = Blobs::open(&data.join("blobs"), limits.blobs).map_err(StartError::Folder)?;
-    let storage = SqliteStorage::open(data, limits.quotas, signer, Arc::new(move |wake| listener.wake(wake)))?;
     let disabled = Disabled::new(storage.disabled().await?);
-    Ok(Arc::new(App {
-        storage: Arc::new(storage),
+    let app = Arc::new(App {
+        storage,
         blobs,
         hub,
         keys,
@@ -249,13 +234,23 @@ async fn open(
         scheme: if tls || !audience.is_loopback() { "https" } else { "http" },
         local: audience.is_loopback(),
         limiters: Limiters::new(limits),
-        assertions: ReplayWindow::new(REPLAY_CAPACITY),
-        proofs: ReplayWindow::new(REPLAY_CAPACITY),
         pseudonyms: Pseudonyms::default(),
         timeouts: limits.timeouts,
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),
-    }))
+    });
+    if let Some(bus) = bus {
+        app.tasks.spawn(Watcher::new(&app, bus).run());
+    }
+    Ok(app)
+}
+
+/// The keys, made by one process where several start at a time.
+fn open_keys(folder: &Path) -> Result<(TokenKeys, SigningKey), StartError> {
+    private_file::make_folder(folder).map_err(StartError::Keys)?;
+    let lock = private_file::open(&folder.join("keys.lock")).map_err(StartError::Keys)?;
+    lock.lock().map_err(StartError::Keys)?;
+    Ok((TokenKeys::open(folder)?, keys::open_log_key(folder)?))
 }
 
 /// Two relays on one folder would each think that they alone decide what is new.
@@ -352,22 +347,6 @@ async fn listen_for_operator(address: SocketAddr) -> Result<(TcpListener, Socket
         tracing::warn!("the operator's listener can be reached from other computers, in plain HTTP");
     }
     Ok((listener, address))
-}
-
-/// Signs the log anew, so that clients see that it is alive and shows everybody the same. The first is signed at the start.
-async fn renew_checkpoint(app: Arc<App>, every: std::time::Duration) {
-    let mut turn = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
-    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = app.stopping.cancelled() => return,
-            _ = turn.tick() => {
-                if app.storage.renew_checkpoint().await.is_err() {
-                    tracing::warn!("the transparency log's checkpoint could not be signed anew");
-                }
-            }
-        }
-    }
 }
 
 impl Relay {

@@ -21,7 +21,6 @@ use crate::metrics::Metrics;
 use crate::names::NameHasher;
 use crate::proxies::Proxies;
 use crate::pseudonym::Pseudonyms;
-use crate::replay::ReplayWindow;
 use crate::storage::Storage;
 use crate::token_keys::TokenKeys;
 
@@ -61,10 +60,6 @@ pub(crate) struct App {
     pub(crate) quotas: Quotas,
     /// Rates.
     pub(crate) limiters: Limiters,
-    /// Assertions shown.
-    pub(crate) assertions: ReplayWindow,
-    /// DPoP proofs shown.
-    pub(crate) proofs: ReplayWindow,
     /// What claimers of key packages are called today.
     pub(crate) pseudonyms: Pseudonyms,
     /// Times.

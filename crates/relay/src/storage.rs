@@ -1,10 +1,14 @@
-//! What the relay keeps, behind one trait, so that a second backend (PostgreSQL) can stand in for the embedded one.
+//! What the relay keeps, behind one trait with two backends: the embedded SQLite, and PostgreSQL for any number of processes.
 //!
 //! Every method is one transaction. A method that stores something resolves only after the commit is on disk. Whatever a client may have got
 //! wrong is a value, not an error: a [`StorageError`] is the relay's own trouble and leaves nothing stored.
 //! Not here: who may call what ([`crate::auth`], [`mod@crate::command`]), tokens in clear (only hashes come in).
 
+mod migrate;
 mod operator;
+mod postgres;
+mod rules;
+mod setup;
 pub(crate) mod sqlite;
 
 use std::path::PathBuf;
@@ -15,9 +19,17 @@ use waxwing_wire::chain::ChainEntry;
 use waxwing_wire::frame::{Append, ClaimedKeyPackages, CreateLog, InboxPage, InboxSend, LogPage, UploadKeyPackages};
 use waxwing_wire::{AccountId, DeviceId, DeviceRecord, LogId, Username};
 
+use crate::replay::{Seen, Showing};
+
+pub use migrate::{MigrateError, Moved, migrate};
 pub use operator::{AccountUse, BackupError, Invitation, Invited, Totals};
+pub use postgres::{CONNECTIONS, PostgresConfig, PostgresStorage, PostgresUrl};
+pub use setup::{OpenError, PostgresTrouble, RETENTION_DAYS, Setup, WakeListener};
 pub use sqlite::restore::RestoreError;
-pub use sqlite::{OpenError, SqliteStorage, sqlite_version};
+pub use sqlite::{SqliteStorage, sqlite_version};
+
+/// What an entry counts beside its bytes.
+const OVERHEAD: u64 = 256;
 
 /// The relay's own trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -263,6 +275,24 @@ pub enum Claimed {
     Packages(ClaimedKeyPackages),
 }
 
+/// What somebody follows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Logs, with the hash of a read token.
+    pub logs: Vec<(LogId, [u8; 32])>,
+    /// Devices' inboxes.
+    pub inboxes: Vec<DeviceId>,
+}
+
+/// How far it is, in the same order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heads {
+    /// Of each log its head; none where there is no such log, or another token is in force.
+    pub logs: Vec<Option<u64>>,
+    /// Of each inbox its head; none where there is no such device.
+    pub inboxes: Vec<Option<u64>>,
+}
+
 /// Counters, for tests and operators.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StorageStats {
@@ -274,7 +304,7 @@ pub struct StorageStats {
 
 /// Where the relay keeps what it keeps.
 ///
-/// A backend is handed a [`crate::LogSigner`]. Whoever stores a chain entry takes the transparency log's one row for itself (a second backend:
+/// A backend is handed a [`crate::LogSigner`]. Whoever stores a chain entry takes the transparency log's one row for itself (PostgreSQL:
 /// `SELECT ... FOR UPDATE`), appends the entry's leaf, signs the new tree and keeps the checkpoint, all in the transaction of the entry: nothing is
 /// ever served that no checkpoint covers, and no checkpoint of what is not stored.
 ///
@@ -314,14 +344,21 @@ pub trait Storage: Send + Sync + 'static {
     fn append(&self, appending: Appending) -> Answer<'_, Appended>;
     /// Reads a page of a log.
     fn read_log(&self, log: LogId, read_hash: [u8; 32], after: u64) -> Answer<'_, LogRead>;
-    /// Which of these read tokens are their log's token in force.
-    fn current_read_tokens(&self, tokens: Vec<(LogId, [u8; 32])>) -> Answer<'_, Vec<bool>>;
+    /// How far logs and inboxes are.
+    fn heads(&self, watched: Watched) -> Answer<'_, Heads>;
     /// Puts an envelope into an inbox.
     fn deliver(&self, delivery: Delivery) -> Answer<'_, Delivered>;
     /// Reads a page of an inbox; none if there is no such device.
     fn read_inbox(&self, device: DeviceId, after: u64) -> Answer<'_, Option<InboxPage>>;
     /// Removes what is done with from an inbox.
     fn acknowledge(&self, device: DeviceId, up_to: u64) -> Answer<'_, ()>;
+    /// Remembers that an assertion or a proof was shown; whether that was the first time, at any process of this relay.
+    fn shown(&self, showing: Showing) -> Answer<'_, Seen>;
+    /// Drops a batch of what is too old; whether there may be more. Of a log what it is judged by stays: the last handshake, replaced tokens,
+    /// each entry's id and digest.
+    fn expire(&self) -> Answer<'_, bool>;
+    /// Records the fingerprint of the relay's public keys where there is none or that of `replacing`; whether it is the recorded one then.
+    fn record_keys(&self, fingerprint: [u8; 32], replacing: Option<[u8; 32]>) -> Answer<'_, bool>;
     /// Counters.
     fn stats(&self) -> StorageStats;
     /// Finishes what is queued and leaves everything on disk.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use waxwing_wire::api::EntryBytes;
 use waxwing_wire::limits::TOKEN_SECONDS;
 
-use crate::keys::{KeyError, KeyRole, TokenKey};
+use crate::keys::{KeyError, KeyRole, TokenKey, fingerprint};
 use crate::private_file;
 
 const RETIRED: &str = "token-keys-retired.json";
@@ -64,6 +64,14 @@ impl Ring {
     }
 }
 
+/// What says whether two processes have the same keys, over one key of the log.
+pub(crate) struct Fingerprints {
+    /// With the key in force.
+    pub(crate) current: [u8; 32],
+    /// With those before it, as far as they are known.
+    pub(crate) before: Vec<[u8; 32]>,
+}
+
 impl TokenKeys {
     /// Reads the keys in `folder`; makes and keeps one if there is none.
     pub(crate) fn open(folder: &Path) -> Result<Self, KeyError> {
@@ -90,6 +98,14 @@ impl TokenKeys {
         drop(looked);
         self.refresh();
         self.ring().verifying(kid, now)
+    }
+
+    /// Of these keys and the public key of the transparency log.
+    pub(crate) fn fingerprints(&self, log_key: &[u8; 32]) -> Fingerprints {
+        let ring = self.ring();
+        let of = |public: &[u8; 32]| fingerprint(&[*public, *log_key]);
+        let before = ring.retired.iter().rev().filter_map(|key| Some(of(&key.public.as_ref().try_into().ok()?)));
+        Fingerprints { current: of(ring.current.public()), before: before.collect() }
     }
 
     /// Takes in what another relay on the folder has changed.

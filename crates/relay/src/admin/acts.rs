@@ -110,6 +110,13 @@ async fn quota(app: &App, account: Option<&str>) -> Result<Value, Refusal> {
 
 async fn rotate(app: &App) -> Result<Value, Refusal> {
     let kid = app.keys.rotate(now().as_secs())?;
+    let keys = app.keys.fingerprints(app.log_key.public());
+    if let Some(before) = keys.before.first().copied() {
+        // The folder is what counts: whoever starts next with these keys tells the database what it has missed.
+        if !app.storage.record_keys(keys.current, Some(before)).await.unwrap_or(false) {
+            tracing::warn!("the database could not be told of the new keys; the next start does");
+        }
+    }
     app.audit.record(Event::AdminKeysRotated, Subject::Nobody);
     Ok(json!({ "kid": kid }))
 }

@@ -30,7 +30,7 @@ problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisable
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, Segment(device): Segment, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
-    let device = own(&app, &parts, &device)?;
+    let device = own(&app, &parts, &device).await?;
     let Ack { up_to } = parse::json(&parts.headers, body, MAX_BODY).await?;
     app.storage.acknowledge(device, up_to).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

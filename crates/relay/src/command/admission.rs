@@ -25,7 +25,7 @@ pub(super) enum Caller {
 
 impl Caller {
     /// By key, or else by account: never both, so that a key's holder is not named by accident.
-    pub(super) fn of(app: &App, peer: &Peer, parts: &Parts) -> Result<Self, Refusal> {
+    pub(super) async fn of(app: &App, peer: &Peer, parts: &Parts) -> Result<Self, Refusal> {
         if let Some(key) = request::header(&parts.headers, &ACCESS_KEY)? {
             if parts.headers.contains_key(AUTHORIZATION) {
                 return Err(Refusal::bad_request("An access key goes without a name"));
@@ -34,6 +34,6 @@ impl Caller {
             return Ok(Self::Holder(token_hash(&key)));
         }
         app.limiters.stranger.check(&peer.address.into())?;
-        Ok(Self::Stranger(Device::authenticate(app, parts)?.account))
+        Ok(Self::Stranger(Device::authenticate(app, parts).await?.account))
     }
 }

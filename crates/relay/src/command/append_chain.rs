@@ -41,7 +41,7 @@ pub(crate) async fn run(
     let account: AccountId = parse::id(&account)?;
     // Whoever recovers an account has no device that could ask for a token: the entry itself proves who it is from.
     let device = if parts.headers.contains_key(AUTHORIZATION) {
-        Some(Device::authenticate(&app, &parts)?)
+        Some(Device::authenticate(&app, &parts).await?)
     } else {
         app.limiters.registration.check(&peer.address.into())?;
         None

@@ -32,7 +32,7 @@ problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisable
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
     app.limiters.claim.check(&peer.address.into())?;
-    let caller = Caller::of(&app, &peer, &parts)?;
+    let caller = Caller::of(&app, &peer, &parts).await?;
     let bytes = parse::binary(&parts.headers, body, MAX_BODY).await?;
     let asked = ClaimKeyPackages::decode(&bytes).map_err(|_| Refusal::bad_request("The claim cannot be read"))?;
     let claim = Claim { account: asked.account, id: id(&asked, &caller), claimer: claimer(&app, &asked, &caller)? };

@@ -27,15 +27,15 @@ problems!(Problems: Unauthorized, AccountDisabled, InboxRefused, RateLimited);
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, Segment(device): Segment, request: Request) -> Reply {
     let (parts, _) = request.into_parts();
-    let device = own(&app, &parts, &device)?;
+    let device = own(&app, &parts, &device).await?;
     let after = parse::number(&parts.uri, "after", 0)?;
     let page = app.storage.read_inbox(device, after).await?.ok_or(ProblemCode::InboxRefused)?;
     Ok(binary(page.encode()))
 }
 
 /// The device in the path, if it is the one that asks. Anybody else's inbox and none at all answer alike.
-pub(super) fn own(app: &App, parts: &http::request::Parts, path: &str) -> Result<DeviceId, Refusal> {
-    let authenticated = Device::authenticate(app, parts)?;
+pub(super) async fn own(app: &App, parts: &http::request::Parts, path: &str) -> Result<DeviceId, Refusal> {
+    let authenticated = Device::authenticate(app, parts).await?;
     let device: DeviceId = parse::id(path)?;
     if authenticated.device == device { Ok(device) } else { Err(ProblemCode::InboxRefused.into()) }
 }

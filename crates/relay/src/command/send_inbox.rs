@@ -36,7 +36,7 @@ pub(crate) async fn run(
 ) -> Reply {
     let (parts, body) = request.into_parts();
     let device = parse::id(&device)?;
-    let admission = match Caller::of(&app, &peer, &parts)? {
+    let admission = match Caller::of(&app, &peer, &parts).await? {
         Caller::Holder(hash) => Admission::AccessKey(hash),
         Caller::Stranger(_) => Admission::Stranger,
     };

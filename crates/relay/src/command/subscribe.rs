@@ -20,6 +20,7 @@ use crate::error::{Refusal, Reply};
 use crate::hub::Subscription;
 use crate::openapi::problems;
 use crate::state::{App, Peer};
+use crate::storage::Watched;
 
 /// A request with the most logs that one subscription follows fits.
 const MAX_MESSAGE: usize = MAX_SUBSCRIBED_LOGS * 160;
@@ -40,7 +41,7 @@ problems!(Problems: Unauthorized, AccountDisabled, RateLimited);
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, request: Request) -> Reply {
     let (mut parts, _) = request.into_parts();
     let device = match parts.headers.contains_key(AUTHORIZATION) {
-        true => Some(Device::authenticate(&app, &parts)?),
+        true => Some(Device::authenticate(&app, &parts).await?),
         false => None,
     };
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
@@ -168,8 +169,11 @@ impl Session<'_> {
         if self.subscription.followed_logs() + fresh > MAX_SUBSCRIBED_LOGS {
             return Err(End::Policy);
         }
+        let mut inboxes = Vec::new();
         if inbox {
-            self.subscription.follow_inbox(self.device.ok_or(End::Policy)?.device);
+            let device = self.device.ok_or(End::Policy)?.device;
+            self.subscription.follow_inbox(device);
+            inboxes.push(device);
         }
         if transparency {
             // For devices alone: a connection without a name follows logs, and says nothing more of itself.
@@ -183,13 +187,21 @@ impl Session<'_> {
             self.subscription.follow_log(*log, *read_hash);
         }
         let mut answers = Vec::new();
-        if !tokens.is_empty() {
-            let good = self.app.storage.current_read_tokens(tokens.clone()).await.map_err(|_| End::Trouble)?;
-            for ((log, _), good) in tokens.into_iter().zip(good) {
-                if !good {
-                    self.subscription.unfollow_log(log);
-                    answers.push(Push::Refused { log });
+        if !tokens.is_empty() || !inboxes.is_empty() {
+            let watched = Watched { logs: tokens.clone(), inboxes };
+            let heads = self.app.storage.heads(watched).await.map_err(|_| End::Trouble)?;
+            for ((log, _), head) in tokens.into_iter().zip(heads.logs) {
+                match head {
+                    Some(head) => self.subscription.found_log(log, head),
+                    None => {
+                        self.subscription.unfollow_log(log);
+                        answers.push(Push::Refused { log });
+                    }
                 }
+            }
+            for head in heads.inboxes {
+                // None: revoked since its token was given.
+                self.subscription.found_inbox(head.ok_or(End::Policy)?);
             }
         }
         answers.push(Push::Ready);

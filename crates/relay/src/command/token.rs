@@ -11,10 +11,10 @@ use waxwing_wire::limits::TOKEN_SECONDS;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::token::{AccessToken, Assertion, Confirmation};
 
-use crate::auth::proven_key;
+use crate::auth::{first_showing, proven_key};
 use crate::error::{Refusal, Reply};
 use crate::openapi::problems;
-use crate::replay::Seen;
+use crate::replay::{Showing, Shows};
 use crate::request as parse;
 use crate::state::{App, Peer, now};
 
@@ -42,13 +42,9 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
         return Err(Refusal::bad_request("The only grant is a JWT bearer assertion"));
     }
     let claims = verify(&app, &form.assertion).await?;
-    let jkt = proven_key(&app, &parts, None)?;
+    let jkt = proven_key(&app, &parts, None).await?;
     let now = now().as_secs();
-    match app.assertions.check(claims.iss.as_bytes(), &claims.jti, now) {
-        Seen::Fresh => {}
-        Seen::Replayed => return Err(ProblemCode::Unauthorized.into()),
-        Seen::Full => return Err(ProblemCode::Unavailable.into()),
-    }
+    first_showing(&app, Showing::new(Shows::Assertion, claims.iss.as_bytes(), &claims.jti)).await?;
     // Only now: whether an account is disabled is for those to know who have its keys.
     app.disabled.check(&claims.sub)?;
     let token = AccessToken {

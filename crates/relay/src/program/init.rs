@@ -10,7 +10,8 @@ use waxwing_wire::RelayAddress;
 
 use super::{print, settings};
 use crate::config::Tls;
-use crate::relay::{Prepared, StartError, prepare};
+use crate::relay::StartError;
+use crate::relay::stopped::{Prepared, prepare};
 
 /// What is to be set up.
 #[derive(Args)]

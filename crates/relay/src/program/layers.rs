@@ -69,11 +69,12 @@ pub(super) fn lenient(command: Command) -> Command {
 pub(super) fn check_variables(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<(), BadConfig> {
     let keys = table_of_keys();
     let known: Vec<_> = keys.get_arguments().filter_map(Arg::get_long).chain(["config"]).map(variable).collect();
+    let secret = super::database::SECRET;
     for (name, _) in variables {
         let Some(name) = name.to_str() else { continue };
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
         let injected = OF_KUBERNETES.iter().any(|start| rest.starts_with(start));
-        if !injected && !known.iter().any(|known| known == name) {
+        if !injected && !secret.contains(&name) && !known.iter().any(|known| known == name) {
             return Err(BadConfig::UnknownVariable(name.to_owned()));
         }
     }

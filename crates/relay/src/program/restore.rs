@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::print;
-use crate::relay::{NotRestored, restore};
+use crate::relay::stopped::{NotRestored, restore};
 
 /// Of what, to where.
 #[derive(Args)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, ValueEnum};
 use ipnet::IpNet;
 
+use super::database::{BadAddress, SharedArgs};
 use super::layers::table_of_keys;
 use crate::config::{Config, Limits, Rate, Registration, Tls};
 
@@ -24,6 +25,8 @@ pub(super) struct Settings {
     /// The address under which people reach this relay; by default the one it listens on. Never change it: accounts are made for it.
     #[arg(long, value_name = "HOST[:PORT]")]
     audience: Option<String>,
+    #[command(flatten)]
+    shared: SharedArgs,
     /// How connections are protected: with a certificate of the relay's own, whose SHA-256 people add to the address (HOST:PORT#HEX), or not
     /// at all (behind a proxy on this computer). Not needed with tls-cert.
     #[arg(long, value_enum, value_name = "MODE")]
@@ -141,8 +144,11 @@ enum TlsMode {
 }
 
 /// Settings that do not go together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Conflict {
+    /// The address of the database or the bus.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
     /// Half a certificate.
     #[error("tls-cert and tls-key go together: one of them is missing")]
     HalfCertificate,
@@ -174,6 +180,7 @@ impl Settings {
             return Err(Conflict::IdleBeforePing);
         }
         let mut config = Config::new(self.listen, self.data);
+        self.shared.apply(&mut config)?;
         config.tls = tls;
         config.audience = self.audience;
         config.client_ca = self.client_ca;

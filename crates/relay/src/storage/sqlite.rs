@@ -5,6 +5,7 @@ mod backfill;
 mod backup;
 mod checkpoint;
 mod devices;
+mod expiry;
 mod inboxes;
 mod key_packages;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod log_tests;
 mod logs;
 mod operator;
 mod readers;
+mod relay_keys;
 pub(crate) mod restore;
 mod schema;
 #[cfg(test)]
@@ -32,49 +34,19 @@ use waxwing_wire::{AccountId, DeviceId, LogId};
 
 use super::{
     AccountRef, AccountUse, Answer, Appended, Appending, BackupError, Chained, Claim, Claimed, Delivered, Delivery,
-    Invitation, Invited, LogRead, NewAccount, NextEntry, Registered, Storage, StorageError, StorageStats, StoredChain,
-    Totals, Uploaded,
+    Heads, Invitation, Invited, LogRead, MigrateError, NewAccount, NextEntry, OpenError, Registered, Setup, Storage,
+    StorageError, StorageStats, StoredChain, Totals, Uploaded, WakeListener, Watched,
 };
+use crate::clock::{Clock, Moment};
 use crate::config::Quotas;
 use crate::hub::Wake;
 use crate::log_signer::LogSigner;
 use crate::private_file;
-use crate::state::now;
+use crate::replay::{Seen, Showing, Shown};
 
 /// 3.51.3: the first release in which a WAL that is reset at the wrong moment cannot lose a commit.
 const OLDEST_SQLITE: i32 = 3_051_003;
 const FILE: &str = "relay.db";
-
-/// The database could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The linked SQLite can lose commits.
-    #[error("this program is linked with SQLite {0}, which can lose accepted messages; it needs 3.51.3 or newer")]
-    OldSqlite(&'static str),
-    /// The file cannot be opened.
-    #[error("the database cannot be opened: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// The file cannot be made, or a thread cannot be started.
-    #[error("the database cannot be opened: {0}")]
-    Io(#[from] std::io::Error),
-    /// A newer program wrote it.
-    #[error("the database was written by a newer waxwing-relay (schema {0}); start that version")]
-    TooNew(i64),
-    /// WAL mode is not to be had there (a network file system).
-    #[error("the database's folder is on a file system without write-ahead logs; use a local disk")]
-    NoWal,
-    /// The transparency log is of another relay, or its key was lost.
-    #[error(
-        "the database's transparency log was signed under another key or address than this relay's; restore log-key.json, and start with the `--audience` that accounts were made for"
-    )]
-    OtherLog,
-    /// Leaves, nodes or checkpoint of the transparency log do not belong together.
-    #[error("the database's transparency log is damaged; restore the data folder from a backup")]
-    DamagedLog,
-    /// The hash of a name needs 19 MiB for a moment.
-    #[error("a user name could not be hashed for the transparency log: out of memory")]
-    NameHash,
-}
 
 /// Version of the linked SQLite.
 #[must_use]
@@ -88,18 +60,24 @@ pub struct SqliteStorage {
     writer: writer::Writer,
     readers: readers::Readers,
     checkpointer: checkpoint::Checkpointer,
+    shown: Shown,
     quotas: Quotas,
+    retention_days: u32,
     signer: Arc<LogSigner>,
     wake: WakeListener,
+    clock: Clock,
 }
 
-/// Told of everything stored, in the order of the commits. Must not wait.
-pub type WakeListener = Arc<dyn Fn(&Wake) + Send + Sync>;
-
 impl SqliteStorage {
+    /// As [`SqliteStorage::open_with`], with the usual retention and the system's time.
+    pub fn open(folder: &Path, quotas: Quotas, signer: LogSigner, wake: WakeListener) -> Result<Self, OpenError> {
+        Self::open_with(folder, Setup { quotas, ..Setup::new(signer, wake) })
+    }
+
     /// Opens the database in `folder`, or makes it. Chain entries from before the transparency log get their leaves first, which takes a while
     /// for many accounts; a fresh checkpoint is signed in any case.
-    pub fn open(folder: &Path, quotas: Quotas, signer: LogSigner, wake: WakeListener) -> Result<Self, OpenError> {
+    pub fn open_with(folder: &Path, setup: Setup) -> Result<Self, OpenError> {
+        let Setup { quotas, retention_days, signer, wake, clock } = setup;
         if rusqlite::version_number() < OLDEST_SQLITE {
             return Err(OpenError::OldSqlite(sqlite_version()));
         }
@@ -114,21 +92,22 @@ impl SqliteStorage {
             return Err(OpenError::NoWal);
         }
         schema::migrate(&mut connection)?;
-        backfill::open(&mut connection, &signer)?;
+        backfill::open(&mut connection, &signer, clock.now())?;
         let checkpointer = checkpoint::Checkpointer::start(&path)?;
         let readers = readers::Readers::open(&path)?;
         let writer = writer::Writer::start(connection)?;
-        Ok(Self { path, writer, readers, checkpointer, quotas, signer: Arc::new(signer), wake })
+        let (signer, shown) = (Arc::new(signer), Shown::default());
+        Ok(Self { path, writer, readers, checkpointer, shown, quotas, retention_days, signer, wake, clock })
     }
 
     /// Appends leaves of entries that there are not, so that a benchmark has a long log to work on.
     #[doc(hidden)]
     pub fn fill_log(&self, leaves: Vec<Leaf>) -> Answer<'_, ()> {
-        let signer = Arc::clone(&self.signer);
+        let (signer, clock) = (Arc::clone(&self.signer), self.clock.clone());
         self.writer.write(move |db| {
             let mut log = transparency::Growing::lock(db)?;
             leaves.iter().try_for_each(|leaf| log.append(leaf).map(drop))?;
-            log.seal(&signer).map(drop)
+            log.seal(&signer, clock.now()).map(drop)
         })
     }
 
@@ -136,11 +115,11 @@ impl SqliteStorage {
     fn write_logged<T, W>(&self, work: W) -> Answer<'_, T>
     where
         T: Copy + Send + 'static,
-        W: FnOnce(&Connection, &LogSigner) -> rusqlite::Result<(T, Option<SignedCheckpoint>)> + Send + 'static,
+        W: FnOnce(&Connection, &LogSigner, Moment) -> rusqlite::Result<(T, Option<SignedCheckpoint>)> + Send + 'static,
     {
-        let (signer, wake) = (Arc::clone(&self.signer), Arc::clone(&self.wake));
+        let (signer, wake, clock) = (Arc::clone(&self.signer), Arc::clone(&self.wake), self.clock.clone());
         self.writer.write_then(
-            move |db| work(db, &signer),
+            move |db| work(db, &signer, clock.now()),
             |(answer, _)| *answer,
             move |(_, checkpoint)| {
                 if let Some(checkpoint) = checkpoint {
@@ -153,13 +132,13 @@ impl SqliteStorage {
 
 impl Storage for SqliteStorage {
     fn register(&self, account: NewAccount) -> Answer<'_, Registered> {
-        self.write_logged(move |db, signer| accounts::register(db, &account, signer))
+        self.write_logged(move |db, signer, now| accounts::register(db, &account, signer, now))
     }
 
     fn extend_chain(&self, next: NextEntry) -> Answer<'_, Chained> {
-        let (signer, wake) = (Arc::clone(&self.signer), Arc::clone(&self.wake));
+        let (signer, wake, clock) = (Arc::clone(&self.signer), Arc::clone(&self.wake), self.clock.clone());
         self.writer.write_then(
-            move |db| accounts::extend_chain(db, &next, &signer),
+            move |db| accounts::extend_chain(db, &next, &signer, clock.now()),
             |(chained, _)| *chained,
             move |(_, told)| told.iter().for_each(|told| wake(told)),
         )
@@ -178,7 +157,7 @@ impl Storage for SqliteStorage {
     }
 
     fn renew_checkpoint(&self) -> Answer<'_, ()> {
-        self.write_logged(|db, signer| Ok(((), Some(transparency::Growing::lock(db)?.seal(signer)?))))
+        self.write_logged(|db, signer, now| Ok(((), Some(transparency::Growing::lock(db)?.seal(signer, now)?))))
     }
 
     fn leaves(&self, from: u64, limit: usize) -> Answer<'_, Option<Vec<u8>>> {
@@ -202,7 +181,8 @@ impl Storage for SqliteStorage {
     }
 
     fn upload_key_packages(&self, device: DeviceId, upload: UploadKeyPackages) -> Answer<'_, Uploaded> {
-        self.writer.write(move |db| key_packages::upload(db, device, &upload))
+        let clock = self.clock.clone();
+        self.writer.write(move |db| key_packages::upload(db, device, &upload, clock.now()))
     }
 
     fn count_key_packages(&self, device: DeviceId) -> Answer<'_, Option<KeyPackageCount>> {
@@ -210,7 +190,8 @@ impl Storage for SqliteStorage {
     }
 
     fn claim_key_packages(&self, claim: Claim) -> Answer<'_, Claimed> {
-        self.writer.write(move |db| key_packages::claim(db, &claim))
+        let clock = self.clock.clone();
+        self.writer.write(move |db| key_packages::claim(db, &claim, clock.now()))
     }
 
     fn create_log(&self, log: CreateLog) -> Answer<'_, bool> {
@@ -218,10 +199,9 @@ impl Storage for SqliteStorage {
     }
 
     fn append(&self, appending: Appending) -> Answer<'_, Appended> {
-        let quotas = self.quotas;
-        let wake = Arc::clone(&self.wake);
+        let (quotas, wake, clock) = (self.quotas, Arc::clone(&self.wake), self.clock.clone());
         self.writer.write_then(
-            move |db| logs::append(db, appending, &quotas),
+            move |db| logs::append(db, appending, &quotas, clock.now()),
             |(appended, _)| *appended,
             move |(_, told)| told.iter().for_each(|told| wake(told)),
         )
@@ -231,15 +211,14 @@ impl Storage for SqliteStorage {
         self.readers.read(move |db| logs::read(db, log, &read_hash, after))
     }
 
-    fn current_read_tokens(&self, tokens: Vec<(LogId, [u8; 32])>) -> Answer<'_, Vec<bool>> {
-        self.readers.read(move |db| logs::current_read_tokens(db, &tokens))
+    fn heads(&self, watched: Watched) -> Answer<'_, Heads> {
+        self.readers.read(move |db| logs::heads(db, &watched))
     }
 
     fn deliver(&self, delivery: Delivery) -> Answer<'_, Delivered> {
-        let quotas = self.quotas;
-        let wake = Arc::clone(&self.wake);
+        let (quotas, wake, clock) = (self.quotas, Arc::clone(&self.wake), self.clock.clone());
         self.writer.write_then(
-            move |db| inboxes::deliver(db, &delivery, &quotas),
+            move |db| inboxes::deliver(db, &delivery, &quotas, clock.now()),
             |(delivered, _)| *delivered,
             move |(_, told)| told.iter().for_each(|told| wake(told)),
         )
@@ -250,7 +229,22 @@ impl Storage for SqliteStorage {
     }
 
     fn acknowledge(&self, device: DeviceId, up_to: u64) -> Answer<'_, ()> {
-        self.writer.write(move |db| inboxes::acknowledge(db, device, up_to))
+        let clock = self.clock.clone();
+        self.writer.write(move |db| inboxes::acknowledge(db, device, up_to, clock.now()))
+    }
+
+    fn shown(&self, showing: Showing) -> Answer<'_, Seen> {
+        let seen = self.shown.check(showing, self.clock.now().seconds());
+        Box::pin(async move { Ok(seen) })
+    }
+
+    fn expire(&self) -> Answer<'_, bool> {
+        let (days, clock) = (self.retention_days, self.clock.clone());
+        self.writer.write(move |db| expiry::expire(db, clock.now(), days))
+    }
+
+    fn record_keys(&self, fingerprint: [u8; 32], replacing: Option<[u8; 32]>) -> Answer<'_, bool> {
+        self.writer.write(move |db| relay_keys::record(db, &fingerprint, replacing.as_ref()))
     }
 
     fn stats(&self) -> StorageStats {
@@ -266,11 +260,12 @@ impl Storage for SqliteStorage {
     }
 
     fn invite(&self, invitation: Invitation) -> Answer<'_, ()> {
-        self.writer.write(move |db| operator::invite(db, &invitation))
+        let clock = self.clock.clone();
+        self.writer.write(move |db| operator::invite(db, &invitation, clock.now()))
     }
 
     fn register_invited(&self, account: NewAccount, invitation: [u8; 32]) -> Answer<'_, Invited> {
-        self.write_logged(move |db, signer| operator::register(db, &account, &invitation, signer))
+        self.write_logged(move |db, signer, now| operator::register(db, &account, &invitation, signer, now))
     }
 
     fn set_disabled(&self, account: AccountRef, disabled: bool) -> Answer<'_, Option<AccountId>> {
@@ -286,7 +281,8 @@ impl Storage for SqliteStorage {
     }
 
     fn totals(&self) -> Answer<'_, Totals> {
-        self.readers.read(operator::totals)
+        let clock = self.clock.clone();
+        self.readers.read(move |db| operator::totals(db, clock.now()))
     }
 
     fn database_bytes(&self) -> Answer<'_, u64> {
@@ -306,6 +302,29 @@ impl Storage for SqliteStorage {
             copying.await.unwrap_or_else(|_| Err(BackupError::Copy("it was broken off".to_owned())))
         })
     }
+}
+
+/// The database in `folder`, of this version, to be read once more.
+pub(super) fn to_be_moved(folder: &Path) -> Result<Connection, MigrateError> {
+    let path = folder.join(FILE);
+    if !path.exists() {
+        return Err(MigrateError::NoDatabase);
+    }
+    let db = connect(&path)?;
+    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    // Older entries get their leaves at a start.
+    if !schema::is_newest(version) || backfill::count_missing(&db)? != 0 {
+        return Err(MigrateError::OtherVersion);
+    }
+    Ok(db)
+}
+
+/// A database in memory with all tables and nothing in them.
+#[cfg(test)]
+pub(super) fn empty() -> Connection {
+    let mut db = Connection::open_in_memory().unwrap();
+    schema::migrate(&mut db).unwrap();
+    db
 }
 
 /// A connection as every part uses it.
@@ -342,23 +361,4 @@ fn int(value: u64) -> i64 {
 
 fn nat(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
-}
-
-/// Days since 1970: as precisely as the relay keeps when something came.
-fn today() -> i64 {
-    int(seconds() / 86_400)
-}
-
-/// Hours since 1970: for what it keeps no longer than that.
-fn this_hour() -> i64 {
-    int(seconds() / 3600)
-}
-
-fn seconds() -> u64 {
-    now().as_secs()
-}
-
-/// Milliseconds since 1970.
-fn millis() -> u64 {
-    u64::try_from(now().as_millis()).unwrap_or(u64::MAX)
 }

@@ -52,6 +52,18 @@ impl Kit {
         Self { relay: Some(relay), folder, http, audience }
     }
 
+    /// Another process of the same relay, in a folder of its own.
+    pub async fn beside(&self, adjust: impl FnOnce(&mut Config)) -> Self {
+        let audience = self.audience.clone();
+        let mut other = Self::with(|config| {
+            config.audience = Some(audience.clone());
+            adjust(config);
+        })
+        .await;
+        other.audience = audience;
+        other
+    }
+
     /// Stops the relay and starts it again, on the same folder and under the same name, with the usual limits.
     pub async fn restart(&mut self) {
         self.take().stop().await;

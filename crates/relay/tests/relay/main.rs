@@ -7,6 +7,9 @@ mod admin;
 mod auditor;
 mod auth;
 mod blobs;
+#[path = "../storage/cluster.rs"]
+#[allow(dead_code)]
+mod cluster;
 mod config;
 mod devices;
 mod disk_full;
@@ -15,6 +18,9 @@ mod inboxes;
 mod key_packages;
 mod kit;
 mod logs;
+mod many;
+mod moving;
+mod nats;
 mod operator;
 mod process;
 mod registration;

@@ -18,7 +18,7 @@ use crate::kit::{Account, Http, Log, app, random};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_waxwing-relay");
 
-fn serve(folder: &Path, listen: &str, more: &[&str]) -> Command {
+pub fn serve(folder: &Path, listen: &str, more: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["serve", "--listen", listen, "--data"]).arg(folder).args(more);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

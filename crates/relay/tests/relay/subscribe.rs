@@ -25,7 +25,7 @@ pub async fn connect_as(kit: &Kit, account: &Account) -> WebSocket {
     request.upgrade().send().await.unwrap().into_websocket().await.unwrap()
 }
 
-fn to(log: &Log) -> SubscribeLog {
+pub fn to(log: &Log) -> SubscribeLog {
     SubscribeLog { log: log.id, read_token: EntryBytes(log.read.to_vec()) }
 }
 

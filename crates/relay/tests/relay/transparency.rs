@@ -129,7 +129,11 @@ async fn an_older_database_is_taken_into_the_log() {
         .execute_batch(
             "PRAGMA foreign_keys = OFF; DROP TABLE transparency_log; DROP TABLE chain_leaves; DROP TABLE name_leaves;
              DROP TABLE transparency_leaves; DROP TABLE transparency_nodes;
-             DROP TABLE invitations; DROP TABLE disabled_accounts; DROP TABLE log_restorations; DROP TABLE probes; PRAGMA user_version = 2;",
+             DROP TABLE invitations; DROP TABLE disabled_accounts; DROP TABLE log_restorations; DROP TABLE probes;
+             DROP INDEX logs_by_oldest_day; ALTER TABLE logs DROP COLUMN oldest_day;
+             DROP INDEX inbox_entries_by_day; ALTER TABLE inbox_entries DROP COLUMN day;
+             DROP INDEX inbox_ids_by_day; DROP INDEX spent_key_packages_by_day; DROP TABLE relay_keys;
+             PRAGMA user_version = 2;",
         )
         .unwrap();
     kit.start().await;
@@ -221,7 +225,11 @@ async fn new_checkpoints_are_pushed_to_devices_that_ask() {
     assert_eq!((push(&mut asked).await, push(&mut other).await), (Push::Ready, Push::Ready));
     let before = auditor.checkpoint(&kit.http).await;
     kit.account("bob").await;
-    let told = pushed(&auditor, &mut asked).await;
+    let mut told = pushed(&auditor, &mut asked).await;
+    if told == before {
+        // Alice's own entry was told of late: after its answer, and after she had asked.
+        told = pushed(&auditor, &mut asked).await;
+    }
     assert_eq!(told, auditor.checkpoint(&kit.http).await);
     let path = consistency(&kit.http, 2, 4).await;
     assert_eq!(judge(&before, &told, &path), Ok(Verdict::Consistent));

@@ -8,6 +8,7 @@ use waxwing_wire::{AccountId, DeviceId, Username};
 use super::super::{AccountRef, Chained, DeviceChange, NewAccount, NextEntry, PublicName, Registered, StoredChain};
 use super::transparency::{self, Growing};
 use super::{devices, int, nat};
+use crate::clock::Moment;
 use crate::hub::Wake;
 use crate::log_signer::LogSigner;
 
@@ -16,6 +17,7 @@ pub(super) fn register(
     db: &Connection,
     new: &NewAccount,
     signer: &LogSigner,
+    now: Moment,
 ) -> Result<(Registered, Option<SignedCheckpoint>)> {
     let unchanged = |registered| Ok((registered, None));
     let account = new.entry.unsigned.account;
@@ -52,11 +54,16 @@ pub(super) fn register(
     if let Some(public) = &new.name {
         log.name(n, public.hash, hash)?;
     }
-    Ok((Registered::Stored, Some(log.seal(signer)?)))
+    Ok((Registered::Stored, Some(log.seal(signer, now)?)))
 }
 
 /// Stores a chain's next entry if it follows the head, with its leaf; gives what is to be told, if it was stored now.
-pub(super) fn extend_chain(db: &Connection, next: &NextEntry, signer: &LogSigner) -> Result<(Chained, Vec<Wake>)> {
+pub(super) fn extend_chain(
+    db: &Connection,
+    next: &NextEntry,
+    signer: &LogSigner,
+    now: Moment,
+) -> Result<(Chained, Vec<Wake>)> {
     let unchanged = |chained| Ok((chained, Vec::new()));
     let unsigned = &next.entry.unsigned;
     let Some(n) = number(db, unsigned.account)? else { return unchanged(Chained::Conflict) };
@@ -88,7 +95,7 @@ pub(super) fn extend_chain(db: &Connection, next: &NextEntry, signer: &LogSigner
     let mut log = Growing::lock(db)?;
     log.chain_entry(n, &unsigned.account, unsigned.seq, hash)?;
     let mut told: Vec<_> = gone.into_iter().map(|device| Wake::Revoked { device }).collect();
-    told.push(Wake::Checkpoint(Box::new(log.seal(signer)?)));
+    told.push(Wake::Checkpoint(Box::new(log.seal(signer, now)?)));
     Ok((Chained::Stored, told))
 }
 

@@ -7,6 +7,7 @@ use waxwing_wire::{AccountId, Username};
 
 use super::transparency::{self, Growing};
 use super::{OpenError, nat};
+use crate::clock::Moment;
 use crate::log_signer::LogSigner;
 
 /// Entries that get their leaves in one transaction. Their names are hashed in it, some tens of milliseconds each; a start that is broken
@@ -14,7 +15,7 @@ use crate::log_signer::LogSigner;
 const BATCH: usize = 256;
 
 /// Makes the log ready, and its newest checkpoint one of this start.
-pub(super) fn open(db: &mut Connection, signer: &LogSigner) -> Result<(), OpenError> {
+pub(super) fn open(db: &mut Connection, signer: &LogSigner, now: Moment) -> Result<(), OpenError> {
     check(db, signer)?;
     let mut missing = count_missing(db)?;
     let mut after = (-1, -1);
@@ -30,7 +31,7 @@ pub(super) fn open(db: &mut Connection, signer: &LogSigner) -> Result<(), OpenEr
                 log.name(entry.n, hash, entry.hash)?;
             }
         }
-        log.seal(signer)?;
+        log.seal(signer, now)?;
         transaction.commit()?;
         let Some(last) = entries.last() else { break };
         after = (last.n, i64::from(last.seq));

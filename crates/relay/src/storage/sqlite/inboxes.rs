@@ -5,24 +5,21 @@ use waxwing_wire::frame::{InboxEntry, InboxPage};
 use waxwing_wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
 use waxwing_wire::{DeviceId, EnvelopeId};
 
-use super::super::{Admission, Delivered, Delivery};
+use super::super::rules::{InboxUse, NOBODY, REMEMBER_IDS_DAYS, STRANGER, inbox_takes};
+use super::super::{Admission, Delivered, Delivery, OVERHEAD};
 use super::logs::kind_of;
-use super::{int, nat, today};
+use super::{int, nat};
+use crate::clock::Moment;
 use crate::config::Quotas;
 use crate::hub::Wake;
 
-/// What an entry counts beside its bytes.
-const OVERHEAD: u64 = 256;
-/// How long ids are remembered after they were acknowledged, so that a late retry does not come twice.
-const REMEMBER_DAYS: i64 = 30;
-/// The source of whatever came without an access key.
-pub(super) const STRANGER: i64 = 0;
-
-/// The number of no account and of no device: rows are counted from 1.
-pub(super) const NOBODY: i64 = 0;
-
 /// Puts an envelope into an inbox. An unknown device and a sender who is not admitted look alike.
-pub(super) fn deliver(db: &Connection, delivery: &Delivery, quotas: &Quotas) -> Result<(Delivered, Option<Wake>)> {
+pub(super) fn deliver(
+    db: &Connection,
+    delivery: &Delivery,
+    quotas: &Quotas,
+    now: Moment,
+) -> Result<(Delivered, Option<Wake>)> {
     let refused = |delivered| Ok((delivered, None));
     let device: Option<(i64, i64, i64)> = db
         .prepare_cached("SELECT n, account, inbox_head FROM devices WHERE id = ?1")?
@@ -47,11 +44,11 @@ pub(super) fn deliver(db: &Connection, delivery: &Delivery, quotas: &Quotas) -> 
     let seq = inbox_head + 1;
     db.prepare_cached("UPDATE devices SET inbox_head = ?2 WHERE n = ?1")?.execute(params![device, seq])?;
     db.prepare_cached(
-        "INSERT INTO inbox_entries (device, seq, entry_id, kind, source, size, blob) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO inbox_entries (device, seq, entry_id, kind, source, size, day, blob) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
-    .execute(params![device, seq, send.entry_id.as_bytes(), send.kind as u8, source, int(size), send.blob])?;
+    .execute(params![device, seq, send.entry_id.as_bytes(), send.kind as u8, source, int(size), now.day(), send.blob])?;
     db.prepare_cached("INSERT INTO inbox_ids (device, entry_id, digest, seq, day) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![device, send.entry_id.as_bytes(), delivery.digest, seq, today()])?;
+        .execute(params![device, send.entry_id.as_bytes(), delivery.digest, seq, now.day()])?;
     db.prepare_cached(
         "INSERT INTO inbox_usage (device, source, bytes) VALUES (?1, ?2, ?3)
          ON CONFLICT (device, source) DO UPDATE SET bytes = bytes + excluded.bytes",
@@ -78,7 +75,6 @@ pub(super) fn source(db: &Connection, account: i64, admission: Admission) -> Res
     }
 }
 
-/// Strangers and each access key have their own allowance, so none can shut the others out; the keys also share one.
 fn fits(db: &Connection, device: i64, source: i64, size: u64, quotas: &Quotas) -> Result<bool> {
     let (own, keys): (i64, i64) = db
         .prepare_cached(
@@ -86,8 +82,7 @@ fn fits(db: &Connection, device: i64, source: i64, size: u64, quotas: &Quotas) -
              FROM inbox_usage WHERE device = ?1",
         )?
         .query_row(params![device, source], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (own, keys) = (nat(own) + size, nat(keys) + size);
-    Ok(if source == STRANGER { own <= quotas.inbox_strangers } else { own <= quotas.inbox_key && keys <= quotas.inbox })
+    Ok(inbox_takes(InboxUse { own: nat(own), keys: nat(keys) }, source == STRANGER, size, quotas))
 }
 
 /// Reads a page of an inbox; none if there is no such device.
@@ -120,7 +115,7 @@ pub(super) fn read(db: &Connection, device: DeviceId, after: u64) -> Result<Opti
 }
 
 /// Removes what is done with. Acknowledging twice, or an old seq, changes nothing.
-pub(super) fn acknowledge(db: &Connection, device: DeviceId, up_to: u64) -> Result<()> {
+pub(super) fn acknowledge(db: &Connection, device: DeviceId, up_to: u64, now: Moment) -> Result<()> {
     let found: Option<i64> = db
         .prepare_cached("SELECT n FROM devices WHERE id = ?1")?
         .query_row(params![device.as_bytes()], |row| row.get(0))
@@ -139,7 +134,7 @@ pub(super) fn acknowledge(db: &Connection, device: DeviceId, up_to: u64) -> Resu
     db.prepare_cached("DELETE FROM inbox_ids WHERE device = ?1 AND seq <= ?2 AND day < ?3")?.execute(params![
         device,
         int(up_to),
-        today() - REMEMBER_DAYS
+        now.day() - REMEMBER_IDS_DAYS
     ])?;
     Ok(())
 }

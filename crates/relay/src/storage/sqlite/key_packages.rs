@@ -12,27 +12,17 @@ use waxwing_wire::frame::{ClaimedKeyPackage, ClaimedKeyPackages, UploadKeyPackag
 use waxwing_wire::limits::{KEY_PACKAGES, MAX_DEVICES};
 use waxwing_wire::{AccountId, DeviceId, hash};
 
+use super::super::rules::{NOBODY, REMEMBER_CLAIMS_HOURS, REMEMBER_PACKAGES_DAYS, allowances};
 use super::super::{Admission, Claim, Claimed, Claimer, Uploaded};
 use super::accounts::number as account_number;
-use super::{inboxes, int, this_hour, today};
+use super::{inboxes, int};
+use crate::clock::Moment;
 
 /// One-time packages that wait for one device at most.
 const LIMIT: u32 = KEY_PACKAGES as u32;
-/// Claims in a day that get one-time packages: with one access key.
-const ACCESS_KEY_CLAIMS: i64 = 10;
-/// Of all strangers together.
-const STRANGERS_CLAIMS: i64 = 10;
-/// Of one stranger.
-const STRANGER_CLAIMS: i64 = 2;
-/// The source that all strangers share. No access key's hash and no pseudonym is as short.
-const STRANGERS: &[u8] = &[];
-/// How many hours, beside the one under way, an answer can be asked for again.
-const REMEMBER_HOURS: i64 = 1;
-/// How long the hash of a package that was handed out is remembered, so that a late repetition of its upload does not have it handed out twice.
-const REMEMBER_DAYS: i64 = 30;
 
 /// Stores key packages of a device. Those that are there, or were and have been handed out, are there already.
-pub(super) fn upload(db: &Connection, device: DeviceId, upload: &UploadKeyPackages) -> Result<Uploaded> {
+pub(super) fn upload(db: &Connection, device: DeviceId, upload: &UploadKeyPackages, now: Moment) -> Result<Uploaded> {
     let Some(device) = number(db, device)? else { return Ok(Uploaded::UnknownDevice) };
     let fresh = fresh(db, device, upload)?;
     let kept = if upload.replace { 0 } else { left(db, device)? };
@@ -54,7 +44,7 @@ pub(super) fn upload(db: &Connection, device: DeviceId, upload: &UploadKeyPackag
             .execute(params![device, digest, package])?;
     }
     db.prepare_cached("DELETE FROM spent_key_packages WHERE device = ?1 AND day < ?2")?
-        .execute(params![device, today() - REMEMBER_DAYS])?;
+        .execute(params![device, now.day() - REMEMBER_PACKAGES_DAYS])?;
     Ok(Uploaded::Stored(count_of(db, device)?))
 }
 
@@ -98,9 +88,9 @@ pub(super) fn forget_claims(db: &Connection, account: i64) -> Result<()> {
 
 /// Hands out a package of each device of an account. No such account, one that only its access keys find, and a claimer who is not admitted
 /// look alike.
-pub(super) fn claim(db: &Connection, claim: &Claim) -> Result<Claimed> {
+pub(super) fn claim(db: &Connection, claim: &Claim, now: Moment) -> Result<Claimed> {
     let Some(account) = admitted(db, claim.account, &claim.claimer)? else { return Ok(Claimed::Refused) };
-    forget(db)?;
+    forget(db, now)?;
     if let Some(answer) = answered(db, account, &claim.id)? {
         return Ok(Claimed::Packages(answer));
     }
@@ -108,7 +98,7 @@ pub(super) fn claim(db: &Connection, claim: &Claim) -> Result<Claimed> {
     let one_time = within(db, account, &allowances)?;
     let mut devices = Vec::new();
     for (n, device) in devices_of(db, account)? {
-        let taken = if one_time { take(db, n)? } else { None };
+        let taken = if one_time { take(db, n, now)? } else { None };
         let last_resort = taken.is_none();
         let package = if last_resort { last_resort_of(db, n)? } else { taken };
         devices.extend(package.map(|package| ClaimedKeyPackage { device, last_resort, package }));
@@ -117,29 +107,21 @@ pub(super) fn claim(db: &Connection, claim: &Claim) -> Result<Claimed> {
     let answer = ClaimedKeyPackages { devices };
     // Where nothing was taken, asking again costs nothing, so nothing is kept: nobody fills the disk by claiming.
     if took {
-        count_against(db, account, &allowances)?;
+        count_against(db, account, &allowances, now)?;
         db.prepare_cached("INSERT INTO key_package_claims (account, id, hour, answer) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![account, claim.id, this_hour(), answer.encode()])?;
+            .execute(params![account, claim.id, now.hour(), answer.encode()])?;
     }
     Ok(Claimed::Packages(answer))
 }
 
 /// The account's number, if the claimer may send to its inboxes. Who has no name is found through an access key alone.
 fn admitted(db: &Connection, account: AccountId, claimer: &Claimer) -> Result<Option<i64>> {
-    let account = account_number(db, account)?.unwrap_or(inboxes::NOBODY);
+    let account = account_number(db, account)?.unwrap_or(NOBODY);
     let admission = match claimer {
         Claimer::AccessKey(hash) => Admission::AccessKey(*hash),
         Claimer::Stranger(_) => Admission::Stranger,
     };
     Ok(inboxes::source(db, account, admission)?.map(|_| account))
-}
-
-/// Whose allowances a claim uses, and how much each is.
-fn allowances(claimer: &Claimer) -> Vec<(&[u8], i64)> {
-    match claimer {
-        Claimer::AccessKey(hash) => vec![(hash.as_slice(), ACCESS_KEY_CLAIMS)],
-        Claimer::Stranger(pseudonym) => vec![(STRANGERS, STRANGERS_CLAIMS), (pseudonym.as_slice(), STRANGER_CLAIMS)],
-    }
 }
 
 /// Whether every one of the allowances has something left today.
@@ -156,23 +138,23 @@ fn within(db: &Connection, account: i64, allowances: &[(&[u8], i64)]) -> Result<
     Ok(true)
 }
 
-fn count_against(db: &Connection, account: i64, allowances: &[(&[u8], i64)]) -> Result<()> {
+fn count_against(db: &Connection, account: i64, allowances: &[(&[u8], i64)], now: Moment) -> Result<()> {
     for (source, _) in allowances {
         db.prepare_cached(
             "INSERT INTO key_package_budgets (account, source, day, used) VALUES (?1, ?2, ?3, 1)
              ON CONFLICT (account, source) DO UPDATE SET used = used + 1",
         )?
-        .execute(params![account, source, today()])?;
+        .execute(params![account, source, now.day()])?;
     }
     Ok(())
 }
 
 /// Drops answers that nobody asks for again, and allowances of other days: what is left is of today. The clock may have been set back, so what
 /// is ahead of it goes too.
-fn forget(db: &Connection) -> Result<()> {
-    let (hour, day) = (this_hour(), today());
+fn forget(db: &Connection, now: Moment) -> Result<()> {
+    let (hour, day) = (now.hour(), now.day());
     db.prepare_cached("DELETE FROM key_package_claims WHERE hour < ?1 OR hour > ?2")?
-        .execute(params![hour - REMEMBER_HOURS, hour + REMEMBER_HOURS])?;
+        .execute(params![hour - REMEMBER_CLAIMS_HOURS, hour + REMEMBER_CLAIMS_HOURS])?;
     db.prepare_cached("DELETE FROM key_package_budgets WHERE day < ?1 OR day > ?1")?.execute(params![day])?;
     Ok(())
 }
@@ -199,7 +181,7 @@ fn devices_of(db: &Connection, account: i64) -> Result<Vec<(i64, DeviceId)>> {
 }
 
 /// Takes the oldest one-time package of a device.
-fn take(db: &Connection, device: i64) -> Result<Option<Vec<u8>>> {
+fn take(db: &Connection, device: i64, now: Moment) -> Result<Option<Vec<u8>>> {
     let taken: Option<([u8; 32], Vec<u8>)> = db
         .prepare_cached(
             "DELETE FROM key_packages WHERE n = (SELECT min(n) FROM key_packages WHERE device = ?1) RETURNING digest, package",
@@ -210,7 +192,7 @@ fn take(db: &Connection, device: i64) -> Result<Option<Vec<u8>>> {
     db.prepare_cached("INSERT INTO spent_key_packages (device, digest, day) VALUES (?1, ?2, ?3)")?.execute(params![
         device,
         digest,
-        today()
+        now.day()
     ])?;
     Ok(Some(package))
 }

@@ -4,7 +4,7 @@ use ed25519_dalek::SigningKey;
 use futures_util::future::join_all;
 use waxwing_wire::chain::{ChainEntry, Create, Statement, UnsignedEntry};
 use waxwing_wire::transparency::{
-    Frontier, Leaf, NoteKey, SignedCheckpoint, Verdict, account_hash, decode_leaves, judge, name_hash, verify_inclusion,
+    Frontier, Leaf, NoteKey, SignedCheckpoint, Verdict, account_hash, decode_leaves, judge, name_hash,
 };
 use waxwing_wire::{AccountId, DeviceRecord};
 
@@ -103,40 +103,6 @@ fn name_leaf(new: &NewAccount) -> Leaf {
     Leaf::Name { name_hash: new.name.as_ref().unwrap().hash, entry_hash: new.entry.hash() }
 }
 
-#[tokio::test]
-async fn p17_each_entry_has_a_leaf_and_each_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let storage = open(folder.path());
-    let empty = checkpoint(&storage).await;
-    assert_eq!(empty.checkpoint().size, 0);
-    let (alice, private) = (create(1, Some("alice")), create(2, None));
-    let next = rotation(1, &alice.entry);
-    assert_eq!(storage.register(alice.clone()).await.unwrap(), Registered::Stored);
-    assert_eq!(storage.register(private.clone()).await.unwrap(), Registered::Stored);
-    assert_eq!(storage.extend_chain(next.clone()).await.unwrap(), Chained::Stored);
-    let expected =
-        vec![chain_leaf(1, &alice.entry), name_leaf(&alice), chain_leaf(2, &private.entry), chain_leaf(1, &next.entry)];
-    assert_eq!(leaves(&storage).await, expected);
-    let covered = checkpoint(&storage).await;
-    assert_eq!(judge(&empty, &covered, &[]), Ok(Verdict::Consistent));
-    // The same again, and what is refused, change nothing: not even the checkpoint.
-    assert_eq!(storage.register(alice.clone()).await.unwrap(), Registered::Stored);
-    assert_eq!(storage.extend_chain(next.clone()).await.unwrap(), Chained::Stored);
-    assert_eq!(storage.register(create(3, Some("alice"))).await.unwrap(), Registered::NameTaken);
-    assert_eq!(storage.register(create(1, Some("bob"))).await.unwrap(), Registered::IdTaken);
-    let conflicting = entry(1, 1, [3; 32], next.entry.unsigned.statement.clone());
-    let conflicting = NextEntry { entry: conflicting, devices: next.devices.clone() };
-    assert_eq!(storage.extend_chain(conflicting).await.unwrap(), Chained::Conflict);
-    assert_eq!(checkpoint(&storage).await, covered);
-    // A chain says where it stands.
-    let chain = storage.chain(AccountRef::Id(account(1)), 0, 10).await.unwrap().unwrap();
-    assert_eq!((chain.indexes, chain.name_index, chain.checkpoint), (vec![0, 3], Some(1), covered.note().to_owned()));
-    let rest = storage.chain(AccountRef::Id(account(1)), 1, 10).await.unwrap().unwrap();
-    assert_eq!((rest.indexes, rest.name_index), (vec![3], None));
-    let nameless = storage.chain(AccountRef::Id(account(2)), 0, 10).await.unwrap().unwrap();
-    assert_eq!((nameless.indexes, nameless.name_index), (vec![2], None));
-}
-
 /// A name that an account gave up is not given again: its leaf stays.
 #[tokio::test]
 async fn p17_a_name_is_given_once_for_ever() {
@@ -147,44 +113,6 @@ async fn p17_a_name_is_given_once_for_ever() {
     let before = checkpoint(&storage).await;
     assert_eq!(storage.register(create(2, Some("alice"))).await.unwrap(), Registered::NameTaken);
     assert_eq!(checkpoint(&storage).await, before);
-}
-
-#[tokio::test]
-async fn every_proof_of_every_size_holds() {
-    let folder = tempfile::tempdir().unwrap();
-    let storage = open(folder.path());
-    let mut served = vec![checkpoint(&storage).await];
-    for n in 0..20 {
-        let name = (n % 3 != 0).then(|| format!("name-{n}"));
-        storage.register(create(n, name.as_deref())).await.unwrap();
-        served.push(checkpoint(&storage).await);
-    }
-    let all = leaves(&storage).await;
-    for newer in &served[1..] {
-        let (size, root) = (newer.checkpoint().size, newer.checkpoint().root);
-        for index in 0..size {
-            let proof = storage.inclusion(index, size).await.unwrap().unwrap();
-            assert_eq!(proof.leaf, all[index as usize]);
-            assert_eq!(verify_inclusion(&proof.leaf.hash(), index, size, proof.path.as_ref(), &root), Ok(()));
-        }
-        for older in served[1..].iter().filter(|older| older.checkpoint().size <= size) {
-            let proof = storage.consistency(older.checkpoint().size, size).await.unwrap().unwrap();
-            assert_eq!(judge(older, newer, proof.path.as_ref()), Ok(Verdict::Consistent));
-        }
-    }
-    let size = all.len() as u64;
-    for (index, of) in [(size, size), (0, 0), (0, size + 1), (u64::MAX, u64::MAX)] {
-        assert_eq!(storage.inclusion(index, of).await.unwrap(), None, "{index} of {of}");
-    }
-    for (first, second) in [(0, size), (2, 1), (1, size + 1), (u64::MAX, u64::MAX)] {
-        assert_eq!(storage.consistency(first, second).await.unwrap(), None, "{first} to {second}");
-    }
-    // Pages of leaves.
-    assert_eq!(storage.leaves(size, 5).await.unwrap(), Some(vec![]));
-    assert_eq!(storage.leaves(size + 1, 5).await.unwrap(), None);
-    assert_eq!(storage.leaves(u64::MAX, 5).await.unwrap(), None);
-    let page = storage.leaves(3, 5).await.unwrap().unwrap();
-    assert_eq!(decode_leaves(&page).unwrap(), all[3..8]);
 }
 
 /// In one commit or in many: each checkpoint has its own size and time, and they follow each other.

@@ -3,26 +3,22 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use waxwing_wire::frame::{CreateLog, LogEntry, LogPage};
 use waxwing_wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
-use waxwing_wire::log::{EnvelopeKind, running_hash};
+use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{EnvelopeId, LogId};
 
-use super::super::{Appended, Appending, LogRead};
-use super::{int, nat, today};
+use super::super::rules::{Known, LogState, Token, is_gone, judge};
+use super::super::{Appended, Appending, Heads, LogRead, Watched};
+use super::{int, nat};
+use crate::clock::Moment;
 use crate::config::Quotas;
 use crate::hub::Wake;
-
-/// What an entry counts beside its bytes.
-const OVERHEAD: u64 = 256;
 
 struct LogRow {
     n: i64,
     write_hash: [u8; 32],
     read_hash: [u8; 32],
     oldest: u64,
-    head: u64,
-    last_handshake: u64,
-    running: [u8; 32],
-    bytes: u64,
+    state: LogState,
 }
 
 fn find(db: &Connection, log: LogId) -> Result<Option<LogRow>> {
@@ -35,10 +31,12 @@ fn find(db: &Connection, log: LogId) -> Result<Option<LogRow>> {
             write_hash: row.get(1)?,
             read_hash: row.get(2)?,
             oldest: nat(row.get(3)?),
-            head: nat(row.get(4)?),
-            last_handshake: nat(row.get(5)?),
-            running: row.get(6)?,
-            bytes: nat(row.get(7)?),
+            state: LogState {
+                head: nat(row.get(4)?),
+                last_handshake: nat(row.get(5)?),
+                running: row.get(6)?,
+                bytes: nat(row.get(7)?),
+            },
         })
     })
     .optional()
@@ -60,41 +58,35 @@ pub(super) fn create(db: &Connection, new: &CreateLog) -> Result<bool> {
         .exists(params![log.n, tokens.write, tokens.read])
 }
 
-/// Appends to a log. The order of the checks is the protocol's (design section 6): the token, then the id, then a replaced token, then
-/// `after`, then the quota.
-pub(super) fn append(db: &Connection, appending: Appending, quotas: &Quotas) -> Result<(Appended, Option<Wake>)> {
-    let Appending { log: id, write_hash, digest, append } = appending;
+/// Appends to a log.
+pub(super) fn append(
+    db: &Connection,
+    appending: Appending,
+    quotas: &Quotas,
+    now: Moment,
+) -> Result<(Appended, Option<Wake>)> {
     let refused = |appended| Ok((appended, None));
-    let Some(log) = find(db, id)? else { return refused(Appended::Refused) };
-    let retired_at = if log.write_hash == write_hash {
-        None
+    let Some(log) = find(db, appending.log)? else { return refused(Appended::Refused) };
+    let token = if log.write_hash == appending.write_hash {
+        Token::Current
     } else {
-        match retired_write(db, log.n, &write_hash)? {
+        match retired_write(db, log.n, &appending.write_hash)? {
             None => return refused(Appended::Refused),
-            up_to => up_to,
+            Some(up_to) => Token::Retired(up_to),
         }
     };
-    let known: Option<(i64, [u8; 32])> = db
+    let known = db
         .prepare_cached("SELECT seq, digest FROM log_entries WHERE log = ?1 AND entry_id = ?2")?
-        .query_row(params![log.n, append.entry_id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![log.n, appending.append.entry_id.as_bytes()], |row| {
+            Ok(Known { seq: nat(row.get(0)?), digest: row.get(1)? })
+        })
         .optional()?;
-    if let Some((seq, stored)) = known {
-        // Also with a token that this very entry has replaced: its sender may have missed the answer.
-        return refused(if stored == digest { Appended::Stored { seq: nat(seq) } } else { Appended::IdReused });
-    }
-    if let Some(head) = retired_at {
-        return refused(Appended::Rekeyed { head });
-    }
-    if append.after != log.last_handshake {
-        return refused(Appended::Conflict { head: log.head });
-    }
-    let handshake = append.kind == EnvelopeKind::Handshake;
-    let bytes = log.bytes + append.blob.len() as u64 + OVERHEAD;
-    if bytes > quotas.log + if handshake { quotas.log_handshakes } else { 0 } {
-        return refused(Appended::QuotaExceeded);
-    }
-    let seq = log.head + 1;
-    let running = running_hash(&log.running, seq, append.entry_id, append.kind, &append.blob);
+    let next = match judge(&log.state, token, known, &appending, quotas) {
+        Ok(next) => next,
+        Err(appended) => return refused(appended),
+    };
+    let Appending { log: id, digest, append, .. } = appending;
+    let seq = next.head;
     db.prepare_cached(
         "INSERT INTO log_entries (log, seq, entry_id, digest, running, kind, day, blob) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
@@ -103,14 +95,17 @@ pub(super) fn append(db: &Connection, appending: Appending, quotas: &Quotas) -> 
         int(seq),
         append.entry_id.as_bytes(),
         digest,
-        running,
+        next.running,
         append.kind as u8,
-        today(),
+        now.day(),
         append.blob
     ])?;
-    let last_handshake = if handshake { seq } else { log.last_handshake };
     db.prepare_cached("UPDATE logs SET head = ?2, last_handshake = ?3, running = ?4, bytes = ?5 WHERE n = ?1")?
-        .execute(params![log.n, int(seq), int(last_handshake), running, int(bytes)])?;
+        .execute(params![log.n, int(seq), int(next.last_handshake), next.running, int(next.bytes)])?;
+    if log.oldest == seq {
+        // The only entry that is kept. Beside this the day is not touched: it has an index.
+        db.prepare_cached("UPDATE logs SET oldest_day = ?2 WHERE n = ?1")?.execute(params![log.n, now.day()])?;
+    }
     if let Some(tokens) = &append.rekey {
         db.prepare_cached("INSERT INTO retired_tokens (log, up_to, write_hash, read_hash) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![log.n, int(seq), log.write_hash, log.read_hash])?;
@@ -140,14 +135,14 @@ fn retired_read(db: &Connection, log: i64, hash: &[u8; 32]) -> Result<Option<u64
 pub(super) fn read(db: &Connection, id: LogId, read_hash: &[u8; 32], after: u64) -> Result<LogRead> {
     let Some(log) = find(db, id)? else { return Ok(LogRead::Refused) };
     let (head, last_handshake, retired) = if log.read_hash == *read_hash {
-        (log.head, log.last_handshake, false)
+        (log.state.head, log.state.last_handshake, false)
     } else {
         match retired_read(db, log.n, read_hash)? {
             Some(up_to) => (up_to, up_to, true),
             None => return Ok(LogRead::Refused),
         }
     };
-    if after.saturating_add(1) < log.oldest {
+    if is_gone(after, head, log.oldest) {
         return Ok(LogRead::Gone { oldest: log.oldest });
     }
     // `after` beyond the head: the client sees from `head` (and the zeros) that this relay went back.
@@ -178,10 +173,19 @@ pub(super) fn read(db: &Connection, id: LogId, read_hash: &[u8; 32], after: u64)
     Ok(LogRead::Page(page))
 }
 
-/// Which of these read tokens are their log's token in force.
-pub(super) fn current_read_tokens(db: &Connection, tokens: &[(LogId, [u8; 32])]) -> Result<Vec<bool>> {
-    let mut statement = db.prepare_cached("SELECT 1 FROM logs WHERE id = ?1 AND read_hash = ?2")?;
-    tokens.iter().map(|(log, hash)| statement.exists(params![log.as_bytes(), hash])).collect()
+/// How far logs and inboxes are, for those who may know.
+pub(super) fn heads(db: &Connection, watched: &Watched) -> Result<Heads> {
+    let mut log = db.prepare_cached("SELECT head FROM logs WHERE id = ?1 AND read_hash = ?2")?;
+    let mut inbox = db.prepare_cached("SELECT inbox_head FROM devices WHERE id = ?1")?;
+    let logs = watched
+        .logs
+        .iter()
+        .map(|(id, hash)| log.query_row(params![id.as_bytes(), hash], |row| row.get(0).map(nat)).optional());
+    let inboxes = watched
+        .inboxes
+        .iter()
+        .map(|device| inbox.query_row(params![device.as_bytes()], |row| row.get(0).map(nat)).optional());
+    Ok(Heads { logs: logs.collect::<Result<_>>()?, inboxes: inboxes.collect::<Result<_>>()? })
 }
 
 /// A stored kind; anything else is damage.

@@ -4,14 +4,15 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use waxwing_wire::AccountId;
 use waxwing_wire::transparency::SignedCheckpoint;
 
+use super::super::rules::STRANGER;
 use super::super::{AccountRef, AccountUse, Invitation, Invited, NewAccount, Registered, Totals};
-use super::inboxes::STRANGER;
-use super::{accounts, int, nat, this_hour, transparency};
+use super::{accounts, int, nat, transparency};
+use crate::clock::Moment;
 use crate::log_signer::LogSigner;
 
 /// Keeps an invitation; forgets those whose time is over.
-pub(super) fn invite(db: &Connection, invitation: &Invitation) -> Result<()> {
-    db.prepare_cached("DELETE FROM invitations WHERE until_hour < ?1")?.execute(params![this_hour()])?;
+pub(super) fn invite(db: &Connection, invitation: &Invitation, now: Moment) -> Result<()> {
+    db.prepare_cached("DELETE FROM invitations WHERE until_hour < ?1")?.execute(params![now.hour()])?;
     db.prepare_cached("INSERT INTO invitations (hash, uses, until_hour) VALUES (?1, ?2, ?3)")?.execute(params![
         invitation.hash,
         invitation.uses,
@@ -26,15 +27,16 @@ pub(super) fn register(
     new: &NewAccount,
     hash: &[u8; 32],
     signer: &LogSigner,
+    now: Moment,
 ) -> Result<(Invited, Option<SignedCheckpoint>)> {
     let good = db
         .prepare_cached("SELECT 1 FROM invitations WHERE hash = ?1 AND uses > 0 AND until_hour >= ?2")?
-        .exists(params![hash, this_hour()])?;
+        .exists(params![hash, now.hour()])?;
     // Who was told nothing after the first time asks again, with an invitation that is used up by then.
     if !good && accounts::number(db, new.entry.unsigned.account)?.is_none() {
         return Ok((Invited::Refused, None));
     }
-    let (registered, checkpoint) = accounts::register(db, new, signer)?;
+    let (registered, checkpoint) = accounts::register(db, new, signer, now)?;
     if checkpoint.is_some() {
         db.prepare_cached("UPDATE invitations SET uses = uses - 1 WHERE hash = ?1")?.execute(params![hash])?;
         db.prepare_cached("DELETE FROM invitations WHERE hash = ?1 AND uses = 0")?.execute(params![hash])?;
@@ -83,7 +85,7 @@ pub(super) fn account_use(db: &Connection, account: &AccountRef) -> Result<Optio
 }
 
 /// Counts everything.
-pub(super) fn totals(db: &Connection) -> Result<Totals> {
+pub(super) fn totals(db: &Connection, now: Moment) -> Result<Totals> {
     let count = |sql: &str| db.query_row(sql, [], |row| row.get(0).map(nat));
     Ok(Totals {
         accounts: count("SELECT count(*) FROM accounts")?,
@@ -95,7 +97,7 @@ pub(super) fn totals(db: &Connection) -> Result<Totals> {
         leaves: transparency::size(db)?,
         invitations: db.query_row(
             "SELECT count(*) FROM invitations WHERE uses > 0 AND until_hour >= ?1",
-            params![this_hour()],
+            params![now.hour()],
             |row| row.get(0).map(nat),
         )?,
     })

@@ -15,6 +15,7 @@ use waxwing_wire::transparency::{Checkpoint, NoteError, Restored, RestoredError,
 use super::super::BackupError;
 use super::transparency::{self, Growing};
 use super::{FILE, OpenError, backfill, backup, schema};
+use crate::clock::Clock;
 use crate::log_signer::LogSigner;
 use crate::private_file;
 
@@ -104,11 +105,11 @@ fn fill(from: &Path, part: &Path, log_key: &SigningKey) -> Result<Restored, Rest
     let signer = LogSigner::new(&restored.origin, log_key.clone())?;
     let transaction = db.transaction()?;
     transaction.execute("INSERT INTO log_restorations (note) VALUES (?1)", params![note])?;
-    Growing::lock(&transaction)?.seal(&signer)?;
+    Growing::lock(&transaction)?.seal(&signer, Clock::system().now())?;
     // After the backup these may have been handed out, or used: once is enough.
     transaction.execute(
         "INSERT OR IGNORE INTO spent_key_packages (device, digest, day) SELECT device, digest, ?1 FROM key_packages",
-        params![super::today()],
+        params![Clock::system().now().day()],
     )?;
     transaction.execute_batch("DELETE FROM key_packages; DELETE FROM key_package_claims; DELETE FROM invitations;")?;
     transaction.commit()?;

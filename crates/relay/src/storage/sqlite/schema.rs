@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = "
     CREATE TABLE accounts (
@@ -207,6 +207,28 @@ const VERSION_4: &str = "
     ) STRICT;
 ";
 
+/// What expires is found by its day: of each log that of the oldest entry kept, so that an append pays for no index; of inboxes that of each
+/// envelope, most of which do not wait for long.
+const VERSION_5: &str = "
+    ALTER TABLE logs ADD COLUMN oldest_day INTEGER;
+    UPDATE logs SET oldest_day = (SELECT day FROM log_entries WHERE log = n AND seq = oldest);
+    CREATE INDEX logs_by_oldest_day ON logs (oldest_day) WHERE oldest_day IS NOT NULL;
+
+    ALTER TABLE inbox_entries ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
+    UPDATE inbox_entries SET day = coalesce((
+        SELECT day FROM inbox_ids
+        WHERE inbox_ids.device = inbox_entries.device AND inbox_ids.entry_id = inbox_entries.entry_id
+    ), 0);
+    CREATE INDEX inbox_entries_by_day ON inbox_entries (day);
+    CREATE INDEX inbox_ids_by_day ON inbox_ids (day);
+    CREATE INDEX spent_key_packages_by_day ON spent_key_packages (day);
+
+    CREATE TABLE relay_keys (
+        n INTEGER PRIMARY KEY CHECK (n = 1),
+        fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32)
+    ) STRICT;
+";
+
 /// Brings the database to the newest schema, in one transaction.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -219,6 +241,11 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), OpenError> {
     transaction.pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX))?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Whether a database of this version has all tables of this program.
+pub(super) fn is_newest(version: i64) -> bool {
+    usize::try_from(version) == Ok(MIGRATIONS.len())
 }
 
 /// A database as an older program would have left it.

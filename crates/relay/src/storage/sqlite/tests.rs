@@ -1,6 +1,6 @@
-//! What only the backend itself can show: a full disk, a failing write among others, what a reader sees.
+//! What only the backend itself can show: a full disk, a failing write among others, what a reader sees. What both backends do alike is in
+//! `tests/storage`.
 
-use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use waxwing_wire::EnvelopeId;
 use waxwing_wire::frame::{Append, LogTokens};
@@ -103,25 +103,6 @@ async fn a_failing_write_fails_alone() {
     assert_eq!(broken, Err(StorageError::Unavailable));
     assert!(storage.stats().commits - commits <= 2, "they were not queued together");
     assert_eq!(head(&storage, &log).await, 2);
-}
-
-/// A caller that does not wait for the answer: stored all the same, and told to those who follow.
-#[tokio::test]
-async fn who_goes_away_is_stored_and_told_all_the_same() {
-    let folder = tempfile::tempdir().unwrap();
-    let (told, mut wakes) = tokio::sync::mpsc::unbounded_channel();
-    let listener: WakeListener = Arc::new(move |wake| {
-        if let Wake::Log { entry, .. } = wake {
-            told.send(entry.seq).unwrap();
-        }
-    });
-    let storage = SqliteStorage::open(folder.path(), Quotas::default(), signer(), listener).unwrap();
-    let log = log(1);
-    assert!(storage.create_log(log).await.unwrap());
-    // Polled once, then dropped.
-    assert!(storage.append(append(&log, 1, 10)).now_or_never().is_none());
-    assert_eq!(wakes.recv().await, Some(1));
-    assert_eq!(head(&storage, &log).await, 1);
 }
 
 /// Nothing is taken after the stop, and everything before it is in the one file.

@@ -12,7 +12,8 @@ use waxwing_wire::transparency::{
     BuildError, Frontier, LEAF_LEN, Leaf, SignedCheckpoint, account_hash, consistency_path, inclusion_path,
 };
 
-use super::{int, millis, nat};
+use super::{int, nat};
+use crate::clock::Moment;
 use crate::log_signer::LogSigner;
 
 /// The tree under its lock row, within one transaction. Nothing counts until [`Growing::seal`].
@@ -86,8 +87,8 @@ impl<'a> Growing<'a> {
 
     /// Signs the tree and keeps it. The time is now, but always later than that of the checkpoint before (RFC 9162, section 4.10), also
     /// when the clock was set back.
-    pub(super) fn seal(self, signer: &LogSigner) -> Result<SignedCheckpoint> {
-        let time_ms = millis().max(self.time_ms.saturating_add(1));
+    pub(super) fn seal(self, signer: &LogSigner, now: Moment) -> Result<SignedCheckpoint> {
+        let time_ms = now.millis().max(self.time_ms.saturating_add(1));
         let checkpoint = signer.sign(self.frontier.size(), self.frontier.root(), time_ms).map_err(failed)?;
         self.db
             .prepare_cached(

@@ -1,0 +1,129 @@
+//! The relay's database: which backend, joined with other processes of the relay where there can be some; and what goes on in it by itself.
+//!
+//! Not here: what is stored and how ([`crate::storage`]), how processes hear of each other ([`crate::bus`]).
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
+
+use crate::bus::{Bus, Disguise, NatsConfig};
+use crate::config::{Database, Quotas};
+use crate::hub::Hub;
+use crate::log_signer::LogSigner;
+use crate::relay::StartError;
+use crate::state::App;
+use crate::storage::{PostgresStorage, Setup, SqliteStorage, Storage, WakeListener};
+use crate::token_keys::Fingerprints;
+
+/// How often to look for what is too old. It is kept by whole days.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+/// Between two batches, for the writes of others.
+const EXPIRE_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a database is opened with.
+pub(crate) struct Opening<'a> {
+    pub(crate) database: &'a Database,
+    pub(crate) nats: Option<&'a NatsConfig>,
+    pub(crate) retention_days: u32,
+    pub(crate) quotas: Quotas,
+    pub(crate) signer: LogSigner,
+    /// Of this process's keys; other processes must have the same.
+    pub(crate) fingerprints: Fingerprints,
+}
+
+/// An open database.
+pub(crate) struct Opened {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) hub: Arc<Hub>,
+    /// What other processes tell of; none where there can be no others.
+    pub(crate) bus: Option<Arc<Bus>>,
+}
+
+/// Opens the database.
+pub(crate) async fn open(data: &Path, opening: Opening<'_>) -> Result<Opened, StartError> {
+    let Opening { database, nats, retention_days, quotas, signer, fingerprints } = opening;
+    let (hub, bus) = (Arc::new(Hub::default()), Arc::new(OnceLock::new()));
+    let wake = listener(Arc::clone(&hub), Arc::clone(&bus));
+    let setup = Setup { quotas, retention_days, ..Setup::new(signer, wake) };
+    let storage: Arc<dyn Storage> = match database {
+        Database::Sqlite => Arc::new(SqliteStorage::open_with(data, setup)?),
+        Database::Postgres(config) => {
+            let storage = Arc::new(PostgresStorage::open(config, setup).await?);
+            // What this process has stored before, at its start, nobody waits for.
+            let _ = bus.set(Arc::new(join(&storage, fingerprints, nats, &hub).await?));
+            storage
+        }
+    };
+    Ok(Opened { storage, hub, bus: bus.get().cloned() })
+}
+
+/// Joins the other processes of this relay: with the same keys, and knowing what they store.
+async fn join(
+    storage: &PostgresStorage,
+    keys: Fingerprints,
+    nats: Option<&NatsConfig>,
+    hub: &Hub,
+) -> Result<Bus, StartError> {
+    // A relay that is one process may have a new token key made. Where there are others, they would refuse what this one signs.
+    let mut same = storage.record_keys(keys.current, None).await?;
+    for before in keys.before {
+        // A rotation of which the database was not told: the folder knows the key from before.
+        same = same || storage.record_keys(keys.current, Some(before)).await?;
+    }
+    if !same {
+        return Err(StartError::OtherKeys);
+    }
+    let disguise = Arc::new(Disguise::new(storage.bus_key().await?));
+    hub.disguise(Arc::clone(&disguise));
+    Ok(Bus::open(nats, disguise).await?)
+}
+
+/// Tells those who follow here, and the other processes.
+fn listener(hub: Arc<Hub>, bus: Arc<OnceLock<Arc<Bus>>>) -> WakeListener {
+    Arc::new(move |wake| {
+        hub.wake(wake);
+        if let Some(bus) = bus.get() {
+            bus.tell(wake);
+        }
+    })
+}
+
+/// Lets go what is older than is kept, batch by batch, so that nobody waits long for it.
+pub(crate) async fn expire(app: Arc<App>) {
+    let mut turn = interval(EXPIRE_EVERY);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = turn.tick() => {}
+        }
+        loop {
+            match app.storage.expire().await {
+                Ok(true) if !app.stopping.is_cancelled() => sleep(EXPIRE_PAUSE).await,
+                Ok(_) => break,
+                Err(_) => {
+                    tracing::warn!("what is too old could not be removed; it is tried again");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Signs the log anew, so that clients see that it is alive and shows everybody the same. The first is signed at the start.
+pub(crate) async fn renew_checkpoint(app: Arc<App>, every: Duration) {
+    let mut turn = interval_at(Instant::now() + every, every);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = turn.tick() => {
+                if app.storage.renew_checkpoint().await.is_err() {
+                    tracing::warn!("the transparency log's checkpoint could not be signed anew");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Who is told what, and in which order.
+
+use super::*;
+use waxwing_wire::EnvelopeId;
+use waxwing_wire::log::EnvelopeKind;
+
+const LOG: LogId = LogId::from_bytes([1; 16]);
+
+fn wake(seq: u64) -> Wake {
+    let entry =
+        LogEntry { seq, entry_id: EnvelopeId::from_bytes([2; 16]), kind: EnvelopeKind::App, blob: vec![0; 100] };
+    Wake::Log { log: LOG, read_hash: [3; 32], rekeyed: false, entry }
+}
+
+fn follow(hub: &Arc<Hub>) -> Subscription {
+    let mut subscription = hub.connect();
+    subscription.follow_log(LOG, [3; 32]);
+    subscription
+}
+
+/// D4: who does not read is let go, and nobody else notices.
+#[tokio::test]
+async fn d4_a_slow_reader_is_let_go_alone() {
+    let hub = Arc::new(Hub::default());
+    let (mut slow, mut quick) = (follow(&hub), follow(&hub));
+    for seq in 1..=QUEUE as u64 + 1 {
+        hub.wake(&wake(seq));
+        let frame = Push::decode(&quick.next().await.unwrap()).unwrap();
+        assert!(matches!(frame, Push::Log { head, entry: Some(_), .. } if head == seq));
+    }
+    assert_eq!(slow.next().await, None);
+    assert_eq!(lock(&hub.logs).of(&LOG).len(), 1);
+    drop((slow, quick));
+    assert!(lock(&hub.logs).is_empty());
+}
+
+#[tokio::test]
+async fn what_piles_up_is_small() {
+    let hub = Arc::new(Hub::default());
+    let mut reader = follow(&hub);
+    (1..=100).for_each(|seq| hub.wake(&wake(seq)));
+    let mut with_entry = 0;
+    for _ in 1..=100 {
+        let frame = Push::decode(&reader.next().await.unwrap()).unwrap();
+        with_entry += usize::from(matches!(frame, Push::Log { entry: Some(_), .. }));
+    }
+    assert_eq!(with_entry, QUEUE - ROOM_FOR_ENTRIES + 1);
+}
+
+#[tokio::test]
+async fn what_is_dropped_follows_no_more() {
+    let hub = Arc::new(Hub::default());
+    let mut reader = follow(&hub);
+    reader.follow_inbox(DeviceId::from_bytes([4; 16]));
+    reader.follow_log(LOG, [5; 32]);
+    hub.wake(&wake(1));
+    hub.wake(&Wake::Inbox { device: DeviceId::from_bytes([4; 16]), head: 7 });
+    assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(Push::Inbox { head: 7 }));
+    drop(reader);
+    assert!(lock(&hub.logs).is_empty() && lock(&hub.inboxes).is_empty());
+}
+
+fn checkpoint(time_ms: u64) -> (Wake, Push) {
+    let signer = crate::LogSigner::new("relay.example", ed25519_dalek::SigningKey::from_bytes(&[7; 32])).unwrap();
+    let signed = signer.sign(0, waxwing_wire::transparency::empty_root(), time_ms).unwrap();
+    let compact = signed.to_compact().try_into().unwrap();
+    (Wake::Checkpoint(Box::new(signed)), Push::Checkpoint { compact })
+}
+
+/// However many there were: the newest waits, and the reader is not let go for being slow.
+#[tokio::test]
+async fn of_checkpoints_the_newest_waits() {
+    let hub = Arc::new(Hub::default());
+    let (mut reader, mut other) = (hub.connect(), follow(&hub));
+    hub.wake(&checkpoint(1).0);
+    // From now on: what was told before is no news.
+    reader.follow_checkpoints();
+    reader.follow_checkpoints();
+    for time_ms in 2..=1000 {
+        hub.wake(&checkpoint(time_ms).0);
+    }
+    // Overtaken on its way here.
+    hub.wake(&checkpoint(500).0);
+    assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(checkpoint(1000).1));
+    hub.wake(&checkpoint(1001).0);
+    assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(checkpoint(1001).1));
+    // Who follows a log alone is told of that alone.
+    hub.wake(&wake(1));
+    assert!(matches!(Push::decode(&other.next().await.unwrap()), Ok(Push::Log { .. })));
+    let nothing = tokio::time::timeout(std::time::Duration::from_millis(20), other.next()).await;
+    assert!(nothing.is_err());
+}

@@ -1,0 +1,67 @@
+//! What is done with the folder of a relay that does not run: its keys before the first start, a database out of a backup, the way to PostgreSQL.
+
+use std::path::Path;
+
+use waxwing_wire::RelayAddress;
+use waxwing_wire::transparency::Restored;
+
+use super::{StartError, certificate_names, lock_folder};
+use crate::audit::{Audit, Event, Subject};
+use crate::config::Tls;
+use crate::keys;
+use crate::storage::sqlite::restore;
+use crate::storage::{self, MigrateError, Moved, PostgresConfig, RestoreError};
+use crate::tls::ServerTls;
+use crate::token_keys::TokenKeys;
+
+/// What a relay has before its first start.
+pub(crate) struct Prepared {
+    /// SHA-256 of the self-signed certificate, if it has one.
+    pub(crate) pin: Option<[u8; 32]>,
+}
+
+/// Makes the folder and the keys of a relay that does not run yet. Keys that are there stay.
+pub(crate) fn prepare(data: &Path, tls: &Tls, audience: &RelayAddress) -> Result<Prepared, StartError> {
+    let _lock = lock_folder(data)?;
+    TokenKeys::open(data)?;
+    keys::open_log_key(data)?;
+    let tls = ServerTls::open(tls, None, data, certificate_names(&audience.authority()))?;
+    Ok(Prepared { pin: tls.and_then(|tls| tls.pin) })
+}
+
+/// Nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotRestored {
+    /// The folder, or its keys.
+    #[error(transparent)]
+    Folder(#[from] StartError),
+    /// The backup.
+    #[error(transparent)]
+    Backup(#[from] RestoreError),
+}
+
+/// Makes the database of `data`, where no relay runs, out of the backup `from`.
+pub(crate) fn restore(from: &Path, data: &Path) -> Result<Restored, NotRestored> {
+    let _lock = lock_folder(data)?;
+    let log_key = keys::existing_log_key(data).map_err(StartError::Key)?.ok_or(RestoreError::NoLogKey)?;
+    let restored = restore::restore(from, data, &log_key)?;
+    let audit = Audit::open(data).map_err(StartError::Audit)?;
+    audit.record(Event::Restored, Subject::Nobody);
+    Ok(restored)
+}
+
+/// Moves a stopped relay's SQLite database in the folder `from` into the empty PostgreSQL database `to`.
+///
+/// # Errors
+///
+/// [`MigrateError`]; nothing was moved then.
+pub async fn migrate(from: &Path, to: &PostgresConfig) -> Result<Moved, MigrateError> {
+    if !from.is_dir() {
+        return Err(MigrateError::NoDatabase);
+    }
+    let _lock = lock_folder(from).map_err(|error| match error {
+        StartError::Folder(error) => MigrateError::Folder(error),
+        _ => MigrateError::InUse,
+    })?;
+    storage::migrate(from, to).await
+}

@@ -1,0 +1,97 @@
+//! Retention: what is too old goes, a batch at a time, as in the embedded backend. Of any number of processes several may be at it: rows that
+//! another one has are left to it.
+
+use deadpool_postgres::Transaction;
+
+use super::super::OVERHEAD;
+use super::super::rules::{REMEMBER_CLAIMS_HOURS, REMEMBER_IDS_DAYS, REMEMBER_PACKAGES_DAYS, first_kept_day};
+use super::fault::{Fault, Result};
+use super::query::{execute, get, int, one};
+use crate::clock::Moment;
+
+/// Rows in a batch: as long as it takes, their log or inbox waits.
+const BATCH: i64 = 1000;
+
+/// Expires a batch of everything; whether there may be more.
+pub(super) async fn expire(tx: &Transaction<'_>, now: Moment, days: u32) -> Result<bool> {
+    let kept = first_kept_day(now, days);
+    Ok(entries(tx, kept).await? | envelopes(tx, kept).await? | forget(tx, now, kept).await?)
+}
+
+/// The oldest entries of the log that has the oldest.
+async fn entries(tx: &Transaction<'_>, kept: i64) -> Result<bool> {
+    let sql = "SELECT n, oldest, head FROM logs WHERE oldest_day < $1
+               ORDER BY oldest_day LIMIT 1 FOR UPDATE SKIP LOCKED";
+    let Some(row) = one(tx, sql, &[&kept]).await? else { return Ok(false) };
+    let (log, oldest, head): (i64, i64, i64) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
+    // The first that stays, of those that one batch looks at; a clock that was set back in between ends nothing too early.
+    let end = (oldest + BATCH).min(head + 1);
+    let sql = "SELECT coalesce(min(seq), $3) FROM log_entries WHERE log = $1 AND seq >= $2 AND seq < $3 AND day >= $4";
+    let row = one(tx, sql, &[&log, &oldest, &end, &kept]).await?.ok_or(Fault::Damaged)?;
+    let first: i64 = get(&row, 0)?;
+    let sql = "SELECT coalesce(sum(length(blob) + $4::bigint), 0)::bigint FROM log_entries
+               WHERE log = $1 AND seq >= $2 AND seq < $3";
+    let row = one(tx, sql, &[&log, &oldest, &first, &int(OVERHEAD)]).await?.ok_or(Fault::Damaged)?;
+    let bytes: i64 = get(&row, 0)?;
+    let sql = "UPDATE log_entries SET blob = '' WHERE log = $1 AND seq >= $2 AND seq < $3";
+    execute(tx, sql, &[&log, &oldest, &first]).await?;
+    let sql = "UPDATE logs SET oldest = $2, bytes = greatest(0, bytes - $3),
+                   oldest_day = (SELECT day FROM log_entries WHERE log = $1 AND seq = $2)
+               WHERE n = $1";
+    execute(tx, sql, &[&log, &first, &bytes]).await?;
+    Ok(true)
+}
+
+/// The oldest envelopes of one inbox.
+async fn envelopes(tx: &Transaction<'_>, kept: i64) -> Result<bool> {
+    let sql =
+        "SELECT n FROM devices WHERE n IN (SELECT device FROM inbox_entries WHERE day < $1 ORDER BY day LIMIT 100)
+               LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED";
+    let Some(row) = one(tx, sql, &[&kept]).await? else { return Ok(false) };
+    let device: i64 = get(&row, 0)?;
+    let sql = "WITH gone AS (
+                   DELETE FROM inbox_entries WHERE device = $1 AND seq IN
+                       (SELECT seq FROM inbox_entries WHERE device = $1 AND day < $2 ORDER BY seq LIMIT $3)
+                   RETURNING source, size
+               ), sums AS (SELECT source, sum(size)::bigint AS size FROM gone GROUP BY source)
+               UPDATE inbox_usage u SET bytes = u.bytes - sums.size FROM sums WHERE u.device = $1 AND u.source = sums.source";
+    execute(tx, sql, &[&device, &kept, &BATCH]).await?;
+    execute(tx, "DELETE FROM inbox_usage WHERE device = $1 AND bytes <= 0", &[&device]).await?;
+    Ok(true)
+}
+
+/// What was remembered of something that is long gone.
+async fn forget(tx: &Transaction<'_>, now: Moment, kept: i64) -> Result<bool> {
+    let (hour, day) = (now.hour(), now.day());
+    let mut gone = 0;
+    for (sql, before) in [
+        (
+            "DELETE FROM inbox_ids WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM inbox_ids WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+            kept - REMEMBER_IDS_DAYS,
+        ),
+        (
+            "DELETE FROM spent_key_packages WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM spent_key_packages WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+            day - REMEMBER_PACKAGES_DAYS,
+        ),
+        (
+            "DELETE FROM key_package_claims WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM key_package_claims WHERE hour < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+            hour - REMEMBER_CLAIMS_HOURS,
+        ),
+        (
+            "DELETE FROM key_package_budgets WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM key_package_budgets WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+            day,
+        ),
+        (
+            "DELETE FROM shown WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM shown WHERE until < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+            int(now.seconds()),
+        ),
+    ] {
+        gone += execute(tx, sql, &[&before, &BATCH]).await?;
+    }
+    Ok(gone > 0)
+}

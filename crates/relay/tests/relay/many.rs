@@ -1,0 +1,284 @@
+//! Processes of one relay over one PostgreSQL, here two in one test: a client may ask any of them.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use reqwest::{Method, StatusCode};
+use reqwest_websocket::CloseCode;
+use tempfile::TempDir;
+use waxwing_relay::storage::PostgresConfig;
+use waxwing_relay::{Config, Database, NatsConfig, StartError, start};
+use waxwing_wire::EnvelopeId;
+use waxwing_wire::api::{EntryBytes, SubmitEntry, Subscribe};
+use waxwing_wire::frame::{InboxSend, Push};
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::transparency::SignedCheckpoint;
+
+use crate::auditor::Auditor;
+use crate::cluster::Cluster;
+use crate::kit::{Account, Kit, app, code, handshake, random, seq};
+use crate::nats::NatsServer;
+use crate::subscribe::{ask_for, closed_with, connect, connect_as, push, to};
+
+/// Two processes, with what they share.
+struct Pair {
+    one: Kit,
+    two: Kit,
+    database: PostgresConfig,
+    keys: TempDir,
+}
+
+impl Pair {
+    async fn new(nats: Option<NatsConfig>) -> Self {
+        Self::over(Cluster::shared().database(), nats).await
+    }
+
+    async fn over(database: PostgresConfig, nats: Option<NatsConfig>) -> Self {
+        let keys = tempfile::tempdir().unwrap();
+        let adjust = |config: &mut Config| {
+            config.database = Database::Postgres(database.clone());
+            config.keys = Some(keys.path().to_owned());
+            config.nats.clone_from(&nats);
+        };
+        let one = Kit::with(adjust).await;
+        let two = one.beside(adjust).await;
+        Self { one, two, database, keys }
+    }
+}
+
+fn letter() -> InboxSend {
+    InboxSend { entry_id: EnvelopeId::from_bytes(random()), kind: EnvelopeKind::Notice, blob: vec![7; 100] }
+}
+
+async fn send(kit: &Kit, by: &Account, to: &Account) -> u64 {
+    let request = kit.http.authed(by, Method::POST, &format!("/v1/inboxes/{}", to.device));
+    seq(request.body(letter().encode()).send().await.unwrap()).await
+}
+
+async fn submit(kit: &Kit, by: &Account, entry: &[u8]) {
+    let body = SubmitEntry { entry: EntryBytes(entry.to_vec()) };
+    let request = kit.http.authed(by, Method::POST, &format!("/v1/accounts/{}/chain", by.id));
+    assert_eq!(request.json(&body).send().await.unwrap().status(), StatusCode::CREATED);
+}
+
+/// What one stores the other tells of: entries, an inbox, a checkpoint, a replaced token, a revoked device.
+async fn what_one_stores_the_other_tells(pair: &Pair) {
+    let Pair { one, two, .. } = pair;
+    let (mut alice, bob) = (one.account("alice").await, one.account("bob").await);
+    let log = one.log(&alice).await;
+    one.http.stored(&log, &app(0, b"before")).await;
+    let mut logs = connect(two).await;
+    ask_for(&mut logs, &Subscribe { logs: vec![to(&log)], inbox: false, transparency: false }).await;
+    assert_eq!(push(&mut logs).await, Push::Ready);
+    let mut own = connect_as(two, &alice).await;
+    ask_for(&mut own, &Subscribe { logs: vec![], inbox: true, transparency: true }).await;
+    assert_eq!(push(&mut own).await, Push::Ready);
+
+    // Entries, in order, each once, also where both store.
+    for n in 0..6_u8 {
+        let kit = if n % 2 == 0 { one } else { two };
+        kit.http.stored(&log, &app(0, &[n])).await;
+        let expected = two.http.page(&log, u64::from(n) + 1).await.entries.remove(0);
+        assert_eq!(push(&mut logs).await, Push::Log { log: log.id, head: expected.seq, entry: Some(expected) });
+    }
+    let rekeyed = log.rekeyed();
+    one.http.stored(&log, &handshake(0, Some(rekeyed.tokens()))).await;
+    assert!(matches!(push(&mut logs).await, Push::Log { head: 8, entry: Some(_), .. }));
+    assert_eq!(push(&mut logs).await, Push::Refused { log: log.id });
+
+    // The inbox and the log of keys.
+    let auditor = Auditor::new(&one.http).await;
+    let size = |frame: &Push| match frame {
+        Push::Checkpoint { compact } => {
+            Some(SignedCheckpoint::from_compact(compact, &auditor.key).unwrap().checkpoint().size)
+        }
+        _ => None,
+    };
+    // One of before may come late.
+    let mut told = async |of: &dyn Fn(&Push) -> bool| loop {
+        let frame = push(&mut own).await;
+        if of(&frame) {
+            break;
+        }
+        assert!(size(&frame).is_some_and(|size| size <= 4), "{frame:?}");
+    };
+    assert_eq!(send(one, &bob, &alice).await, 1);
+    told(&|frame| *frame == Push::Inbox { head: 1 }).await;
+    let (entry, mut other) = alice.add_device();
+    submit(one, &alice, &entry).await;
+    told(&|frame| size(frame) == Some(5)).await;
+
+    // A device that one revokes is cut off at the other.
+    other.token = one.http.token(&other).await;
+    let mut second = connect_as(two, &other).await;
+    ask_for(&mut second, &Subscribe { logs: vec![], inbox: true, transparency: false }).await;
+    assert_eq!(push(&mut second).await, Push::Ready);
+    let revocation = alice.replace_account_key(vec![other.device]);
+    submit(one, &alice, &revocation).await;
+    let began = Instant::now();
+    closed_with(&mut second).await;
+    // A second is the promise; the machine may be loaded.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // Its token has not run out, and follows nothing any more.
+    let mut again = connect_as(two, &other).await;
+    ask_for(&mut again, &Subscribe { logs: vec![], inbox: true, transparency: false }).await;
+    assert_eq!(closed_with(&mut again).await, CloseCode::Policy);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d4_two_processes_without_a_bus() {
+    what_one_stores_the_other_tells(&Pair::new(None).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d4_two_processes_with_nats() {
+    let server = NatsServer::start();
+    what_one_stores_the_other_tells(&Pair::new(Some(server.config())).await).await;
+}
+
+/// With the bus nobody waits for a round. What is on it says nothing of what it is about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d4_the_bus_is_quick_and_learns_nothing() {
+    const ENTRIES: u64 = 10;
+    let server = NatsServer::start();
+    let spy = async_nats::connect(server.address()).await.unwrap();
+    let mut heard = spy.subscribe(">").await.unwrap();
+    spy.flush().await.unwrap();
+    let Pair { one, two, .. } = &Pair::new(Some(server.config())).await;
+    let (alice, bob) = (one.account("alice").await, one.account("bob").await);
+    let log = one.log(&alice).await;
+    let mut socket = connect(two).await;
+    ask_for(&mut socket, &Subscribe { logs: vec![to(&log)], inbox: false, transparency: false }).await;
+    assert_eq!(push(&mut socket).await, Push::Ready);
+    // Each waits for the one before, so by rounds alone these would take half a second each. The machine may be loaded: one of three is enough.
+    let mut quickest = Duration::MAX;
+    for turn in 0..3 {
+        let began = Instant::now();
+        for n in 1..=ENTRIES {
+            let stored = one.http.stored(&log, &app(0, b"hello")).await;
+            assert_eq!(stored, turn * ENTRIES + n);
+            assert!(matches!(push(&mut socket).await, Push::Log { head, entry: Some(_), .. } if head == stored));
+        }
+        quickest = quickest.min(began.elapsed());
+    }
+    assert!(quickest < Duration::from_millis(2500), "{quickest:?}");
+    send(one, &bob, &alice).await;
+    let mut bytes = Vec::new();
+    while let Ok(Some(message)) = tokio::time::timeout(Duration::from_secs(1), heard.next()).await {
+        assert_eq!((message.subject.as_str(), message.payload.len() % 16), ("waxwing.wake", 0));
+        bytes.extend_from_slice(&message.payload);
+    }
+    let contains = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+    // The planted control: the search finds what is there.
+    assert!(bytes.len() >= 32 && contains(&bytes.clone()[16..32]));
+    for secret in [log.id.as_bytes(), alice.id.as_bytes(), alice.device.as_bytes(), bob.id.as_bytes()] {
+        assert!(!contains(secret) && !contains(&secret[..8]));
+    }
+}
+
+/// NATS is away at the start, comes, and goes: slower, and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d4_nats_may_be_away() {
+    let mut server = NatsServer::start();
+    server.kill();
+    let pair = Pair::new(Some(server.config())).await;
+    let alice = pair.one.account("alice").await;
+    let log = pair.one.log(&alice).await;
+    let mut socket = connect(&pair.two).await;
+    ask_for(&mut socket, &Subscribe { logs: vec![to(&log)], inbox: false, transparency: false }).await;
+    assert_eq!(push(&mut socket).await, Push::Ready);
+    let mut head = 0;
+    let mut tell = async |socket: &mut reqwest_websocket::WebSocket| {
+        head += 1;
+        assert_eq!(pair.one.http.stored(&log, &app(0, b"hello")).await, head);
+        assert!(matches!(push(socket).await, Push::Log { head: told, entry: Some(_), .. } if told == head));
+    };
+    tell(&mut socket).await;
+    for _ in 0..3 {
+        server.restart();
+        tell(&mut socket).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        tell(&mut socket).await;
+        server.kill();
+        tell(&mut socket).await;
+    }
+}
+
+/// An assertion or a proof that one process has seen is no good at the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p19_what_was_shown_to_one_is_not_taken_by_the_other() {
+    let Pair { one, two, .. } = &Pair::new(None).await;
+    let mut alice = one.account("alice").await;
+    // Shown under the same name, as behind one address.
+    let path = "/v1/key-packages";
+    let proof = one.http.proof(&alice, "GET", path, Some(&alice.token));
+    let show = async |kit: &Kit| {
+        let request = kit.http.request(Method::GET, path).header("host", one.http.authority());
+        request.header("authorization", format!("DPoP {}", alice.token)).header("dpop", &proof).send().await.unwrap()
+    };
+    assert_eq!(show(one).await.status(), StatusCode::OK);
+    assert_eq!(code(show(two).await).await, ProblemCode::Unauthorized);
+    assert_eq!(code(show(one).await).await, ProblemCode::Unauthorized);
+    let assertion = alice.assertion();
+    let owner = &alice;
+    let ask = async |kit: &Kit| {
+        let proof = kit.http.proof(owner, "POST", "/oauth/token", None);
+        kit.http.token_with(owner, &assertion, &proof).await
+    };
+    assert_eq!(ask(two).await.status(), StatusCode::OK);
+    assert_eq!(code(ask(one).await).await, ProblemCode::Unauthorized);
+    // A new one at either; and a token of one is good at the other.
+    alice.token = two.http.token(&alice).await;
+    assert_eq!(one.http.authed(&alice, Method::GET, path).send().await.unwrap().status(), StatusCode::OK);
+}
+
+/// A process with other keys would sign what the others refuse.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_keys_do_not_start() {
+    let pair = Pair::new(None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = |keys: &std::path::Path| {
+        let mut config = Config::new("127.0.0.1:0".parse().unwrap(), folder.path().to_owned());
+        config.database = Database::Postgres(pair.database.clone());
+        config.keys = Some(keys.to_owned());
+        config.audience = Some(pair.one.http.authority());
+        config
+    };
+    // The log's key is the same, the tokens' is not.
+    let other = tempfile::tempdir().unwrap();
+    std::fs::copy(pair.keys.path().join("log-key.json"), other.path().join("log-key.json")).unwrap();
+    let refused = start(config(other.path())).await.err();
+    assert!(matches!(refused, Some(StartError::OtherKeys)), "{refused:?}");
+    let third = start(config(pair.keys.path())).await.unwrap();
+    third.stop().await;
+}
+
+/// PostgreSQL is away: 503 and never a 201; then everything goes on by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d4_without_postgresql_the_answer_is_503() {
+    let cluster = Cluster::start("");
+    let pair = Pair::over(cluster.database(), None).await;
+    let alice = pair.one.account("alice").await;
+    let log = pair.one.log(&alice).await;
+    pair.one.http.stored(&log, &app(0, b"before")).await;
+    cluster.stop();
+    let append = app(0, b"meanwhile");
+    for kit in [&pair.one, &pair.two] {
+        let answer = kit.http.append(log.id, &log.write, &append).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(code(answer).await, ProblemCode::Unavailable);
+    }
+    cluster.restart();
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = pair.two.http.append(log.id, &log.write, &append).await;
+        if answer.status() == StatusCode::CREATED {
+            assert_eq!(seq(answer).await, 2);
+            break;
+        }
+        assert!(Instant::now() < until, "it does not come back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(pair.one.http.page(&log, 0).await.entries.len(), 2);
+}

@@ -1,0 +1,112 @@
+//! Registration, chains, devices, access keys.
+
+use waxwing_relay::storage::{AccountRef, Admission, Chained, Delivered, DeviceChange, NextEntry, Registered};
+use waxwing_wire::limits::MAX_ACCESS_KEYS;
+
+use crate::kit::*;
+
+pub async fn registration(place: Place) {
+    let storage = place.open().await;
+    let alice = registered(&*storage, 1, Some("alice")).await;
+    assert_eq!(storage.register(alice.clone()).await.unwrap(), Registered::Stored);
+    assert_eq!(storage.register(create(2, Some("alice"))).await.unwrap(), Registered::NameTaken);
+    assert_eq!(storage.register(create(1, Some("bob"))).await.unwrap(), Registered::IdTaken);
+    // Another account with a device id that is taken.
+    let mut thief = create(3, Some("carol"));
+    thief.device = device(1, 9);
+    assert_eq!(storage.register(thief).await.unwrap(), Registered::IdTaken);
+    assert_eq!(storage.chain(AccountRef::Id(account(3)), 0, 10).await.unwrap(), None);
+    registered(&*storage, 4, None).await;
+    for by in [
+        AccountRef::Id(account(1)),
+        AccountRef::Name("alice".parse().unwrap()),
+        AccountRef::IdOrName(account(9), "alice".parse().unwrap()),
+        AccountRef::IdOrName(account(1), "nobody".parse().unwrap()),
+    ] {
+        let chain = storage.chain(by, 0, 10).await.unwrap().unwrap();
+        assert_eq!((chain.account, chain.head), (account(1), 0));
+        assert_eq!(chain.name, Some("alice".parse().unwrap()));
+        assert_eq!(chain.entries, [alice.entry.as_bytes()]);
+    }
+    assert_eq!(storage.chain(AccountRef::Name("nobody".parse().unwrap()), 0, 10).await.unwrap(), None);
+    assert_eq!(storage.relay_auth(account(1), device_id(1)).await.unwrap(), Some([1; 32]));
+    assert_eq!(storage.relay_auth(account(4), device_id(1)).await.unwrap(), None);
+}
+
+pub async fn chains_are_compare_and_swap(place: Place) {
+    let storage = place.open().await;
+    let alice = registered(&*storage, 1, Some("alice")).await;
+    let (first, mut other) = (rotation(1, &alice.entry), rotation(1, &alice.entry));
+    other.entry.clone_from(&next(1, &alice.entry, other.devices.clone()).entry);
+    assert_eq!(storage.extend_chain(first.clone()).await.unwrap(), Chained::Stored);
+    assert_eq!(storage.extend_chain(first.clone()).await.unwrap(), Chained::Stored);
+    assert_eq!(storage.extend_chain(other).await.unwrap(), Chained::Conflict);
+    let second = rotation(1, &first.entry);
+    let third = rotation(1, &second.entry);
+    assert_eq!(storage.extend_chain(third.clone()).await.unwrap(), Chained::Conflict);
+    assert_eq!(storage.extend_chain(second.clone()).await.unwrap(), Chained::Stored);
+    assert_eq!(storage.extend_chain(third).await.unwrap(), Chained::Stored);
+    let chain = storage.chain(AccountRef::Id(account(1)), 1, 2).await.unwrap().unwrap();
+    assert_eq!(
+        (chain.head, chain.entries),
+        (3, vec![first.entry.as_bytes().to_vec(), second.entry.as_bytes().to_vec()])
+    );
+    assert_eq!(storage.relay_auth(account(1), device_id(1)).await.unwrap(), Some([4; 32]));
+    let nobody = rotation(9, &create(9, None).entry);
+    assert_eq!(storage.extend_chain(nobody).await.unwrap(), Chained::Conflict);
+}
+
+pub async fn devices_come_and_go(place: Place) {
+    let (setup, mut revoked) = listening(|wake| match wake {
+        waxwing_relay::hub::Wake::Revoked { device } => Some(*device),
+        _ => None,
+    });
+    let storage = place.open_with(setup).await.unwrap();
+    let alice = registered(&*storage, 1, Some("alice")).await;
+    registered(&*storage, 2, Some("bob")).await;
+    let add = next(1, &alice.entry, DeviceChange::Added(device(3, 5)));
+    let taken = NextEntry { devices: DeviceChange::Added(device(2, 5)), ..add.clone() };
+    assert_eq!(storage.extend_chain(taken).await.unwrap(), Chained::IdTaken);
+    assert_eq!(storage.extend_chain(add.clone()).await.unwrap(), Chained::Stored);
+    assert_eq!(storage.relay_auth(account(1), device_id(3)).await.unwrap(), Some([5; 32]));
+    assert_eq!(storage.deliver(delivery(3, 1, Admission::Stranger, 10)).await.unwrap(), delivered(1));
+    let revoke = next(1, &add.entry, DeviceChange::Revoked(vec![device_id(3)]));
+    assert_eq!(storage.extend_chain(revoke.clone()).await.unwrap(), Chained::Stored);
+    assert_eq!(revoked.recv().await, Some(device_id(3)));
+    assert_eq!(storage.relay_auth(account(1), device_id(3)).await.unwrap(), None);
+    assert_eq!(storage.read_inbox(device_id(3), 0).await.unwrap(), None);
+    assert_eq!(storage.deliver(delivery(3, 2, Admission::Stranger, 10)).await.unwrap(), Delivered::Refused);
+    let recover = next(1, &revoke.entry, DeviceChange::Only(device(4, 6)));
+    assert_eq!(storage.extend_chain(recover.clone()).await.unwrap(), Chained::Stored);
+    assert_eq!(revoked.recv().await, Some(device_id(1)));
+    assert_eq!(storage.relay_auth(account(1), device_id(4)).await.unwrap(), Some([6; 32]));
+    assert!(storage.admit(account(1), vec![[1; 32]]).await.unwrap());
+    let close = next(1, &recover.entry, DeviceChange::Closed);
+    assert_eq!(storage.extend_chain(close).await.unwrap(), Chained::Stored);
+    assert_eq!(revoked.recv().await, Some(device_id(4)));
+    assert_eq!(storage.relay_auth(account(1), device_id(4)).await.unwrap(), None);
+    // Bob is as before.
+    assert_eq!(storage.relay_auth(account(2), device_id(2)).await.unwrap(), Some([1; 32]));
+}
+
+pub async fn access_keys(place: Place) {
+    let storage = place.open().await;
+    registered(&*storage, 1, Some("alice")).await;
+    let hash = |n: u32| waxwing_wire::hash(&[&n.to_be_bytes()]);
+    let send = |id, key| storage.deliver(delivery(1, id, Admission::AccessKey(key), 10));
+    assert_eq!(send(1, hash(0)).await.unwrap(), Delivered::Refused);
+    assert!(storage.admit(account(1), vec![hash(0), hash(0)]).await.unwrap());
+    assert_eq!(send(1, hash(0)).await.unwrap(), delivered(1));
+    let most = MAX_ACCESS_KEYS as u32;
+    assert!(storage.admit(account(1), (0..most).map(hash).collect()).await.unwrap());
+    assert!(!storage.admit(account(1), vec![hash(1), hash(most)]).await.unwrap());
+    // Those that are there are no further ones.
+    assert!(storage.admit(account(1), vec![hash(1), hash(2)]).await.unwrap());
+    storage.dismiss(account(1), vec![hash(0), hash(5)]).await.unwrap();
+    assert_eq!(send(2, hash(0)).await.unwrap(), Delivered::Refused);
+    assert!(storage.admit(account(1), vec![hash(most), hash(most + 1)]).await.unwrap());
+    assert!(!storage.admit(account(1), vec![hash(0)]).await.unwrap());
+    // Nobody's account takes no keys, and says nothing of it.
+    assert!(storage.admit(account(9), vec![hash(0)]).await.unwrap());
+    storage.dismiss(account(9), vec![hash(0)]).await.unwrap();
+}

@@ -1,0 +1,240 @@
+//! What PostgreSQL alone can show: settings under which it would lose commits, its end under way, a failing statement among others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use waxwing_relay::storage::{
+    Appended, OpenError, PostgresConfig, PostgresStorage, PostgresTrouble, PostgresUrl, Storage as _, StorageError,
+};
+
+use crate::cluster::Cluster;
+use crate::kit::*;
+
+async fn refused(config: &PostgresConfig) -> OpenError {
+    PostgresStorage::open(config, setup()).await.err().expect("it opened")
+}
+
+/// D3: settings with which an answered commit could be lost are refused at the start, wherever they were made, and by name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d3_settings_that_lose_commits_are_refused() {
+    let cluster = Cluster::start("synchronous_commit = off");
+    let config = cluster.database();
+    let error = refused(&config).await;
+    assert!(matches!(error, OpenError::NotDurable { setting: "synchronous_commit" }), "{error:?}");
+    assert!(error.to_string().contains("ALTER SYSTEM SET synchronous_commit = on"));
+    cluster.sql("postgres", "ALTER SYSTEM SET synchronous_commit = on");
+    cluster.sql("postgres", "SELECT pg_reload_conf()");
+    PostgresStorage::open(&config, setup()).await.unwrap().close().await.unwrap();
+    // For this database alone, which `SHOW` in another one does not say.
+    let name = cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'relay_%'");
+    cluster.sql("postgres", &format!("ALTER DATABASE {} SET synchronous_commit = off", name.trim()));
+    assert!(matches!(refused(&config).await, OpenError::NotDurable { setting: "synchronous_commit" }));
+    cluster.sql("postgres", &format!("ALTER DATABASE {} RESET synchronous_commit", name.trim()));
+    for setting in ["fsync", "full_page_writes"] {
+        cluster.sql("postgres", &format!("ALTER SYSTEM SET {setting} = off"));
+        cluster.sql("postgres", "SELECT pg_reload_conf()");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let error = refused(&config).await;
+        assert!(matches!(error, OpenError::NotDurable { setting: named } if named == setting), "{error:?}");
+        cluster.sql("postgres", &format!("ALTER SYSTEM RESET {setting}"));
+        cluster.sql("postgres", "SELECT pg_reload_conf()");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_says_so_and_no_secret() {
+    let config = |url: &str| PostgresConfig::new(PostgresUrl::new(url.to_owned()));
+    let nobody = config("host=/nonexistent user=relay password=hunter2");
+    let error = refused(&nobody).await;
+    assert!(matches!(error, OpenError::Postgres(PostgresTrouble::Unreachable)), "{error:?}");
+    let open = config("postgresql://relay:hunter2@192.0.2.1/relay");
+    assert!(matches!(refused(&open).await, OpenError::PostgresInTheOpen));
+    let unreadable = config("postgresql://relay:hunter2@host:port/");
+    assert!(matches!(refused(&unreadable).await, OpenError::PostgresUrl));
+    let absent = Cluster::shared().config("absent");
+    assert!(matches!(refused(&absent).await, OpenError::Postgres(PostgresTrouble::Refused(code)) if code == "3D000"));
+    for config in [nobody, open, unreadable] {
+        let error = refused(&config).await;
+        assert!(!format!("{config:?} {error:?} {error}").contains("hunter2"));
+    }
+}
+
+/// Over a network nothing goes without TLS, and only to a server whose certificate is trusted, under its name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_checked() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let settings = format!("listen_addresses = '127.0.0.1'\nport = {port}\nssl = on");
+    let files = [("server.crt", made.cert.pem()), ("server.key", made.signing_key.serialize_pem())];
+    let cluster = Cluster::start_on(port, &settings, &files.each_ref().map(|(name, text)| (*name, text.as_str())));
+    cluster.sql("postgres", "CREATE DATABASE secure");
+    let folder = tempfile::tempdir().unwrap();
+    let roots = |name: &str, pem: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path
+    };
+    let config = |host: &str, roots: &std::path::Path| {
+        let url = format!("postgresql://relay@{host}:{port}/secure?sslmode=require");
+        let root_certificates = Some(roots.to_owned());
+        PostgresConfig { root_certificates, ..PostgresConfig::new(PostgresUrl::new(url)) }
+    };
+    let trusted = roots("trusted.pem", &made.cert.pem());
+    let storage = PostgresStorage::open(&config("localhost", &trusted), setup()).await.unwrap();
+    assert!(storage.create_log(new_log(1)).await.unwrap());
+    let all = cluster.sql("secure", "SELECT bool_and(ssl) AND count(*) > 0 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'waxwing-relay'");
+    assert_eq!(all.trim(), "t");
+    storage.close().await.unwrap();
+    // Another name, another authority, and none at all.
+    let unreachable = |error: OpenError| matches!(error, OpenError::Postgres(PostgresTrouble::Unreachable));
+    assert!(unreachable(refused(&config("127.0.0.1", &trusted)).await));
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    assert!(unreachable(refused(&config("localhost", &roots("other.pem", &other.cert.pem()))).await));
+    assert!(matches!(refused(&config("localhost", &roots("none.pem", ""))).await, OpenError::PostgresTls(_)));
+}
+
+/// D4: PostgreSQL crashes under load. Nothing answered is lost or there twice, what was not answered is repeated and then there once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d4_a_crash_loses_nothing_that_was_answered() {
+    const TASKS: u64 = 8;
+    let cluster = Cluster::start("");
+    let storage = Arc::new(PostgresStorage::open(&cluster.database(), setup()).await.unwrap());
+    let log = new_log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    let done = Arc::new(AtomicBool::new(false));
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let (storage, done) = (Arc::clone(&storage), Arc::clone(&done));
+            tokio::spawn(async move {
+                let (mut answered, mut repeated, mut n) = (Vec::new(), 0_u64, 0);
+                while !done.load(Ordering::Relaxed) {
+                    let id = task * 1_000_000 + n + 1;
+                    match storage.append(append(&log, id, 100)).await {
+                        Ok(Appended::Stored { seq }) => {
+                            answered.push((seq, envelope_id(id)));
+                            n += 1;
+                        }
+                        Err(StorageError::Unavailable) => {
+                            repeated += 1;
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+                (answered, repeated)
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        cluster.crash();
+    }
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    done.store(true, Ordering::Relaxed);
+    let results: Vec<_> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
+    assert!(results.iter().any(|(_, repeated)| *repeated > 0), "no request met a crash");
+    let mut answered: Vec<_> = results.into_iter().flat_map(|(answered, _)| answered).collect();
+    answered.sort_unstable_by_key(|(seq, _)| *seq);
+    let there = drain(&*storage, &log).await;
+    // At the end each task has at most one entry on its way that it was not told of.
+    assert!(there.len() as u64 - answered.len() as u64 <= TASKS);
+    assert!(!answered.is_empty());
+    let there: Vec<_> = there.into_iter().map(|(seq, id, _)| (seq, id)).collect();
+    assert!(answered.iter().all(|entry| there[entry.0 as usize - 1] == *entry));
+    let mut ids: Vec<_> = there.iter().map(|(_, id)| *id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), there.len(), "an entry is there twice");
+}
+
+/// While PostgreSQL is away everything is refused as unavailable, and works again by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d4_away_means_unavailable_and_back_means_going_on() {
+    let cluster = Cluster::start("");
+    let storage = PostgresStorage::open(&cluster.database(), setup()).await.unwrap();
+    let log = new_log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    assert_eq!(storage.append(append(&log, 1, 10)).await, Ok(stored(1)));
+    cluster.stop();
+    assert_eq!(storage.append(append(&log, 2, 10)).await, Err(StorageError::Unavailable));
+    assert_eq!(storage.create_log(new_log(2)).await, Err(StorageError::Unavailable));
+    assert_eq!(storage.checkpoint().await, Err(StorageError::Unavailable));
+    cluster.restart();
+    let mut tries = 0;
+    while storage.append(append(&log, 2, 10)).await != Ok(stored(2)) {
+        tries += 1;
+        assert!(tries < 100, "it does not come back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(drain(&storage, &log).await.len(), 2);
+}
+
+/// An append that PostgreSQL refuses takes none of its batch with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_append_fails_alone() {
+    let cluster = Cluster::start("");
+    let config = cluster.database();
+    let storage = PostgresStorage::open(&config, setup()).await.unwrap();
+    let log = new_log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    let name = cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'relay_%'");
+    cluster.sql(name.trim(), "ALTER TABLE log_entries ADD CONSTRAINT test CHECK (length(blob) <> 13)");
+    let answers =
+        join_all((1..=40).map(|id| storage.append(append(&log, id, if id % 10 == 0 { 13 } else { 12 })))).await;
+    let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!((good.len(), bad.len()), (36, 4));
+    assert!(bad.iter().all(|answer| *answer == Err(StorageError::Damaged)));
+    assert_eq!(drain(&storage, &log).await.len(), 36);
+}
+
+/// Appends that wait together are committed together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_appends_share_a_commit() {
+    let storage = PostgresStorage::open(&Cluster::shared().database(), setup()).await.unwrap();
+    let log = new_log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    let before = storage.stats();
+    let answers = join_all((1..=200).map(|id| storage.append(append(&log, id, 100)))).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let after = storage.stats();
+    assert_eq!(after.writes - before.writes, 200);
+    assert!(after.commits - before.commits < 100, "{} commits", after.commits - before.commits);
+}
+
+/// Two programs of different versions: the older one does not touch what it does not know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_schema_is_refused_and_starts_may_meet() {
+    let cluster = Cluster::start("");
+    let config = cluster.database();
+    // All at once, on an empty database: one makes the tables.
+    let opened = join_all((0..4).map(|_| PostgresStorage::open(&config, setup()))).await;
+    assert!(opened.iter().all(Result::is_ok));
+    let name = cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'relay_%'");
+    cluster.sql(name.trim(), "UPDATE relay_schema SET version = 99");
+    assert!(matches!(refused(&config).await, OpenError::TooNew(99)));
+}
+
+/// A log whose parts do not belong together is not gone on with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_a_changed_log_does_not_start() {
+    let cluster = Cluster::start("");
+    for change in [
+        "UPDATE transparency_log SET size = 9",
+        "UPDATE transparency_nodes SET hash = decode(repeat('00', 32), 'hex') WHERE level = 3",
+        "DELETE FROM transparency_nodes WHERE level = 1 AND n = 4",
+        "UPDATE transparency_log SET frontier = ''",
+        "INSERT INTO transparency_leaves (n, leaf) VALUES (10, decode(repeat('00', 69), 'hex'))",
+    ] {
+        let config = cluster.database();
+        let storage = PostgresStorage::open(&config, setup()).await.unwrap();
+        for n in 0..5 {
+            registered(&storage, n, Some(&format!("name-{n}"))).await;
+        }
+        storage.close().await.unwrap();
+        let name = cluster.sql("postgres", "SELECT datname FROM pg_database ORDER BY oid DESC LIMIT 1");
+        cluster.sql(name.trim(), change);
+        assert!(matches!(refused(&config).await, OpenError::DamagedLog), "{change}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Retention, by a clock that the test sets.
+
+use waxwing_relay::Quotas;
+use waxwing_relay::storage::{Admission, Appended, Appending, LogRead, Setup, Storage};
+use waxwing_wire::frame::{Append, CreateLog, LogTokens};
+
+use crate::kit::*;
+
+const NEW: LogTokens = LogTokens { write: [21; 32], read: [22; 32] };
+
+async fn expire(storage: &dyn Storage) {
+    while storage.expire().await.unwrap() {}
+}
+
+/// Reading before the first kept entry answers `gone`; what an append is judged by outlives the entries.
+pub async fn entries_expire_and_what_judges_them_stays(place: Place) {
+    let hands = Hands::now();
+    let storage = place.open_with(Setup { clock: hands.clock(), retention_days: 7, ..setup() }).await.unwrap();
+    let log = new_log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    let old: Vec<_> = (1..=3).map(|id| append(&log, id, 100)).collect();
+    for (append, seq) in old.iter().zip(1..) {
+        assert_eq!(storage.append(append.clone()).await.unwrap(), stored(seq));
+    }
+    assert_eq!(storage.append(rekey(&log, 4, 0, NEW)).await.unwrap(), stored(4));
+    hands.pass(5 * DAY);
+    let renewed = CreateLog { tokens: NEW, ..log };
+    let with_new = |id| appending(&renewed, Append { after: 4, ..append(&log, id, 100).append });
+    assert_eq!(storage.append(with_new(5)).await.unwrap(), stored(5));
+    expire(&*storage).await;
+    assert_eq!(page(&*storage, &renewed, 0).await.entries.len(), 5);
+    let at_4 = page(&*storage, &renewed, 4).await;
+    hands.pass(3 * DAY);
+    expire(&*storage).await;
+    for after in 0..4 {
+        let read = storage.read_log(log.log, NEW.read, after).await.unwrap();
+        assert_eq!(read, LogRead::Gone { oldest: 5 }, "{after}");
+    }
+    // Right before the first that is kept: that reader has missed nothing, and finds its running hash.
+    let kept = page(&*storage, &renewed, 4).await;
+    assert_eq!((kept.oldest, kept.head, kept.last_handshake, kept.running), (5, 5, 4, at_4.running));
+    assert_eq!(kept.entries, at_4.entries);
+    // Repeated, reused, too late, and at a wrong place: all as before.
+    assert_eq!(storage.append(old[1].clone()).await.unwrap(), stored(2));
+    assert_eq!(storage.append(append(&log, 2, 99)).await.unwrap(), Appended::IdReused);
+    assert_eq!(storage.append(append(&log, 9, 99)).await.unwrap(), Appended::Rekeyed { head: 4 });
+    let wrong = Append { after: 0, ..with_new(6).append };
+    assert_eq!(storage.append(appending(&renewed, wrong)).await.unwrap(), Appended::Conflict { head: 5 });
+    // The holder of the replaced read token: told that entries are gone, and where all of them were read, that it is replaced.
+    assert_eq!(storage.read_log(log.log, log.tokens.read, 2).await.unwrap(), LogRead::Gone { oldest: 5 });
+    let done = page(&*storage, &log, 4).await;
+    assert_eq!((done.head, done.retired, done.running, done.entries.len()), (4, true, at_4.running, 0));
+    // And when everything is gone.
+    hands.pass(30 * DAY);
+    expire(&*storage).await;
+    assert_eq!(storage.read_log(log.log, NEW.read, 4).await.unwrap(), LogRead::Gone { oldest: 6 });
+    let empty = page(&*storage, &renewed, 5).await;
+    assert_eq!((empty.oldest, empty.head, empty.entries.len()), (6, 5, 0));
+    assert_eq!(storage.append(with_new(5)).await.unwrap(), stored(5));
+    assert_eq!(storage.append(with_new(6)).await.unwrap(), stored(6));
+    expire(&*storage).await;
+    assert_eq!(page(&*storage, &renewed, 5).await.entries.len(), 1);
+    assert_eq!(page(&*storage, &renewed, 5).await.last_handshake, 4);
+}
+
+pub async fn a_full_log_has_room_again(place: Place) {
+    let (hands, quotas) = (Hands::now(), Quotas { log: 3000, ..Quotas::default() });
+    let setup = Setup { clock: hands.clock(), retention_days: 7, quotas, ..setup() };
+    let storage = place.open_with(setup).await.unwrap();
+    let log = new_log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    assert_eq!(storage.append(append(&log, 1, 2500)).await.unwrap(), stored(1));
+    assert_eq!(storage.append(append(&log, 2, 2500)).await.unwrap(), Appended::QuotaExceeded);
+    hands.pass(8 * DAY);
+    expire(&*storage).await;
+    assert_eq!(storage.append(append(&log, 2, 2500)).await.unwrap(), stored(2));
+    let again: Appending = append(&log, 3, 2500);
+    assert_eq!(storage.append(again).await.unwrap(), Appended::QuotaExceeded);
+}
+
+pub async fn envelopes_expire(place: Place) {
+    let (hands, quotas) = (Hands::now(), Quotas { inbox_strangers: 3000, ..Quotas::default() });
+    let setup = Setup { clock: hands.clock(), retention_days: 7, quotas, ..setup() };
+    let storage = place.open_with(setup).await.unwrap();
+    registered(&*storage, 1, Some("alice")).await;
+    let send = |id, size| storage.deliver(delivery(1, id, Admission::Stranger, size));
+    assert_eq!(send(1, 2000).await.unwrap(), delivered(1));
+    hands.pass(4 * DAY);
+    assert_eq!(send(2, 100).await.unwrap(), delivered(2));
+    hands.pass(4 * DAY);
+    expire(&*storage).await;
+    let page = storage.read_inbox(device_id(1), 0).await.unwrap().unwrap();
+    assert_eq!((page.head, page.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>()), (2, vec![2]));
+    // There is room again, and a late retry of what is gone does not come twice.
+    assert_eq!(send(3, 2000).await.unwrap(), delivered(3));
+    assert_eq!(send(1, 2000).await.unwrap(), delivered(1));
+    assert_eq!(storage.read_inbox(device_id(1), 0).await.unwrap().unwrap().entries.len(), 2);
+    storage.acknowledge(device_id(1), 3).await.unwrap();
+    assert_eq!(send(4, 2500).await.unwrap(), delivered(4));
+    // Ids are forgotten too, one day.
+    hands.pass(60 * DAY);
+    expire(&*storage).await;
+    assert_eq!(send(1, 2000).await.unwrap(), delivered(5));
+}
