@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ed25519_dalek::{Signer as _, SigningKey};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use tempfile::TempDir;
-use waxwing_relay::{Config, Relay, StorageStats, start};
+use waxwing_relay::{Config, Relay, StartError, StorageStats, start};
 use waxwing_wire::api::{EntryBytes, JWT_BEARER, Stored, SubmitEntry, TokenResponse, base64url};
 use waxwing_wire::chain::{ChainEntry, Create, InForce, Recover, RotateAccountKey, Statement, UnsignedEntry};
 use waxwing_wire::frame::{Append, CreateLog, LogPage, LogTokens};
@@ -79,7 +79,7 @@ impl Kit {
         let mut config = Config::new("127.0.0.1:0".parse().unwrap(), self.folder.path().to_owned());
         config.audience = Some(self.audience.clone());
         adjust(&mut config);
-        let relay = start(config).await.unwrap();
+        let relay = again(config).await;
         self.http = Http::new(&relay.base_url());
         self.relay = Some(relay);
     }
@@ -127,6 +127,18 @@ impl Kit {
         assert_eq!(answer.status(), StatusCode::CREATED);
         log
     }
+}
+
+/// Starts a relay on a folder that one has just left. Another test of this process may be starting a program at the time: until that runs, it holds
+/// all open files of this process, and with them the folder's lock.
+async fn again(config: Config) -> Relay {
+    for _ in 0..100 {
+        match start(config.clone()).await {
+            Err(StartError::InUse) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            started => return started.unwrap(),
+        }
+    }
+    start(config).await.unwrap()
 }
 
 /// Requests to one base URL.
