@@ -254,6 +254,36 @@ async fn other_keys_do_not_start() {
     third.stop().await;
 }
 
+/// A rotation of the token key reaches all processes through the folder, and the database: who starts later with the old keys alone is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rotated_keys_are_everybodys() {
+    let pair = Pair::new(None).await;
+    let mut alice = pair.one.account("alice").await;
+    let before = tempfile::tempdir().unwrap();
+    for key in ["token-key.json", "log-key.json"] {
+        std::fs::copy(pair.keys.path().join(key), before.path().join(key)).unwrap();
+    }
+    pair.one.admin(&["keys", "rotate"]).await.unwrap();
+    for (by, at) in [(&pair.one, &pair.two), (&pair.two, &pair.one)] {
+        let request = at.http.authed(&alice, Method::GET, "/v1/key-packages");
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
+        alice.token = by.http.token(&alice).await;
+        let request = at.http.authed(&alice, Method::GET, "/v1/key-packages");
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = |keys: &std::path::Path| {
+        let mut config = Config::new("127.0.0.1:0".parse().unwrap(), folder.path().to_owned());
+        config.database = Database::Postgres(pair.database.clone());
+        config.keys = Some(keys.to_owned());
+        config.audience = Some(pair.one.http.authority());
+        config
+    };
+    let refused = start(config(before.path())).await.err();
+    assert!(matches!(refused, Some(StartError::OtherKeys)), "{refused:?}");
+    start(config(pair.keys.path())).await.unwrap().stop().await;
+}
+
 /// PostgreSQL is away: 503 and never a 201; then everything goes on by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_without_postgresql_the_answer_is_503() {

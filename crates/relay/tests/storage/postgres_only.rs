@@ -171,6 +171,33 @@ async fn d4_away_means_unavailable_and_back_means_going_on() {
     assert_eq!(drain(&storage, &log).await.len(), 2);
 }
 
+/// D7: PostgreSQL says that its disk is full (53100, here by a trigger): unavailable, nothing stored, and it goes on when there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d7_a_full_disk_is_unavailable_and_recovers() {
+    let cluster = Cluster::start("");
+    let storage = PostgresStorage::open(&cluster.database(), setup()).await.unwrap();
+    let log = new_log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    assert_eq!(storage.append(append(&log, 1, 10)).await, Ok(stored(1)));
+    let name = cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'relay_%'");
+    cluster.sql(
+        name.trim(),
+        "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$;
+         CREATE TRIGGER no_space BEFORE UPDATE ON logs FOR EACH STATEMENT EXECUTE FUNCTION no_space();
+         CREATE TRIGGER no_space BEFORE INSERT ON accounts FOR EACH STATEMENT EXECUTE FUNCTION no_space()",
+    );
+    let answers = join_all((2..=20).map(|id| storage.append(append(&log, id, 10)))).await;
+    assert!(answers.iter().all(|answer| *answer == Err(StorageError::Unavailable)));
+    assert_eq!(storage.register(create(1, Some("alice"))).await, Err(StorageError::Unavailable));
+    assert_eq!(drain(&storage, &log).await.len(), 1);
+    assert_eq!(checkpoint(&storage).await.checkpoint().size, 0);
+    cluster.sql(name.trim(), "DROP TRIGGER no_space ON logs; DROP TRIGGER no_space ON accounts");
+    assert_eq!(storage.append(append(&log, 2, 10)).await, Ok(stored(2)));
+    registered(&storage, 1, Some("alice")).await;
+    assert_eq!(checkpoint(&storage).await.checkpoint().size, 2);
+}
+
 /// An append that PostgreSQL refuses takes none of its batch with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_append_fails_alone() {
