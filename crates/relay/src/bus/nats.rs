@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
 use futures_util::StreamExt as _;
+use percent_encoding::percent_decode_str;
 use tokio::sync::{Mutex, mpsc};
 use zeroize::Zeroizing;
 
@@ -82,7 +83,7 @@ pub(crate) struct Nats {
 impl Nats {
     pub(super) async fn connect(config: &NatsConfig) -> Result<Self, BusError> {
         let subject = subject(&config.prefix)?;
-        let address = address(&config.url)?;
+        let (address, login) = address(&config.url)?;
         let connected = Arc::new(AtomicBool::new(false));
         let state = Arc::clone(&connected);
         let options = ConnectOptions::new()
@@ -103,6 +104,10 @@ impl Nats {
                 }
                 async {}
             });
+        let options = match login {
+            Some((user, password)) => options.user_and_password(user, password),
+            None => options,
+        };
         let client = options.connect(address).await.map_err(|_| BusError::Client)?;
         let incoming = client.subscribe(subject.clone()).await.map_err(|_| BusError::Client)?;
         let (outgoing, tags) = mpsc::channel(QUEUE);
@@ -163,12 +168,23 @@ fn subject(prefix: &str) -> Result<String, BusError> {
     if prefix.split('.').all(part) { Ok(format!("{prefix}.wake")) } else { Err(BusError::Prefix) }
 }
 
-fn address(url: &NatsUrl) -> Result<ServerAddr, BusError> {
+/// Where, and as whom. The client prints the address where it logs in detail, so who one is is taken out of it.
+fn address(url: &NatsUrl) -> Result<(ServerAddr, Option<(String, String)>), BusError> {
     let address: ServerAddr = url.0.parse().map_err(|_| BusError::Url)?;
+    let decoded = |text: &str| {
+        percent_decode_str(text).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| BusError::Url)
+    };
+    let login = match address.username() {
+        Some(user) => Some((decoded(user)?, decoded(address.password().unwrap_or_default())?)),
+        None => None,
+    };
+    let mut bare = address.into_inner();
+    bare.set_username("").and_then(|()| bare.set_password(None)).map_err(|()| BusError::Url)?;
+    let address = ServerAddr::from_url(bare).map_err(|_| BusError::Url)?;
     let host = address.host();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    if address.tls_required() || here { Ok(address) } else { Err(BusError::InTheOpen) }
+    if address.tls_required() || here { Ok((address, login)) } else { Err(BusError::InTheOpen) }
 }
 
 #[cfg(test)]
@@ -183,6 +199,9 @@ mod tests {
         }
         assert_eq!(of("nats://me:hunter2@bus.example:4222"), Err(BusError::InTheOpen));
         assert_eq!(of("http://127.0.0.1"), Err(BusError::Url));
+        let (bare, login) = address(&NatsUrl::new("nats://me:a%40b@127.0.0.1:4222".to_owned())).unwrap();
+        assert_eq!(login, Some(("me".to_owned(), "a@b".to_owned())));
+        assert_eq!(bare.as_url_str(), "nats://127.0.0.1:4222");
         assert_eq!(format!("{:?}", NatsConfig::new(NatsUrl::new("hunter2".to_owned())).url), "***");
     }
 

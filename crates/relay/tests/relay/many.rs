@@ -142,7 +142,7 @@ async fn d4_two_processes_with_nats() {
 async fn d4_the_bus_is_quick_and_learns_nothing() {
     const ENTRIES: u64 = 10;
     let server = NatsServer::start();
-    let spy = async_nats::connect(server.address()).await.unwrap();
+    let spy = server.client().await;
     let mut heard = spy.subscribe(">").await.unwrap();
     spy.flush().await.unwrap();
     let Pair { one, two, .. } = &Pair::new(Some(server.config())).await;

@@ -10,7 +10,7 @@ use waxwing_relay::{NatsConfig, NatsUrl};
 
 /// Starts the server, says so, and kills it when standard input ends.
 const KEEPER: &str = r#"
-    "$BIN" -a 127.0.0.1 -p "$PORT" >/dev/null 2>&1 &
+    "$BIN" -a 127.0.0.1 -p "$PORT" --user relay --pass p@ssword >/dev/null 2>&1 &
     server=$!
     echo $server
     while read -r line; do :; done
@@ -32,11 +32,13 @@ impl NatsServer {
     }
 
     pub fn config(&self) -> NatsConfig {
-        NatsConfig::new(NatsUrl::new(format!("nats://127.0.0.1:{}", self.port)))
+        NatsConfig::new(NatsUrl::new(format!("nats://relay:p%40ssword@127.0.0.1:{}", self.port)))
     }
 
-    pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+    /// Somebody else who is let in.
+    pub async fn client(&self) -> async_nats::Client {
+        let options = async_nats::ConnectOptions::with_user_and_password("relay".to_owned(), "p@ssword".to_owned());
+        options.connect(format!("127.0.0.1:{}", self.port)).await.unwrap()
     }
 
     /// Ends it at once.
