@@ -47,7 +47,9 @@ impl Cluster {
     pub fn start_on(port: u16, settings: &str, files: &[(&str, &str)]) -> Self {
         let bin = binaries();
         // Not where TMPDIR says: the server's user must get there, and the socket's path is to be short.
-        let folder = tempfile::Builder::new().prefix("waxwing-pg-").tempdir_in("/tmp").unwrap().keep();
+        let private: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix("waxwing-pg-").permissions(private).tempdir_in("/tmp");
+        let folder = folder.unwrap().keep();
         if root() {
             run(Command::new("chown").arg("postgres:").arg(&folder));
         }
