@@ -1,0 +1,169 @@
+//! What clients sent and were told, kept outside of the relay, and what was read back of it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+
+use waxwing_wire::{EnvelopeId, hash};
+
+use crate::fault::{Broken, promised};
+use crate::place::Place;
+
+/// All that was sent.
+pub struct Ledger(Mutex<Book>);
+
+/// The same, while nobody else writes into it.
+pub struct Book {
+    /// Logs and inboxes, by number.
+    pub places: Vec<Place>,
+    sent: HashMap<EnvelopeId, Sent>,
+    /// Told since the last look.
+    fresh: Vec<EnvelopeId>,
+    /// Names of accounts, and of each the chain entries that were answered 201, from the first on.
+    pub chains: HashMap<String, Vec<Vec<u8>>>,
+    /// Names of those with new entries since the last look.
+    pub fresh_chains: Vec<String>,
+    /// What happened how often.
+    pub tally: Tally,
+}
+
+/// What happened how often.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tally {
+    /// Entries that were answered 201.
+    pub told: usize,
+    /// Entries that were answered 409.
+    pub refused: usize,
+    /// Answers that were lost, where the entry turned out to be stored.
+    pub lost_stored: usize,
+    /// Answers that were lost, where it did not.
+    pub lost_unstored: usize,
+    /// Chain entries that were answered 201.
+    pub chain_entries: usize,
+}
+
+struct Sent {
+    place: usize,
+    digest: [u8; 32],
+    fate: Fate,
+}
+
+/// What the sender knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// No answer yet, or it was lost.
+    Unknown,
+    /// 201 came, and perhaps not what follows it.
+    Told(Option<u64>),
+    /// Answered that it is not stored.
+    Refused,
+}
+
+impl Ledger {
+    pub fn new(places: usize) -> Self {
+        let places = (0..places).map(|_| Place::default()).collect();
+        Self(Mutex::new(Book {
+            places,
+            sent: HashMap::new(),
+            fresh: Vec::new(),
+            chains: HashMap::new(),
+            fresh_chains: Vec::new(),
+            tally: Tally::default(),
+        }))
+    }
+
+    pub fn open(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Book {
+    /// Something is about to be sent.
+    pub fn sending(&mut self, place: usize, id: EnvelopeId, blob: &[u8]) {
+        self.sent.insert(id, Sent { place, digest: hash(&[blob]), fate: Fate::Unknown });
+    }
+
+    /// The answer began with 201.
+    pub fn answered(&mut self, id: EnvelopeId) {
+        let sent = self.sent.get_mut(&id).unwrap();
+        if sent.fate == Fate::Unknown {
+            sent.fate = Fate::Told(None);
+            self.tally.told += 1;
+            self.fresh.push(id);
+        }
+    }
+
+    /// The whole answer: its place. What was read back before this, after a lost answer, must be there.
+    pub fn told(&mut self, id: EnvelopeId, seq: u64) -> Result<(), Broken> {
+        self.answered(id);
+        let sent = self.sent.get_mut(&id).unwrap();
+        let read = self.places[sent.place].seq(id);
+        promised!(read.is_none_or(|read| read == seq), "told {seq}, and read before at {read:?}");
+        let head = self.places[sent.place].head;
+        promised!(read.is_some() || seq > head, "told {seq} for something new, where {head} was read before");
+        promised!(sent.fate != Fate::Refused, "201 after a refusal");
+        sent.fate = Fate::Told(Some(seq));
+        Ok(())
+    }
+
+    /// The answer was that it is not stored, perhaps once more. It must never be read.
+    pub fn refused(&mut self, id: EnvelopeId) -> Result<(), Broken> {
+        let sent = self.sent.get_mut(&id).unwrap();
+        promised!(!matches!(sent.fate, Fate::Told(_)), "refused after a 201");
+        promised!(self.places[sent.place].seq(id).is_none(), "refused, and is there all the same");
+        if sent.fate == Fate::Unknown {
+            sent.fate = Fate::Refused;
+            self.tally.refused += 1;
+        }
+        Ok(())
+    }
+
+    /// An answer was lost: whether the entry is there is known by now.
+    pub fn resending(&mut self, id: EnvelopeId) {
+        let sent = &self.sent[&id];
+        match self.places[sent.place].seq(id) {
+            Some(_) => self.tally.lost_stored += 1,
+            None => self.tally.lost_unstored += 1,
+        }
+    }
+
+    /// The next entry of a place was read.
+    pub fn read(&mut self, place: usize, seq: u64, id: EnvelopeId, blob: &[u8]) -> Result<(), Broken> {
+        self.places[place].take(seq, id)?;
+        self.matches(place, seq, id, blob)
+    }
+
+    /// What is read at `seq` is what somebody sent there.
+    pub fn matches(&self, place: usize, seq: u64, id: EnvelopeId, blob: &[u8]) -> Result<(), Broken> {
+        let sent = self.sent.get(&id);
+        let sent = sent.ok_or_else(|| Broken(format!("nobody sent what is at {seq}")))?;
+        promised!(sent.place == place, "sent to {}, and found in {place}", sent.place);
+        promised!(sent.digest == hash(&[blob]), "other bytes than were sent");
+        match sent.fate {
+            Fate::Refused => Err(Broken(format!("what was refused is stored at {seq}"))),
+            Fate::Told(Some(told)) if told != seq => Err(Broken(format!("told {told}, and found at {seq}"))),
+            Fate::Told(_) | Fate::Unknown => Ok(()),
+        }
+    }
+
+    /// All that was told since the last look has been read.
+    pub fn look(&mut self) -> Result<(), Broken> {
+        let fresh = std::mem::take(&mut self.fresh);
+        fresh.iter().try_for_each(|id| self.is_there(*id))
+    }
+
+    /// All that was ever told has been read, each at its place.
+    pub fn look_at_all(&self) -> Result<(), Broken> {
+        let told = self.sent.iter().filter(|(_, sent)| matches!(sent.fate, Fate::Told(_)));
+        told.map(|(id, _)| *id).try_for_each(|id| self.is_there(id))
+    }
+
+    fn is_there(&self, id: EnvelopeId) -> Result<(), Broken> {
+        let sent = &self.sent[&id];
+        let found = self.places[sent.place].seq(id);
+        match (sent.fate, found) {
+            (Fate::Told(Some(told)), Some(found)) if told == found => Ok(()),
+            (Fate::Told(None), Some(_)) => Ok(()),
+            (fate, found) => Err(Broken(format!("a 201 is not kept: {fate:?}, found at {found:?}"))),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The power cut: the library that notes what is not synced (`power_loss.c`), and putting the folder back to what a disk would hold.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::campaign::Outage;
+
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kills/power_loss.c");
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+/// offset, bytes, size: see `power_loss.c`.
+const RECORD: usize = 24;
+
+/// A folder that can lose power.
+pub struct Power {
+    watched: PathBuf,
+    // Holds the library, and what is noted. Beside the folder, and not within it.
+    own: TempDir,
+}
+
+impl Power {
+    /// For a relay that keeps everything in `folder`.
+    pub fn over(folder: &Path) -> Self {
+        let own = tempfile::tempdir().unwrap();
+        fs::create_dir(own.path().join("kept")).unwrap();
+        let cc = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let mut compile = Command::new(cc);
+        compile.args(["-std=gnu17", "-O1", "-shared", "-fPIC", "-pthread", "-o"]).arg(own.path().join("power_loss.so"));
+        let compiled = compile.arg(SOURCE).output().expect("a C compiler, which Rust's linker is anyway");
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        Self { watched: folder.canonicalize().unwrap(), own }
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.own.path().join("kept")
+    }
+
+    /// Puts back what was not synced: all of it, or where `torn`, of each sector by chance.
+    fn cut(&self, torn: bool, chance: &mut Chance) {
+        let created = fs::read_to_string(self.kept().join("created")).unwrap_or_default();
+        for name in created.lines() {
+            // Also one that was renamed or removed since.
+            let _ = fs::remove_file(self.watched.join(name));
+        }
+        let files = fs::read_dir(&self.watched).unwrap().map(|entry| entry.unwrap().path());
+        let files: HashMap<u64, PathBuf> = files.map(|path| (fs::metadata(&path).unwrap().ino(), path)).collect();
+        for undo in fs::read_dir(self.kept()).unwrap().map(|entry| entry.unwrap().path()) {
+            let inode = undo.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+            if let Some(path) = inode.and_then(|inode: u64| files.get(&inode)) {
+                let now = fs::read(path).unwrap();
+                let synced = before(now.clone(), &fs::read(&undo).unwrap());
+                let left = if torn { mixed(&synced, &now, chance) } else { synced };
+                // In place: the inode stays.
+                let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+                file.set_len(left.len() as u64).unwrap();
+                file.write_all_at(&left, 0).unwrap();
+            }
+        }
+        for kept in fs::read_dir(self.kept()).unwrap() {
+            fs::remove_file(kept.unwrap().path()).unwrap();
+        }
+    }
+}
+
+impl Outage for Power {
+    fn prepare(&self, command: &mut Command) {
+        command.env("LD_PRELOAD", self.own.path().join("power_loss.so"));
+        command.env("POWER_LOSS_FOLDER", &self.watched).env("POWER_LOSS_KEPT", self.kept());
+    }
+
+    /// All is lost, then sectors by chance, then nothing but the process: what is not synced then still is not after the next start.
+    fn after(&self, round: u64) {
+        match round % 3 {
+            0 => self.cut(false, &mut Chance(round)),
+            1 => self.cut(true, &mut Chance(round)),
+            _ => {}
+        }
+    }
+}
+
+/// The file before everything that `undo` notes, newest last.
+fn before(mut file: Vec<u8>, undo: &[u8]) -> Vec<u8> {
+    let number = |at: usize| usize::try_from(i64::from_ne_bytes(undo[at..at + 8].try_into().unwrap())).unwrap();
+    let mut records = Vec::new();
+    let mut at = 0;
+    // The last may have been cut off; then its write was never made.
+    while at + RECORD <= undo.len() && at + RECORD + number(at + 8) <= undo.len() {
+        let (offset, bytes, size) = (number(at), number(at + 8), number(at + 16));
+        records.push((offset, &undo[at + RECORD..at + RECORD + bytes], size));
+        at += RECORD + bytes;
+    }
+    for (offset, bytes, size) in records.into_iter().rev() {
+        file.resize(size, 0);
+        file[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+    file
+}
+
+/// Each sector as it was synced or as it is now; of a file that grew or shrank, either size.
+fn mixed(synced: &[u8], now: &[u8], chance: &mut Chance) -> Vec<u8> {
+    let size = if chance.flip() { synced.len() } else { now.len() };
+    let mut left = vec![0; size];
+    for start in (0..size).step_by(SECTOR) {
+        let from = if chance.flip() { synced } else { now };
+        let end = size.min(start + SECTOR).min(from.len());
+        if start < end {
+            left[start..end].copy_from_slice(&from[start..end]);
+        }
+    }
+    left
+}
+
+/// The same each time (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn flip(&mut self) -> bool {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 63 == 1
+    }
+}
+
+#[test]
+fn what_is_noted_is_put_back() {
+    let record = |offset: i64, bytes: &[u8], size: i64| {
+        let head = [offset, bytes.len() as i64, size].map(i64::to_ne_bytes).concat();
+        [head, bytes.to_vec()].concat()
+    };
+    // abcdef; then xy at 2; then cut to 3; then z at 5, after a hole.
+    let undo = [record(2, b"cd", 6), record(3, b"yef", 6), record(3, b"", 3)].concat();
+    assert_eq!(before(b"abx\0\0z".to_vec(), &undo), b"abcdef");
+    let cut_off = &undo[..undo.len() - 1];
+    assert_eq!(before(b"abx".to_vec(), cut_off), b"abcdef");
+}
