@@ -33,32 +33,48 @@ struct Disk {
     // Held: its end is the keeper's.
     _input: ChildStdin,
     mounted: TempDir,
+    namespaces: &'static Namespaces,
 }
+
+/// How they are made and entered.
+struct Namespaces {
+    made: &'static [&'static str],
+    entered: &'static [&'static str],
+}
+
+/// As root; and as anybody, where the system lets them.
+const NAMESPACES: &[Namespaces] = &[
+    Namespaces { made: &["--mount"], entered: &["--mount"] },
+    Namespaces {
+        made: &["--mount", "--user", "--map-root-user"],
+        entered: &["--mount", "--user", "--preserve-credentials"],
+    },
+];
 
 impl Disk {
     /// None, and a line that says why, where this user may not mount anything.
     fn of(bytes: u64) -> Option<Self> {
         let mounted = tempfile::tempdir().unwrap();
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", KEEPER, "sh", &bytes.to_string()]);
-        command.arg(mounted.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut keeper = match command.spawn() {
-            Ok(keeper) => keeper,
-            Err(error) => {
-                println!("SKIPPED: unshare (util-linux) cannot be run: {error}");
+        let Some((mut keeper, namespaces)) = NAMESPACES.iter().find_map(|namespaces| {
+            let mut command = Command::new("unshare");
+            command.args(namespaces.made).args(["--propagation", "private", "sh", "-c", KEEPER, "sh"]);
+            command.arg(bytes.to_string()).arg(mounted.path());
+            let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+            let mut said = String::new();
+            BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
+            if said != "mounted\n" {
+                let _ = keeper.wait();
                 return None;
             }
-        };
-        let mut said = String::new();
-        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        if said != "mounted\n" {
-            let output = keeper.wait_with_output().unwrap();
-            let why = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-            println!("SKIPPED: a file system of its own takes root and a mount namespace: {why}");
+            Some((keeper, namespaces))
+        }) else {
+            println!(
+                "SKIPPED: no mount namespace can be made here: it takes root or user namespaces, and unshare (util-linux)"
+            );
             return None;
-        }
+        };
         let input = keeper.stdin.take().unwrap();
-        let disk = Self { keeper, _input: input, mounted };
+        let disk = Self { keeper, _input: input, mounted, namespaces };
         // Not for the relay to take up: it is what there is again after `free`.
         std::fs::write(disk.seen("filler"), vec![0; usize::try_from(bytes / 3).unwrap()]).unwrap();
         Some(disk)
@@ -67,7 +83,7 @@ impl Disk {
     /// `waxwing-relay serve` on it.
     fn relay(&self) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--mount", "--target", &self.keeper.id().to_string(), "--"]).arg(built());
+        command.args(self.namespaces.entered).args(["--target", &self.keeper.id().to_string(), "--"]).arg(built());
         // After all others, so that its address is the second line.
         command.args(arguments(&self.mounted.path().join("data"))).arg("--operator-listen=0");
         command

@@ -167,3 +167,42 @@ impl Book {
         }
     }
 }
+
+/// A check that finds nothing must be one that could.
+#[test]
+fn the_ledger_finds_what_is_wrong() {
+    let [id, other] = [1, 2].map(|n| EnvelopeId::from_bytes([n; 16]));
+    let sent = || {
+        let ledger = Ledger::new(2);
+        ledger.open().sending(0, id, b"blob");
+        ledger
+    };
+    let words = |outcome: Result<(), Broken>| outcome.unwrap_err().0;
+
+    let ledger = sent();
+    ledger.open().told(id, 1).unwrap();
+    assert!(words(ledger.open().look()).starts_with("a 201 is not kept"));
+    assert!(words(ledger.open().look_at_all()).starts_with("a 201 is not kept"));
+    assert!(words(ledger.open().refused(id)).starts_with("refused after a 201"));
+    assert!(words(ledger.open().read(0, 2, id, b"blob")).starts_with("told 1, and found at 2"));
+
+    let ledger = sent();
+    ledger.open().answered(id);
+    assert!(words(ledger.open().look()).starts_with("a 201 is not kept"));
+
+    let ledger = sent();
+    ledger.open().refused(id).unwrap();
+    assert!(words(ledger.open().told(id, 1)).starts_with("201 after a refusal"));
+    assert!(words(ledger.open().read(0, 1, id, b"blob")).starts_with("what was refused"));
+
+    let ledger = sent();
+    assert!(words(ledger.open().matches(1, 1, id, b"blob")).starts_with("sent to 0"));
+    assert!(words(ledger.open().matches(0, 1, id, b"blub")).starts_with("other bytes"));
+    assert!(words(ledger.open().matches(0, 1, other, b"blob")).starts_with("nobody sent"));
+    ledger.open().read(0, 1, id, b"blob").unwrap();
+    // The same bytes once more, after a lost answer.
+    assert!(words(ledger.open().told(id, 2)).starts_with("told 2, and read before"));
+    ledger.open().told(id, 1).unwrap();
+    ledger.open().look().unwrap();
+    assert!(words(ledger.open().read(0, 2, id, b"blob")).starts_with("an entry is there twice"));
+}
