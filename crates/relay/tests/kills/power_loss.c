@@ -1,12 +1,12 @@
 /*
- * Loses power, for tests: a library that is loaded before the C library (LD_PRELOAD) and keeps, for each file under POWER_LOSS_FOLDER, what its
+ * Loses power, for tests: a library that is loaded before the C library (LD_PRELOAD) and keeps, for each file right in POWER_LOSS_FOLDER, what its
  * bytes were when it was last synced. kill -9 leaves the page cache as it is; after it the test puts the kept bytes back (power.rs), and the
  * folder is as after a power cut of a disk that wrote nothing before it was told to.
  *
  * Kept in POWER_LOSS_KEPT: INODE.undo for each file, one record for each write or cut since the last fsync or fdatasync, with the bytes and the
  * size from before; and `created`, the names of files that were made since the folder itself was last synced. Renames and removals count as
- * done: the relay makes them in one place alone, which syncs the folder. What would go unseen (a file that is emptied when it is opened,
- * preallocation, pwritev) ends the process. Not watched is the WAL's index in shared memory (-shm): SQLite builds it anew after a crash.
+ * done: keys are renamed in one place, which syncs the folder. What would go unseen (a file that is emptied when it is opened, preallocation,
+ * pwritev) ends the process. Not watched are folders within (blobs), and the WAL's index in shared memory (-shm), which SQLite builds anew.
  *
  * Numbers are in the byte order of this computer.
  */
@@ -106,7 +106,7 @@ static void watch(int fd, int flags, int fresh) {
         watched[fd] = FOLDER;
         return;
     }
-    if (path[prefix] != '/' || (length > 4 && strcmp(path + length - 4, "-shm") == 0)) return;
+    if (path[prefix] != '/' || strchr(path + prefix + 1, '/') || (length > 4 && strcmp(path + length - 4, "-shm") == 0)) return;
     if (fresh) {
         pthread_mutex_lock(&lock);
         if (!created) created = keeper_named("created");
