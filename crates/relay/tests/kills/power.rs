@@ -47,7 +47,9 @@ impl Power {
             // Also one that was renamed or removed since.
             let _ = fs::remove_file(self.watched.join(name));
         }
-        let files = fs::read_dir(&self.watched).unwrap().map(|entry| entry.unwrap().path());
+        // Not the admin socket, which may have the number of a file that is no more.
+        let files =
+            fs::read_dir(&self.watched).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
         let files: HashMap<u64, PathBuf> = files.map(|path| (fs::metadata(&path).unwrap().ino(), path)).collect();
         for undo in fs::read_dir(self.kept()).unwrap().map(|entry| entry.unwrap().path()) {
             let inode = undo.file_stem().and_then(|stem| stem.to_str()?.parse().ok());

@@ -121,6 +121,8 @@ static void watch(int fd, int flags, int fresh) {
     if (!S_ISREG(file.st_mode)) return;
     snprintf(name, sizeof name, "%llu.undo", (unsigned long long)file.st_ino);
     watched[fd] = keeper_named(name);
+    /* The number may have been that of a file that is no more. */
+    if (fresh && syscall(SYS_ftruncate, watched[fd], 0)) give_up("ftruncate");
 }
 
 static int opened(int folder, const char *path, int flags, mode_t mode) {
