@@ -5,11 +5,11 @@
 
 mod world;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use waxwing_client::{ContradictionKind, ErrorCode, LogView, Safety, new_message_id};
 use world::between::{Between, Lie};
-use world::{Person, World, acquainted, start};
+use world::{Person, World, acquainted, copy, start};
 
 async fn log(person: &Person) -> LogView {
     person.client.transparency_log().await.unwrap()
@@ -38,15 +38,6 @@ async fn stopped(person: Person) -> PathBuf {
     let dir = person.profile.dir().to_owned();
     person.client.stop().await;
     dir
-}
-
-fn copy(from: &Path, to: &Path) {
-    let _ = std::fs::remove_dir_all(to);
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,19 +4,10 @@
 
 mod world;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use waxwing_client::{ContradictionKind, ErrorCode, LogView, Notice, Safety};
-use world::{Person, World, acquainted, start};
-
-fn copy(from: &Path, to: &Path) {
-    let _ = std::fs::remove_dir_all(to);
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
-}
+use world::{Person, World, acquainted, copy, start};
 
 /// The relay's folder, and a copy of it from another time.
 struct Times {

@@ -249,3 +249,18 @@ pub async fn until_notice(person: &Person, id: &str, wanted: impl Fn(&Notice) ->
         })
         .await;
 }
+
+/// A folder as it is, in the place of what was there: files and folders within. Sockets belong to whoever listens.
+pub fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy(&entry.path(), &target);
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
