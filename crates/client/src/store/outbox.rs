@@ -148,25 +148,29 @@ pub(crate) fn move_first(tx: &Transaction<'_>, n: i64) -> Result<i64, Error> {
     )?)
 }
 
-/// The oldest item of each conversation that has one to send. What is to wait comes after what is not; nothing goes to a conversation
-/// that one has not accepted.
+/// The next item of each conversation that has one to send: the oldest, but for a change that is sealed. That may be in the log already, and a
+/// commit made now would take the place of the one that waits in the group for it. What is to wait comes after what is not; nothing goes
+/// to a conversation that one has not accepted.
 pub(crate) fn heads(tx: &Transaction<'_>, now_ms: u64) -> Result<Vec<Item>, Error> {
     let mut statement = tx.prepare_cached(
         "SELECT * FROM outbox WHERE n IN
-             (SELECT min(n) FROM outbox WHERE accepted = 0 AND not_before_ms <= ?1
-                  AND conversation NOT IN (SELECT id FROM conversations WHERE standing = 1) GROUP BY conversation)
+             (SELECT n FROM (SELECT n, row_number() OVER
+                  (PARTITION BY conversation ORDER BY what = 1 AND blob IS NOT NULL DESC, n) AS place
+                  FROM outbox WHERE accepted = 0 AND not_before_ms <= ?1
+                      AND conversation NOT IN (SELECT id FROM conversations WHERE standing = 1))
+              WHERE place = 1)
          ORDER BY n",
     )?;
     let rows = statement.query_map([now_ms], read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The oldest item of one conversation.
+/// The same for one conversation.
 pub(crate) fn head(tx: &Transaction<'_>, conversation: &ConversationId, now_ms: u64) -> Result<Option<Item>, Error> {
     let mut statement = tx.prepare_cached(
         "SELECT * FROM outbox WHERE conversation = ?1 AND accepted = 0 AND not_before_ms <= ?2
              AND conversation NOT IN (SELECT id FROM conversations WHERE standing = 1)
-         ORDER BY n LIMIT 1",
+         ORDER BY what = 1 AND blob IS NOT NULL DESC, n LIMIT 1",
     )?;
     Ok(statement.query_row(params![conversation, now_ms], read).optional()?)
 }
