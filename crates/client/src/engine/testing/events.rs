@@ -12,7 +12,7 @@ use crate::store::people;
 use crate::views::{ConversationKind, Standing};
 
 /// What can happen, and how often out of all.
-pub(super) const KINDS: [(&str, usize); 21] = [
+pub(super) const KINDS: [(&str, usize); 23] = [
     ("send", 34),
     ("sync", 16),
     ("sync with a crash", 9),
@@ -34,14 +34,18 @@ pub(super) const KINDS: [(&str, usize); 21] = [
     ("inbox entry repeated", 2),
     ("short pages", 2),
     ("entry replayed", 3),
+    ("log held back", 2),
+    ("log shown again", 2),
 ];
+/// As many of them there were when the schedules that are kept were found: with others among them they would be other schedules.
+pub(super) const KINDS_OF_EARLIER_DAYS: usize = 21;
 
 impl World {
-    pub(super) fn event(&mut self) {
-        let all: usize = KINDS.iter().map(|(_, weight)| weight).sum();
+    pub(super) fn event(&mut self, kinds: &[(&'static str, usize)]) {
+        let all: usize = kinds.iter().map(|(_, weight)| weight).sum();
         let mut place = self.dice.below(all);
-        for (kind, weight) in KINDS {
-            if place < weight {
+        for (kind, weight) in kinds {
+            if place < *weight {
                 return self.run(kind);
             }
             place -= weight;
@@ -97,6 +101,12 @@ impl World {
                 true
             }
             "entry replayed" => self.replay(),
+            "log held back" => self.hold_log_back(),
+            "log shown again" => {
+                let held = !self.outside.relay.withheld.is_empty();
+                self.outside.relay.withheld.clear();
+                held
+            }
             "sync with a crash" => {
                 self.devices[who].faults.crash_in = Some(self.dice.below(14) as u32);
                 self.sync(who)
@@ -201,9 +211,7 @@ impl World {
 
     /// The relay puts an old entry at the end of its log once more.
     fn replay(&mut self) -> bool {
-        let mut logs: Vec<LogId> = self.outside.relay.logs.keys().copied().collect();
-        logs.sort_by_key(|log| self.outside.relay.logs[log].entries.first().map(|entry| entry.blob.len()));
-        let Some(log) = self.dice.pick(&logs) else { return false };
+        let Some(log) = self.some_log() else { return false };
         let entries = &self.outside.relay.logs[&log].entries;
         if entries.is_empty() {
             return false;
@@ -217,6 +225,24 @@ impl World {
         }
         self.outside.relay.inject(log, entry.entry_id, entry.kind, entry.blob);
         true
+    }
+
+    /// The relay shows a log as it was a little while ago, until it shows it again.
+    fn hold_log_back(&mut self) -> bool {
+        let Some(log) = self.some_log() else { return false };
+        let head = self.outside.relay.logs[&log].entries.len();
+        if head == 0 {
+            return false;
+        }
+        let shown = head - self.dice.below(head.min(4));
+        self.outside.relay.withheld.insert(log, shown as u64);
+        true
+    }
+
+    fn some_log(&mut self) -> Option<LogId> {
+        let mut logs: Vec<LogId> = self.outside.relay.logs.keys().copied().collect();
+        logs.sort_by_key(|log| self.outside.relay.logs[log].entries.first().map(|entry| entry.blob.len()));
+        self.dice.pick(&logs)
     }
 
     /// A conversation that this person takes part in.

@@ -52,6 +52,8 @@ pub(super) struct FakeRelay {
     devices: HashMap<AccountId, Vec<DeviceId>>,
     /// Whether what comes into inboxes is held back.
     pub(super) holds: bool,
+    /// Logs of which less is shown than there is, and how much; what is appended to them is taken all the same.
+    pub(super) withheld: HashMap<LogId, u64>,
     /// Most entries of a page.
     pub(super) page: usize,
     /// How many requests there were.
@@ -183,6 +185,13 @@ impl FakeRelay {
             let up_to = up_to.ok_or(ProblemCode::LogRefused)?;
             (up_to, up_to, true)
         };
+        // Nobody is shown less than they have read: that would be a log that went back, and noticed.
+        let shown = self.withheld.get(&id).map_or(head, |shown| (*shown).max(after));
+        let (head, last_handshake, retired) = if shown < head {
+            (shown, log.last_handshake_up_to(shown), false)
+        } else {
+            (head, last_handshake, retired)
+        };
         let running = match after {
             0 => [0; 32],
             after if after > head => [0; 32],
@@ -249,6 +258,11 @@ impl FakeLog {
         for entry in entries {
             self.push(entry.entry_id, entry.kind, entry.blob);
         }
+    }
+
+    fn last_handshake_up_to(&self, seq: u64) -> u64 {
+        let mut before = self.entries.iter().rev().filter(|entry| entry.seq <= seq);
+        before.find(|entry| entry.kind == EnvelopeKind::Handshake).map_or(0, |entry| entry.seq)
     }
 
     fn push(&mut self, entry_id: EnvelopeId, kind: EnvelopeKind, blob: Vec<u8>) -> u64 {

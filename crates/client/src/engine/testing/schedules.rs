@@ -15,13 +15,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::dice::Dice;
-use super::events::KINDS;
+use super::events::{KINDS, KINDS_OF_EARLIER_DAYS};
 use super::world::World;
 
 /// Test functions that share the schedules.
 const PARTS: u64 = 16;
 /// Faults that must have happened too.
-const FAULTS: [&str; 10] = [
+const FAULTS: [&str; 11] = [
     "answer lost",
     "conflict",
     "copy made",
@@ -30,6 +30,7 @@ const FAULTS: [&str; 10] = [
     "crash before answer",
     "crash before commit",
     "crash before request",
+    "entries withheld",
     "mended",
     "request lost",
 ];
@@ -83,13 +84,17 @@ fn play(seed: u64, people: usize, events: &Events<'_>, counts: &mut BTreeMap<&'s
     let others = world.others(0);
     world.create_with(0, &others);
     let told = catch_unwind(AssertUnwindSafe(|| {
+        let kinds = match events {
+            Events::Each(_) => &KINDS[..],
+            Events::Chained => &KINDS[..KINDS_OF_EARLIER_DAYS],
+        };
         let mut copies = seed.is_multiple_of(4).then(|| Dice::new(!seed));
         for event in 0..number {
             if let Events::Each(events) = events {
                 world.dice = Dice::new(events[event]);
                 copies = copies.map(|_| Dice::new(!events[event]));
             }
-            world.event();
+            world.event(kinds);
             if let Some(dice) = &mut copies {
                 // One person alone: where all have lost their places, nobody is there to be asked.
                 world.copies((seed / 4) as usize % people, dice);

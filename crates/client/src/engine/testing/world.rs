@@ -73,6 +73,7 @@ impl World {
         self.outside.relay.holds = false;
         self.outside.relay.page = 512;
         self.outside.relay.release();
+        self.outside.relay.withheld.clear();
         for round in 0..60 {
             let before = self.fingerprint();
             for who in 0..self.devices.len() {
