@@ -159,22 +159,25 @@ pub(crate) fn naming(tx: &Transaction<'_>, log: &TransparencyLog, name_hash: &[u
     find(tx, log, name_hash, 0, "seq < 0")
 }
 
-/// Names that proved leaves from an index on give a second time: the hashes of the `create` entries that had them before. At most `limit`.
+/// Goes through the names that proved leaves from an index on give a second time: the hashes of the `create` entries that had them before,
+/// until `each` fails. There may be as many as there are leaves.
 pub(crate) fn given_again(
     tx: &Transaction<'_>,
     log: &TransparencyLog,
     from: u64,
-    limit: u32,
-) -> Result<Vec<[u8; 32]>, Error> {
+    mut each: impl FnMut([u8; 32]) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut statement = tx.prepare_cached(
         "SELECT earlier.hash FROM transparency_leaves AS later
          JOIN transparency_leaves AS earlier ON earlier.log = later.log AND earlier.who = later.who
          WHERE later.log = ?1 AND later.place >= ?2 AND later.place < ?3 AND later.seq < 0 AND earlier.seq < 0
-           AND earlier.place < later.place AND earlier.hash <> later.hash
-         ORDER BY later.place LIMIT ?4",
+           AND earlier.place < later.place AND earlier.hash <> later.hash",
     )?;
-    let rows = statement.query_map(params![log.n, from, log.size(), limit], |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query(params![log.n, from, log.size()])?;
+    while let Some(row) = rows.next()? {
+        each(row.get(0)?)?;
+    }
+    Ok(())
 }
 
 /// Notes that the user was told of a contact's name that is given again; false if they were told before.

@@ -1,6 +1,6 @@
 //! What a log says of oneself and of contacts: alarms, keys in doubt, news.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use rusqlite::Transaction;
 use waxwing_wire::AccountId;
@@ -13,9 +13,6 @@ use crate::error::Error;
 use crate::store::transparency::{self as stored, Alarm, Placed, TransparencyLog};
 use crate::store::{account, contacts, keys, people, unproved};
 use crate::views::Notice;
-
-/// So many names given again are looked at at a time: an honest log has none.
-const MOST_GIVEN_AGAIN: u32 = 1000;
 
 impl Engine {
     /// What is new in the logs about oneself and about contacts.
@@ -112,22 +109,41 @@ fn names_given_again(
     now: u64,
     changes: &mut Changes,
 ) -> Result<(), Error> {
-    let again: HashSet<_> = stored::given_again(tx, log, log.looked, MOST_GIVEN_AGAIN)?.into_iter().collect();
-    if again.is_empty() {
-        return Ok(());
-    }
-    let created = |account| Ok::<_, Error>(keys::chain(tx, account)?.and_then(|chain| chain.hash_at(0)));
-    for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.key.name() && one.account != me)
-    {
-        if created(contact.account)?.is_some_and(|hash| again.contains(&hash))
-            && stored::tell_given_again(tx, contact.account)?
-        {
+    let mut created: Option<HashMap<[u8; 32], AccountId>> = None;
+    let mut again = Vec::new();
+    stored::given_again(tx, log, log.looked, |hash| {
+        // Chains are read where there is such a name at all: hardly ever.
+        let created = match &mut created {
+            Some(created) => created,
+            none => none.insert(created_by(tx, log, me)?),
+        };
+        again.extend(created.remove(&hash));
+        Ok(())
+    })?;
+    for account in again {
+        if stored::tell_given_again(tx, account)? {
             tracing::warn!("a relay's log gives a contact's name to another account, too");
-            let name = people::name(tx, &account::require(tx)?, contact.account)?;
-            safety::say_where_they_are(tx, contact.account, now, &Notice::NameGivenAgain { name }, changes)?;
+            let name = people::name(tx, &account::require(tx)?, account)?;
+            safety::say_where_they_are(tx, account, now, &Notice::NameGivenAgain { name }, changes)?;
         }
     }
     Ok(())
+}
+
+/// The contacts whose relay keeps this log, by the hashes of their chains' first entries.
+fn created_by(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    me: AccountId,
+) -> Result<HashMap<[u8; 32], AccountId>, Error> {
+    let mut created = HashMap::new();
+    for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.key.name() && one.account != me)
+    {
+        if let Some(hash) = keys::chain(tx, contact.account)?.and_then(|chain| chain.hash_at(0)) {
+            created.insert(hash, contact.account);
+        }
+    }
+    Ok(created)
 }
 
 /// An entry of one's own that no own device has made is an alarm, and so is the own name given to another. True if one was raised.
