@@ -33,6 +33,8 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const ANSWERED_FOR_MS: u64 = DAY_MS - 60 * 60 * 1000;
 /// How many devices are asked.
 const ASKED: usize = 2;
+/// How many requests each of them gets, by keys of different versions.
+const MOST_PROOFS: u32 = 8;
 /// Those who are asked answer within this time of each other; compare-and-swap decides.
 const ANSWER_WITHIN_MS: u64 = 3000;
 
@@ -148,7 +150,6 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
         return Ok(false);
     }
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
-    // An older database may not know that its leaf was renewed with the newest keys: one of the two proofs will hold.
     let nonce = random::bytes();
     let requests = requests(tx, context, log.log, group.own_leaf()?.identity.key_version, nonce)?;
     let mut others: Vec<Leaf> =
@@ -183,13 +184,13 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
     Ok(true)
 }
 
-/// Requests to be let back into a group under one nonce: one proved with the newest MLS key and, where that is another and still
-/// there, one with that of `key_version`.
+/// Requests to be let back into a group under one nonce, each with a proof by other keys: those of `leaf_version`, and of all versions since
+/// then that are still kept. An older database does not know how often its leaf was renewed: one of the proofs will hold.
 fn requests(
     tx: &Transaction<'_>,
     context: &Context,
     log: LogId,
-    key_version: u32,
+    leaf_version: u32,
     nonce: [u8; 16],
 ) -> Result<Vec<Zeroizing<Vec<u8>>>, Error> {
     let (key_package, _) = mls::make_packages(&context.crypto, tx, context.account, &context.keys, 0)?;
@@ -199,10 +200,17 @@ fn requests(
         Content::Resync(ResyncRequest { log, proof, key_package: key_package.clone() }).encode()
     };
     let mut requests = vec![request(context.keys.leaf())];
-    if key_version != context.keys.key_version() {
-        requests.extend(context.leaf_keys(tx, key_version)?.as_deref().map(request));
+    for version in versions_since(leaf_version, context.keys.key_version()) {
+        requests.extend(context.leaf_keys(tx, version)?.as_deref().map(request));
     }
     Ok(requests)
+}
+
+/// The versions before `newest` that a leaf may have which had `leaf` once: the newest few, and that one itself.
+fn versions_since(leaf: u32, newest: u32) -> impl Iterator<Item = u32> {
+    let recent = leaf.max(newest.saturating_sub(MOST_PROOFS - 2))..newest;
+    let first = (leaf < recent.start).then_some(leaf);
+    recent.rev().chain(first)
 }
 
 /// A Welcome cannot be opened: the private part of its key package is gone, as after an older database. Its sender is asked for
@@ -214,16 +222,14 @@ pub(super) fn ask_again(tx: &Transaction<'_>, context: &Context, welcomed: &Welc
     if !contacts::load(tx, account)?.is_some_and(|contact| contact.known && !contact.blocked) {
         return Ok(());
     }
-    let newest = context.keys.key_version();
-    let earlier =
-        newest.checked_sub(1).filter(|version| keys::old_device_keys(tx, *version).is_ok_and(|kept| kept.is_some()));
+    let oldest = keys::oldest_device_keys(tx)?.unwrap_or(context.keys.key_version());
     let nonce = random::bytes();
     let lost = LostWelcome { log: welcome.log, conversation: welcome.conversation, device, nonce };
     // Before a key package is made: each leaves a private part that is kept for long.
     if !lost_welcomes::note(tx, &lost, context.now, context.now.saturating_sub(DAY_MS))? {
         return Ok(());
     }
-    let requests = requests(tx, context, welcome.log, earlier.unwrap_or(newest), nonce)?;
+    let requests = requests(tx, context, welcome.log, oldest, nonce)?;
     for request in &requests {
         deliver(tx, context, welcome.conversation, (account, device), EnvelopeKind::Resync, request)?;
     }

@@ -192,6 +192,11 @@ pub(crate) fn old_device_keys(
     Ok(row.optional()?)
 }
 
+/// The oldest version whose leaf keys are kept; none if there are only those in force.
+pub(crate) fn oldest_device_keys(tx: &Transaction<'_>) -> Result<Option<u32>, Error> {
+    Ok(tx.query_row("SELECT min(key_version) FROM old_device_keys", [], |row| row.get(0))?)
+}
+
 /// Whether keys of earlier versions are kept.
 pub(crate) fn has_old_device_keys(tx: &Transaction<'_>) -> Result<bool, Error> {
     Ok(tx.prepare_cached("SELECT 1 FROM old_device_keys")?.exists([])?)
