@@ -20,6 +20,7 @@ pub(crate) mod recovery;
 pub(crate) mod rotation;
 mod schema;
 pub(crate) mod sealed_for;
+pub(crate) mod sealed_to_erased;
 pub(crate) mod transparency;
 pub(crate) mod unproved;
 pub(crate) mod verifications;

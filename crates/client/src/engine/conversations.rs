@@ -8,7 +8,7 @@ use waxwing_wire::{AccountId, LogId, RelayAddress};
 use super::context::{Context, contact_line, own_line};
 use super::emit::Changes;
 use super::handshake::store_people;
-use super::{Client, not_found, restart, rotation};
+use super::{Client, not_found, restart, rotation, stale_keys};
 use crate::error::Error;
 use crate::event::Event;
 use crate::mls::{Group, GroupChange, storage};
@@ -239,6 +239,7 @@ pub(super) fn accept(
             continue;
         }
         outbox::push_change(tx, id, log.log, &GroupChange::JoinUpdate.encode()?, 0)?;
+        stale_keys::note_accepted(tx, context, log)?;
     }
     introduce_oneself(tx, &account::require(tx)?, &conversations::load(tx, id)?)?;
     changes.conversation(*id);

@@ -6,8 +6,8 @@ use waxwing_protocol::envelope::MessageSender;
 use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, RelayAddress};
 
 use super::account::text;
-use super::bytes;
 use super::conversations::ConversationId;
+use super::{bytes, sealed_to_erased};
 use crate::error::Error;
 
 /// A log as stored; its MLS group has the same id.
@@ -327,12 +327,12 @@ pub(crate) fn awaits_welcome(tx: &Transaction<'_>, conversation: &ConversationId
 /// It is not followed any more.
 pub(crate) fn set_inactive(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
     tx.execute("UPDATE logs SET active = 0, resync_nonce = NULL WHERE log = ?1", [log.as_bytes()])?;
-    Ok(())
+    sealed_to_erased::forget(tx, log)
 }
 
 pub(crate) fn remove(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
     tx.execute("DELETE FROM logs WHERE log = ?1", [log.as_bytes()])?;
-    Ok(())
+    sealed_to_erased::forget(tx, log)
 }
 
 /// Everything up to the cursor has been processed: stores what that changed.

@@ -77,6 +77,7 @@ pub(crate) fn take_over(
         "DELETE FROM mls_state; DELETE FROM retired_packages; DELETE FROM old_sealing_keys; DELETE FROM old_device_keys;
          DELETE FROM rotation; DELETE FROM account_change; DELETE FROM rotation_wanted; DELETE FROM key_alarms;
          DELETE FROM deliveries; DELETE FROM waiting_welcomes; DELETE FROM lost_welcomes; DELETE FROM log_devices;
+         DELETE FROM sealed_to_erased;
          UPDATE key_schedule SET version = 0, since_ms = 0, last_version = 0, last_ms = 0, last_scheduled = 0;
          UPDATE access_keys SET registered = 0 WHERE registered = 1;
          UPDATE access_keys SET registered = 2 WHERE key IN (SELECT key FROM group_links);

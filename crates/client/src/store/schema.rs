@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 20] = [
+const MIGRATIONS: [&str; 21] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -25,6 +25,7 @@ const MIGRATIONS: [&str; 20] = [
     REFUTED,
     LEAF_KEYS,
     UNPROVED_CHAINS,
+    SEALED_TO_ERASED,
 ];
 
 const V1: &str = "
@@ -590,6 +591,17 @@ CREATE TABLE transparency_edges (
     edge BLOB NOT NULL,
     PRIMARY KEY (log, size)
 ) STRICT, WITHOUT ROWID;
+";
+
+const SEALED_TO_ERASED: &str = "
+-- Envelopes in logs of requests that are sealed to erased keys: their senders are told once the user has accepted.
+CREATE TABLE sealed_to_erased (
+    n INTEGER PRIMARY KEY,
+    log BLOB NOT NULL,
+    envelope BLOB NOT NULL,
+    key_version INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sealed_to_erased_by_log ON sealed_to_erased (log, n);
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -4,7 +4,7 @@ use waxwing_protocol::{AppMessage, StaleKey};
 use waxwing_wire::EnvelopeId;
 
 use super::super::context::Chains;
-use super::faults::{change, everybody, group, rotate, say, shows};
+use super::faults::{change, everybody, group, requests, rotate, say, shows};
 use super::world::World;
 use crate::mls::GroupChange;
 use crate::store::{keys, outbox};
@@ -76,6 +76,44 @@ fn what_is_sealed_before_the_notice_is_read_is_not_lost_either() {
     }
     // Not checked to the end: what is said again stands in the log twice, and is shown once.
     world.settle();
+}
+
+/// Nothing is sent back before one accepts, and nothing is forgotten until then.
+#[test]
+fn what_a_request_could_not_open_is_asked_for_once_it_is_accepted() {
+    let (mut world, id) = requests();
+    world.outside.spreads = true;
+    rotate(&mut world, 1);
+    let bea = world.devices[1].account;
+    for who in [0, 2] {
+        world.devices[who]
+            .tx(|tx| Ok(tx.execute("DELETE FROM chain_entries WHERE account = ?1 AND seq > 0", [bea.as_bytes()])?))
+            .unwrap();
+        world.devices[who].chains = Chains::default();
+    }
+    world.devices[1].tx(|tx| Ok(tx.execute("DELETE FROM old_sealing_keys", [])?)).unwrap();
+    world.devices[1].renew_opening();
+    let said = [say(&mut world, 0, id), say(&mut world, 0, id)];
+    let before = head(&world);
+    everybody(&mut world);
+    world.outside.now += 61_000;
+    everybody(&mut world);
+    let aside = world.devices[1].set_aside();
+    assert!(
+        aside.len() >= said.len() && aside.iter().all(|reason| *reason == "it is sealed to an erased key"),
+        "{aside:?}"
+    );
+    assert_eq!(head(&world), before, "she has not accepted");
+    assert!(said.iter().all(|message| !shows(&mut world, 1, id, *message)), "the control");
+    world.on(1, |device, outside| device.accept(outside, id)).unwrap();
+    everybody(&mut world);
+    world.outside.now += 61_000;
+    everybody(&mut world);
+    assert!(said.iter().all(|message| shows(&mut world, 1, id, *message)));
+    // And nothing is left to be asked for again.
+    let left = world.devices[1]
+        .look(|tx| Ok(tx.query_row("SELECT count(*) FROM sealed_to_erased", [], |row| row.get::<_, u64>(0))?));
+    assert_eq!(left, 0);
 }
 
 /// What the others are told of an envelope of Bea's that was sealed to nobody's erased key, or before somebody came in.
