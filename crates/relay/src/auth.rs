@@ -36,7 +36,7 @@ impl Device {
         if key != claims.cnf.jkt {
             return Err(ProblemCode::Unauthorized.into());
         }
-        app.disabled.check(&claims.account)?;
+        app.decisions.check(&claims.account)?;
         // Counted last: a token alone, without its key, uses up nothing of its account's allowance.
         app.limiters.account.check(&claims.account)?;
         Ok(Self { account: claims.account, device: claims.sub })

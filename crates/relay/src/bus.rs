@@ -2,7 +2,8 @@
 //!
 //! A relay that is one process needs none of this. Where there are more (over one PostgreSQL) each of them asks the database how far the logs and
 //! inboxes are that somebody follows here, every half second; with a NATS server it is told at once where to look, and asks about everything only now
-//! and then. Whether a device was revoked is asked every half second in any case. Nothing here is load-bearing: what a message on the bus says is looked up
+//! and then. Whether a device was revoked or an account disabled is asked every half second in any case, and waits for nothing else that is asked: their
+//! connections are to end within a second. Nothing here is load-bearing: what a message on the bus says is looked up
 //! in the database, one that is lost is made up for by the next round, and clients drain by themselves.
 //!
 //! Not here: who follows what ([`crate::hub`]).
@@ -18,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use waxwing_wire::transparency::NoteKey;
 
+use crate::access::Decisions;
 use crate::hub::{Hub, Wake};
 use crate::state::App;
 use crate::storage::Storage;
@@ -25,7 +27,7 @@ use crate::storage::Storage;
 pub(crate) use disguise::{Disguise, Tag};
 pub use nats::{BusError, NatsConfig, NatsUrl};
 
-/// How often to ask: everything without a bus, and with one only what cannot wait.
+/// How often to ask: what cannot wait, and without a bus everything.
 const ROUND: Duration = Duration::from_millis(500);
 /// Rounds about everything, from when the server is there again.
 const SETTLED: u32 = 4;
@@ -62,6 +64,7 @@ impl Bus {
             Wake::Log { log, .. } => self.disguise.log(*log),
             Wake::Inbox { device, .. } | Wake::Revoked { device } => self.disguise.device(*device),
             Wake::Checkpoint(_) => self.disguise.checkpoint(),
+            Wake::Decided => self.disguise.decisions(),
         });
     }
 
@@ -87,6 +90,7 @@ pub(crate) struct Watcher {
     bus: Arc<Bus>,
     hub: Arc<Hub>,
     storage: Arc<dyn Storage>,
+    decisions: Arc<Decisions>,
     log_key: NoteKey,
     stopping: CancellationToken,
 }
@@ -94,27 +98,43 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// For this relay.
     pub(crate) fn new(app: &App, bus: Arc<Bus>) -> Self {
-        let (hub, storage) = (Arc::clone(&app.hub), Arc::clone(&app.storage));
-        Self { bus, hub, storage, log_key: app.log_key.clone(), stopping: app.stopping.clone() }
+        let (hub, storage, decisions) = (Arc::clone(&app.hub), Arc::clone(&app.storage), Arc::clone(&app.decisions));
+        Self { bus, hub, storage, decisions, log_key: app.log_key.clone(), stopping: app.stopping.clone() }
     }
 
     /// Looks until the relay stops.
     pub(crate) async fn run(self) {
+        // Beside each other: a log that has grown by much keeps no revoked device connected.
+        tokio::select! {
+            () = self.stopping.cancelled() => {}
+            () = self.watch_who_is_out() => {}
+            () = self.watch_what_is_stored() => {}
+        }
+    }
+
+    async fn watch_who_is_out(&self) {
+        let mut round = interval(ROUND);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            round.tick().await;
+            self.look_who_is_out().await;
+        }
+    }
+
+    async fn watch_what_is_stored(&self) {
         let mut round = interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut full_at, mut told_for) = (Instant::now(), 0_u32);
         loop {
             tokio::select! {
-                () = self.stopping.cancelled() => return,
                 tags = self.bus.told() => self.look_at(&tags).await,
                 _ = round.tick() => {
                     told_for = if self.bus.is_told() { told_for.saturating_add(1) } else { 0 };
                     // Also when the server has just come back: what was told meanwhile nobody has heard, and it may not know yet who listens.
-                    let full = told_for < SETTLED || Instant::now() >= full_at;
-                    if full {
+                    if told_for < SETTLED || Instant::now() >= full_at {
                         full_at = Instant::now() + FULL_ROUND;
+                        self.look_around().await;
                     }
-                    self.look_around(full).await;
                 }
             }
         }

@@ -6,9 +6,9 @@
 //! Never load-bearing: what is told here is stored already, and a client that was not told finds it when it drains.
 
 mod followers;
+mod subscription;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::body::Bytes;
@@ -21,6 +21,8 @@ use waxwing_wire::{DeviceId, LogId};
 
 use crate::bus::{Disguise, Tag};
 use followers::Followers;
+
+pub use subscription::Subscription;
 
 /// Frames that wait for one reader; one that lets more pile up is disconnected.
 const QUEUE: usize = 512;
@@ -48,21 +50,24 @@ pub enum Wake {
         /// Its head.
         head: u64,
     },
-    /// A device is in force no longer: whoever follows its inbox is cut off.
+    /// A device is in force no longer: its connections are cut off, whatever they follow.
     Revoked {
         /// Which.
         device: DeviceId,
     },
+    /// The operator has decided something that every process goes by. Nobody is told of it here: see [`crate::access`].
+    Decided,
     /// The transparency log has a new checkpoint.
     Checkpoint(Box<SignedCheckpoint>),
 }
 
-/// Who follows what.
+/// Who follows what, and which connections are whose.
 #[derive(Default)]
 pub struct Hub {
     next: AtomicU64,
     logs: Mutex<Followers<LogId, LogFollower>>,
-    inboxes: Mutex<Followers<DeviceId, InboxFollower>>,
+    /// Of each device its connections, also those that do not follow its inbox.
+    devices: Mutex<Followers<DeviceId, Socket>>,
     checkpoint: watch::Sender<Newest>,
     disguise: OnceLock<Arc<Disguise>>,
 }
@@ -72,16 +77,6 @@ pub struct Hub {
 struct Newest {
     time_ms: u64,
     frame: Bytes,
-}
-
-/// One connection's end of the hub. Dropping it ends what it follows.
-pub struct Subscription {
-    hub: Arc<Hub>,
-    reader: Reader,
-    frames: mpsc::Receiver<Bytes>,
-    logs: HashMap<LogId, [u8; 32]>,
-    inbox: Option<DeviceId>,
-    checkpoints: Option<watch::Receiver<Newest>>,
 }
 
 #[derive(Clone)]
@@ -98,9 +93,22 @@ struct LogFollower {
     head: Option<u64>,
 }
 
-struct InboxFollower {
+/// A connection that has said of which device it is.
+struct Socket {
     reader: Reader,
-    head: Option<u64>,
+    revoked: CancellationToken,
+    inbox: Inbox,
+}
+
+/// What a device's connection knows of the device's inbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inbox {
+    /// Nothing: it does not follow it.
+    Unfollowed,
+    /// It follows, and is asking how far it is.
+    Asking,
+    /// As far as it was told, or has found.
+    Told(u64),
 }
 
 /// A log that somebody follows here.
@@ -112,11 +120,12 @@ pub(crate) struct FollowedLog {
     pub(crate) head: u64,
 }
 
-/// An inbox that is followed here.
+/// A device that is connected here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FollowedInbox {
+pub(crate) struct Connected {
     pub(crate) device: DeviceId,
-    pub(crate) head: u64,
+    /// What all of its connections that follow its inbox have been told of; none if there are none, or they are still asking.
+    pub(crate) head: Option<u64>,
 }
 
 impl Reader {
@@ -140,34 +149,30 @@ impl Hub {
         let _ = self.disguise.set(disguise);
     }
 
-    /// A connection that follows nothing yet.
-    #[must_use]
-    pub fn connect(self: &Arc<Self>) -> Subscription {
-        let (queue, frames) = mpsc::channel(QUEUE);
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let reader = Reader { id, queue, slow: CancellationToken::new() };
-        Subscription { hub: Arc::clone(self), reader, frames, logs: HashMap::new(), inbox: None, checkpoints: None }
-    }
-
     /// Tells everyone concerned. Never waits.
     pub fn wake(&self, wake: &Wake) {
         match wake {
             Wake::Log { log, read_hash, rekeyed, entry } => self.wake_log(*log, read_hash, *rekeyed, entry),
-            Wake::Inbox { device, head } => {
-                let frame = Bytes::from(Push::Inbox { head: *head }.encode());
-                lock(&self.inboxes).retain(device, |follower| {
-                    if follower.head.is_some_and(|known| known >= *head) {
-                        return true;
-                    }
-                    follower.head = follower.head.map(|_| *head);
-                    follower.reader.tell(&frame)
-                });
-            }
+            Wake::Inbox { device, head } => self.wake_inbox(device, *head),
             Wake::Revoked { device } => {
-                lock(&self.inboxes).take(device).iter().for_each(|follower| follower.reader.slow.cancel());
+                lock(&self.devices).take(device).iter().for_each(|socket| socket.revoked.cancel());
             }
+            Wake::Decided => {}
             Wake::Checkpoint(checkpoint) => self.wake_checkpoint(checkpoint),
         }
+    }
+
+    fn wake_inbox(&self, device: &DeviceId, head: u64) {
+        let frame = Bytes::from(Push::Inbox { head }.encode());
+        lock(&self.devices).retain(device, |socket| match socket.inbox {
+            Inbox::Unfollowed => true,
+            Inbox::Told(known) if known >= head => true,
+            Inbox::Asking => socket.reader.tell(&frame),
+            Inbox::Told(_) => {
+                socket.inbox = Inbox::Told(head);
+                socket.reader.tell(&frame)
+            }
+        });
     }
 
     fn wake_log(&self, log: LogId, read_hash: &[u8; 32], rekeyed: bool, entry: &LogEntry) {
@@ -248,20 +253,20 @@ impl Hub {
         logs.all().flat_map(|(log, followers)| of_log(*log, followers)).collect()
     }
 
-    /// Inboxes that are followed.
-    pub(crate) fn followed_inboxes(&self) -> Vec<FollowedInbox> {
-        let inboxes = lock(&self.inboxes);
-        inboxes.all().filter_map(|(device, followers)| of_inbox(*device, followers)).collect()
+    /// Devices that are connected.
+    pub(crate) fn connected(&self) -> Vec<Connected> {
+        let devices = lock(&self.devices);
+        devices.all().map(|(device, sockets)| connected(*device, sockets)).collect()
     }
 
-    /// What is followed of what another process has told of.
-    pub(crate) fn tagged(&self, tags: &[Tag]) -> (Vec<FollowedLog>, Vec<FollowedInbox>) {
+    /// Of what another process has told of: the logs that are followed here, and the devices that are connected.
+    pub(crate) fn tagged(&self, tags: &[Tag]) -> (Vec<FollowedLog>, Vec<Connected>) {
         let logs = lock(&self.logs);
         let found = tags.iter().filter_map(|tag| logs.tagged(tag)).flat_map(|log| of_log(log, logs.of(&log))).collect();
         drop(logs);
-        let inboxes = lock(&self.inboxes);
-        let devices = tags.iter().filter_map(|tag| inboxes.tagged(tag));
-        (found, devices.filter_map(|device| of_inbox(device, inboxes.of(&device))).collect())
+        let devices = lock(&self.devices);
+        let known = tags.iter().filter_map(|tag| devices.tagged(tag));
+        (found, known.map(|device| connected(device, devices.of(&device))).collect())
     }
 
     /// Whether anybody follows the transparency log.
@@ -283,108 +288,12 @@ fn of_log(log: LogId, followers: &[LogFollower]) -> Vec<FollowedLog> {
     tokens
 }
 
-fn of_inbox(device: DeviceId, followers: &[InboxFollower]) -> Option<FollowedInbox> {
-    let head = followers.iter().filter_map(|follower| follower.head).min()?;
-    Some(FollowedInbox { device, head })
-}
-
-impl Subscription {
-    /// Follows `log` for the holder of the read token with this hash. Call it BEFORE checking that the token is good, so that nothing stored
-    /// in between is missed; a token that is not the log's is told nothing meanwhile.
-    pub fn follow_log(&mut self, log: LogId, read_hash: [u8; 32]) {
-        self.unfollow_log(log);
-        let tag = self.hub.disguise.get().map(|disguise| disguise.log(log));
-        let follower = LogFollower { reader: self.reader.clone(), read_hash, head: None };
-        lock(&self.hub.logs).add(log, tag, follower);
-        self.logs.insert(log, read_hash);
-    }
-
-    /// `log` was found at `head` after it was followed: what comes later is told, also where another process stores it.
-    pub fn found_log(&self, log: LogId, head: u64) {
-        lock(&self.hub.logs).retain(&log, |follower| {
-            if follower.reader.id == self.reader.id {
-                follower.head = Some(head);
-            }
-            true
-        });
-    }
-
-    /// Stops following `log`.
-    pub fn unfollow_log(&mut self, log: LogId) {
-        if self.logs.remove(&log).is_some() {
-            lock(&self.hub.logs).retain(&log, |follower| follower.reader.id != self.reader.id);
-        }
-    }
-
-    /// Follows the inbox of `device`. As with logs: call it before looking at the inbox.
-    pub fn follow_inbox(&mut self, device: DeviceId) {
-        if self.inbox.is_none() {
-            let tag = self.hub.disguise.get().map(|disguise| disguise.device(device));
-            lock(&self.hub.inboxes).add(device, tag, InboxFollower { reader: self.reader.clone(), head: None });
-            self.inbox = Some(device);
-        }
-    }
-
-    /// The inbox was found at `head` after it was followed.
-    pub fn found_inbox(&self, head: u64) {
-        let Some(device) = self.inbox else { return };
-        lock(&self.hub.inboxes).retain(&device, |follower| {
-            if follower.reader.id == self.reader.id {
-                follower.head = Some(head);
-            }
-            true
-        });
-    }
-
-    /// Follows the transparency log: checkpoints from now on.
-    pub fn follow_checkpoints(&mut self) {
-        if self.checkpoints.is_none() {
-            self.checkpoints = Some(self.hub.checkpoint.subscribe());
-        }
-    }
-
-    /// How many logs it follows.
-    #[must_use]
-    pub fn followed_logs(&self) -> usize {
-        self.logs.len()
-    }
-
-    /// Whether it follows `log`.
-    #[must_use]
-    pub fn follows(&self, log: LogId) -> bool {
-        self.logs.contains_key(&log)
-    }
-
-    /// The next frame to send; none once the reader was too slow.
-    pub async fn next(&mut self) -> Option<Bytes> {
-        tokio::select! {
-            biased;
-            () = self.reader.slow.cancelled() => None,
-            frame = self.frames.recv() => frame,
-            frame = next_checkpoint(self.checkpoints.as_mut()) => Some(frame),
-        }
-    }
-}
-
-/// The frame of the newest checkpoint, once there is one that was not given yet; never for a connection that follows none.
-async fn next_checkpoint(checkpoints: Option<&mut watch::Receiver<Newest>>) -> Bytes {
-    if let Some(checkpoints) = checkpoints
-        && checkpoints.changed().await.is_ok()
-    {
-        return checkpoints.borrow_and_update().frame.clone();
-    }
-    std::future::pending().await
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        for log in self.logs.keys().copied().collect::<Vec<_>>() {
-            self.unfollow_log(log);
-        }
-        if let Some(device) = self.inbox {
-            lock(&self.hub.inboxes).retain(&device, |follower| follower.reader.id != self.reader.id);
-        }
-    }
+fn connected(device: DeviceId, sockets: &[Socket]) -> Connected {
+    let told = |socket: &Socket| match socket.inbox {
+        Inbox::Told(head) => Some(head),
+        Inbox::Unfollowed | Inbox::Asking => None,
+    };
+    Connected { device, head: sockets.iter().filter_map(told).min() }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use waxwing_wire::RelayAddress;
 use waxwing_wire::transparency::NoteKey;
 
-use crate::access::Disabled;
+use crate::access::Decisions;
 #[cfg(unix)]
 use crate::admin::AdminSocket;
 use crate::audit::{Audit, Event, Subject};
@@ -215,13 +215,13 @@ async fn open(
     let Parts { database: Opened { storage, hub, bus }, keys, log_key, restorations, registration, proxies } = parts;
     let audit = Audit::open(data).map_err(StartError::Audit)?;
     let blobs = Blobs::open(&data.join("blobs"), limits.blobs).map_err(StartError::Folder)?;
-    let disabled = Disabled::new(storage.disabled().await?);
+    let decisions = Arc::new(Decisions::open(&*storage).await?);
     let app = Arc::new(App {
         storage,
         blobs,
         hub,
         keys,
-        disabled,
+        decisions,
         registration,
         proxies,
         metrics: Metrics::new(),
@@ -284,7 +284,7 @@ fn certificate_names(audience: &str) -> Vec<String> {
     names
 }
 
-/// Keeps the limiters' memory bounded.
+/// Keeps the limiters' memory bounded, and the keys those of the folder.
 async fn sweep(app: Arc<App>) {
     let mut minute = tokio::time::interval(std::time::Duration::from_secs(60));
     loop {
@@ -292,7 +292,8 @@ async fn sweep(app: Arc<App>) {
             () = app.stopping.cancelled() => return,
             _ = minute.tick() => {
                 app.limiters.sweep();
-                refresh(&app).await;
+                // What the operator did at another relay that shares the keys with this one.
+                app.keys.refresh();
             }
         }
     }
@@ -311,15 +312,6 @@ async fn sweep_blobs(app: Arc<App>) {
                 }
             }
         }
-    }
-}
-
-/// Takes in what the operator did at another relay that shares keys and storage with this one.
-async fn refresh(app: &App) {
-    app.keys.refresh();
-    match app.storage.disabled().await {
-        Ok(accounts) => app.disabled.replace(accounts),
-        Err(_) => tracing::warn!("the disabled accounts could not be read"),
     }
 }
 

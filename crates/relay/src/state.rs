@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waxwing_wire::transparency::NoteKey;
 
-use crate::access::Disabled;
+use crate::access::Decisions;
 use crate::audit::Audit;
 use crate::blobs::Blobs;
 use crate::config::{Quotas, Registration, Timeouts};
@@ -34,8 +34,8 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     /// Sign access tokens.
     pub(crate) keys: TokenKeys,
-    /// Accounts whose tokens are refused.
-    pub(crate) disabled: Disabled,
+    /// What the operator has decided.
+    pub(crate) decisions: Arc<Decisions>,
     /// Who may make an account.
     pub(crate) registration: Registration,
     /// Whose word about addresses is taken.

@@ -22,7 +22,7 @@ use waxwing_wire::{AccountId, DeviceId, DeviceRecord, LogId, Username};
 use crate::replay::{Seen, Showing};
 
 pub use migrate::{MigrateError, Moved, migrate};
-pub use operator::{AccountUse, BackupError, Invitation, Invited, Totals};
+pub use operator::{AccountUse, BackupError, Decided, Invitation, Invited, Totals};
 pub use postgres::{CONNECTIONS, PostgresConfig, PostgresStorage, PostgresUrl};
 pub use setup::{OpenError, PostgresTrouble, RETENTION_DAYS, Setup, WakeListener};
 pub use sqlite::restore::RestoreError;
@@ -372,8 +372,9 @@ pub trait Storage: Send + Sync + 'static {
     fn register_invited(&self, account: NewAccount, invitation: [u8; 32]) -> Answer<'_, Invited>;
     /// Disables an account, or enables it again; none if there is no such account.
     fn set_disabled(&self, account: AccountRef, disabled: bool) -> Answer<'_, Option<AccountId>>;
-    /// All disabled accounts.
-    fn disabled(&self) -> Answer<'_, Vec<AccountId>>;
+    /// What the operator has decided; none if that is nothing newer than of the turn `known`. Whoever is told of a [`crate::hub::Wake::Decided`]
+    /// asks for it.
+    fn decided(&self, known: Option<u64>) -> Answer<'_, Option<Decided>>;
     /// What an account takes up; none if there is no such account.
     fn account_use(&self, account: AccountRef) -> Answer<'_, Option<AccountUse>>;
     /// Counts everything there is.

@@ -78,7 +78,7 @@ async fn stats(app: &App) -> Result<Value, Refusal> {
 async fn disable(app: &App, account: &str, disabled: bool) -> Result<Value, Refusal> {
     let found = app.storage.set_disabled(account_ref(account)?, disabled).await?.ok_or(Refusal::UnknownAccount)?;
     // Kept first: a relay that dies here refuses the account from its next start on.
-    app.disabled.replace(app.storage.disabled().await?);
+    app.decisions.follow(&*app.storage).await?;
     let event = if disabled { Event::AdminDisabled } else { Event::AdminEnabled };
     app.audit.record(event, Subject::Account(found));
     Ok(json!({ "account": found.to_string(), "disabled": disabled }))

@@ -31,6 +31,11 @@ impl Disguise {
         self.tag(3, &[0; 16])
     }
 
+    /// Of what the operator has decided.
+    pub(crate) fn decisions(&self) -> Tag {
+        self.tag(4, &[0; 16])
+    }
+
     fn tag(&self, kind: u8, id: &[u8; 16]) -> Tag {
         // Every part has one length: no two inputs are the same bytes.
         let digest = hash(&[&label("relay wake"), self.0.as_ref(), &[kind], id]);
@@ -53,5 +58,6 @@ mod tests {
         assert_ne!(one.log(log), one.log(LogId::from_bytes([8; 16])));
         assert_ne!(one.log(log), one.device(DeviceId::from_bytes([7; 16])));
         assert_ne!(one.log(LogId::from_bytes([0; 16])), one.checkpoint());
+        assert_ne!(one.decisions(), one.checkpoint());
     }
 }

@@ -3,35 +3,46 @@
 use waxwing_wire::transparency::SignedCheckpoint;
 
 use super::{Tag, Watcher};
-use crate::hub::{FollowedInbox, FollowedLog, Wake};
+use crate::hub::{Connected, FollowedLog, Wake};
 use crate::storage::{LogRead, Watched};
 
-/// Logs and inboxes asked for at a time.
+/// Logs and devices asked for at a time.
 const CHUNK: usize = 1000;
 
 impl Watcher {
     /// Looks at what is followed here of what others have told of.
     pub(super) async fn look_at(&self, tags: &[Tag]) {
-        let (logs, inboxes) = self.hub.tagged(tags);
-        self.look(&logs, &inboxes).await;
+        if tags.contains(&self.bus.disguise.decisions()) {
+            self.look_at_decisions().await;
+        }
+        let (logs, devices) = self.hub.tagged(tags);
+        self.look_at_devices(&devices).await;
+        self.look_at_logs(&logs).await;
         if tags.contains(&self.bus.disguise.checkpoint()) {
             self.look_at_checkpoint().await;
         }
     }
 
-    /// Looks at everything that is followed here; unless `full`, at what cannot wait: whether devices are still in force.
-    pub(super) async fn look_around(&self, full: bool) {
-        let logs = if full { self.hub.followed_logs() } else { Vec::new() };
-        self.look(&logs, &self.hub.followed_inboxes()).await;
-        if full {
-            self.look_at_checkpoint().await;
-        }
+    /// Looks at all logs that are followed here, and at the transparency log.
+    pub(super) async fn look_around(&self) {
+        self.look_at_logs(&self.hub.followed_logs()).await;
+        self.look_at_checkpoint().await;
     }
 
-    async fn look(&self, logs: &[FollowedLog], inboxes: &[FollowedInbox]) {
+    /// Looks at what cannot wait: who is shut out. And at the inboxes of all devices that are connected here, which comes with it.
+    pub(super) async fn look_who_is_out(&self) {
+        self.look_at_decisions().await;
+        self.look_at_devices(&self.hub.connected()).await;
+    }
+
+    async fn look_at_decisions(&self) {
+        // A database that does not answer is asked again in the next round: here as below.
+        let _ = self.decisions.follow(&*self.storage).await;
+    }
+
+    async fn look_at_logs(&self, logs: &[FollowedLog]) {
         for logs in logs.chunks(CHUNK) {
             let watched = logs.iter().map(|followed| (followed.log, followed.read_hash)).collect();
-            // A database that does not answer is asked again in the next round.
             let Ok(heads) = self.storage.heads(Watched { logs: watched, inboxes: Vec::new() }).await else { return };
             for (followed, head) in logs.iter().zip(heads.logs) {
                 // None: the token was replaced, maybe by an entry that is still to be told of.
@@ -40,13 +51,18 @@ impl Watcher {
                 }
             }
         }
-        for inboxes in inboxes.chunks(CHUNK) {
-            let watched = inboxes.iter().map(|followed| followed.device).collect();
+    }
+
+    async fn look_at_devices(&self, devices: &[Connected]) {
+        for devices in devices.chunks(CHUNK) {
+            let watched = devices.iter().map(|connected| connected.device).collect();
             let Ok(heads) = self.storage.heads(Watched { logs: Vec::new(), inboxes: watched }).await else { return };
-            for (FollowedInbox { device, head: known }, head) in inboxes.iter().zip(heads.inboxes) {
+            for (Connected { device, head: known }, head) in devices.iter().zip(heads.inboxes) {
                 match head {
                     None => self.hub.wake(&Wake::Revoked { device: *device }),
-                    Some(head) if head > *known => self.hub.wake(&Wake::Inbox { device: *device, head }),
+                    Some(head) if known.is_some_and(|known| head > known) => {
+                        self.hub.wake(&Wake::Inbox { device: *device, head });
+                    }
                     Some(_) => {}
                 }
             }

@@ -3,13 +3,14 @@
 //!
 //! A wake-up is never load-bearing: the client drains after [`Push::Ready`], and again whenever it is told or reconnects.
 
-use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, FromRequestParts as _, Request, State};
 use http::header::AUTHORIZATION;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio_util::sync::CancellationToken;
 use waxwing_wire::api::{Subscribe, SubscribeLog};
 use waxwing_wire::frame::Push;
 use waxwing_wire::limits::MAX_SUBSCRIBED_LOGS;
@@ -26,6 +27,10 @@ use crate::storage::Watched;
 const MAX_MESSAGE: usize = MAX_SUBSCRIBED_LOGS * 160;
 /// Read buffer of each socket: there are many, and most are idle.
 const READ_BUFFER: usize = 4 * 1024;
+/// For the end of a subscription to be read.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// The same for who is shut out: their connection is gone within a second in any case.
+const LAST_WORD: Duration = Duration::from_millis(250);
 
 problems!(Problems: Unauthorized, AccountDisabled, RateLimited);
 
@@ -56,7 +61,11 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     let place = app.tasks.token();
     Ok(upgrade.on_upgrade(move |socket| async move {
         app.metrics.subscriptions.inc();
-        let reason = Session { app: &app, device, subscription: app.hub.connect() }.run(socket).await;
+        let subscription = match device {
+            Some(device) => app.hub.connect_as(device.device),
+            None => app.hub.connect(),
+        };
+        let reason = Session { app: &app, device, subscription }.run(socket).await;
         tracing::trace!(?reason, "a subscription ended");
         app.metrics.subscriptions.dec();
         drop((peer.place, place));
@@ -74,6 +83,8 @@ enum End {
     Slow,
     /// It asked for what is not for it, or for too much.
     Policy,
+    /// Its device is in force no longer, or its account disabled.
+    ShutOut,
     /// It cannot be understood.
     Unreadable,
     /// The database did not answer.
@@ -82,11 +93,12 @@ enum End {
     Stopping,
 }
 
-/// Resolves once the operator has disabled the account; never for a connection that named none.
-async fn disabled(app: &App, device: Option<Device>) {
-    match device {
-        Some(device) => app.disabled.wait_for(device.account).await,
-        None => std::future::pending().await,
+/// Resolves once the device is in force no longer, or its account is disabled; never for a connection that named none.
+async fn shut_out(app: &App, device: Option<Device>, revoked: Option<CancellationToken>) {
+    let (Some(device), Some(revoked)) = (device, revoked) else { return std::future::pending().await };
+    tokio::select! {
+        () = revoked.cancelled() => {}
+        () = app.decisions.disabled(device.account) => {}
     }
 }
 
@@ -98,11 +110,17 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn run(mut self, mut socket: WebSocket) -> End {
-        let end = self.serve(&mut socket).await;
+        let (app, device, revoked) = (self.app, self.device, self.subscription.revoked());
+        // Beside all else: a reader that takes nothing, or a database that does not answer, keeps nobody connected who is shut out.
+        let end = tokio::select! {
+            biased;
+            () = shut_out(app, device, revoked) => End::ShutOut,
+            end = self.serve(&mut socket) => end,
+        };
         let code = match end {
             End::Gone | End::Idle => return end,
             End::Slow | End::Trouble => close_code::AGAIN,
-            End::Policy => close_code::POLICY,
+            End::Policy | End::ShutOut => close_code::POLICY,
             End::Unreadable => close_code::UNSUPPORTED,
             End::Stopping => close_code::AWAY,
         };
@@ -113,7 +131,8 @@ impl Session<'_> {
                 while let Some(Ok(_)) = socket.recv().await {}
             }
         };
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), farewell).await;
+        let patience = if end == End::ShutOut { LAST_WORD } else { FAREWELL };
+        let _ = tokio::time::timeout(patience, farewell).await;
         end
     }
 
@@ -122,11 +141,12 @@ impl Session<'_> {
         let mut ping = interval_at(Instant::now() + timeouts.ping, timeouts.ping);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
-        let mut disabled = pin!(disabled(self.app, self.device));
+        if let Some(end) = self.revoked_before().await {
+            return end;
+        }
         loop {
             tokio::select! {
                 () = self.app.stopping.cancelled() => return End::Stopping,
-                () = &mut disabled => return End::Policy,
                 () = sleep_until(heard + timeouts.idle) => return End::Idle,
                 _ = ping.tick() => {
                     if socket.send(Message::Ping(Default::default())).await.is_err() {
@@ -162,6 +182,16 @@ impl Session<'_> {
         }
     }
 
+    /// Whether its device is in force no longer since its token was given. Asked once the hub knows it: what comes later cuts it off.
+    async fn revoked_before(&self) -> Option<End> {
+        let device = self.device?.device;
+        match self.app.storage.heads(Watched { logs: Vec::new(), inboxes: vec![device] }).await {
+            Ok(heads) if heads.inboxes.iter().all(Option::is_some) => None,
+            Ok(_) => Some(End::ShutOut),
+            Err(_) => Some(End::Trouble),
+        }
+    }
+
     /// Follows what is asked for; gives the frames to answer with.
     async fn subscribe(&mut self, text: &str) -> Result<Vec<Push>, End> {
         let Subscribe { logs, inbox, transparency } = serde_json::from_str(text).map_err(|_| End::Unreadable)?;
@@ -172,7 +202,7 @@ impl Session<'_> {
         let mut inboxes = Vec::new();
         if inbox {
             let device = self.device.ok_or(End::Policy)?.device;
-            self.subscription.follow_inbox(device);
+            self.subscription.follow_inbox();
             inboxes.push(device);
         }
         if transparency {
@@ -200,8 +230,8 @@ impl Session<'_> {
                 }
             }
             for head in heads.inboxes {
-                // None: revoked since its token was given.
-                self.subscription.found_inbox(head.ok_or(End::Policy)?);
+                // None: revoked in this moment.
+                self.subscription.found_inbox(head.ok_or(End::ShutOut)?);
             }
         }
         answers.push(Push::Ready);

@@ -46,7 +46,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     let now = now().as_secs();
     first_showing(&app, Showing::new(Shows::Assertion, claims.iss.as_bytes(), &claims.jti)).await?;
     // Only now: whether an account is disabled is for those to know who have its keys.
-    app.disabled.check(&claims.sub)?;
+    app.decisions.check(&claims.sub)?;
     let token = AccessToken {
         iss: app.audience.clone(),
         sub: claims.iss,

@@ -50,14 +50,51 @@ async fn what_piles_up_is_small() {
 #[tokio::test]
 async fn what_is_dropped_follows_no_more() {
     let hub = Arc::new(Hub::default());
-    let mut reader = follow(&hub);
-    reader.follow_inbox(DeviceId::from_bytes([4; 16]));
+    let mut reader = hub.connect_as(DeviceId::from_bytes([4; 16]));
+    reader.follow_inbox();
     reader.follow_log(LOG, [5; 32]);
     hub.wake(&wake(1));
     hub.wake(&Wake::Inbox { device: DeviceId::from_bytes([4; 16]), head: 7 });
     assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(Push::Inbox { head: 7 }));
     drop(reader);
-    assert!(lock(&hub.logs).is_empty() && lock(&hub.inboxes).is_empty());
+    assert!(lock(&hub.logs).is_empty() && lock(&hub.devices).is_empty());
+}
+
+/// A4: whatever its connections follow, and nobody else's end.
+#[tokio::test]
+async fn a4_a_revoked_device_is_cut_off() {
+    let hub = Arc::new(Hub::default());
+    let [revoked, other] = [[4; 16], [5; 16]].map(DeviceId::from_bytes);
+    let mut its = [(); 4].map(|()| hub.connect_as(revoked));
+    its[0].follow_inbox();
+    its[1].follow_checkpoints();
+    its[2].follow_log(LOG, [3; 32]);
+    let (theirs, nobodys) = (hub.connect_as(other), follow(&hub));
+    hub.wake(&Wake::Revoked { device: revoked });
+    assert!(its.iter().all(|socket| socket.revoked().unwrap().is_cancelled()));
+    assert!(!theirs.revoked().unwrap().is_cancelled() && nobodys.revoked().is_none());
+    // Also where one had gone before.
+    drop(its);
+    assert_eq!(hub.connected(), [Connected { device: other, head: None }]);
+}
+
+/// What is not followed is not told, and not asked for; that the device is there is asked for all the same.
+#[tokio::test]
+async fn a_connection_that_does_not_follow_its_inbox_hears_nothing_of_it() {
+    let hub = Arc::new(Hub::default());
+    let device = DeviceId::from_bytes([4; 16]);
+    let (mut follows, mut does_not) = (hub.connect_as(device), hub.connect_as(device));
+    follows.follow_inbox();
+    assert_eq!(hub.connected(), [Connected { device, head: None }]);
+    follows.found_inbox(6);
+    assert_eq!(hub.connected(), [Connected { device, head: Some(6) }]);
+    for head in [6, 7, 7] {
+        hub.wake(&Wake::Inbox { device, head });
+    }
+    assert_eq!(Push::decode(&follows.next().await.unwrap()), Ok(Push::Inbox { head: 7 }));
+    let nothing = std::time::Duration::from_millis(20);
+    assert!(tokio::time::timeout(nothing, follows.next()).await.is_err());
+    assert!(tokio::time::timeout(nothing, does_not.next()).await.is_err());
 }
 
 fn checkpoint(time_ms: u64) -> (Wake, Push) {

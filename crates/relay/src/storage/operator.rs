@@ -28,6 +28,15 @@ pub enum Invited {
     Refused,
 }
 
+/// What an operator has decided, as of one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Grows by one with each decision.
+    pub turn: u64,
+    /// Accounts whose tokens are refused.
+    pub disabled: Vec<AccountId>,
+}
+
 /// What one account takes up. Logs are not among it: nobody knows whose they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountUse {

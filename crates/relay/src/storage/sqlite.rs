@@ -33,9 +33,9 @@ use waxwing_wire::transparency::{Leaf, SignedCheckpoint};
 use waxwing_wire::{AccountId, DeviceId, LogId};
 
 use super::{
-    AccountRef, AccountUse, Answer, Appended, Appending, BackupError, Chained, Claim, Claimed, Delivered, Delivery,
-    Heads, Invitation, Invited, LogRead, MigrateError, NewAccount, NextEntry, OpenError, Registered, Setup, Storage,
-    StorageError, StorageStats, StoredChain, Totals, Uploaded, WakeListener, Watched,
+    AccountRef, AccountUse, Answer, Appended, Appending, BackupError, Chained, Claim, Claimed, Decided, Delivered,
+    Delivery, Heads, Invitation, Invited, LogRead, MigrateError, NewAccount, NextEntry, OpenError, Registered, Setup,
+    Storage, StorageError, StorageStats, StoredChain, Totals, Uploaded, WakeListener, Watched,
 };
 use crate::clock::{Clock, Moment};
 use crate::config::Quotas;
@@ -269,11 +269,16 @@ impl Storage for SqliteStorage {
     }
 
     fn set_disabled(&self, account: AccountRef, disabled: bool) -> Answer<'_, Option<AccountId>> {
-        self.writer.write(move |db| operator::set_disabled(db, &account, disabled))
+        let wake = Arc::clone(&self.wake);
+        self.writer.write_then(
+            move |db| operator::set_disabled(db, &account, disabled),
+            Option::clone,
+            move |found| found.iter().for_each(|_| wake(&Wake::Decided)),
+        )
     }
 
-    fn disabled(&self) -> Answer<'_, Vec<AccountId>> {
-        self.readers.read(operator::disabled)
+    fn decided(&self, known: Option<u64>) -> Answer<'_, Option<Decided>> {
+        self.readers.read(move |db| operator::decided(db, known))
     }
 
     fn account_use(&self, account: AccountRef) -> Answer<'_, Option<AccountUse>> {

@@ -19,7 +19,7 @@ use crate::auditor::Auditor;
 use crate::cluster::Cluster;
 use crate::kit::{Account, Kit, app, code, handshake, random, seq};
 use crate::nats::NatsServer;
-use crate::subscribe::{ask_for, closed_with, connect, connect_as, push, to};
+use crate::subscribe::{ask_for, closed_with, connect, connect_as, every_kind, push, shut_out_after, to};
 
 /// Two processes, with what they share.
 struct Pair {
@@ -124,6 +124,56 @@ async fn what_one_stores_the_other_tells(pair: &Pair) {
     let mut again = connect_as(two, &other).await;
     ask_for(&mut again, &Subscribe { logs: vec![], inbox: true, transparency: false }).await;
     assert_eq!(closed_with(&mut again).await, CloseCode::Policy);
+}
+
+/// A4: at whichever process it is connected, by an entry of its chain or by the operator. Three times, for the machine may be loaded: once
+/// within the second is enough.
+async fn who_is_shut_out_is_cut_off(pair: &Pair) {
+    let Pair { one, two, .. } = pair;
+    let mut alice = one.account("alice").await;
+    let log = one.log(&alice).await;
+    let mut quickest = [Duration::MAX; 2];
+    for _ in 0..3 {
+        let (entry, mut other) = alice.add_device();
+        submit(one, &alice, &entry).await;
+        other.token = one.http.token(&other).await;
+        let mut own = connect_as(two, &alice).await;
+        let mut sockets = every_kind(two, &other, &log).await;
+        let revocation = alice.replace_account_key(vec![other.device]);
+        submit(one, &alice, &revocation).await;
+        quickest[0] = quickest[0].min(shut_out_after(&mut sockets).await);
+        let mut again = connect_as(two, &other).await;
+        assert_eq!(closed_with(&mut again).await, CloseCode::Policy);
+        // The other device is as it was.
+        ask_for(&mut own, &Subscribe { logs: vec![], inbox: true, transparency: true }).await;
+        assert_eq!(push(&mut own).await, Push::Ready);
+
+        let mut sockets = every_kind(two, &alice, &log).await;
+        one.admin(&["disable", "alice"]).await.unwrap();
+        quickest[1] = quickest[1].min(shut_out_after(&mut sockets).await);
+        assert_eq!(closed_with(&mut own).await, CloseCode::Policy);
+        let refused = two.http.authed(&alice, Method::GET, "/v1/key-packages").send().await.unwrap();
+        assert_eq!(code(refused).await, ProblemCode::AccountDisabled);
+        two.admin(&["enable", "alice"]).await.unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while one.http.authed(&alice, Method::GET, "/v1/key-packages").send().await.unwrap().status() != StatusCode::OK
+        {
+            assert!(Instant::now() < until, "it is still disabled at the other");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert!(quickest.iter().all(|quickest| *quickest < Duration::from_secs(1)), "{quickest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a4_who_is_shut_out_is_cut_off_without_a_bus() {
+    who_is_shut_out_is_cut_off(&Pair::new(None).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a4_who_is_shut_out_is_cut_off_with_nats() {
+    let server = NatsServer::start();
+    who_is_shut_out_is_cut_off(&Pair::new(Some(server.config())).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

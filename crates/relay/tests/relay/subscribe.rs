@@ -1,9 +1,9 @@
 //! Subscriptions.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use reqwest_websocket::{CloseCode, Message, Upgrade as _, WebSocket};
 use waxwing_wire::LogId;
 use waxwing_wire::api::{EntryBytes, Subscribe, SubscribeLog};
@@ -12,6 +12,7 @@ use waxwing_wire::limits::{MAX_PUSHED_ENTRY, MAX_SUBSCRIBED_LOGS};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 
+use crate::accounts::submit;
 use crate::kit::{Account, Kit, Log, app, code, handshake, random};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -160,6 +161,95 @@ async fn an_inbox_for_its_device_alone() {
     let mut anonymous = connect(&kit).await;
     ask(&mut anonymous, vec![], true).await;
     assert_eq!(closed_with(&mut anonymous).await, CloseCode::Policy);
+}
+
+/// The connections that a device can have: with its inbox, with checkpoints alone, with a log, and with nothing.
+pub async fn every_kind(kit: &Kit, account: &Account, log: &Log) -> Vec<WebSocket> {
+    let ask = |logs, inbox, transparency| Subscribe { logs, inbox, transparency };
+    let kinds = [ask(vec![], true, false), ask(vec![], false, true), ask(vec![to(log)], false, false)];
+    let mut sockets = vec![connect_as(kit, account).await];
+    for kind in &kinds {
+        let mut socket = connect_as(kit, account).await;
+        ask_for(&mut socket, kind).await;
+        assert_eq!(push(&mut socket).await, Push::Ready);
+        sockets.push(socket);
+    }
+    sockets
+}
+
+/// How long until all of them are closed as those of somebody who is shut out.
+pub async fn shut_out_after(sockets: &mut [WebSocket]) -> Duration {
+    let began = Instant::now();
+    for socket in sockets {
+        assert_eq!(closed_with(socket).await, CloseCode::Policy);
+    }
+    began.elapsed()
+}
+
+/// A4: whatever they follow. Three times, for the machine may be loaded: once within the second is enough.
+#[tokio::test]
+async fn a4_a_revoked_device_is_cut_off_within_a_second() {
+    let kit = Kit::new().await;
+    let mut alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    let (mut quickest, mut own) = (Duration::MAX, every_kind(&kit, &alice, &log).await);
+    let mut anonymous = connect(&kit).await;
+    ask(&mut anonymous, vec![to(&log)], false).await;
+    assert_eq!(push(&mut anonymous).await, Push::Ready);
+    for _ in 0..3 {
+        let (entry, mut other) = alice.add_device();
+        assert_eq!(submit(&kit, &alice, &entry).await.status(), StatusCode::CREATED);
+        other.token = kit.http.token(&other).await;
+        let mut sockets = every_kind(&kit, &other, &log).await;
+        let revocation = alice.replace_account_key(vec![other.device]);
+        assert_eq!(submit(&kit, &alice, &revocation).await.status(), StatusCode::CREATED);
+        quickest = quickest.min(shut_out_after(&mut sockets).await);
+        // Its token has not run out, and opens nothing that stays open.
+        let mut again = connect_as(&kit, &other).await;
+        assert_eq!(closed_with(&mut again).await, CloseCode::Policy);
+    }
+    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
+    // Nobody else's: neither those of the device that revoked it, nor whoever has said no name.
+    kit.http.stored(&log, &app(0, b"hello")).await;
+    for socket in [&mut anonymous, own.last_mut().unwrap()] {
+        assert!(matches!(push(socket).await, Push::Log { head: 1, .. }));
+    }
+    let mut inbox = own.remove(1);
+    let letter = InboxSend {
+        entry_id: waxwing_wire::EnvelopeId::from_bytes(random()),
+        kind: EnvelopeKind::Welcome,
+        blob: b"hello".to_vec(),
+    };
+    let path = format!("/v1/inboxes/{}", alice.device);
+    kit.http.authed(&alice, Method::POST, &path).body(letter.encode()).send().await.unwrap();
+    assert_eq!(push(&mut inbox).await, Push::Inbox { head: 1 });
+}
+
+/// A4: also one that reads nothing of what it is sent.
+#[tokio::test]
+async fn a4_a_revoked_device_that_does_not_read_is_cut_off_too() {
+    let kit = Kit::with(|config| config.operator = Some("127.0.0.1:0".parse().unwrap())).await;
+    let mut alice = kit.account("alice").await;
+    let (entry, mut other) = alice.add_device();
+    assert_eq!(submit(&kit, &alice, &entry).await.status(), StatusCode::CREATED);
+    other.token = kit.http.token(&other).await;
+    let log = kit.log(&alice).await;
+    let mut unread = connect_as(&kit, &other).await;
+    ask(&mut unread, vec![to(&log)], false).await;
+    assert_eq!(push(&mut unread).await, Push::Ready);
+    // More than the buffers on the way take: the relay is writing, and gets no further.
+    for _ in 0..400 {
+        kit.http.stored(&log, &app(0, &[7; MAX_PUSHED_ENTRY])).await;
+    }
+    let revocation = alice.replace_account_key(vec![other.device]);
+    assert_eq!(submit(&kit, &alice, &revocation).await.status(), StatusCode::CREATED);
+    let began = Instant::now();
+    let operator = kit.operator();
+    while !operator.get("/metrics").await.text().await.unwrap().contains("waxwing_relay_subscriptions 0") {
+        assert!(began.elapsed() < Duration::from_secs(10), "it is still connected");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(unread);
 }
 
 #[tokio::test]

@@ -65,7 +65,8 @@ pub async fn accounts_are_disabled_and_counted(place: Place) {
     assert_eq!(storage.set_disabled(alice(), true).await.unwrap(), Some(account(1)));
     assert_eq!(storage.set_disabled(AccountRef::Id(account(1)), true).await.unwrap(), Some(account(1)));
     assert_eq!(storage.set_disabled(AccountRef::Id(account(9)), true).await.unwrap(), None);
-    assert_eq!(storage.disabled().await.unwrap(), [account(1)]);
+    let decided = storage.decided(None).await.unwrap().unwrap();
+    assert_eq!(decided.disabled, [account(1)]);
     assert!(storage.admit(account(1), vec![[1; 32]]).await.unwrap());
     storage.deliver(delivery(1, 1, Admission::AccessKey([1; 32]), 100)).await.unwrap();
     storage.deliver(delivery(1, 2, Admission::Stranger, 200)).await.unwrap();
@@ -81,7 +82,11 @@ pub async fn accounts_are_disabled_and_counted(place: Place) {
     assert!(totals.log_bytes >= 1000);
     assert_eq!(totals.inbox_bytes, used.inbox_bytes + used.stranger_bytes);
     assert_eq!(storage.set_disabled(alice(), false).await.unwrap(), Some(account(1)));
-    assert_eq!(storage.disabled().await.unwrap(), []);
+    // Only what is newer is told.
+    let newer = storage.decided(Some(decided.turn)).await.unwrap().unwrap();
+    assert!(newer.turn > decided.turn);
+    assert_eq!(newer.disabled, []);
+    assert_eq!(storage.decided(Some(newer.turn)).await.unwrap(), None);
     storage.probe().await.unwrap();
     storage.probe().await.unwrap();
     assert!(storage.database_bytes().await.unwrap() > 10_000);

@@ -4,7 +4,7 @@ use deadpool_postgres::Transaction;
 use waxwing_wire::AccountId;
 use waxwing_wire::transparency::SignedCheckpoint;
 
-use super::super::{AccountRef, AccountUse, Invitation, Invited, NewAccount, Registered, Totals};
+use super::super::{AccountRef, AccountUse, Decided, Invitation, Invited, NewAccount, Registered, Totals};
 use super::fault::{Fault, Result};
 use super::query::{all, count, execute, exists, fixed, get, int, one};
 use super::{Context, accounts};
@@ -55,13 +55,27 @@ pub(super) async fn set_disabled(
         false => "DELETE FROM disabled_accounts WHERE account = $1",
     };
     execute(tx, sql, &[&n]).await?;
+    decide(tx).await?;
     Ok(Some(id))
 }
 
-/// All disabled accounts.
-pub(super) async fn disabled(tx: &Transaction<'_>) -> Result<Vec<AccountId>> {
-    let rows = all(tx, "SELECT id FROM disabled_accounts JOIN accounts ON n = account", &[]).await?;
-    rows.iter().map(|row| fixed(row, 0).map(AccountId::from_bytes)).collect()
+/// Something was decided. Under the row's lock: the turns are in the order of the commits.
+async fn decide(tx: &Transaction<'_>) -> Result<()> {
+    let sql = "INSERT INTO decisions AS d (n, turn) VALUES (1, 1) ON CONFLICT (n) DO UPDATE SET turn = d.turn + 1";
+    execute(tx, sql, &[]).await.map(drop)
+}
+
+/// What was decided; none if that is nothing newer than of the turn `known`.
+pub(super) async fn decided(tx: &Transaction<'_>, known: Option<u64>) -> Result<Option<Decided>> {
+    let turn = one(tx, "SELECT turn FROM decisions WHERE n = 1", &[]).await?;
+    let turn = turn.map(|row| count(&row, 0)).transpose()?.unwrap_or(0);
+    if known.is_some_and(|known| turn <= known) {
+        return Ok(None);
+    }
+    let sql = "SELECT id FROM disabled_accounts JOIN accounts ON n = account ORDER BY n";
+    let disabled = all(tx, sql, &[]).await?;
+    let disabled = disabled.iter().map(|row| fixed(row, 0).map(AccountId::from_bytes)).collect::<Result<_>>()?;
+    Ok(Some(Decided { turn, disabled }))
 }
 
 /// What an account takes up.

@@ -10,9 +10,9 @@ use waxwing_wire::frame::{CreateLog, InboxPage, UploadKeyPackages};
 use waxwing_wire::{AccountId, DeviceId, LogId};
 
 use super::super::{
-    AccountRef, AccountUse, Answer, Appended, Appending, BackupError, Chained, Claim, Claimed, Delivered, Delivery,
-    Heads, Invitation, Invited, LogRead, NewAccount, NextEntry, Registered, Storage, StorageStats, StoredChain, Totals,
-    Uploaded, Watched,
+    AccountRef, AccountUse, Answer, Appended, Appending, BackupError, Chained, Claim, Claimed, Decided, Delivered,
+    Delivery, Heads, Invitation, Invited, LogRead, NewAccount, NextEntry, Registered, Storage, StorageStats,
+    StoredChain, Totals, Uploaded, Watched,
 };
 use super::{PostgresStorage, accounts, expiry, inboxes, key_packages, logs, operator, shared, transparency};
 use crate::hub::Wake;
@@ -202,12 +202,15 @@ impl Storage for PostgresStorage {
     fn set_disabled(&self, account: AccountRef, disabled: bool) -> Answer<'_, Option<AccountId>> {
         self.write(move |tx, _| {
             let account = account.clone();
-            Box::pin(async move { Ok((operator::set_disabled(tx, &account, disabled).await?, Vec::new())) })
+            Box::pin(async move {
+                let found = operator::set_disabled(tx, &account, disabled).await?;
+                Ok((found, found.iter().map(|_| Wake::Decided).collect()))
+            })
         })
     }
 
-    fn disabled(&self) -> Answer<'_, Vec<AccountId>> {
-        self.read(|tx| Box::pin(operator::disabled(tx)))
+    fn decided(&self, known: Option<u64>) -> Answer<'_, Option<Decided>> {
+        self.read(move |tx| Box::pin(operator::decided(tx, known)))
     }
 
     fn account_use(&self, account: AccountRef) -> Answer<'_, Option<AccountUse>> {

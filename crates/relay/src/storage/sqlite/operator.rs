@@ -5,7 +5,7 @@ use waxwing_wire::AccountId;
 use waxwing_wire::transparency::SignedCheckpoint;
 
 use super::super::rules::STRANGER;
-use super::super::{AccountRef, AccountUse, Invitation, Invited, NewAccount, Registered, Totals};
+use super::super::{AccountRef, AccountUse, Decided, Invitation, Invited, NewAccount, Registered, Totals};
 use super::{accounts, int, nat, transparency};
 use crate::clock::Moment;
 use crate::log_signer::LogSigner;
@@ -54,14 +54,29 @@ pub(super) fn set_disabled(db: &Connection, account: &AccountRef, disabled: bool
         false => "DELETE FROM disabled_accounts WHERE account = ?1",
     };
     db.prepare_cached(sql)?.execute(params![n])?;
+    decide(db)?;
     Ok(Some(id))
 }
 
-/// All disabled accounts.
-pub(super) fn disabled(db: &Connection) -> Result<Vec<AccountId>> {
-    db.prepare_cached("SELECT id FROM disabled_accounts JOIN accounts ON n = account")?
+/// Something was decided.
+fn decide(db: &Connection) -> Result<()> {
+    db.prepare_cached("INSERT INTO decisions (n, turn) VALUES (1, 1) ON CONFLICT (n) DO UPDATE SET turn = turn + 1")?
+        .execute([])?;
+    Ok(())
+}
+
+/// What was decided; none if that is nothing newer than of the turn `known`.
+pub(super) fn decided(db: &Connection, known: Option<u64>) -> Result<Option<Decided>> {
+    let turn = db.prepare_cached("SELECT turn FROM decisions WHERE n = 1")?.query_row([], |row| row.get(0).map(nat));
+    let turn = turn.optional()?.unwrap_or(0);
+    if known.is_some_and(|known| turn <= known) {
+        return Ok(None);
+    }
+    let disabled = db
+        .prepare_cached("SELECT id FROM disabled_accounts JOIN accounts ON n = account ORDER BY n")?
         .query_map([], |row| row.get(0).map(AccountId::from_bytes))?
-        .collect()
+        .collect::<Result<_>>()?;
+    Ok(Some(Decided { turn, disabled }))
 }
 
 /// What an account takes up.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
+const MIGRATIONS: [&str; 6] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
 const VERSION_1: &str = "
     CREATE TABLE accounts (
@@ -226,6 +226,14 @@ const VERSION_5: &str = "
     CREATE TABLE relay_keys (
         n INTEGER PRIMARY KEY CHECK (n = 1),
         fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32)
+    ) STRICT;
+";
+
+/// How often the operator has decided something, so that whoever goes by it sees whether there is news.
+const VERSION_6: &str = "
+    CREATE TABLE decisions (
+        n INTEGER PRIMARY KEY CHECK (n = 1),
+        turn INTEGER NOT NULL
     ) STRICT;
 ";
 
