@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::storage::Quota;
+
 mod acts;
 mod socket;
 
@@ -29,10 +31,12 @@ pub(crate) enum Act {
         /// Its name or id.
         account: String,
     },
-    /// Tell the quotas in force, and what an account takes up.
+    /// Set quotas, of everybody or of an account; then tell those in force, and what the account takes up.
     Quota {
         /// Its name or id.
         account: Option<String>,
+        /// What to set each to, in bytes; to what it was before where there are none.
+        set: Vec<(Quota, Option<u64>)>,
     },
     /// Put another token key in force.
     RotateKeys,

@@ -65,6 +65,8 @@ pub(crate) enum Event {
     AdminBackup,
     /// The operator asked what an account takes up.
     AdminLookedUp,
+    /// The operator set quotas.
+    AdminQuotaSet,
     /// The operator read this log.
     AdminRead,
     /// Somebody else on this computer asked as if they were the operator.
@@ -98,6 +100,7 @@ impl Event {
             Self::AdminInvited => "admin-invited",
             Self::AdminBackup => "admin-backup",
             Self::AdminLookedUp => "admin-looked-up",
+            Self::AdminQuotaSet => "admin-quota-set",
             Self::AdminRead => "admin-read-audit",
             Self::AdminRefused => "admin-refused",
             Self::Restored => "restored",

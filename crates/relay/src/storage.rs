@@ -7,6 +7,7 @@
 mod migrate;
 mod operator;
 mod postgres;
+mod quotas;
 mod rules;
 mod setup;
 pub(crate) mod sqlite;
@@ -24,6 +25,7 @@ use crate::replay::{Seen, Showing};
 pub use migrate::{MigrateError, Moved, migrate};
 pub use operator::{AccountUse, BackupError, Decided, Invitation, Invited, Totals};
 pub use postgres::{CONNECTIONS, PostgresConfig, PostgresStorage, PostgresUrl};
+pub use quotas::{Quota, SetQuotas};
 pub use setup::{OpenError, PostgresTrouble, RETENTION_DAYS, Setup, WakeListener};
 pub use sqlite::restore::RestoreError;
 pub use sqlite::{SqliteStorage, sqlite_version};
@@ -372,8 +374,11 @@ pub trait Storage: Send + Sync + 'static {
     fn register_invited(&self, account: NewAccount, invitation: [u8; 32]) -> Answer<'_, Invited>;
     /// Disables an account, or enables it again; none if there is no such account.
     fn set_disabled(&self, account: AccountRef, disabled: bool) -> Answer<'_, Option<AccountId>>;
-    /// What the operator has decided; none if that is nothing newer than of the turn `known`. Whoever is told of a [`crate::hub::Wake::Decided`]
-    /// asks for it.
+    /// Sets quotas, or takes back what was set (none): of an account's inboxes, or of everybody. False (and nothing is changed) if there is no such
+    /// account. Other processes go by it once they have asked what was [decided](Storage::decided).
+    fn set_quotas(&self, of: Option<AccountRef>, changes: Vec<(Quota, Option<u64>)>) -> Answer<'_, bool>;
+    /// What the operator has decided; none if that is nothing newer than of the turn `known`. The storage goes by it from then on. Whoever is told of
+    /// a [`crate::hub::Wake::Decided`] asks for it.
     fn decided(&self, known: Option<u64>) -> Answer<'_, Option<Decided>>;
     /// What an account takes up; none if there is no such account.
     fn account_use(&self, account: AccountRef) -> Answer<'_, Option<AccountUse>>;

@@ -10,7 +10,7 @@ use super::{Act, Outcome};
 use crate::audit::{Event, Subject};
 use crate::keys::KeyError;
 use crate::state::{App, now};
-use crate::storage::{AccountRef, BackupError, Invitation, StorageError};
+use crate::storage::{AccountRef, BackupError, Invitation, Quota, SetQuotas, StorageError};
 
 /// Of an invitation.
 const TOKEN_BYTES: usize = 16;
@@ -34,6 +34,8 @@ enum Refusal {
     RelativePath,
     #[error("the system gives no randomness")]
     Random,
+    #[error("the quotas of logs are everybody's: nobody knows whose a log is")]
+    OfLogs,
 }
 
 /// Does it, and writes it down.
@@ -42,7 +44,7 @@ pub(super) async fn perform(app: &App, act: Act) -> Outcome {
         Act::Stats => stats(app).await,
         Act::Disable { account } => disable(app, &account, true).await,
         Act::Enable { account } => disable(app, &account, false).await,
-        Act::Quota { account } => quota(app, account.as_deref()).await,
+        Act::Quota { account, set } => quota(app, account.as_deref(), set).await,
         Act::RotateKeys => rotate(app).await,
         Act::Audit { lines } => audit(app, lines),
         Act::Backup { to } => backup(app, to).await,
@@ -84,28 +86,55 @@ async fn disable(app: &App, account: &str, disabled: bool) -> Result<Value, Refu
     Ok(json!({ "account": found.to_string(), "disabled": disabled }))
 }
 
-async fn quota(app: &App, account: Option<&str>) -> Result<Value, Refusal> {
-    let quotas = app.quotas;
-    let mut told = json!({
-        "quota-log": quotas.log,
-        "quota-log-handshakes": quotas.log_handshakes,
-        "quota-inbox": quotas.inbox,
-        "quota-inbox-key": quotas.inbox_key,
-        "quota-inbox-strangers": quotas.inbox_strangers,
-    });
-    if let Some(account) = account {
-        let used = app.storage.account_use(account_ref(account)?).await?.ok_or(Refusal::UnknownAccount)?;
-        app.audit.record(Event::AdminLookedUp, Subject::Account(used.account));
-        told["account"] = json!({
-            "id": used.account.to_string(),
-            "disabled": used.disabled,
-            "devices": used.devices,
-            "inbox-bytes": used.inbox_bytes,
-            "stranger-bytes": used.stranger_bytes,
-            "key-packages": used.key_packages,
-        });
+async fn quota(app: &App, account: Option<&str>, set: Vec<(Quota, Option<u64>)>) -> Result<Value, Refusal> {
+    let account = account.map(account_ref).transpose()?;
+    let changes = !set.is_empty();
+    if changes {
+        if account.is_some() && set.iter().any(|(quota, _)| !quota.is_of_inboxes()) {
+            return Err(Refusal::OfLogs);
+        }
+        if !app.storage.set_quotas(account.clone(), set).await? {
+            return Err(Refusal::UnknownAccount);
+        }
     }
+    let everybodys = app.storage.decided(None).await?.unwrap_or_default().quotas;
+    let Some(account) = account else {
+        if changes {
+            app.audit.record(Event::AdminQuotaSet, Subject::Nobody);
+        }
+        return Ok(quotas(app, &everybodys, None));
+    };
+    let used = app.storage.account_use(account).await?.ok_or(Refusal::UnknownAccount)?;
+    let event = if changes { Event::AdminQuotaSet } else { Event::AdminLookedUp };
+    app.audit.record(event, Subject::Account(used.account));
+    let mut told = quotas(app, &everybodys, Some(&used.quotas));
+    told["account"] = json!({
+        "id": used.account.to_string(),
+        "disabled": used.disabled,
+        "devices": used.devices,
+        "inbox-bytes": used.inbox_bytes,
+        "stranger-bytes": used.stranger_bytes,
+        "key-packages": used.key_packages,
+    });
     Ok(told)
+}
+
+/// Those in force, and of each that does not come from the configuration for whom it was set.
+fn quotas(app: &App, everybodys: &SetQuotas, accounts: Option<&SetQuotas>) -> Value {
+    let mut in_force = everybodys.over(app.quotas);
+    if let Some(accounts) = accounts {
+        in_force = accounts.over(in_force);
+    }
+    let mut told = json!({});
+    for quota in Quota::ALL {
+        told[quota.name()] = json!(quota.of(&in_force));
+        if accounts.is_some_and(|set| set.set_to(quota).is_some()) {
+            told[format!("{}-set-for", quota.name())] = json!("account");
+        } else if everybodys.set_to(quota).is_some() {
+            told[format!("{}-set-for", quota.name())] = json!("everybody");
+        }
+    }
+    told
 }
 
 async fn rotate(app: &App) -> Result<Value, Refusal> {

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -10,6 +11,7 @@ use serde_json::Value;
 use super::layers::{BadConfig, Loaded};
 use super::print;
 use crate::admin::{Act, FILE, Outcome};
+use crate::storage::Quota;
 
 /// What is asked of which relay.
 #[derive(Args)]
@@ -38,11 +40,9 @@ enum What {
         /// Name or id.
         account: String,
     },
-    /// Tell the quotas in force (they are set in the configuration), and what an account takes up.
-    Quota {
-        /// Name or id.
-        account: Option<String>,
-    },
+    /// Tell the quotas in force, and what an account takes up. With options, set them first: they count at once, at every process of the relay, and
+    /// in place of the configuration's until they are set to `default`. What is stored already stays, however little the quota is.
+    Quota(QuotaArgs),
     /// The keys that sign access tokens.
     Keys {
         #[command(subcommand)]
@@ -68,6 +68,58 @@ enum What {
         #[arg(long, value_name = "D", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=3650))]
         days: u32,
     },
+}
+
+#[derive(Args)]
+struct QuotaArgs {
+    /// Name or id: set the quotas of its inboxes alone, and tell what they hold.
+    account: Option<String>,
+    /// Most bytes of one log. Of everybody's logs: nobody knows whose a log is.
+    #[arg(long, value_name = "BYTES|default", conflicts_with = "account")]
+    log: Option<SetTo>,
+    /// Most bytes on top of that for handshakes alone. Likewise.
+    #[arg(long, value_name = "BYTES|default", conflicts_with = "account")]
+    log_handshakes: Option<SetTo>,
+    /// Most bytes that wait in an inbox (each device has one) under all access keys together.
+    #[arg(long, value_name = "BYTES|default")]
+    inbox: Option<SetTo>,
+    /// Most bytes that wait in an inbox under one access key.
+    #[arg(long, value_name = "BYTES|default")]
+    inbox_key: Option<SetTo>,
+    /// Most bytes that wait in an inbox from strangers; with 0 none of them can write.
+    #[arg(long, value_name = "BYTES|default")]
+    inbox_strangers: Option<SetTo>,
+}
+
+impl QuotaArgs {
+    fn act(self) -> Act {
+        let set = [
+            (Quota::Log, self.log),
+            (Quota::LogHandshakes, self.log_handshakes),
+            (Quota::Inbox, self.inbox),
+            (Quota::InboxKey, self.inbox_key),
+            (Quota::InboxStrangers, self.inbox_strangers),
+        ];
+        let set = set.into_iter().filter_map(|(quota, to)| Some((quota, to?.0))).collect();
+        Act::Quota { account: self.account, set }
+    }
+}
+
+/// Bytes, or what it was before.
+#[derive(Clone, Copy)]
+struct SetTo(Option<u64>);
+
+impl FromStr for SetTo {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // SQL's integers are signed.
+        let bytes = |text: &str| text.parse().ok().filter(|bytes| i64::try_from(*bytes).is_ok());
+        match text {
+            "default" => Ok(Self(None)),
+            number => bytes(number).map(|bytes| Self(Some(bytes))).ok_or("a number of bytes, or `default`"),
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -115,7 +167,7 @@ fn act(what: What) -> io::Result<Act> {
         What::Stats => Act::Stats,
         What::Disable { account } => Act::Disable { account },
         What::Enable { account } => Act::Enable { account },
-        What::Quota { account } => Act::Quota { account },
+        What::Quota(quota) => quota.act(),
         What::Keys { what: Keys::Rotate } => Act::RotateKeys,
         What::Audit { lines } => Act::Audit { lines },
         // The relay has another current folder.

@@ -6,7 +6,7 @@ use std::io;
 
 use waxwing_wire::AccountId;
 
-use super::Registered;
+use super::{Registered, SetQuotas};
 
 /// An operator's invitation to register. The token itself is known to nobody but its holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +35,12 @@ pub struct Decided {
     pub turn: u64,
     /// Accounts whose tokens are refused.
     pub disabled: Vec<AccountId>,
+    /// Quotas that were set for everybody.
+    pub quotas: SetQuotas,
 }
 
 /// What one account takes up. Logs are not among it: nobody knows whose they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountUse {
     /// Whose.
     pub account: AccountId,
@@ -52,6 +54,8 @@ pub struct AccountUse {
     pub stranger_bytes: u64,
     /// One-time key packages that are left.
     pub key_packages: u64,
+    /// Quotas that were set for it.
+    pub quotas: SetQuotas,
 }
 
 /// What there is of everything. Counting takes a while on a large database.

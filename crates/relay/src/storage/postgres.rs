@@ -31,9 +31,9 @@ use deadpool_postgres::{Object, Pool, Transaction};
 use futures_util::future::BoxFuture;
 use tokio_postgres::IsolationLevel;
 
+use super::quotas::QuotasInForce;
 use super::{Answer, OpenError, PostgresTrouble, Setup, StorageError, WakeListener};
 use crate::clock::Clock;
-use crate::config::Quotas;
 use crate::hub::Wake;
 use crate::log_signer::LogSigner;
 
@@ -76,7 +76,7 @@ pub struct PostgresStorage {
 
 /// What transactions need beside the database.
 struct Context {
-    quotas: Quotas,
+    quotas: QuotasInForce,
     signer: LogSigner,
     clock: Clock,
     retention_days: u32,
@@ -95,7 +95,7 @@ impl PostgresStorage {
     pub async fn open(config: &PostgresConfig, setup: Setup) -> Result<Self, OpenError> {
         let Setup { quotas, retention_days, signer, wake, clock } = setup;
         let pool = connect::open(config).await?;
-        let context = Context { quotas, signer, clock, retention_days };
+        let context = Context { quotas: QuotasInForce::new(quotas), signer, clock, retention_days };
         {
             let mut client = connect::take(&pool).await.map_err(start::opening)?;
             let failed = |error: tokio_postgres::Error| start::opening(error.into());

@@ -32,10 +32,11 @@ use waxwing_wire::frame::{CreateLog, InboxPage, UploadKeyPackages};
 use waxwing_wire::transparency::{Leaf, SignedCheckpoint};
 use waxwing_wire::{AccountId, DeviceId, LogId};
 
+use super::quotas::QuotasInForce;
 use super::{
     AccountRef, AccountUse, Answer, Appended, Appending, BackupError, Chained, Claim, Claimed, Decided, Delivered,
-    Delivery, Heads, Invitation, Invited, LogRead, MigrateError, NewAccount, NextEntry, OpenError, Registered, Setup,
-    Storage, StorageError, StorageStats, StoredChain, Totals, Uploaded, WakeListener, Watched,
+    Delivery, Heads, Invitation, Invited, LogRead, MigrateError, NewAccount, NextEntry, OpenError, Quota, Registered,
+    Setup, Storage, StorageError, StorageStats, StoredChain, Totals, Uploaded, WakeListener, Watched,
 };
 use crate::clock::{Clock, Moment};
 use crate::config::Quotas;
@@ -61,7 +62,7 @@ pub struct SqliteStorage {
     readers: readers::Readers,
     checkpointer: checkpoint::Checkpointer,
     shown: Shown,
-    quotas: Quotas,
+    quotas: Arc<QuotasInForce>,
     retention_days: u32,
     signer: Arc<LogSigner>,
     wake: WakeListener,
@@ -93,6 +94,8 @@ impl SqliteStorage {
         }
         schema::migrate(&mut connection)?;
         backfill::open(&mut connection, &signer, clock.now())?;
+        let quotas = Arc::new(QuotasInForce::new(quotas));
+        operator::decided(&connection, None)?.iter().for_each(|decided| quotas.take_in(decided));
         let checkpointer = checkpoint::Checkpointer::start(&path)?;
         let readers = readers::Readers::open(&path)?;
         let writer = writer::Writer::start(connection)?;
@@ -199,7 +202,7 @@ impl Storage for SqliteStorage {
     }
 
     fn append(&self, appending: Appending) -> Answer<'_, Appended> {
-        let (quotas, wake, clock) = (self.quotas, Arc::clone(&self.wake), self.clock.clone());
+        let (quotas, wake, clock) = (self.quotas.now(), Arc::clone(&self.wake), self.clock.clone());
         self.writer.write_then(
             move |db| logs::append(db, appending, &quotas, clock.now()),
             |(appended, _)| *appended,
@@ -216,7 +219,7 @@ impl Storage for SqliteStorage {
     }
 
     fn deliver(&self, delivery: Delivery) -> Answer<'_, Delivered> {
-        let (quotas, wake, clock) = (self.quotas, Arc::clone(&self.wake), self.clock.clone());
+        let (quotas, wake, clock) = (self.quotas.now(), Arc::clone(&self.wake), self.clock.clone());
         self.writer.write_then(
             move |db| inboxes::deliver(db, &delivery, &quotas, clock.now()),
             |(delivered, _)| *delivered,
@@ -277,8 +280,27 @@ impl Storage for SqliteStorage {
         )
     }
 
+    fn set_quotas(&self, of: Option<AccountRef>, changes: Vec<(Quota, Option<u64>)>) -> Answer<'_, bool> {
+        let wake = Arc::clone(&self.wake);
+        let setting = self.writer.write_then(
+            move |db| operator::set_quotas(db, of.as_ref(), &changes),
+            |set| *set,
+            move |set| {
+                if set {
+                    wake(&Wake::Decided);
+                }
+            },
+        );
+        Box::pin(async move {
+            let set = setting.await?;
+            self.decided(None).await?;
+            Ok(set)
+        })
+    }
+
     fn decided(&self, known: Option<u64>) -> Answer<'_, Option<Decided>> {
-        self.readers.read(move |db| operator::decided(db, known))
+        let quotas = Arc::clone(&self.quotas);
+        self.readers.read(move |db| Ok(operator::decided(db, known)?.inspect(|decided| quotas.take_in(decided))))
     }
 
     fn account_use(&self, account: AccountRef) -> Answer<'_, Option<AccountUse>> {

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use reqwest_websocket::CloseCode;
+use waxwing_wire::EnvelopeId;
 use waxwing_wire::api::Subscribe;
-use waxwing_wire::frame::Push;
+use waxwing_wire::frame::{InboxSend, Push};
+use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::token::AccessToken;
 
-use crate::kit::{Kit, app, code};
+use crate::kit::{Account, Kit, app, code, random};
 use crate::subscribe::{ask_for, closed_with, connect_as, push};
 
 fn field(told: &str, key: &str) -> String {
@@ -35,6 +37,48 @@ async fn stats_and_quota_count() {
     assert_eq!(field(&told, "quota-log"), (1024u64 * 1024 * 1024).to_string());
     assert_eq!((field(&told, "id"), field(&told, "inbox-bytes")), (alice.id.to_string(), "0".to_owned()));
     assert!(kit.admin(&["quota", "nobody"]).await.unwrap_err().contains("no such account"));
+}
+
+/// What an operator sets counts at once, outlives a restart, and is told to whoever sends too much.
+#[tokio::test]
+async fn quotas_are_set_for_everybody_and_for_an_account() {
+    let mut kit = Kit::new().await;
+    let (alice, bob) = (kit.account("alice").await, kit.account("bob").await);
+    let log = kit.log(&alice).await;
+    let send = async |kit: &Kit, to: &Account| {
+        let (entry_id, kind) = (EnvelopeId::from_bytes(random()), EnvelopeKind::Notice);
+        let letter = InboxSend { entry_id, kind, blob: vec![7; 1000] }.encode();
+        kit.http.authed(&bob, Method::POST, &format!("/v1/inboxes/{}", to.device)).body(letter).send().await.unwrap()
+    };
+    kit.admin(&["quota", "--log", "2000", "--log-handshakes", "0", "--inbox-strangers", "0"]).await.unwrap();
+    kit.http.stored(&log, &app(0, &[7; 1000])).await;
+    for turn in 0..2 {
+        let told = kit.admin(&["quota"]).await.unwrap();
+        assert_eq!((field(&told, "quota-log"), field(&told, "quota-log-set-for")), ("2000".into(), "everybody".into()));
+        assert!(!told.contains("quota-inbox-key-set-for"), "{told}");
+        assert_eq!(
+            code(kit.http.append(log.id, &log.write, &app(0, &[7; 1000])).await).await,
+            ProblemCode::QuotaExceeded
+        );
+        assert_eq!(code(send(&kit, &bob).await).await, ProblemCode::QuotaExceeded);
+        if turn == 0 {
+            kit.admin(&["quota", "alice", "--inbox-strangers", "5000"]).await.unwrap();
+        }
+        assert_eq!(send(&kit, &alice).await.status(), StatusCode::CREATED);
+        let told = kit.admin(&["quota", "alice"]).await.unwrap();
+        assert_eq!(field(&told, "quota-inbox-strangers-set-for"), "account");
+        assert_eq!(field(&told, "stranger-bytes"), ((turn + 1) * (1000 + 256)).to_string());
+        kit.restart().await;
+    }
+    kit.admin(&["quota", "--log", "default", "--log-handshakes", "default"]).await.unwrap();
+    assert_eq!(field(&kit.admin(&["quota"]).await.unwrap(), "quota-log"), (1024u64 * 1024 * 1024).to_string());
+    kit.http.stored(&log, &app(0, &[7; 1000])).await;
+    for bad in
+        [["quota", "alice", "--log", "1"], ["quota", "nobody", "--inbox", "1"], ["quota", "alice", "--inbox", "-1"]]
+    {
+        kit.admin(&bad).await.unwrap_err();
+    }
+    assert!(kit.admin(&["audit"]).await.unwrap().contains("admin-quota-set account="));
 }
 
 /// The account's tokens are refused and its sockets closed within a second; what others keep goes on.

@@ -176,6 +176,22 @@ async fn a4_who_is_shut_out_is_cut_off_with_nats() {
     who_is_shut_out_is_cut_off(&Pair::new(Some(server.config())).await).await;
 }
 
+/// What the operator sets at one counts at the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_is_set_for_all_processes() {
+    let Pair { one, two, .. } = &Pair::new(None).await;
+    let alice = one.account("alice").await;
+    let log = one.log(&alice).await;
+    one.admin(&["quota", "--log", "0", "--log-handshakes", "0"]).await.unwrap();
+    assert_eq!(code(one.http.append(log.id, &log.write, &app(0, b"x")).await).await, ProblemCode::QuotaExceeded);
+    let until = Instant::now() + Duration::from_secs(10);
+    while two.http.append(log.id, &log.write, &app(0, b"x")).await.status() == StatusCode::CREATED {
+        assert!(Instant::now() < until, "it does not count at the other");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(code(two.http.append(log.id, &log.write, &app(0, b"x")).await).await, ProblemCode::QuotaExceeded);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_two_processes_without_a_bus() {
     what_one_stores_the_other_tells(&Pair::new(None).await).await;

@@ -48,7 +48,7 @@ conformance! {
     logs: appends_are_judged_in_the_order_of_the_protocol, a_rekey_ends_both_tokens, log_quota_keeps_room_for_handshakes,
         pages_are_bounded, heads_are_for_those_who_may_know, a_log_is_made_once;
     operator: an_invitation_is_used_up_once_for_each_account, an_invitation_is_not_used_too_often,
-        accounts_are_disabled_and_counted;
+        accounts_are_disabled_and_counted, quotas_are_set_and_taken_back;
     retention: entries_expire_and_what_judges_them_stays, envelopes_expire, a_full_log_has_room_again;
     shared: everything_is_shown_once, keys_are_recorded_once;
     transparency: p17_each_entry_has_a_leaf_and_each_name, every_proof_of_every_size_holds, p17_one_line_of_checkpoints,

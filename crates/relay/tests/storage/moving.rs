@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use waxwing_relay::storage::{
     AccountRef, Admission, Appended, Claimer, DeviceChange, Invitation, LogRead, OpenError, PostgresStorage,
-    PostgresTrouble, PostgresUrl, Registered, Setup, SqliteStorage, Storage, Watched,
+    PostgresTrouble, PostgresUrl, Quota, Registered, Setup, SqliteStorage, Storage, Watched,
 };
 use waxwing_relay::{MigrateError, PostgresConfig, migrate};
 use waxwing_wire::frame::{Append, CreateLog, LogTokens};
@@ -49,6 +49,7 @@ async fn filled(folder: &Path, hands: &Hands) {
     storage.acknowledge(device_id(1), 4).await.unwrap();
     storage.upload_key_packages(device_id(1), upload(0..10, true, false)).await.unwrap();
     assert_eq!(claimed(&storage, claim(1, 1, Claimer::AccessKey(KEY))).await.len(), 1);
+    storage.set_quotas(None, vec![(Quota::Log, Some(1 << 30))]).await.unwrap();
     storage.set_disabled(AccountRef::Id(account(4)), true).await.unwrap();
     let until_hour = u64::try_from(hands.clock().now().hour()).unwrap() + 2;
     storage.invite(Invitation { hash: [8; 32], uses: 3, until_hour }).await.unwrap();

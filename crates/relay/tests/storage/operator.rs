@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use waxwing_relay::storage::{AccountRef, Admission, BackupError, Invitation, Invited, Registered, Setup};
+use waxwing_relay::Quotas;
+use waxwing_relay::storage::{
+    AccountRef, Admission, Appended, BackupError, Delivered, Invitation, Invited, Quota, Registered, Setup,
+};
 
 use crate::key_packages::upload;
 use crate::kit::*;
@@ -97,4 +100,55 @@ pub async fn accounts_are_disabled_and_counted(place: Place) {
         (Place::Postgres(_), Err(BackupError::Elsewhere)) => {}
         (_, other) => panic!("{other:?}"),
     }
+}
+
+/// For everybody, and for one account over that; also after a start, and at another handle once it has asked.
+pub async fn quotas_are_set_and_taken_back(place: Place) {
+    let usual = || Setup { quotas: Quotas { inbox_strangers: 1500, log: 1500, ..Quotas::default() }, ..setup() };
+    let [storage, other] = [place.open_with(usual()).await.unwrap(), place.open_with(usual()).await.unwrap()];
+    registered(&*storage, 1, Some("alice")).await;
+    registered(&*storage, 2, Some("bob")).await;
+    let alice = || Some(AccountRef::Name("alice".parse().unwrap()));
+    let log = new_log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    let send = |to, id| storage.deliver(delivery(to, id, Admission::Stranger, 1000));
+    let full = Delivered::QuotaExceeded;
+    assert_eq!((send(1, 1).await.unwrap(), send(2, 1).await.unwrap()), (delivered(1), delivered(1)));
+    assert_eq!((send(1, 2).await.unwrap(), send(2, 2).await.unwrap()), (full, full));
+    assert_eq!(storage.append(append(&log, 1, 1000)).await.unwrap(), stored(1));
+    assert_eq!(storage.append(append(&log, 2, 1000)).await.unwrap(), Appended::QuotaExceeded);
+
+    // For one account.
+    assert!(!storage.set_quotas(Some(AccountRef::Id(account(9))), vec![(Quota::Inbox, Some(1))]).await.unwrap());
+    assert_eq!(storage.decided(Some(0)).await.unwrap(), None);
+    assert!(storage.set_quotas(alice(), vec![(Quota::InboxStrangers, Some(3000))]).await.unwrap());
+    let used = storage.account_use(alice().unwrap()).await.unwrap().unwrap();
+    assert_eq!((used.quotas.set_to(Quota::InboxStrangers), used.quotas.set_to(Quota::Inbox)), (Some(3000), None));
+    assert_eq!((send(1, 2).await.unwrap(), send(2, 2).await.unwrap()), (delivered(2), full));
+    assert_eq!(other.deliver(delivery(1, 3, Admission::Stranger, 100)).await.unwrap(), delivered(3));
+    // For everybody, which is not for those who have their own.
+    let changes = vec![(Quota::InboxStrangers, Some(0)), (Quota::Log, Some(5000))];
+    assert!(storage.set_quotas(None, changes).await.unwrap());
+    storage.acknowledge(device_id(2), 1).await.unwrap();
+    assert_eq!((send(1, 4).await.unwrap(), send(2, 2).await.unwrap()), (full, full));
+    storage.acknowledge(device_id(1), 3).await.unwrap();
+    assert_eq!(send(1, 4).await.unwrap(), delivered(4));
+    assert_eq!(storage.append(append(&log, 2, 1000)).await.unwrap(), stored(2));
+    let decided = storage.decided(Some(0)).await.unwrap().unwrap();
+    assert_eq!((decided.quotas.set_to(Quota::Log), decided.quotas.set_to(Quota::LogHandshakes)), (Some(5000), None));
+    // At the other handle, once it has asked.
+    assert_eq!(other.append(append(&log, 3, 1000)).await.unwrap(), Appended::QuotaExceeded);
+    assert_eq!(other.decided(None).await.unwrap().unwrap(), decided);
+    assert_eq!(other.append(append(&log, 3, 1000)).await.unwrap(), stored(3));
+    // From the start on.
+    let third = place.open_with(usual()).await.unwrap();
+    assert_eq!(third.append(append(&log, 4, 500)).await.unwrap(), stored(4));
+    assert_eq!(third.deliver(delivery(2, 3, Admission::Stranger, 10)).await.unwrap(), full);
+    // And back to what was configured. What is stored stays.
+    let changes = vec![(Quota::InboxStrangers, None), (Quota::Log, None)];
+    assert!(storage.set_quotas(None, changes).await.unwrap());
+    assert!(storage.set_quotas(alice(), vec![(Quota::InboxStrangers, None)]).await.unwrap());
+    assert_eq!(storage.append(append(&log, 5, 10)).await.unwrap(), Appended::QuotaExceeded);
+    assert_eq!(page(&*storage, &log, 0).await.entries.len(), 4);
+    assert_eq!((send(1, 5).await.unwrap(), send(2, 3).await.unwrap()), (full, delivered(2)));
 }

@@ -59,7 +59,7 @@ const fn numbered(name: &'static str, columns: &'static [(&'static str, Column)]
 use Column::{Bytes, Int, Small, Text};
 
 /// All of them but what a process finds out anew: the fingerprint of keys, the bus's key, what was shown, whether writing works.
-pub(super) const TABLES: [Table; 24] = [
+pub(super) const TABLES: [Table; 25] = [
     numbered("accounts", &[("n", Int), ("id", Bytes), ("name", Text), ("head", Int)]),
     table("chain_entries", 2, &[("account", Int), ("seq", Int), ("hash", Bytes), ("bytes", Bytes)]),
     numbered("devices", &[("n", Int), ("id", Bytes), ("account", Int), ("relay_auth", Bytes), ("inbox_head", Int)]),
@@ -125,6 +125,7 @@ pub(super) const TABLES: [Table; 24] = [
     table("chain_leaves", 2, &[("account", Int), ("seq", Int), ("leaf", Int)]),
     table("invitations", 1, &[("hash", Bytes), ("uses", Int), ("until_hour", Int)]),
     table("disabled_accounts", 1, &[("account", Int)]),
+    table("quotas", 2, &[("account", Int), ("name", Text), ("bytes", Int)]),
     table("decisions", 1, &[("n", Int), ("turn", Int)]),
     numbered("log_restorations", &[("n", Int), ("note", Text)]),
     table("name_leaves", 1, &[("name_hash", Bytes), ("account", Int), ("leaf", Int)]),

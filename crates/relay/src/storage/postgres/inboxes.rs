@@ -1,6 +1,7 @@
 //! Inboxes: envelopes for a device until it acknowledges them, with an allowance for each kind of sender. Under the device's row.
 
 use deadpool_postgres::Transaction;
+use futures_util::future::try_join;
 use waxwing_wire::frame::{InboxEntry, InboxPage};
 use waxwing_wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
 use waxwing_wire::{DeviceId, EnvelopeId};
@@ -10,7 +11,7 @@ use super::super::{Admission, Delivered, Delivery, OVERHEAD};
 use super::fault::{Fault, Result};
 use super::logs::kind_of;
 use super::query::{all, count, execute, exists, fixed, get, int, one};
-use super::{Context, devices};
+use super::{Context, devices, operator};
 use crate::clock::Moment;
 use crate::hub::Wake;
 
@@ -36,7 +37,9 @@ pub(super) async fn deliver(
         return refused(if same { Delivered::Stored { seq: count(&row, 0)? } } else { Delivered::IdReused });
     }
     let size = send.blob.len() as u64 + OVERHEAD;
-    if !inbox_takes(used(tx, device, source).await?, source == STRANGER, size, &context.quotas) {
+    // As the operator has set them for this account, if at all.
+    let (used, set) = try_join(used(tx, device, source), operator::quotas(tx, account)).await?;
+    if !inbox_takes(used, source == STRANGER, size, &set.over(context.quotas.now())) {
         return refused(Delivered::QuotaExceeded);
     }
     let (seq, today) = (inbox_head + 1, context.clock.now().day());

@@ -18,6 +18,7 @@ use super::super::{Appended, Appending, Heads, LogRead, Watched};
 use super::Context;
 use super::fault::{Fault, Result};
 use super::query::{all, count, execute, exists, fixed, get, int, one};
+use crate::config::Quotas;
 use crate::hub::Wake;
 
 struct LogRow {
@@ -132,8 +133,9 @@ pub(super) async fn append(
 ) -> Result<Vec<(Appended, Option<Wake>)>> {
     let mut found = find(tx, batch).await?;
     let (mut answers, mut entries, mut retired) = (Vec::with_capacity(batch.len()), Entries::default(), Vec::new());
+    let quotas = context.quotas.now();
     for appending in batch {
-        answers.push(match take(&mut found, appending, context, &mut entries, &mut retired) {
+        answers.push(match take(&mut found, appending, &quotas, &mut entries, &mut retired) {
             Ok((seq, wake)) => (Appended::Stored { seq }, Some(wake)),
             Err(appended) => (appended, None),
         });
@@ -148,7 +150,7 @@ pub(super) async fn append(
 fn take<'a>(
     found: &mut Found,
     appending: &'a Appending,
-    context: &Context,
+    quotas: &Quotas,
     entries: &mut Entries<'a>,
     retired: &mut Vec<Retired>,
 ) -> std::result::Result<(u64, Wake), Appended> {
@@ -160,7 +162,7 @@ fn take<'a>(
         found.retired.get(&(*id, *write_hash)).map_or(Token::Never, |up_to| Token::Retired(*up_to))
     };
     let known = found.known.get(&(*id, append.entry_id)).copied();
-    log.state = judge(&log.state, token, known, appending, &context.quotas)?;
+    log.state = judge(&log.state, token, known, appending, quotas)?;
     log.changed = true;
     let seq = log.state.head;
     found.known.insert((*id, append.entry_id), Known { seq, digest: *digest });

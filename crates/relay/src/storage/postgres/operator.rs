@@ -4,7 +4,10 @@ use deadpool_postgres::Transaction;
 use waxwing_wire::AccountId;
 use waxwing_wire::transparency::SignedCheckpoint;
 
-use super::super::{AccountRef, AccountUse, Decided, Invitation, Invited, NewAccount, Registered, Totals};
+use super::super::rules::NOBODY;
+use super::super::{
+    AccountRef, AccountUse, Decided, Invitation, Invited, NewAccount, Quota, Registered, SetQuotas, Totals,
+};
 use super::fault::{Fault, Result};
 use super::query::{all, count, execute, exists, fixed, get, int, one};
 use super::{Context, accounts};
@@ -75,7 +78,44 @@ pub(super) async fn decided(tx: &Transaction<'_>, known: Option<u64>) -> Result<
     let sql = "SELECT id FROM disabled_accounts JOIN accounts ON n = account ORDER BY n";
     let disabled = all(tx, sql, &[]).await?;
     let disabled = disabled.iter().map(|row| fixed(row, 0).map(AccountId::from_bytes)).collect::<Result<_>>()?;
-    Ok(Some(Decided { turn, disabled }))
+    Ok(Some(Decided { turn, disabled, quotas: quotas(tx, NOBODY).await? }))
+}
+
+/// Sets quotas of an account, or of everybody; false if there is no such account.
+pub(super) async fn set_quotas(
+    tx: &Transaction<'_>,
+    of: Option<&AccountRef>,
+    changes: &[(Quota, Option<u64>)],
+) -> Result<bool> {
+    let n = match of {
+        None => NOBODY,
+        Some(account) => match find(tx, account).await? {
+            Some((n, _)) => n,
+            None => return Ok(false),
+        },
+    };
+    // First, so that whoever else decides something waits here.
+    decide(tx).await?;
+    for (quota, bytes) in changes {
+        match bytes {
+            Some(bytes) => {
+                let sql = "INSERT INTO quotas (account, name, bytes) VALUES ($1, $2, $3)
+                           ON CONFLICT (account, name) DO UPDATE SET bytes = excluded.bytes";
+                execute(tx, sql, &[&n, &quota.name(), &int(*bytes)]).await?;
+            }
+            None => {
+                execute(tx, "DELETE FROM quotas WHERE account = $1 AND name = $2", &[&n, &quota.name()]).await?;
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// What was set for the account of this number, or for everybody.
+pub(super) async fn quotas(tx: &Transaction<'_>, n: i64) -> Result<SetQuotas> {
+    let rows = all(tx, "SELECT name, bytes FROM quotas WHERE account = $1", &[&n]).await?;
+    let set: Vec<_> = rows.iter().map(|row| Ok((get(row, 0)?, count(row, 1)?))).collect::<Result<_>>()?;
+    Ok(SetQuotas::from_rows(set))
 }
 
 /// What an account takes up.
@@ -97,6 +137,7 @@ pub(super) async fn account_use(tx: &Transaction<'_>, account: &AccountRef) -> R
         inbox_bytes: count(&row, 2)?,
         stranger_bytes: count(&row, 3)?,
         key_packages: count(&row, 4)?,
+        quotas: quotas(tx, n).await?,
     }))
 }
 

@@ -8,7 +8,7 @@ use super::super::OpenError;
 use super::fault::{Fault, Result};
 use super::query::{count, one};
 use super::transparency::{self, Growing};
-use super::{Context, schema};
+use super::{Context, operator, schema};
 
 /// Makes the database ready, in one transaction.
 pub(super) async fn open(tx: &Transaction<'_>, context: &Context) -> std::result::Result<(), OpenError> {
@@ -22,6 +22,8 @@ pub(super) async fn open(tx: &Transaction<'_>, context: &Context) -> std::result
         None => Growing::new(),
     };
     log.seal(tx, &context.signer, context.clock.now()).await.map_err(opening)?;
+    let decided = operator::decided(tx, None).await.map_err(opening)?;
+    decided.iter().for_each(|decided| context.quotas.take_in(decided));
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use waxwing_wire::{AccountId, DeviceId, LogId};
 
 use super::super::{
     AccountRef, AccountUse, Answer, Appended, Appending, BackupError, Chained, Claim, Claimed, Decided, Delivered,
-    Delivery, Heads, Invitation, Invited, LogRead, NewAccount, NextEntry, Registered, Storage, StorageStats,
+    Delivery, Heads, Invitation, Invited, LogRead, NewAccount, NextEntry, Quota, Registered, Storage, StorageStats,
     StoredChain, Totals, Uploaded, Watched,
 };
 use super::{PostgresStorage, accounts, expiry, inboxes, key_packages, logs, operator, shared, transparency};
@@ -209,8 +209,28 @@ impl Storage for PostgresStorage {
         })
     }
 
+    fn set_quotas(&self, of: Option<AccountRef>, changes: Vec<(Quota, Option<u64>)>) -> Answer<'_, bool> {
+        let asked = Arc::new((of, changes));
+        let setting = self.write(move |tx, _| {
+            let asked = Arc::clone(&asked);
+            Box::pin(async move {
+                let set = operator::set_quotas(tx, asked.0.as_ref(), &asked.1).await?;
+                Ok((set, set.then_some(Wake::Decided).into_iter().collect()))
+            })
+        });
+        Box::pin(async move {
+            let set = setting.await?;
+            self.decided(None).await?;
+            Ok(set)
+        })
+    }
+
     fn decided(&self, known: Option<u64>) -> Answer<'_, Option<Decided>> {
-        self.read(move |tx| Box::pin(operator::decided(tx, known)))
+        let reading = self.read(move |tx| Box::pin(operator::decided(tx, known)));
+        Box::pin(async move {
+            let decided = reading.await?;
+            Ok(decided.inspect(|decided| self.inner.context.quotas.take_in(decided)))
+        })
     }
 
     fn account_use(&self, account: AccountRef) -> Answer<'_, Option<AccountUse>> {

@@ -8,7 +8,7 @@ use waxwing_wire::{DeviceId, EnvelopeId};
 use super::super::rules::{InboxUse, NOBODY, REMEMBER_IDS_DAYS, STRANGER, inbox_takes};
 use super::super::{Admission, Delivered, Delivery, OVERHEAD};
 use super::logs::kind_of;
-use super::{int, nat};
+use super::{int, nat, operator};
 use crate::clock::Moment;
 use crate::config::Quotas;
 use crate::hub::Wake;
@@ -38,7 +38,9 @@ pub(super) fn deliver(
         return refused(if same { Delivered::Stored { seq: nat(seq) } } else { Delivered::IdReused });
     }
     let size = send.blob.len() as u64 + OVERHEAD;
-    if !fits(db, device, source, size, quotas)? {
+    // As the operator has set them for this account, if at all.
+    let quotas = operator::quotas(db, account)?.over(*quotas);
+    if !fits(db, device, source, size, &quotas)? {
         return refused(Delivered::QuotaExceeded);
     }
     let seq = inbox_head + 1;

@@ -4,8 +4,10 @@ use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use waxwing_wire::AccountId;
 use waxwing_wire::transparency::SignedCheckpoint;
 
-use super::super::rules::STRANGER;
-use super::super::{AccountRef, AccountUse, Decided, Invitation, Invited, NewAccount, Registered, Totals};
+use super::super::rules::{NOBODY, STRANGER};
+use super::super::{
+    AccountRef, AccountUse, Decided, Invitation, Invited, NewAccount, Quota, Registered, SetQuotas, Totals,
+};
 use super::{accounts, int, nat, transparency};
 use crate::clock::Moment;
 use crate::log_signer::LogSigner;
@@ -76,7 +78,37 @@ pub(super) fn decided(db: &Connection, known: Option<u64>) -> Result<Option<Deci
         .prepare_cached("SELECT id FROM disabled_accounts JOIN accounts ON n = account ORDER BY n")?
         .query_map([], |row| row.get(0).map(AccountId::from_bytes))?
         .collect::<Result<_>>()?;
-    Ok(Some(Decided { turn, disabled }))
+    Ok(Some(Decided { turn, disabled, quotas: quotas(db, NOBODY)? }))
+}
+
+/// Sets quotas of an account, or of everybody; false if there is no such account.
+pub(super) fn set_quotas(db: &Connection, of: Option<&AccountRef>, changes: &[(Quota, Option<u64>)]) -> Result<bool> {
+    let n = match of {
+        None => NOBODY,
+        Some(account) => match find(db, account)? {
+            Some((n, _)) => n,
+            None => return Ok(false),
+        },
+    };
+    for (quota, bytes) in changes {
+        match bytes {
+            Some(bytes) => db
+                .prepare_cached("INSERT OR REPLACE INTO quotas (account, name, bytes) VALUES (?1, ?2, ?3)")?
+                .execute(params![n, quota.name(), int(*bytes)])?,
+            None => db
+                .prepare_cached("DELETE FROM quotas WHERE account = ?1 AND name = ?2")?
+                .execute(params![n, quota.name()])?,
+        };
+    }
+    decide(db)?;
+    Ok(true)
+}
+
+/// What was set for the account of this number, or for everybody.
+pub(super) fn quotas(db: &Connection, n: i64) -> Result<SetQuotas> {
+    let mut set = db.prepare_cached("SELECT name, bytes FROM quotas WHERE account = ?1")?;
+    let rows = set.query_map(params![n], |row| Ok((row.get(0)?, row.get(1).map(nat)?)))?;
+    Ok(SetQuotas::from_rows(rows.collect::<Result<Vec<_>>>()?))
 }
 
 /// What an account takes up.
@@ -96,6 +128,7 @@ pub(super) fn account_use(db: &Connection, account: &AccountRef) -> Result<Optio
         inbox_bytes: bytes("<>")?,
         stranger_bytes: bytes("=")?,
         key_packages: count("SELECT count(*) FROM key_packages JOIN devices ON devices.n = device WHERE account = ?1")?,
+        quotas: quotas(db, n)?,
     }))
 }
 

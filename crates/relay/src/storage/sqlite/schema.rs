@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 6] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
+const MIGRATIONS: [&str; 7] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
 
 const VERSION_1: &str = "
     CREATE TABLE accounts (
@@ -234,6 +234,16 @@ const VERSION_6: &str = "
     CREATE TABLE decisions (
         n INTEGER PRIMARY KEY CHECK (n = 1),
         turn INTEGER NOT NULL
+    ) STRICT;
+";
+
+/// What the operator has set in place of the configuration's quotas: for an account's inboxes, or for everybody (account 0).
+const VERSION_7: &str = "
+    CREATE TABLE quotas (
+        account INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        PRIMARY KEY (account, name)
     ) STRICT;
 ";
 
