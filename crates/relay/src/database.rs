@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
+use waxwing_wire::transparency::Checkpoint;
 
 use crate::bus::{Bus, Disguise, NatsConfig};
 use crate::config::{Database, Quotas};
@@ -19,6 +20,8 @@ use crate::token_keys::Fingerprints;
 
 /// How often to look for what is too old. It is kept by whole days.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+/// How often to note the log's newest checkpoint.
+const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// Between two batches, for the writes of others.
 const EXPIRE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -29,6 +32,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) retention_days: u32,
     pub(crate) quotas: Quotas,
     pub(crate) signer: LogSigner,
+    /// The log's newest checkpoint that this process knows of.
+    pub(crate) newest: Option<Checkpoint>,
     /// Of this process's keys; other processes must have the same.
     pub(crate) fingerprints: Fingerprints,
 }
@@ -43,10 +48,10 @@ pub(crate) struct Opened {
 
 /// Opens the database.
 pub(crate) async fn open(data: &Path, opening: Opening<'_>) -> Result<Opened, StartError> {
-    let Opening { database, nats, retention_days, quotas, signer, fingerprints } = opening;
+    let Opening { database, nats, retention_days, quotas, signer, newest, fingerprints } = opening;
     let (hub, bus) = (Arc::new(Hub::default()), Arc::new(OnceLock::new()));
     let wake = listener(Arc::clone(&hub), Arc::clone(&bus));
-    let setup = Setup { quotas, retention_days, ..Setup::new(signer, wake) };
+    let setup = Setup { quotas, retention_days, newest, ..Setup::new(signer, wake) };
     let storage: Arc<dyn Storage> = match database {
         Database::Sqlite => Arc::new(SqliteStorage::open_with(data, setup)?),
         Database::Postgres(config) => {
@@ -124,6 +129,18 @@ pub(crate) async fn renew_checkpoint(app: Arc<App>, every: Duration) {
                     tracing::warn!("the transparency log's checkpoint could not be signed anew");
                 }
             }
+        }
+    }
+}
+
+/// Notes the log's newest checkpoint now and then.
+pub(crate) async fn note_checkpoint(app: Arc<App>) {
+    let mut turn = interval_at(Instant::now() + NOTE_EVERY, NOTE_EVERY);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = turn.tick() => app.high_water.note(&*app.storage).await,
         }
     }
 }

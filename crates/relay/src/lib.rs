@@ -63,6 +63,7 @@ pub mod config;
 mod crowd;
 mod database;
 pub mod error;
+mod high_water;
 pub mod hub;
 mod keys;
 pub mod limits;

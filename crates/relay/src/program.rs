@@ -42,7 +42,7 @@ enum Command {
     Serve(Box<Serve>),
     /// Write a configuration file that works, and make the relay's keys.
     Init(init::Init),
-    /// Make a data folder out of a backup, while no relay runs on it.
+    /// Make a data folder out of a backup, or have a PostgreSQL database that was put back go on, while no relay runs on it.
     Restore(restore::Restore),
     /// Move a stopped relay's database from SQLite into an empty PostgreSQL database: all of it, or nothing. The keys stay where they are.
     Migrate(migrate::Migrate),
@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve::run(serve.settings),
         Command::Init(init) => done(init::run(&init)),
         Command::Admin(admin) => done(admin::run(admin)),
-        Command::Restore(given) => done(restore::run(&given)),
+        Command::Restore(given) => done(restore::run(given)),
         Command::Migrate(given) => done(migrate::run(given)),
         Command::Example => done(print(&settings::example(&[]))),
     }

@@ -23,6 +23,7 @@ use crate::blobs::Blobs;
 use crate::bus::{BusError, Watcher};
 use crate::config::{Config, Database, Limits, Registration, Tls};
 use crate::database::{self, Opened, Opening};
+use crate::high_water::HighWater;
 use crate::keys::{self, KeyError};
 use crate::limits::Limiters;
 use crate::log_signer::LogSigner;
@@ -35,11 +36,12 @@ use crate::pseudonym::Pseudonyms;
 use crate::router;
 use crate::serve::{self, Door};
 use crate::state::App;
-use crate::storage::sqlite::restore;
-use crate::storage::{OpenError, PostgresStorage, StorageError, StorageStats};
+use crate::storage::{OpenError, PostgresStorage, StorageError, StorageStats, restore, sqlite};
 use crate::tls::{ServerTls, TlsError};
 use crate::token_keys::TokenKeys;
 
+/// For the log's newest checkpoint to be noted at a stop, also where the database is away.
+const LAST_NOTE: std::time::Duration = std::time::Duration::from_secs(2);
 /// Of the operator's listener.
 const OPERATOR_CONNECTIONS: usize = 64;
 
@@ -137,7 +139,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let server_tls = server_tls.map(Arc::new);
     let pin = server_tls.as_ref().and_then(|tls| tls.pin);
     let restorations = match &database {
-        Database::Sqlite => restore::notes(&data)?,
+        Database::Sqlite => sqlite::restore::notes(&data)?,
         Database::Postgres(config) => PostgresStorage::restorations(config).await?,
     };
     let origin = restore::origin(&restorations, &audience.authority(), log_key.verifying_key().as_bytes());
@@ -149,10 +151,12 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     });
     let log_key = signer.key().clone();
     let (database, nats, quotas) = (&database, nats.as_ref(), limits.quotas);
-    let opening = Opening { database, nats, retention_days, quotas, signer, fingerprints };
+    let high_water = HighWater::new(&data, log_key.clone());
+    let newest = high_water.read().map_err(StartError::Folder)?;
+    let opening = Opening { database, nats, retention_days, quotas, signer, newest, fingerprints };
     let database = database::open(&data, opening).await?;
     let proxies = Proxies::new(trusted_proxies);
-    let parts = Parts { database, keys, log_key, restorations, registration, proxies };
+    let parts = Parts { database, keys, log_key, high_water, restorations, registration, proxies };
     let app = open(&data, parts, &audience, server_tls.is_some(), &limits).await?;
     let drain = limits.timeouts.drain;
     let tls = server_tls.is_some();
@@ -192,6 +196,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     app.tasks.spawn(sweep_blobs(Arc::clone(&app)));
     app.tasks.spawn(database::renew_checkpoint(Arc::clone(&app), checkpoint_every));
     app.tasks.spawn(database::expire(Arc::clone(&app)));
+    app.tasks.spawn(database::note_checkpoint(Arc::clone(&app)));
     Ok(Relay { app, address, stopped, operator_address, tls, pin, drain, _lock: lock })
 }
 
@@ -200,6 +205,7 @@ struct Parts {
     database: Opened,
     keys: TokenKeys,
     log_key: NoteKey,
+    high_water: HighWater,
     restorations: Vec<String>,
     registration: Registration,
     proxies: Proxies,
@@ -212,7 +218,8 @@ async fn open(
     tls: bool,
     limits: &Limits,
 ) -> Result<Arc<App>, StartError> {
-    let Parts { database: Opened { storage, hub, bus }, keys, log_key, restorations, registration, proxies } = parts;
+    let Parts { database: Opened { storage, hub, bus }, keys, log_key, high_water, .. } = parts;
+    let Parts { restorations, registration, proxies, .. } = parts;
     let audit = Audit::open(data).map_err(StartError::Audit)?;
     let blobs = Blobs::open(&data.join("blobs"), limits.blobs).map_err(StartError::Folder)?;
     let decisions = Arc::new(Decisions::open(&*storage).await?);
@@ -228,6 +235,7 @@ async fn open(
         audit,
         quotas: limits.quotas,
         log_key,
+        high_water,
         restorations,
         names: NameHasher::new(&audience.authority()),
         audience: audience.authority(),
@@ -382,6 +390,8 @@ impl Relay {
         }
         self.stopped.cancel();
         self.app.audit.record(Event::Stopped, Subject::Nobody);
+        let noting = self.app.high_water.note(&*self.app.storage);
+        let _ = tokio::time::timeout(LAST_NOTE, noting).await;
         if self.app.storage.close().await.is_err() {
             tracing::error!("the database could not be closed in order");
         }

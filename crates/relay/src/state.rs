@@ -15,6 +15,7 @@ use crate::audit::Audit;
 use crate::blobs::Blobs;
 use crate::config::{Quotas, Registration, Timeouts};
 use crate::crowd::Place;
+use crate::high_water::HighWater;
 use crate::hub::Hub;
 use crate::limits::Limiters;
 use crate::metrics::Metrics;
@@ -46,6 +47,8 @@ pub(crate) struct App {
     pub(crate) audit: Audit,
     /// Under which the transparency log's checkpoints are signed. The private half is the storage's.
     pub(crate) log_key: NoteKey,
+    /// The log's newest checkpoint that this process knows of.
+    pub(crate) high_water: HighWater,
     /// Notes of restorations, oldest first.
     pub(crate) restorations: Vec<String>,
     /// What the transparency log says in place of names.

@@ -6,8 +6,9 @@
 
 mod migrate;
 mod operator;
-mod postgres;
+pub(crate) mod postgres;
 mod quotas;
+pub(crate) mod restore;
 mod rules;
 mod setup;
 pub(crate) mod sqlite;
@@ -26,8 +27,8 @@ pub use migrate::{MigrateError, Moved, migrate};
 pub use operator::{AccountUse, BackupError, Decided, Invitation, Invited, Totals};
 pub use postgres::{CONNECTIONS, PostgresConfig, PostgresStorage, PostgresUrl};
 pub use quotas::{Quota, SetQuotas};
+pub use restore::RestoreError;
 pub use setup::{OpenError, PostgresTrouble, RETENTION_DAYS, Setup, WakeListener};
-pub use sqlite::restore::RestoreError;
 pub use sqlite::{SqliteStorage, sqlite_version};
 
 /// What an entry counts beside its bytes.

@@ -9,8 +9,7 @@ use super::{StartError, certificate_names, lock_folder};
 use crate::audit::{Audit, Event, Subject};
 use crate::config::Tls;
 use crate::keys;
-use crate::storage::sqlite::restore;
-use crate::storage::{self, MigrateError, Moved, PostgresConfig, RestoreError};
+use crate::storage::{self, MigrateError, Moved, PostgresConfig, RestoreError, postgres, sqlite};
 use crate::tls::ServerTls;
 use crate::token_keys::TokenKeys;
 
@@ -40,14 +39,31 @@ pub(crate) enum NotRestored {
     Backup(#[from] RestoreError),
 }
 
-/// Makes the database of `data`, where no relay runs, out of the backup `from`.
-pub(crate) fn restore(from: &Path, data: &Path) -> Result<Restored, NotRestored> {
+/// Makes the database of `data`, where no relay runs, out of the backup `from`. The relay's keys are in `keys`.
+pub(crate) fn restore(from: &Path, data: &Path, keys: &Path) -> Result<Restored, NotRestored> {
     let _lock = lock_folder(data)?;
-    let log_key = keys::existing_log_key(data).map_err(StartError::Key)?.ok_or(RestoreError::NoLogKey)?;
-    let restored = restore::restore(from, data, &log_key)?;
-    let audit = Audit::open(data).map_err(StartError::Audit)?;
-    audit.record(Event::Restored, Subject::Nobody);
+    let log_key = keys::existing_log_key(keys).map_err(StartError::Key)?.ok_or(RestoreError::NoLogKey)?;
+    let restored = sqlite::restore::restore(from, data, &log_key)?;
+    write_down(data)?;
     Ok(restored)
+}
+
+/// The same for a PostgreSQL database that was put back, of a relay whose keys are in `keys`; `data` is the folder of one of its processes.
+pub(crate) async fn restore_postgres(
+    database: &PostgresConfig,
+    data: &Path,
+    keys: &Path,
+) -> Result<Restored, NotRestored> {
+    let _lock = lock_folder(data)?;
+    let log_key = keys::existing_log_key(keys).map_err(StartError::Key)?.ok_or(RestoreError::NoLogKey)?;
+    let restored = postgres::restore::restore(database, &log_key).await?;
+    write_down(data)?;
+    Ok(restored)
+}
+
+fn write_down(data: &Path) -> Result<(), StartError> {
+    Audit::open(data).map_err(StartError::Audit)?.record(Event::Restored, Subject::Nobody);
+    Ok(())
 }
 
 /// Moves a stopped relay's SQLite database in the folder `from` into the empty PostgreSQL database `to`.

@@ -95,6 +95,8 @@ pub enum BackupError {
     #[error("the copy does not pass the check of its integrity; the database itself may be damaged: {0}")]
     Damaged(String),
     /// This kind of storage has tools of its own.
-    #[error("this database is backed up with its own tools")]
+    #[error(
+        "PostgreSQL is backed up with its own tools: `pg_dump --format=custom --file=FILE --dbname=...`, or pg_basebackup with archived WAL; docs/self-hosting.md says how it comes back"
+    )]
     Elsewhere,
 }

@@ -16,6 +16,7 @@ mod key_packages;
 mod logs;
 mod operator;
 mod query;
+pub(crate) mod restore;
 mod schema;
 mod shared;
 mod start;
@@ -93,7 +94,7 @@ struct Inner {
 impl PostgresStorage {
     /// Opens the database, or makes its tables.
     pub async fn open(config: &PostgresConfig, setup: Setup) -> Result<Self, OpenError> {
-        let Setup { quotas, retention_days, signer, wake, clock } = setup;
+        let Setup { quotas, retention_days, signer, wake, clock, newest } = setup;
         let pool = connect::open(config).await?;
         let context = Context { quotas: QuotasInForce::new(quotas), signer, clock, retention_days };
         {
@@ -102,7 +103,7 @@ impl PostgresStorage {
             // Others may be at it, and their migration may take its time.
             unlimited(&client).await.map_err(failed)?;
             let tx = client.transaction().await.map_err(failed)?;
-            start::open(&tx, &context).await?;
+            start::open(&tx, &context, newest.as_ref()).await?;
             tx.commit().await.map_err(failed)?;
             // With its limits the next one starts.
             drop(Object::take(client));

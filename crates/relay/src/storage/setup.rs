@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use waxwing_wire::transparency::Checkpoint;
+
 use crate::clock::Clock;
 use crate::config::Quotas;
 use crate::hub::Wake;
@@ -25,13 +27,16 @@ pub struct Setup {
     pub wake: WakeListener,
     /// The time.
     pub clock: Clock,
+    /// The log's newest checkpoint that is known from elsewhere: a database whose log is older does not open.
+    pub newest: Option<Checkpoint>,
 }
 
 impl Setup {
     /// With the usual quotas and retention, and the system's time.
     #[must_use]
     pub fn new(signer: LogSigner, wake: WakeListener) -> Self {
-        Self { quotas: Quotas::default(), retention_days: RETENTION_DAYS, signer, wake, clock: Clock::system() }
+        let (quotas, retention_days, clock) = (Quotas::default(), RETENTION_DAYS, Clock::system());
+        Self { quotas, retention_days, signer, wake, clock, newest: None }
     }
 }
 
@@ -61,6 +66,11 @@ pub enum OpenError {
     /// Leaves, nodes or checkpoint of the transparency log do not belong together.
     #[error("the database's transparency log is damaged; restore the data folder from a backup")]
     DamagedLog,
+    /// It was put back from a backup.
+    #[error(
+        "the database is older than what this relay has shown to clients: it was put back from a backup. Run `waxwing-relay restore` (docs/self-hosting.md, Backup and restore), or put the newest one back"
+    )]
+    WentBack,
     /// The hash of a name needs 19 MiB for a moment.
     #[error("a user name could not be hashed for the transparency log: out of memory")]
     NameHash,

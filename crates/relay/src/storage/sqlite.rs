@@ -78,7 +78,7 @@ impl SqliteStorage {
     /// Opens the database in `folder`, or makes it. Chain entries from before the transparency log get their leaves first, which takes a while
     /// for many accounts; a fresh checkpoint is signed in any case.
     pub fn open_with(folder: &Path, setup: Setup) -> Result<Self, OpenError> {
-        let Setup { quotas, retention_days, signer, wake, clock } = setup;
+        let Setup { quotas, retention_days, signer, wake, clock, newest } = setup;
         if rusqlite::version_number() < OLDEST_SQLITE {
             return Err(OpenError::OldSqlite(sqlite_version()));
         }
@@ -93,7 +93,7 @@ impl SqliteStorage {
             return Err(OpenError::NoWal);
         }
         schema::migrate(&mut connection)?;
-        backfill::open(&mut connection, &signer, clock.now())?;
+        backfill::open(&mut connection, &signer, clock.now(), newest.as_ref())?;
         let quotas = Arc::new(QuotasInForce::new(quotas));
         operator::decided(&connection, None)?.iter().for_each(|decided| quotas.take_in(decided));
         let checkpointer = checkpoint::Checkpointer::start(&path)?;

@@ -4,12 +4,15 @@ use std::path::Path;
 use std::process::Command;
 
 use reqwest::{Method, StatusCode};
+use waxwing_relay::storage::{OpenError, PostgresConfig, PostgresUrl};
+use waxwing_relay::{Config, Database, StartError, start};
 use waxwing_wire::api::{RelayInfo, Restorations};
 use waxwing_wire::frame::UploadKeyPackages;
-use waxwing_wire::transparency::{NoteKey, Restored, SignedCheckpoint};
+use waxwing_wire::transparency::{Checkpoint, NoteKey, Restored, SignedCheckpoint};
 
 use crate::auditor::Auditor;
-use crate::kit::{Account, Kit, app};
+use crate::cluster::Cluster;
+use crate::kit::{Account, Kit, Log, app};
 use crate::process::{PROGRAM, run};
 
 /// What `waxwing-relay restore` says, or why it fails.
@@ -43,6 +46,43 @@ async fn upload(kit: &Kit, account: &Account) {
 /// Takes the database out of the folder, as after a lost disk; the keys are there again.
 fn lose(kit: &Kit) {
     std::fs::remove_file(kit.folder.path().join("relay.db")).unwrap();
+}
+
+/// The relay out of a backup is the relay of before, its log goes on under a new origin, which is given, and `newcomer` gets an account.
+async fn goes_on(
+    kit: &Kit,
+    old_key: &NoteKey,
+    at_backup: &Checkpoint,
+    alice: &Account,
+    log: &Log,
+    newcomer: &str,
+) -> String {
+    let notes = restorations(kit).await;
+    assert_eq!(notes.len(), 1);
+    let audience = old_key.name();
+    let note = Restored::verify(notes[0].as_bytes(), old_key.public()).unwrap();
+    assert_eq!((note.previous.as_str(), note.size), (audience, at_backup.size));
+    assert_eq!((note.root, note.time_ms), (at_backup.root, at_backup.time_ms));
+    assert!(note.origin.starts_with(&format!("{audience}/")));
+    // The key stays, under the new name; checkpoints are the new log's.
+    let key = log_key(kit).await;
+    assert_eq!((key.name(), key.public()), (note.origin.as_str(), old_key.public()));
+    let first = checkpoint(kit, &key).await.checkpoint().clone();
+    assert_eq!((first.size, first.root), (at_backup.size, at_backup.root));
+    assert!(first.time_ms > at_backup.time_ms);
+    // It is the relay of before: names, tokens, logs.
+    let info: RelayInfo = kit.http.get("/v1/relay").await.json().await.unwrap();
+    assert_eq!(info.audience, audience);
+    kit.http.token(alice).await;
+    let page = kit.http.page(log, 0).await;
+    assert_eq!(page.entries.len(), 1);
+    assert_eq!(page.entries[0].blob, b"before the backup");
+    // And it grows, whole, by whoever lost their account once more.
+    kit.account(newcomer).await;
+    let mut auditor = Auditor::new(&kit.http).await;
+    let leaves = auditor.check(&kit.http).await;
+    assert_eq!(leaves.len() as u64, at_backup.size + 2);
+    note.origin
 }
 
 /// D14: a relay from a backup says so under a new origin, joined to the old one by a note of the log's key.
@@ -79,32 +119,10 @@ async fn d14_a_restored_relay_says_where_its_log_goes_on() {
         let told = restore(&file, kit.folder.path()).unwrap();
         assert!(told.contains(&format!("with {} leaves", at_backup.size)), "{told}");
         kit.start().await;
+        let origin = goes_on(&kit, &old_key, &at_backup, &alice, &log, &format!("bob-{turn}")).await;
+        assert!(!origins.contains(&origin));
+        origins.push(origin);
         let notes = restorations(&kit).await;
-        assert_eq!(notes.len(), 1);
-        let note = Restored::verify(notes[0].as_bytes(), old_key.public()).unwrap();
-        assert_eq!((note.previous.as_str(), note.size), (audience.as_str(), at_backup.size));
-        assert_eq!((note.root, note.time_ms), (at_backup.root, at_backup.time_ms));
-        assert!(note.origin.starts_with(&format!("{audience}/")) && !origins.contains(&note.origin));
-        origins.push(note.origin.clone());
-        // The key stays, under the new name; checkpoints are the new log's.
-        let key = log_key(&kit).await;
-        assert_eq!((key.name(), key.public()), (note.origin.as_str(), old_key.public()));
-        let first = checkpoint(&kit, &key).await.checkpoint().clone();
-        assert_eq!((first.size, first.root), (at_backup.size, at_backup.root));
-        assert!(first.time_ms > at_backup.time_ms);
-        // It is the relay of before: names, tokens, logs.
-        let info: RelayInfo = kit.http.get("/v1/relay").await.json().await.unwrap();
-        assert_eq!(info.audience, audience);
-        kit.http.token(&alice).await;
-        let page = kit.http.page(&log, 0).await;
-        assert_eq!(page.entries.len(), 1);
-        assert_eq!(page.entries[0].blob, b"before the backup");
-        // And it grows, whole, by whoever lost their account once more.
-        let name = format!("bob-{turn}");
-        kit.account(&name).await;
-        let mut auditor = Auditor::new(&kit.http).await;
-        let leaves = auditor.check(&kit.http).await;
-        assert_eq!(leaves.len() as u64, at_backup.size + 2);
         kit.restart().await;
         assert_eq!(restorations(&kit).await, notes);
         kit.take().stop().await;
@@ -187,4 +205,113 @@ async fn what_is_no_backup_of_this_relay_is_refused_and_leaves_nothing() {
     assert!(restore(&file, other.path()).unwrap_err().contains("move relay.db, relay.db-wal"));
     std::fs::remove_file(&wal).unwrap();
     restore(&file, other.path()).unwrap();
+}
+
+/// Starts a relay on the kit's folder, and gives why it does not.
+async fn refused(kit: &Kit, audience: &str, database: Database) -> StartError {
+    let mut config = Config::new("127.0.0.1:0".parse().unwrap(), kit.folder.path().to_owned());
+    config.audience = Some(audience.to_owned());
+    config.database = database;
+    start(config).await.err().expect("it starts")
+}
+
+/// D14: PostgreSQL that the operator has put back goes on as SQLite does; without being told so the relay does not start on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d14_a_postgresql_that_was_put_back_says_where_its_log_goes_on() {
+    // A server of its own: databases of other tests come and go beside it.
+    let cluster = Cluster::start("");
+    cluster.sql("postgres", "CREATE DATABASE kept");
+    let url = cluster.url("kept");
+    let database = Database::Postgres(PostgresConfig::new(PostgresUrl::new(url.clone())));
+    let mut kit = Kit::with(|config| config.database = database.clone()).await;
+    let audience = kit.http.authority();
+    let alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    kit.http.stored(&log, &app(0, b"before the backup")).await;
+    upload(&kit, &alice).await;
+    kit.admin(&["invite"]).await.unwrap();
+    let told = kit.admin(&["backup", "/nowhere"]).await.unwrap_err();
+    assert!(told.contains("pg_dump"), "{told}");
+    let old_key = log_key(&kit).await;
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("kept.dump");
+    let at_backup = checkpoint(&kit, &old_key).await.checkpoint().clone();
+    cluster.dump("kept", &file);
+    kit.account("bob").await;
+    kit.http.stored(&log, &app(0, b"after the backup")).await;
+
+    let restore = |data: &Path, url: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["restore", "--postgres", "--data"]).arg(data).env("WAXWING_RELAY_DATABASE_URL", url);
+        let output = run(&mut command);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    };
+    let empty = tempfile::tempdir().unwrap();
+    let own = kit.folder.path().to_owned();
+    // A process that runs here, and one that runs elsewhere.
+    assert!(restore(&own, &url).unwrap_err().contains("running on this data folder"));
+    assert!(restore(empty.path(), &url).unwrap_err().contains("log-key.json"));
+    std::fs::copy(own.join("log-key.json"), empty.path().join("log-key.json")).unwrap();
+    assert!(restore(empty.path(), &url).unwrap_err().contains("is connected to that database"));
+    kit.take().stop().await;
+    // Connections take a moment to be gone.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let at_the_end = cluster.sql("kept", "SELECT checkpoint FROM transparency_log");
+    cluster.put_back("kept", &file);
+    assert_ne!(cluster.sql("kept", "SELECT checkpoint FROM transparency_log"), at_the_end);
+    let error = refused(&kit, &audience, database.clone()).await;
+    assert!(matches!(error, StartError::Storage(OpenError::WentBack)), "{error:?}");
+
+    cluster.sql("postgres", "CREATE DATABASE nothing");
+    assert!(restore(&own, &cluster.url("nothing")).unwrap_err().contains("no relay in that database"));
+    let stranger = Kit::new().await;
+    std::fs::copy(stranger.folder.path().join("log-key.json"), empty.path().join("log-key.json")).unwrap();
+    assert!(restore(empty.path(), &url).unwrap_err().contains("another key"));
+    assert_eq!(cluster.sql("kept", "SELECT count(*) FROM log_restorations").trim(), "0");
+
+    let told = restore(&own, &url).unwrap();
+    assert!(told.contains(&format!("with {} leaves", at_backup.size)), "{told}");
+    kit.start_with(|config| config.database = database.clone()).await;
+    goes_on(&kit, &old_key, &at_backup, &alice, &log, "bob").await;
+    // What may have been given out or used is void.
+    let counts = kit.admin(&["quota", "alice"]).await.unwrap();
+    assert!(counts.contains("key-packages: 0"), "{counts}");
+    assert!(kit.admin(&["stats"]).await.unwrap().contains("invitations: 0"));
+    upload(&kit, &alice).await;
+    let counts = kit.admin(&["quota", "alice"]).await.unwrap();
+    assert!(counts.contains("key-packages: 0"), "{counts}");
+    kit.take().stop().await;
+    kit.start_with(|config| config.database = database.clone()).await;
+    assert_eq!(restorations(&kit).await.len(), 1);
+}
+
+/// D14: an older `relay.db` in the place of the relay's own is noticed; the newest one, and one that was restored, are not held up.
+#[tokio::test]
+async fn d14_a_database_that_went_back_does_not_start() {
+    let mut kit = Kit::new().await;
+    let audience = kit.http.authority();
+    kit.account("alice").await;
+    let (database, out) = (kit.folder.path().join("relay.db"), tempfile::tempdir().unwrap());
+    let [older, newest] = ["older", "newest"].map(|name| out.path().join(name));
+    kit.admin(&["backup", older.to_str().unwrap()]).await.unwrap();
+    kit.account("bob").await;
+    kit.take().stop().await;
+    std::fs::copy(&database, &newest).unwrap();
+    std::fs::copy(&older, &database).unwrap();
+    let error = refused(&kit, &audience, Database::Sqlite).await;
+    assert!(matches!(error, StartError::Storage(OpenError::WentBack)), "{error:?}");
+    assert!(error.to_string().contains("waxwing-relay restore"));
+    std::fs::copy(&newest, &database).unwrap();
+    kit.start().await;
+    kit.restart().await;
+    kit.take().stop().await;
+    // The command is how an older one goes on.
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(kit.folder.path().join(format!("relay.db{end}")));
+    }
+    restore(&older, kit.folder.path()).unwrap();
+    kit.start().await;
+    kit.restart().await;
+    assert_eq!(restorations(&kit).await.len(), 1);
 }

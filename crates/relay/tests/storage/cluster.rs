@@ -101,6 +101,22 @@ impl Cluster {
         output(&mut psql)
     }
 
+    /// What an operator keeps of a database: all of it in one file, which `put_back` makes another database of.
+    pub fn dump(&self, database: &str, file: &Path) {
+        let mut dump = Command::new(binaries().join("pg_dump"));
+        dump.args(["--format=custom", "-U", "relay", "-d", database, "-f"]).arg(file);
+        run(dump.arg("-h").arg(&self.folder).arg("-p").arg(self.port.to_string()));
+    }
+
+    /// A database out of such a file, in the place of the one that was.
+    pub fn put_back(&self, database: &str, file: &Path) {
+        self.sql("postgres", &format!("DROP DATABASE {database}"));
+        self.sql("postgres", &format!("CREATE DATABASE {database}"));
+        let mut restore = Command::new(binaries().join("pg_restore"));
+        restore.args(["--exit-on-error", "-U", "relay", "-d", database]).arg(file);
+        run(restore.arg("-h").arg(&self.folder).arg("-p").arg(self.port.to_string()));
+    }
+
     /// Ends it as a crash would, and starts it again.
     pub fn crash(&self) {
         self.control(&["restart", "-m", "immediate"]);

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod accounts;
+// Other tests use it too, and more of it.
+#[allow(dead_code)]
 mod cluster;
 mod concurrency;
 mod inboxes;

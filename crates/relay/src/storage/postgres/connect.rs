@@ -16,6 +16,8 @@ use super::tls::Tls;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Fewer would leave the writers of logs waiting for each other.
 const FEWEST: usize = 6;
+/// How the server's operator, and other processes, see that it is a relay's connection.
+pub(super) const APPLICATION: &str = "waxwing-relay";
 const OLDEST_SERVER: i32 = 130_000;
 
 /// What every connection has set. `synchronous_commit`: a commit returns only after fsync of the WAL, whatever the server's own default is. The
@@ -35,7 +37,7 @@ const DURABLE: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
 /// The connections, of which one has been made and looked at.
 pub(super) async fn open(config: &PostgresConfig) -> Result<Pool, OpenError> {
     let mut server: Config = config.url.expose().parse().map_err(|_| OpenError::PostgresUrl)?;
-    server.application_name("waxwing-relay");
+    server.application_name(APPLICATION);
     server.connect_timeout(PATIENCE).tcp_user_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
     // Of several servers the one that takes writes.
     server.target_session_attrs(TargetSessionAttrs::ReadWrite);

@@ -2,21 +2,27 @@
 //! this is done; of several processes that start at a time each does it in its turn.
 
 use deadpool_postgres::Transaction;
-use waxwing_wire::transparency::{Frontier, SignedCheckpoint};
+use waxwing_wire::transparency::{Checkpoint, Frontier, SignedCheckpoint};
 
 use super::super::OpenError;
 use super::fault::{Fault, Result};
 use super::query::{count, one};
 use super::transparency::{self, Growing};
 use super::{Context, operator, schema};
+use crate::high_water::is_newer;
+use crate::log_signer::LogSigner;
 
 /// Makes the database ready, in one transaction.
-pub(super) async fn open(tx: &Transaction<'_>, context: &Context) -> std::result::Result<(), OpenError> {
+pub(super) async fn open(
+    tx: &Transaction<'_>,
+    context: &Context,
+    newest: Option<&Checkpoint>,
+) -> std::result::Result<(), OpenError> {
     schema::migrate(tx).await?;
     let log = Growing::load(tx).await.map_err(opening)?;
     let log = match log {
         Some(log) => {
-            check(tx, &log, context).await?;
+            check(tx, &log, &context.signer, newest).await?;
             log
         }
         None => Growing::new(),
@@ -29,13 +35,21 @@ pub(super) async fn open(tx: &Transaction<'_>, context: &Context) -> std::result
 
 /// The log in the database is the one that this relay may go on with: signed under this key and name, and as long and with the very hashes
 /// that its newest checkpoint says. Going on with another would show clients two histories.
-async fn check(tx: &Transaction<'_>, log: &Growing, context: &Context) -> std::result::Result<(), OpenError> {
+pub(super) async fn check(
+    tx: &Transaction<'_>,
+    log: &Growing,
+    signer: &LogSigner,
+    newest: Option<&Checkpoint>,
+) -> std::result::Result<(), OpenError> {
     let note = transparency::checkpoint(tx).await.map_err(opening)?;
-    let Ok(signed) = SignedCheckpoint::verify(note.as_bytes(), context.signer.key()) else {
+    let Ok(signed) = SignedCheckpoint::verify(note.as_bytes(), signer.key()) else {
         // Of a log without leaves nobody can have been shown a history.
         return if log.frontier().size() == 0 { Ok(()) } else { Err(OpenError::OtherLog) };
     };
     let checkpoint = signed.checkpoint();
+    if newest.is_some_and(|newest| is_newer(newest, checkpoint)) {
+        return Err(OpenError::WentBack);
+    }
     let (leaves, size) = lengths(tx).await.map_err(opening)?;
     let whole = (checkpoint.size, checkpoint.root) == (log.frontier().size(), log.frontier().root())
         && leaves == checkpoint.size

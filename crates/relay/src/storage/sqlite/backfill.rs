@@ -2,12 +2,13 @@
 //! and a fresh checkpoint. Nobody is served before this is done.
 
 use rusqlite::{Connection, TransactionBehavior, params};
-use waxwing_wire::transparency::{Frontier, SignedCheckpoint, name_hash};
+use waxwing_wire::transparency::{Checkpoint, Frontier, SignedCheckpoint, name_hash};
 use waxwing_wire::{AccountId, Username};
 
 use super::transparency::{self, Growing};
 use super::{OpenError, nat};
 use crate::clock::Moment;
+use crate::high_water::is_newer;
 use crate::log_signer::LogSigner;
 
 /// Entries that get their leaves in one transaction. Their names are hashed in it, some tens of milliseconds each; a start that is broken
@@ -15,8 +16,13 @@ use crate::log_signer::LogSigner;
 const BATCH: usize = 256;
 
 /// Makes the log ready, and its newest checkpoint one of this start.
-pub(super) fn open(db: &mut Connection, signer: &LogSigner, now: Moment) -> Result<(), OpenError> {
-    check(db, signer)?;
+pub(super) fn open(
+    db: &mut Connection,
+    signer: &LogSigner,
+    now: Moment,
+    newest: Option<&Checkpoint>,
+) -> Result<(), OpenError> {
+    check(db, signer, newest)?;
     let mut missing = count_missing(db)?;
     let mut after = (-1, -1);
     loop {
@@ -44,7 +50,7 @@ pub(super) fn open(db: &mut Connection, signer: &LogSigner, now: Moment) -> Resu
 
 /// The log in the database is the one that this relay may go on with: signed under this key and name, and as long and with the very hashes
 /// that its newest checkpoint says. Going on with another would show clients two histories.
-pub(super) fn check(db: &Connection, signer: &LogSigner) -> Result<(), OpenError> {
+pub(super) fn check(db: &Connection, signer: &LogSigner, newest: Option<&Checkpoint>) -> Result<(), OpenError> {
     let Some(log) = Growing::load(db).map_err(|_| OpenError::DamagedLog)? else { return Ok(()) };
     let note = transparency::checkpoint(db)?;
     let Ok(signed) = SignedCheckpoint::verify(note.as_bytes(), signer.key()) else {
@@ -52,6 +58,9 @@ pub(super) fn check(db: &Connection, signer: &LogSigner) -> Result<(), OpenError
         return if log.frontier().size() == 0 { Ok(()) } else { Err(OpenError::OtherLog) };
     };
     let checkpoint = signed.checkpoint();
+    if newest.is_some_and(|newest| is_newer(newest, checkpoint)) {
+        return Err(OpenError::WentBack);
+    }
     let leaves: i64 = db.query_row("SELECT coalesce(max(n) + 1, 0) FROM transparency_leaves", [], |row| row.get(0))?;
     let loaded = Frontier::load(checkpoint.size, |level, index| transparency::node(db, level, index));
     let whole = (checkpoint.size, checkpoint.root) == (log.frontier().size(), log.frontier().root())
