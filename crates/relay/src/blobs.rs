@@ -3,6 +3,7 @@
 //! ```text
 //! parts/<first byte of the id>/<id>/<offset>      bytes from that offset on
 //! whole/<first byte of the id>/<id>               how many, and in which parts: written last, once they have the id
+//! locks/<first digits of the id>                  where several processes share the folder: who is writing holds it
 //! ```
 //! Both are written beside, synced and renamed by the store, so a crash leaves an object or none; and a blob without its second object cannot be
 //! read, so it leaves a whole blob or none. Nothing says who has put one up.
@@ -18,7 +19,7 @@ mod upload;
 mod usage;
 
 use std::ops::Range;
-use std::path::Path as Folder;
+use std::path::{Path as Folder, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,9 +46,20 @@ use crate::state::now;
 /// What is read of a blob.
 pub(crate) type BlobBytes = BoxStream<'static, Result<Bytes, object_store::Error>>;
 
+/// Whose the folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Folders {
+    /// This process's.
+    Own,
+    /// That of all processes of the relay, on a file system that they share.
+    Shared,
+}
+
 /// All blobs of a relay.
 pub(crate) struct Blobs {
     store: Arc<dyn ObjectStore>,
+    folder: PathBuf,
+    of: Folders,
     limits: BlobLimits,
     locks: Locks,
     usage: Usage,
@@ -67,13 +79,19 @@ impl Whole {
 }
 
 impl Blobs {
-    /// Blobs in `folder`, which is made if it is absent. What a crash has left half written is removed.
-    pub(crate) fn open(folder: &Folder, limits: BlobLimits) -> Result<Self, std::io::Error> {
+    /// Blobs in `folder`, which is made if it is absent. What a crash has left half written is removed; in a shared folder once nobody can be
+    /// writing it any more.
+    pub(crate) fn open(folder: &Folder, of: Folders, limits: BlobLimits) -> Result<Self, std::io::Error> {
         private_file::make_folder(folder)?;
-        sweep::remove_staged(folder)?;
+        let (locks, staged) = match of {
+            Folders::Own => (Locks::default(), Duration::ZERO),
+            Folders::Shared => (Locks::shared(&folder.join("locks"))?, limits.keep_unfinished),
+        };
+        sweep::remove_staged(folder, staged)?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?;
         let store = store.with_fsync(true).with_automatic_cleanup(true);
-        Ok(Self { store: Arc::new(store), limits, locks: Locks::default(), usage: Usage::default() })
+        let (store, folder) = (Arc::new(store), folder.to_owned());
+        Ok(Self { store, folder, of, limits, locks, usage: Usage::default() })
     }
 
     /// The bounds that this relay sets.

@@ -24,6 +24,8 @@ pub struct Config {
     pub nats: Option<NatsConfig>,
     /// Folder with the relay's keys, where all processes of one relay find the same; the data folder if none.
     pub keys: Option<PathBuf>,
+    /// Folder for blobs, where all processes of one relay find the same: a file system that they share. Within the data folder if none.
+    pub blobs: Option<PathBuf>,
     /// Days for which entries of logs and envelopes in inboxes are kept.
     pub retention_days: u32,
     /// How connections are protected.
@@ -56,6 +58,7 @@ impl Config {
             database: Database::Sqlite,
             nats: None,
             keys: None,
+            blobs: None,
             retention_days: RETENTION_DAYS,
             tls: Tls::Off,
             audience: None,
@@ -223,7 +226,7 @@ impl Default for Quotas {
 pub struct BlobLimits {
     /// Most bytes of one.
     pub max_bytes: u64,
-    /// Most bytes that an account puts up in a day (UTC). Counted in memory: a restart begins anew.
+    /// Most bytes that an account puts up in a day (UTC) at one process. Counted in memory: a restart begins anew.
     pub daily_bytes: u64,
     /// Most bytes of all, those of unfinished uploads included.
     pub total_bytes: u64,

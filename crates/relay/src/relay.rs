@@ -1,11 +1,12 @@
 //! A relay from start to graceful stop.
 
 pub(crate) mod stopped;
+mod upkeep;
 
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
@@ -19,7 +20,7 @@ use crate::access::Decisions;
 #[cfg(unix)]
 use crate::admin::AdminSocket;
 use crate::audit::{Audit, Event, Subject};
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, Folders};
 use crate::bus::{BusError, Watcher};
 use crate::config::{Config, Database, Limits, Registration, Tls};
 use crate::database::{self, Opened, Opening};
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The keys' folder cannot be made or used.
     #[error("the folder of the relay's keys cannot be used: {0}")]
     Keys(#[source] io::Error),
+    /// The blobs' folder cannot be made or used.
+    #[error("the folder of blobs cannot be used: {0}")]
+    Blobs(#[source] io::Error),
     /// The database was made by a relay with other keys.
     #[error(
         "the database belongs to a relay with other keys; all processes of one relay are started with the same folder of keys (token-key.json, log-key.json)"
@@ -115,7 +119,7 @@ pub struct Relay {
 pub async fn start(config: Config) -> Result<Relay, StartError> {
     let Config { listen, data, database, nats, keys, retention_days, tls, audience, checkpoint_every, limits, .. } =
         config;
-    let Config { registration, operator, trusted_proxies, client_ca, certificate_check, .. } = config;
+    let Config { registration, operator, trusted_proxies, client_ca, certificate_check, blobs, .. } = config;
     if tls == Tls::Off && !listen.ip().is_loopback() {
         return Err(StartError::PlainHttp(listen));
     }
@@ -156,7 +160,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let opening = Opening { database, nats, retention_days, quotas, signer, newest, fingerprints };
     let database = database::open(&data, opening).await?;
     let proxies = Proxies::new(trusted_proxies);
-    let parts = Parts { database, keys, log_key, high_water, restorations, registration, proxies };
+    let parts = Parts { database, keys, log_key, high_water, blobs, restorations, registration, proxies };
     let app = open(&data, parts, &audience, server_tls.is_some(), &limits).await?;
     let drain = limits.timeouts.drain;
     let tls = server_tls.is_some();
@@ -184,7 +188,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         tokio::spawn(serve::accept(Arc::clone(&app), listener, door));
     }
     if let Some(server_tls) = server_tls {
-        app.tasks.spawn(follow_certificate(Arc::clone(&app), server_tls, certificate_check));
+        app.tasks.spawn(upkeep::follow_certificate(Arc::clone(&app), server_tls, certificate_check));
     }
     #[cfg(unix)]
     match AdminSocket::bind(&data) {
@@ -192,8 +196,8 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         // A folder with too long a name, or on a file system without sockets: no reason not to serve people.
         Err(error) => tracing::error!(kind = ?error.kind(), "the admin socket could not be made"),
     }
-    app.tasks.spawn(sweep(Arc::clone(&app)));
-    app.tasks.spawn(sweep_blobs(Arc::clone(&app)));
+    app.tasks.spawn(upkeep::sweep(Arc::clone(&app)));
+    app.tasks.spawn(upkeep::sweep_blobs(Arc::clone(&app)));
     app.tasks.spawn(database::renew_checkpoint(Arc::clone(&app), checkpoint_every));
     app.tasks.spawn(database::expire(Arc::clone(&app)));
     app.tasks.spawn(database::note_checkpoint(Arc::clone(&app)));
@@ -206,6 +210,7 @@ struct Parts {
     keys: TokenKeys,
     log_key: NoteKey,
     high_water: HighWater,
+    blobs: Option<PathBuf>,
     restorations: Vec<String>,
     registration: Registration,
     proxies: Proxies,
@@ -219,9 +224,13 @@ async fn open(
     limits: &Limits,
 ) -> Result<Arc<App>, StartError> {
     let Parts { database: Opened { storage, hub, bus }, keys, log_key, high_water, .. } = parts;
-    let Parts { restorations, registration, proxies, .. } = parts;
+    let Parts { blobs, restorations, registration, proxies, .. } = parts;
     let audit = Audit::open(data).map_err(StartError::Audit)?;
-    let blobs = Blobs::open(&data.join("blobs"), limits.blobs).map_err(StartError::Folder)?;
+    let blobs = match blobs {
+        Some(folder) => Blobs::open(&folder, Folders::Shared, limits.blobs),
+        None => Blobs::open(&data.join("blobs"), Folders::Own, limits.blobs),
+    };
+    let blobs = blobs.map_err(StartError::Blobs)?;
     let decisions = Arc::new(Decisions::open(&*storage).await?);
     let app = Arc::new(App {
         storage,
@@ -290,53 +299,6 @@ fn certificate_names(audience: &str) -> Vec<String> {
     let mut names = vec![host, "localhost".to_owned(), "127.0.0.1".to_owned()];
     names.dedup();
     names
-}
-
-/// Keeps the limiters' memory bounded, and the keys those of the folder.
-async fn sweep(app: Arc<App>) {
-    let mut minute = tokio::time::interval(std::time::Duration::from_secs(60));
-    loop {
-        tokio::select! {
-            () = app.stopping.cancelled() => return,
-            _ = minute.tick() => {
-                app.limiters.sweep();
-                // What the operator did at another relay that shares the keys with this one.
-                app.keys.refresh();
-            }
-        }
-    }
-}
-
-/// Removes blobs that were kept long enough.
-async fn sweep_blobs(app: Arc<App>) {
-    let mut turn = tokio::time::interval(app.blobs.limits().sweep);
-    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = app.stopping.cancelled() => return,
-            _ = turn.tick() => {
-                if app.blobs.sweep().await.is_err() {
-                    tracing::warn!("blobs that have expired could not be removed");
-                }
-            }
-        }
-    }
-}
-
-/// Looks at the certificate's files now and then.
-async fn follow_certificate(app: Arc<App>, tls: Arc<ServerTls>, every: std::time::Duration) {
-    let mut turn = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
-    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = app.stopping.cancelled() => return,
-            _ = turn.tick() => {
-                let tls = Arc::clone(&tls);
-                // Its files may be on a slow disk.
-                let _ = tokio::task::spawn_blocking(move || tls.refresh()).await;
-            }
-        }
-    }
 }
 
 async fn listen_for_operator(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

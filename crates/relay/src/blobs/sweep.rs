@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path as Folder;
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use object_store::{ObjectMeta, ObjectStore as _};
 use waxwing_wire::BlobId;
 
-use super::{BlobError, Blobs, prefix};
+use super::{BlobError, Blobs, Folders, prefix};
 
 /// The store writes `name#n` beside `name` and renames it.
 const STAGED: char = '#';
@@ -40,9 +41,16 @@ impl Blobs {
             }
             for (id, _) in whole_ids.into_iter().chain(unfinished).filter(|(_, expired)| *expired) {
                 // Whoever has the turn is putting it up again.
-                let Some(_turn) = self.locks.try_lock(id) else { continue };
+                let Some(_turn) = self.locks.try_lock(id)? else { continue };
                 self.remove(id).await?;
             }
+        }
+        if self.of == Folders::Shared {
+            let (folder, staged) = (self.folder.clone(), self.limits.keep_unfinished);
+            let removing = tokio::task::spawn_blocking(move || remove_staged(&folder, staged));
+            removing.await.map_err(|_| BlobError::Unavailable)?.map_err(|_| BlobError::Unavailable)?;
+            // What others have put up and removed since.
+            self.usage.recount(self.count().await?);
         }
         Ok(())
     }
@@ -58,15 +66,27 @@ impl Blobs {
     }
 }
 
-/// Removes what the store was writing when the relay ended.
-pub(super) fn remove_staged(folder: &Folder) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+/// Removes what the store was writing when the relay ended: whatever has not been written to for that long. Others may remove what is there, too.
+pub(super) fn remove_staged(folder: &Folder, unwritten_for: Duration) -> io::Result<()> {
+    let Some(entries) = unless_gone(fs::read_dir(folder))? else { return Ok(()) };
+    for entry in entries {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_staged(&entry.path())?;
-        } else if entry.file_name().to_string_lossy().contains(STAGED) {
-            fs::remove_file(entry.path())?;
+        let Some(file) = unless_gone(entry.metadata())? else { continue };
+        if file.is_dir() {
+            remove_staged(&entry.path(), unwritten_for)?;
+        } else if entry.file_name().to_string_lossy().contains(STAGED)
+            && file.modified()?.elapsed().unwrap_or_default() >= unwritten_for
+        {
+            unless_gone(fs::remove_file(entry.path()))?;
         }
     }
     Ok(())
+}
+
+fn unless_gone<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -12,7 +12,7 @@ fn limits() -> BlobLimits {
 }
 
 fn blobs(folder: &Folder) -> Blobs {
-    Blobs::open(folder, limits()).unwrap()
+    Blobs::open(folder, Folders::Own, limits()).unwrap()
 }
 
 #[test]
@@ -75,7 +75,7 @@ async fn what_is_stored_is_counted_once_and_given_back() {
     let counted = blobs.count().await.unwrap();
     assert_eq!(counted, 501);
     // A restart counts what is there.
-    let again = Blobs::open(folder.path(), limits()).unwrap();
+    let again = Blobs::open(folder.path(), Folders::Own, limits()).unwrap();
     let bytes = vec![5; 500];
     assert_eq!(again.put(BlobId::of(&bytes), Part::Whole, [5; 32], bytes.into()).await, Err(BlobError::Full));
 }
@@ -84,16 +84,52 @@ async fn what_is_stored_is_counted_once_and_given_back() {
 async fn an_upload_under_way_is_not_swept_away() {
     let folder = tempfile::tempdir().unwrap();
     let limits = BlobLimits { keep_unfinished: Duration::ZERO, ..BlobLimits::default() };
-    let blobs = Blobs::open(folder.path(), limits).unwrap();
+    let blobs = Blobs::open(folder.path(), Folders::Own, limits).unwrap();
     let part = usize::try_from(waxwing_wire::limits::MIN_BLOB_PART).unwrap();
     let bytes = vec![1; part + 1];
     let (id, size) = (BlobId::of(&bytes), bytes.len() as u64);
     let first = Part::Some { first: 0, last: size - 2, size };
     blobs.put(id, first, [1; 32], bytes[..part].to_vec().into()).await.unwrap();
-    let turn = blobs.locks.lock(id).await;
+    let turn = blobs.locks.lock(id).await.unwrap();
     blobs.sweep().await.unwrap();
     assert_eq!(blobs.count().await, Ok(size - 1));
     drop(turn);
     blobs.sweep().await.unwrap();
     assert_eq!(blobs.count().await, Ok(0));
+}
+
+/// Two processes over one folder: what one is writing the other neither touches nor takes for what a crash has left.
+#[tokio::test]
+async fn two_processes_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Blobs::open(folder.path(), Folders::Shared, limits()).unwrap();
+    let (one, two) = (open(), open());
+    let bytes = vec![7; 300];
+    let id = BlobId::of(&bytes);
+    // One is in the middle of it.
+    let turn = one.locks.lock(id).await.unwrap();
+    let staged = folder.path().join(format!("{}#1", part_path(id, 0)));
+    std::fs::create_dir_all(staged.parent().unwrap()).unwrap();
+    std::fs::write(&staged, b"half").unwrap();
+    assert!(two.locks.try_lock(id).unwrap().is_none());
+    two.sweep().await.unwrap();
+    drop(open());
+    assert!(staged.exists());
+    let mut putting = std::pin::pin!(two.put(id, Part::Whole, [1; 32], bytes.clone().into()));
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut putting).await.is_err());
+    drop(turn);
+    assert_eq!(putting.await, Ok(Received::Whole(300)));
+    // And what the other has put up is there, and counted from the next sweep on.
+    assert_eq!(one.find(id).await.unwrap().unwrap().size(), 300);
+    one.sweep().await.unwrap();
+    let more = vec![8; 500];
+    assert_eq!(two.put(BlobId::of(&more), Part::Whole, [2; 32], more.clone().into()).await, Ok(Received::Whole(500)));
+    one.sweep().await.unwrap();
+    let last = vec![9; 300];
+    assert_eq!(one.put(BlobId::of(&last), Part::Whole, [3; 32], last.into()).await, Err(BlobError::Full));
+    // Long after nobody writes it, it goes.
+    let old = std::time::SystemTime::now() - limits().keep_unfinished;
+    std::fs::File::options().write(true).open(&staged).unwrap().set_modified(old).unwrap();
+    two.sweep().await.unwrap();
+    assert!(!staged.exists());
 }

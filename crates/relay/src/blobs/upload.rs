@@ -97,7 +97,7 @@ impl Blobs {
         who: [u8; 32],
         chunks: &mut BodyDataStream,
     ) -> Result<Received, BlobError> {
-        let _turn = self.locks.lock(id).await;
+        let _turn = self.locks.lock(id).await?;
         self.usage.know(self.count()).await?;
         if let Some(whole) = self.find(id).await? {
             return Ok(Received::Whole(whole.size()));

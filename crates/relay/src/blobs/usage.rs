@@ -1,4 +1,6 @@
-//! How much is stored, and how much an account has put up today. Kept in memory: the first is counted anew at each start, the second begins anew.
+//! How much is stored, and how much an account has put up today. Kept in memory: the first is counted anew at each start (and in a shared folder at
+//! each sweep), the second begins anew, and is each process's own: kept in the database it would say who has put up how much, which the sizes of
+//! the blobs then join to the blobs.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +53,11 @@ impl Usage {
         })?;
         let more = |bytes: u64| total(bytes, more, limits);
         self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map(drop).map_err(|_| BlobError::Full)
+    }
+
+    /// So many bytes were counted now. What is being put up meanwhile may be missing until the next time.
+    pub(super) fn recount(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 
     fn today<T>(&self, look: impl FnOnce(&mut HashMap<[u8; 32], u64>) -> T) -> T {

@@ -73,6 +73,10 @@ pub(super) struct SharedArgs {
     /// Folder for the relay's keys, the same for all processes of one relay; by default the data folder.
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
+    /// Folder for blobs, the same for all processes of one relay: on a file system that they share, with locks (a local disk, NFS 4). By default it is
+    /// within the data folder, which is for one process.
+    #[arg(long, value_name = "DIR")]
+    blobs: Option<PathBuf>,
     /// Days for which entries of logs and envelopes in inboxes are kept.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500), default_value_t = RETENTION_DAYS)]
     retention_days: u32,
@@ -93,6 +97,7 @@ impl SharedArgs {
             config.nats = Some(nats);
         }
         config.keys = self.keys;
+        config.blobs = self.blobs;
         config.retention_days = self.retention_days;
         Ok(())
     }

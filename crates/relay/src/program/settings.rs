@@ -97,7 +97,7 @@ pub(super) struct Settings {
     /// Most bytes of one blob.
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().blobs.max_bytes)]
     blob_max: u64,
-    /// Most bytes of blobs that an account puts up in a day.
+    /// Most bytes of blobs that an account puts up in a day. Each process counts for itself.
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().blobs.daily_bytes)]
     blob_daily: u64,
     /// Most bytes of all blobs.

@@ -8,12 +8,13 @@ use reqwest_websocket::CloseCode;
 use tempfile::TempDir;
 use waxwing_relay::storage::PostgresConfig;
 use waxwing_relay::{Config, Database, NatsConfig, StartError, start};
-use waxwing_wire::EnvelopeId;
 use waxwing_wire::api::{EntryBytes, SubmitEntry, Subscribe};
 use waxwing_wire::frame::{InboxSend, Push};
+use waxwing_wire::limits::MIN_BLOB_PART;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::transparency::SignedCheckpoint;
+use waxwing_wire::{BlobId, EnvelopeId};
 
 use crate::auditor::Auditor;
 use crate::cluster::Cluster;
@@ -268,6 +269,39 @@ async fn d4_nats_may_be_away() {
         tell(&mut socket).await;
         server.kill();
         tell(&mut socket).await;
+    }
+}
+
+/// A blob that is begun at one process is finished at the other, and fetched at either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blobs_of_a_shared_folder_are_everybodys() {
+    let (keys, blobs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let database = Cluster::shared().database();
+    let adjust = |config: &mut Config| {
+        config.database = Database::Postgres(database.clone());
+        config.keys = Some(keys.path().to_owned());
+        config.blobs = Some(blobs.path().to_owned());
+    };
+    let one = Kit::with(adjust).await;
+    let two = one.beside(adjust).await;
+    let alice = one.account("alice").await;
+    let part = usize::try_from(MIN_BLOB_PART).unwrap();
+    let bytes: Vec<u8> = (0..part + 1000).map(|n| n as u8).collect();
+    let id = BlobId::of(&bytes);
+    let put = |kit: &Kit, range: std::ops::Range<usize>| {
+        let header = format!("bytes {}-{}/{}", range.start, range.end - 1, bytes.len());
+        let request = kit.http.authed(&alice, Method::PUT, &format!("/v1/blobs/{id}"));
+        request
+            .header("content-type", "application/octet-stream")
+            .header("content-range", header)
+            .body(bytes[range].to_vec())
+            .send()
+    };
+    assert_eq!(put(&one, 0..part).await.unwrap().status(), StatusCode::ACCEPTED);
+    assert_eq!(put(&two, part..bytes.len()).await.unwrap().status(), StatusCode::CREATED);
+    for kit in [&one, &two] {
+        assert_eq!(kit.http.get(&format!("/v1/blobs/{id}")).await.bytes().await.unwrap(), bytes);
+        assert!(!kit.folder.path().join("blobs").exists());
     }
 }
 

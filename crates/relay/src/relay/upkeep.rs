@@ -1,0 +1,58 @@
+//! What a relay does now and then beside its database: limiters, keys, blobs, certificate.
+//!
+//! Not here: what goes on in the database by itself ([`crate::database`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+
+use crate::state::App;
+use crate::tls::ServerTls;
+
+/// Keeps the limiters' memory bounded, and the keys those of the folder.
+pub(super) async fn sweep(app: Arc<App>) {
+    let mut minute = interval(Duration::from_secs(60));
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = minute.tick() => {
+                app.limiters.sweep();
+                // What the operator did at another relay that shares the keys with this one.
+                app.keys.refresh();
+            }
+        }
+    }
+}
+
+/// Removes blobs that were kept long enough.
+pub(super) async fn sweep_blobs(app: Arc<App>) {
+    let mut turn = interval(app.blobs.limits().sweep);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = turn.tick() => {
+                if app.blobs.sweep().await.is_err() {
+                    tracing::warn!("blobs that have expired could not be removed");
+                }
+            }
+        }
+    }
+}
+
+/// Looks at the certificate's files now and then.
+pub(super) async fn follow_certificate(app: Arc<App>, tls: Arc<ServerTls>, every: Duration) {
+    let mut turn = interval_at(Instant::now() + every, every);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = turn.tick() => {
+                let tls = Arc::clone(&tls);
+                // Its files may be on a slow disk.
+                let _ = tokio::task::spawn_blocking(move || tls.refresh()).await;
+            }
+        }
+    }
+}
