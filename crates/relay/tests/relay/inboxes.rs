@@ -12,7 +12,7 @@ use waxwing_wire::{DeviceId, EnvelopeId};
 use crate::blobs::files;
 use crate::kit::{Account, Kit, app, code, handshake, random, seq};
 
-fn letter(blob: &[u8]) -> InboxSend {
+pub fn letter(blob: &[u8]) -> InboxSend {
     InboxSend { entry_id: EnvelopeId::from_bytes(random()), kind: EnvelopeKind::Welcome, blob: blob.to_vec() }
 }
 

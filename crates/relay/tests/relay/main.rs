@@ -26,6 +26,7 @@ mod process;
 mod registration;
 mod restore;
 mod serving;
+mod stolen;
 mod subscribe;
 mod tls;
 mod transparency;

@@ -287,8 +287,41 @@ async fn the_most_logs_fit_in_one_request() {
     assert_eq!(push(&mut socket).await, Push::Ready);
 }
 
+/// D6: everybody comes back at once, and goes, and comes: nothing of those who have gone stays, and those who are there are told.
 #[tokio::test]
-async fn pings_keep_a_subscription_and_silence_ends_it() {
+async fn d6_a_reconnect_storm_leaves_nothing_behind() {
+    const CLIENTS: usize = 200;
+    let kit = Kit::with(|config| config.operator = Some("127.0.0.1:0".parse().unwrap())).await;
+    let alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    let come = async || {
+        let mut socket = connect_as(&kit, &alice).await;
+        let asked = Subscribe { logs: vec![to(&log)], inbox: true, transparency: true };
+        ask_for(&mut socket, &asked).await;
+        assert_eq!(push(&mut socket).await, Push::Ready);
+        socket
+    };
+    let all = || futures_util::future::join_all((0..CLIENTS).map(|_| come()));
+    for _ in 0..3 {
+        drop(all().await);
+    }
+    let mut back = all().await;
+    kit.http.stored(&log, &app(0, b"hello")).await;
+    for socket in &mut back {
+        assert!(matches!(push(socket).await, Push::Log { head: 1, .. }));
+    }
+    let operator = kit.operator();
+    let until = Instant::now() + Duration::from_secs(30);
+    let wanted = format!("waxwing_relay_subscriptions {CLIENTS}\n");
+    while !operator.get("/metrics").await.text().await.unwrap().contains(&wanted) {
+        assert!(Instant::now() < until, "some have not gone");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// D6: a connection whose other end is gone without a word, as after a suspend, ends.
+#[tokio::test]
+async fn d6_pings_keep_a_subscription_and_silence_ends_it() {
     let kit = Kit::with(|config| {
         config.limits.timeouts.ping = Duration::from_millis(200);
         config.limits.timeouts.idle = Duration::from_millis(1500);
