@@ -1,12 +1,12 @@
 //! The shared backend: PostgreSQL, with any number of relay processes over one database.
 //!
-//! Every write is a task of its own: it goes on when its caller has gone away, and those who follow are told. Rows are locked in one order: the
+//! Every write is a task of its own, or goes with others of its kind ([`batches`]): it goes on when its caller has gone away, and those who follow are told. Rows are locked in one order: the
 //! transparency log's, an account's, its devices'; logs by themselves, in the order of their ids. No error is lost between a statement and the
 //! commit, for PostgreSQL answers the commit of a broken transaction as if it were one.
 
 mod accounts;
 mod address;
-mod appender;
+mod batches;
 mod connect;
 mod devices;
 mod expiry;
@@ -72,7 +72,7 @@ async fn unlimited(client: &Object) -> Result<(), tokio_postgres::Error> {
 /// [`Storage`] in PostgreSQL.
 pub struct PostgresStorage {
     inner: Arc<Inner>,
-    appender: appender::Appender,
+    batches: batches::Batches,
 }
 
 /// What transactions need beside the database.
@@ -110,8 +110,8 @@ impl PostgresStorage {
         }
         let inner = Inner { pool, context, wake, commits: AtomicU64::new(0), writes: AtomicU64::new(0) };
         let inner = Arc::new(inner);
-        let appender = appender::Appender::start(&inner);
-        Ok(Self { inner, appender })
+        let batches = batches::Batches::start(&inner);
+        Ok(Self { inner, batches })
     }
 
     /// The notes of restorations of the database from which this one was made, oldest first; none if there are none, or no tables yet. Asked before

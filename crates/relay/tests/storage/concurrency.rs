@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use waxwing_relay::storage::{Appended, Claimer, Registered, Storage};
+use waxwing_relay::storage::{Appended, Claimer, Invitation, Invited, NewAccount, Registered, Storage};
 use waxwing_wire::frame::CreateLog;
 
 use crate::key_packages::{claim, claimed, upload};
@@ -126,4 +126,26 @@ pub async fn who_goes_away_is_stored_and_told(place: Place) {
     assert!(storage.append(append(&log, 1, 10)).now_or_never().is_none());
     assert_eq!(wakes.recv().await, Some(1));
     assert_eq!(page(&*storage, &log, 0).await.head, 1);
+}
+
+/// Also those that come at once, and go into one transaction: each by what those before it have left. None takes another with it.
+pub async fn registrations_at_once_are_judged_one_after_the_other(place: Place) {
+    let storage = place.open().await;
+    let until_hour = u64::try_from(Hands::now().clock().now().hour()).unwrap() + 2;
+    storage.invite(Invitation { hash: [8; 32], uses: 5, until_hour }).await.unwrap();
+    // Ten names and forty who want them, ten more with a device id that somebody has, and ten who share five invitations.
+    let named = (0..40_u16).map(|n| create(n, Some(&format!("name-{}", n % 10))));
+    let doubles = (40..50_u16).map(|n| NewAccount { device: device(n - 40, 9), ..create(n, None) });
+    let all = join_all(named.chain(doubles).map(|new| storage.register(new)));
+    let invited = join_all((50..60_u16).map(|n| storage.register_invited(create(n, None), [8; 32])));
+    // In the order in which they are queued.
+    let (answers, invited) = tokio::join!(all, invited);
+    let [stored, taken, doubles] = [Registered::Stored, Registered::NameTaken, Registered::IdTaken].map(Ok);
+    let expected: Vec<_> = [vec![stored; 10], vec![taken; 30], vec![doubles; 10]].concat();
+    assert_eq!(answers, expected);
+    let admitted = vec![Ok(Invited::Judged(Registered::Stored)); 5];
+    assert_eq!(invited, [admitted, vec![Ok(Invited::Refused); 5]].concat());
+    assert_eq!(storage.totals().await.unwrap().accounts, 15);
+    // Each account has its leaf and each name its own, under the newest checkpoint.
+    assert_eq!(checkpoint(&*storage).await.checkpoint().size, 25);
 }

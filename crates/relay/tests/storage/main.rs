@@ -44,7 +44,8 @@ macro_rules! conformance {
 conformance! {
     accounts: registration, chains_are_compare_and_swap, devices_come_and_go, access_keys;
     concurrency: many_tasks_and_logs_leave_no_gap_and_no_double, two_handles_append_to_one_log,
-        two_handles_grow_one_tree, claims_of_two_handles_never_give_a_package_twice, who_goes_away_is_stored_and_told;
+        two_handles_grow_one_tree, claims_of_two_handles_never_give_a_package_twice, who_goes_away_is_stored_and_told,
+        registrations_at_once_are_judged_one_after_the_other;
     inboxes: inbox_order_repetition_and_acknowledgement, inbox_allowances;
     key_packages: packages_are_handed_out_once, claims_stay_within_their_allowances, uploads_are_bounded_and_repeatable;
     logs: appends_are_judged_in_the_order_of_the_protocol, a_rekey_ends_both_tokens, log_quota_keeps_room_for_handshakes,

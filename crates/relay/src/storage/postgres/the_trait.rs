@@ -11,8 +11,8 @@ use waxwing_wire::{AccountId, DeviceId, LogId};
 
 use super::super::{
     AccountRef, AccountUse, Answer, Appended, Appending, BackupError, Chained, Claim, Claimed, Decided, Delivered,
-    Delivery, Heads, Invitation, Invited, LogRead, NewAccount, NextEntry, Quota, Registered, Storage, StorageStats,
-    StoredChain, Totals, Uploaded, Watched,
+    Delivery, Heads, Invitation, Invited, LogRead, NewAccount, NextEntry, Quota, Registered, Storage, StorageError,
+    StorageStats, StoredChain, Totals, Uploaded, Watched,
 };
 use super::{PostgresStorage, accounts, expiry, inboxes, key_packages, logs, operator, shared, transparency};
 use crate::hub::Wake;
@@ -20,13 +20,12 @@ use crate::replay::{Seen, Showing};
 
 impl Storage for PostgresStorage {
     fn register(&self, account: NewAccount) -> Answer<'_, Registered> {
-        let account = Arc::new(account);
-        self.write(move |tx, context| {
-            let account = Arc::clone(&account);
-            Box::pin(async move {
-                let (registered, checkpoint) = accounts::register(tx, &account, context).await?;
-                Ok((registered, checkpoint.into_iter().map(|signed| Wake::Checkpoint(Box::new(signed))).collect()))
-            })
+        Box::pin(async move {
+            match self.batches.register(account, None).await? {
+                Invited::Judged(registered) => Ok(registered),
+                // Nobody was asked for an invitation.
+                Invited::Refused => Err(StorageError::Damaged),
+            }
         })
     }
 
@@ -113,7 +112,7 @@ impl Storage for PostgresStorage {
     }
 
     fn append(&self, appending: Appending) -> Answer<'_, Appended> {
-        Box::pin(self.appender.append(appending))
+        Box::pin(self.batches.append(appending))
     }
 
     fn read_log(&self, log: LogId, read_hash: [u8; 32], after: u64) -> Answer<'_, LogRead> {
@@ -175,7 +174,7 @@ impl Storage for PostgresStorage {
 
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async {
-            self.appender.stop().await;
+            self.batches.stop().await;
             self.inner.pool.close();
             Ok(())
         })
@@ -189,14 +188,7 @@ impl Storage for PostgresStorage {
     }
 
     fn register_invited(&self, account: NewAccount, invitation: [u8; 32]) -> Answer<'_, Invited> {
-        let account = Arc::new(account);
-        self.write(move |tx, context| {
-            let account = Arc::clone(&account);
-            Box::pin(async move {
-                let (invited, checkpoint) = operator::register(tx, &account, &invitation, context).await?;
-                Ok((invited, checkpoint.into_iter().map(|signed| Wake::Checkpoint(Box::new(signed))).collect()))
-            })
-        })
+        Box::pin(self.batches.register(account, Some(invitation)))
     }
 
     fn set_disabled(&self, account: AccountRef, disabled: bool) -> Answer<'_, Option<AccountId>> {
