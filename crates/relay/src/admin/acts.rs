@@ -6,11 +6,11 @@ use waxwing_wire::log::token_hash;
 use waxwing_wire::{AccountId, Username};
 use zeroize::Zeroizing;
 
-use super::{Act, Outcome};
+use super::{Act, KeysAct, Outcome};
 use crate::audit::{Event, Subject};
 use crate::keys::KeyError;
 use crate::state::{App, now};
-use crate::storage::{AccountRef, BackupError, Invitation, Quota, SetQuotas, StorageError};
+use crate::storage::{AccountRef, BackupError, Invitation, StorageError};
 
 /// Of an invitation.
 const TOKEN_BYTES: usize = 16;
@@ -19,7 +19,7 @@ const MAX_LINES: usize = 100_000;
 
 /// An act was not done.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub(super) enum Refusal {
     #[error("there is no such account")]
     UnknownAccount,
     #[error(transparent)]
@@ -44,10 +44,10 @@ pub(super) async fn perform(app: &App, act: Act) -> Outcome {
         Act::Stats => stats(app).await,
         Act::Disable { account } => disable(app, &account, true).await,
         Act::Enable { account } => disable(app, &account, false).await,
-        Act::Quota { account, set } => quota(app, account.as_deref(), set).await,
-        Act::RotateKeys => rotate(app).await,
+        Act::Quota(quota) => quota.perform(app).await,
+        Act::Keys { what: KeysAct::Rotate } => rotate(app).await,
         Act::Audit { lines } => audit(app, lines),
-        Act::Backup { to } => backup(app, to).await,
+        Act::Backup { file } => backup(app, file).await,
         Act::Invite { uses, days } => invite(app, uses, days).await,
     };
     match done {
@@ -86,57 +86,6 @@ async fn disable(app: &App, account: &str, disabled: bool) -> Result<Value, Refu
     Ok(json!({ "account": found.to_string(), "disabled": disabled }))
 }
 
-async fn quota(app: &App, account: Option<&str>, set: Vec<(Quota, Option<u64>)>) -> Result<Value, Refusal> {
-    let account = account.map(account_ref).transpose()?;
-    let changes = !set.is_empty();
-    if changes {
-        if account.is_some() && set.iter().any(|(quota, _)| !quota.is_of_inboxes()) {
-            return Err(Refusal::OfLogs);
-        }
-        if !app.storage.set_quotas(account.clone(), set).await? {
-            return Err(Refusal::UnknownAccount);
-        }
-    }
-    let everybodys = app.storage.decided(None).await?.unwrap_or_default().quotas;
-    let Some(account) = account else {
-        if changes {
-            app.audit.record(Event::AdminQuotaSet, Subject::Nobody);
-        }
-        return Ok(quotas(app, &everybodys, None));
-    };
-    let used = app.storage.account_use(account).await?.ok_or(Refusal::UnknownAccount)?;
-    let event = if changes { Event::AdminQuotaSet } else { Event::AdminLookedUp };
-    app.audit.record(event, Subject::Account(used.account));
-    let mut told = quotas(app, &everybodys, Some(&used.quotas));
-    told["account"] = json!({
-        "id": used.account.to_string(),
-        "disabled": used.disabled,
-        "devices": used.devices,
-        "inbox-bytes": used.inbox_bytes,
-        "stranger-bytes": used.stranger_bytes,
-        "key-packages": used.key_packages,
-    });
-    Ok(told)
-}
-
-/// Those in force, and of each that does not come from the configuration for whom it was set.
-fn quotas(app: &App, everybodys: &SetQuotas, accounts: Option<&SetQuotas>) -> Value {
-    let mut in_force = everybodys.over(app.quotas);
-    if let Some(accounts) = accounts {
-        in_force = accounts.over(in_force);
-    }
-    let mut told = json!({});
-    for quota in Quota::ALL {
-        told[quota.name()] = json!(quota.of(&in_force));
-        if accounts.is_some_and(|set| set.set_to(quota).is_some()) {
-            told[format!("{}-set-for", quota.name())] = json!("account");
-        } else if everybodys.set_to(quota).is_some() {
-            told[format!("{}-set-for", quota.name())] = json!("everybody");
-        }
-    }
-    told
-}
-
 async fn rotate(app: &App) -> Result<Value, Refusal> {
     let kid = app.keys.rotate(now().as_secs())?;
     let keys = app.keys.fingerprints(app.log_key.public());
@@ -173,7 +122,7 @@ async fn invite(app: &App, uses: u32, days: u32) -> Result<Value, Refusal> {
     Ok(json!({ "invitation": base64url::encode(token.as_ref()), "uses": uses, "days": days }))
 }
 
-fn account_ref(text: &str) -> Result<AccountRef, Refusal> {
+pub(super) fn account_ref(text: &str) -> Result<AccountRef, Refusal> {
     match (text.parse::<AccountId>(), text.parse::<Username>()) {
         (Ok(id), Ok(name)) => Ok(AccountRef::IdOrName(id, name)),
         (Ok(id), Err(_)) => Ok(AccountRef::Id(id)),
