@@ -402,10 +402,9 @@ impl Engine {
                     let now = self.store.run(move |tx| logs::load(tx, id)).await?;
                     let same = now.is_some_and(|now| now.active && now.secret.write_token() == write_token);
                     if problem == ProblemCode::Rekeyed && same {
-                        // Read to the end, and no valid commit has set other tokens: nobody here can write any more.
-                        self.freeze(id).await?;
-                        let gone = self.store.run(move |tx| logs::load(tx, id)).await?.is_none_or(|log| !log.active);
-                        return Ok(if gone { Attempt::Reseal } else { Attempt::Wait(error.into()) });
+                        // Where something that is no valid commit has set other tokens, reading to the end has just found that out. Else the
+                        // relay says so and hides by what, or the log is at its end for now: it waits.
+                        return Ok(Attempt::Wait(error.into()));
                     }
                     let n = item.n;
                     // The entry itself may have been there.

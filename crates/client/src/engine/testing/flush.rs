@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use waxwing_protocol::ChannelSecret;
-use waxwing_wire::AccountId;
 use waxwing_wire::frame::{Append, InboxSend};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::{AccountId, LogId};
 
 use super::super::claims::{self, Ready};
 use super::super::conversations::ensure_group;
@@ -245,18 +245,32 @@ impl Device {
                 outside.ledger.commits += 1;
                 Ok(if there { Attempt::Reseal } else { Attempt::Accepted })
             }
-            Err(ProblemCode::Conflict | ProblemCode::Rekeyed) => {
+            Err(problem @ (ProblemCode::Conflict | ProblemCode::Rekeyed)) => {
                 outside.ledger.count("conflict");
                 self.drain_log(outside, log.log)?;
+                let now = self.look(|tx| logs::load(tx, log.log));
+                let same = now.is_some_and(|now| now.active && now.secret.write_token() == token);
+                if problem == ProblemCode::Rekeyed && same {
+                    return Err(waits(problem).into());
+                }
                 let there = self.look(|tx| outbox::exists(tx, item.n));
                 Ok(if there { Attempt::Reseal } else { Attempt::Accepted })
             }
             Err(ProblemCode::IdReused) => Ok(Attempt::Reseal),
+            Err(problem @ ProblemCode::LogRefused) => self.freeze(outside, log.log, problem),
             Err(problem) => match refused(problem) {
                 Halt::Trouble(error) => Ok(Attempt::Refused(error)),
                 halt => Err(halt),
             },
         }
+    }
+
+    /// `freeze`, and what becomes of the item that has found it out.
+    fn freeze(&mut self, outside: &mut Outside, log: LogId, problem: ProblemCode) -> Step<Attempt> {
+        self.tx(|tx| logs::note_trouble(tx, log, logs::Trouble::Frozen))?;
+        self.mend(outside, log)?;
+        let gone = self.look(|tx| logs::load(tx, log)).is_none_or(|log| !log.active);
+        if gone { Ok(Attempt::Reseal) } else { Err(waits(problem).into()) }
     }
 
     fn accepted(&mut self, item: &Item) -> Step<()> {
@@ -283,10 +297,19 @@ impl Device {
             if item.message.is_none() || view.code == ErrorCode::Refused {
                 conversations::set_problem(tx, &item.conversation, Some(&view))?;
             }
-            if let Some(id) = item.message {
+            // One that was only to be said again has arrived long ago.
+            let arrived = |id| Ok::<_, Error>(messages::load(tx, me, id)?.is_some_and(|line| line.placed));
+            if let Some(id) = item.message
+                && !arrived(id)?
+            {
                 messages::set_state(tx, me, id, MessageState::Failed, Some(&view))?;
             }
             Ok(())
         })
     }
+}
+
+/// Nobody can write there now. No fault: the relay hides something, or whoever is to begin anew has not yet.
+fn waits(problem: ProblemCode) -> Error {
+    Error::new(ErrorCode::RelayMisbehaved, format!("nobody can write here: {problem:?}"))
 }

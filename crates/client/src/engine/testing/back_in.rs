@@ -1,0 +1,130 @@
+//! Welcomes that let a device back in, and say something else than what was asked for: another relay, another generation, a place where no
+//! handshake stands. And who is new, or gone, when one is back.
+
+use rusqlite::params;
+use waxwing_wire::LogId;
+
+use super::faults::{change, everybody, group, say, shows};
+use super::world::World;
+use crate::mls::GroupChange;
+use crate::store::conversations::ConversationId;
+use crate::store::logs::Trouble;
+use crate::store::{account, logs, messages};
+use crate::views::Notice;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn log_of(world: &mut World, id: ConversationId) -> LogId {
+    world.devices[0].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log))
+}
+
+/// Cem has missed a handshake, and asks to be let back in.
+fn loses_place(world: &mut World, log: LogId) {
+    let cem = world.devices[2].account;
+    // That something waits until then is no fault.
+    world.outside.ledger.restored.insert(cem);
+    world.devices[2].tx(|tx| logs::note_trouble(tx, log, Trouble::Behind)).unwrap();
+    world.on(2, |device, outside| device.sync(outside));
+}
+
+fn trouble(world: &mut World, who: usize, log: LogId) -> Trouble {
+    world.devices[who].look(|tx| Ok(logs::load(tx, log)?.unwrap().trouble))
+}
+
+fn notices(world: &mut World, who: usize, id: ConversationId) -> Vec<Notice> {
+    world.devices[who].look(|tx| {
+        let page = messages::page(tx, &account::require(tx)?, &id, None, 500)?;
+        Ok(page.messages.into_iter().filter_map(|line| line.notice).collect())
+    })
+}
+
+#[test]
+fn a_welcome_of_another_relay_or_generation_lets_nobody_back_in() {
+    for lie in
+        ["UPDATE logs SET relay = 'elsewhere.example' WHERE log = ?1", "UPDATE logs SET generation = 7 WHERE log = ?1"]
+    {
+        let (mut world, id) = group(3);
+        let log = log_of(&mut world, id);
+        loses_place(&mut world, log);
+        let of_group = lie.contains("generation");
+        if of_group {
+            // Cem knows the group as one that was begun anew; the Welcome is of the one before.
+            world.devices[2].tx(|tx| Ok(tx.execute(lie, [log.as_bytes()])?)).unwrap();
+        } else {
+            for who in [0, 1] {
+                world.devices[who].tx(|tx| Ok(tx.execute(lie, [log.as_bytes()])?)).unwrap();
+            }
+        }
+        everybody(&mut world);
+        world.outside.now += 4000;
+        everybody(&mut world);
+        let why = world.devices[2].set_aside();
+        assert!(why.contains(&"it is of another group than the one that was asked about".to_owned()), "{lie}: {why:?}");
+        assert_ne!(trouble(&mut world, 2, log), Trouble::None, "{lie}");
+    }
+}
+
+/// The Welcome names the place of a text as that of its commit. Whoever lets one back in could, and everything that is said would be
+/// sealed for another place than the one that one knows.
+#[test]
+fn a_place_that_no_member_knows_of_is_not_believed_for_long() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    loses_place(&mut world, log);
+    everybody(&mut world);
+    world.outside.now += 4000;
+    everybody(&mut world);
+    assert_eq!(trouble(&mut world, 2, log), Trouble::None, "the control");
+    say(&mut world, 0, id);
+    let running = {
+        world.on(1, |device, outside| device.sync(outside));
+        world.devices[1].look(|tx| Ok(logs::load(tx, log)?.unwrap()))
+    };
+    let now = world.outside.now;
+    world.devices[2]
+        .tx(|tx| {
+            Ok(tx.execute(
+                "UPDATE logs SET cursor = ?2, running = ?3, last_handshake = ?2, handshake_running = ?3, joined_slot = ?2, joined_ms = ?4
+                 WHERE log = ?1",
+                params![log.as_bytes(), running.cursor, running.running, now],
+            )?)
+        })
+        .unwrap();
+    world.outside.now += DAY_MS;
+    let lost = [say(&mut world, 0, id), say(&mut world, 1, id)];
+    world.on(2, |device, outside| device.sync(outside));
+    assert!(lost.iter().all(|message| !shows(&mut world, 2, id, *message)), "the control");
+    assert_eq!(trouble(&mut world, 2, log), Trouble::Behind);
+    everybody(&mut world);
+    world.outside.now += 4000;
+    everybody(&mut world);
+    assert_eq!(trouble(&mut world, 2, log), Trouble::None);
+    let message = say(&mut world, 0, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 2, id, message));
+}
+
+#[test]
+fn whoever_is_back_is_told_who_came_and_who_is_gone() {
+    let mut world = World::new(7, 5);
+    let others: Vec<_> = world.others(0).into_iter().take(3).collect();
+    let id = world.create_with(0, &others);
+    everybody(&mut world);
+    let log = log_of(&mut world, id);
+    let (dot, eli) = (world.devices[3].account, world.devices[4].account);
+    // Cem reads nothing of it: by then the place is lost.
+    loses_place(&mut world, log);
+    change(&mut world, 0, id, &GroupChange::Remove(dot));
+    change(&mut world, 0, id, &GroupChange::Add(vec![eli]));
+    world.outside.now += DAY_MS;
+    for _ in 0..2 {
+        everybody(&mut world);
+        world.outside.now += 4000;
+    }
+    assert_eq!(trouble(&mut world, 2, log), Trouble::None);
+    let told = notices(&mut world, 2, id);
+    let gone =
+        |notice: &Notice| matches!(notice, Notice::Gone { names } if names.len() == 1 && names[0].starts_with("dot"));
+    let came = |notice: &Notice| matches!(notice, Notice::Added { names, .. } if names.len() == 1 && names[0].starts_with("eli"));
+    assert!(told.iter().any(gone) && told.iter().any(came), "{told:?}");
+}
