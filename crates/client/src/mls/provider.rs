@@ -3,14 +3,14 @@
 //! Not here: the cryptography (`waxwing_protocol::MlsCrypto`), what is stored (`storage`), what is done with groups.
 
 use openmls_traits::OpenMlsProvider;
-use rand_core::UnwrapErr;
 use rusqlite::Transaction;
 use waxwing_protocol::MlsCrypto;
 
 use super::storage::TxStorage;
+use crate::random;
 
 /// The cryptography on the operating system's random numbers.
-pub(crate) type Crypto = MlsCrypto<UnwrapErr<getrandom::SysRng>>;
+pub(crate) type Crypto = MlsCrypto<random::Source>;
 
 /// The provider of one transaction.
 pub(crate) struct Provider<'a> {

@@ -35,15 +35,16 @@ impl World {
         if self.outside.ledger.restored.is_empty() {
             dead.clear();
         }
+        *self.outside.ledger.counts.entry("left to whoever waits").or_default() += dead.len() as u64;
         self.devices.iter_mut().for_each(|device| nothing_waits(device, &dead));
-        for (message, (sender, _)) in &self.outside.ledger.sent {
+        for (message, (sender, of)) in &self.outside.ledger.sent {
             let sender = self.devices.iter_mut().find(|device| device.account == *sender).unwrap();
             let line = sender.look(|tx| messages::load(tx, sender_of(tx)?, *message));
             let state = line.map(|line| line.state);
             let there = places.contains_key(message);
             let again = sender.look(|tx| messages::load(tx, sender_of(tx)?, *message)).and_then(|line| line.error);
-            if line_is_lost(&self.outside, sender, state) || (state == Some(MessageState::Sending) && !dead.is_empty())
-            {
+            let waits = state == Some(MessageState::Sending) && nobody_is_left(sender, of, &dead);
+            if line_is_lost(&self.outside, sender, state) || waits {
                 continue;
             }
             let fits = if there { state == Some(MessageState::Sent) } else { state == Some(MessageState::Failed) };
@@ -61,6 +62,12 @@ impl World {
 /// Written after the copy that was put back was made, or sent after it.
 fn line_is_lost(outside: &Outside, sender: &Device, state: Option<MessageState>) -> bool {
     matches!(state, None | Some(MessageState::Failed)) && outside.ledger.restored.contains(&sender.account)
+}
+
+/// Whether the sender waits to be let back into a conversation of which nobody takes part any more.
+fn nobody_is_left(sender: &mut Device, of: &ConversationId, dead: &BTreeSet<LogId>) -> bool {
+    let here: Vec<_> = sender.look(|tx| logs::of(tx, of)).into_iter().filter(|log| log.active).collect();
+    !here.is_empty() && here.iter().all(|log| dead.contains(&log.log))
 }
 
 fn sender_of(tx: &rusqlite::Transaction<'_>) -> Result<AccountId, crate::error::Error> {
@@ -102,8 +109,8 @@ fn nothing_waits(device: &mut Device, dead: &BTreeSet<LogId>) {
         let mut waits = Vec::new();
         for row in rows {
             let (told, conversation): (String, ConversationId) = row?;
-            let here: Vec<_> = logs::of(tx, &conversation)?.into_iter().filter(|log| log.active).collect();
-            if here.is_empty() || !here.iter().all(|log| dead.contains(&log.log)) {
+            let mut here = logs::of(tx, &conversation)?.into_iter().filter(|log| log.active).peekable();
+            if here.peek().is_none() || !here.all(|log| dead.contains(&log.log)) {
                 waits.push(told);
             }
         }

@@ -1,6 +1,7 @@
 //! Dice that fall alike for the same seed (SplitMix64).
 
-/// Where all chance of a schedule comes from. The engine's own randomness (ids, keys) comes from the operating system all the same.
+/// Where the chance of a schedule comes from. The engine's own randomness (ids, keys) repeats with the seed, too (`random::seeded`); only the
+/// order in which it goes through hash maps does not.
 pub(super) struct Dice(u64);
 
 impl Dice {

@@ -8,7 +8,7 @@ use super::dice::Dice;
 use super::world::World;
 use crate::mls::GroupChange;
 use crate::store::conversations::ConversationId;
-use crate::store::people;
+use crate::store::{keys, people};
 use crate::views::{ConversationKind, Standing};
 
 /// What can happen, and how often out of all.
@@ -65,10 +65,13 @@ impl World {
                 true
             }),
             "rotation" => {
+                let version = self.devices[who].keys.key_version();
                 self.on(who, |device, outside| device.begin_rotation(outside));
                 self.faults(who, 3);
                 self.on(who, |device, outside| device.resume_rotation(outside));
-                true
+                // One that was cut short counts, too: what it has stored goes on later.
+                let begun = self.devices[who].look(keys::rotation).is_some();
+                begun || self.devices[who].keys.key_version() > version
             }
             "read" => self.any_conversation(who).is_some_and(|id| {
                 self.on(who, |device, outside| device.mark_read(outside, id));
@@ -89,8 +92,7 @@ impl World {
             }
             "inboxes released in reverse" => {
                 self.outside.relay.holds = false;
-                self.outside.relay.release();
-                true
+                self.outside.relay.release()
             }
             "inbox entry repeated" => {
                 let which = self.dice.below(64);

@@ -1,6 +1,6 @@
 //! A relay in memory, by the relay's rules (docs/protocol.md "Log", "Inbox"), and what a relay can do that keeps none of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use waxwing_wire::api::KeyPackageCount;
 use waxwing_wire::chain::Statement;
@@ -44,16 +44,16 @@ pub(super) struct Packages {
 #[derive(Default)]
 pub(super) struct FakeRelay {
     /// Whose chains are not given out: as if their relay did not answer.
-    pub(super) dark: HashSet<AccountId>,
-    pub(super) logs: HashMap<LogId, FakeLog>,
-    inboxes: HashMap<DeviceId, Inbox>,
-    chains: HashMap<AccountId, Vec<Vec<u8>>>,
-    pub(super) packages: HashMap<DeviceId, Packages>,
-    devices: HashMap<AccountId, Vec<DeviceId>>,
+    pub(super) dark: BTreeSet<AccountId>,
+    pub(super) logs: BTreeMap<LogId, FakeLog>,
+    inboxes: BTreeMap<DeviceId, Inbox>,
+    chains: BTreeMap<AccountId, Vec<Vec<u8>>>,
+    pub(super) packages: BTreeMap<DeviceId, Packages>,
+    devices: BTreeMap<AccountId, Vec<DeviceId>>,
     /// Whether what comes into inboxes is held back.
     pub(super) holds: bool,
     /// Logs of which less is shown than there is, and how much; what is appended to them is taken all the same.
-    pub(super) withheld: HashMap<LogId, u64>,
+    pub(super) withheld: BTreeMap<LogId, u64>,
     /// Most entries of a page.
     pub(super) page: usize,
     /// How many requests there were.
@@ -221,12 +221,16 @@ impl FakeRelay {
     }
 
     /// Shows what was held back, the newest first.
-    pub(super) fn release(&mut self) {
+    /// Shows what was held back, the last first; true if anything has changed its place.
+    pub(super) fn release(&mut self) -> bool {
+        let mut reversed = false;
         for inbox in self.inboxes.values_mut() {
+            reversed |= inbox.held.len() > 1;
             for entry in std::mem::take(&mut inbox.held).into_iter().rev() {
                 inbox.push(entry);
             }
         }
+        reversed
     }
 
     /// Shows once more what the device has had already; false if there is nothing.
