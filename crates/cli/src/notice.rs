@@ -46,6 +46,7 @@ pub(crate) fn words(notice: &Notice) -> String {
             line(name)
         ),
         Notice::Added { by, mine, names, me } => format!("{} added {}.", doer(by, *mine), added(names, *me)),
+        Notice::Gone { names } => format!("Not here any more: {}.", added(names, false)),
         Notice::JoinedByLink { mine: true, name, .. } => format!("{} joined by your link.", line(name)),
         Notice::JoinedByLink { by, name, me, .. } => {
             format!("{} joined by a link of {}.", doer(name, *me), line(by))

@@ -385,6 +385,11 @@ pub enum Notice {
         /// Whether oneself is among them.
         me: bool,
     },
+    /// People are not in the conversation any more: taken out, or gone, while this device could not read it.
+    Gone {
+        /// Who, as shown.
+        names: Vec<String>,
+    },
     /// Somebody came into a group by a link.
     JoinedByLink {
         /// Whose link, as shown.

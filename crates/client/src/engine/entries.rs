@@ -307,6 +307,11 @@ impl<'a> Reading<'a> {
             self.taken.heard.insert((leaf.identity.account, checkpoint));
         }
         if message.after != self.log.last_handshake {
+            let (other, log) = (leaf.identity.device != self.context.device, self.log.log);
+            // Where the group stands is known from the Welcome alone: members who have sealed since, and know of no handshake there, belie it.
+            if other && logs::is_slot_unseen(self.tx, log, self.log.last_handshake, message.sent_ms)? {
+                return Ok(Verdict::Disagrees(leaf.identity.device));
+            }
             return Ok(Verdict::Aside("it was sealed for another place in the log"));
         }
         if message.running_hash != self.log.handshake_running {

@@ -29,6 +29,8 @@ use crate::views::{ConversationKind, Notice, Standing, Trust};
 
 /// Far more than anybody starts a conversation anew; room is left for whoever does it next.
 const MOST_GENERATIONS: u32 = u32::MAX / 2;
+/// Of a group that nobody has begun anew.
+const FIRST_GENERATION: u32 = 1;
 /// Most logs that somebody else can make one follow for one conversation.
 const MOST_LOGS: usize = 8;
 /// The own leaf is replaced within a day of joining, at a random time.
@@ -115,7 +117,7 @@ fn join(
     // After a recovery in place nothing was asked for: whoever is in the group brings one back.
     let awaited = nonce.is_some() && known_log.as_ref().is_some_and(|log| !log.active);
     let returns = known_log.as_ref().filter(|_| awaited && !asked_for);
-    if returns.is_some_and(|known| welcome.relay != known.relay || facts.roster.generation != known.generation) {
+    if returns.is_some_and(|known| !is_same(known, welcome, &facts)) {
         return Ok(Some("it is of another group than the one before"));
     }
     // Somebody may have come in since this device last read, and be the first to let it back in; whoever was taken out knows the ids, too.
@@ -124,6 +126,9 @@ fn join(
         None => false,
     };
     let repaired = (asked_for || awaited) && known_log.is_some();
+    if asked_for && known_log.as_ref().is_some_and(|known| !is_same(known, welcome, &facts)) {
+        return Ok(Some("it is of another group than the one that was asked about"));
+    }
     store(tx, context, welcome, &facts, own.identity.key_version, repaired, changes)?;
     if unknown {
         // The user decides, as about any group that a stranger brings one into; until then nothing is said there.
@@ -131,6 +136,11 @@ fn join(
     }
     lost_welcomes::remove(tx, welcome.log)?;
     Ok(None)
+}
+
+/// Whether a Welcome lets one back into a group that is known here.
+fn is_same(known: &logs::Log, welcome: &Welcome, facts: &GroupFacts) -> bool {
+    known.relay.authority() == welcome.relay.authority() && known.generation == facts.roster.generation
 }
 
 /// What every group must be that one lets oneself be brought into.
@@ -192,8 +202,7 @@ fn store(
     changes: &mut Changes,
 ) -> Result<(), Error> {
     let (id, sender, roster) = (welcome.conversation, welcome.sender.account, &facts.roster);
-    let before = contacts::load(tx, sender)?;
-    let known = before.as_ref().is_some_and(|contact| contact.known);
+    let known = contacts::load(tx, sender)?.is_some_and(|contact| contact.known);
     let kind = if roster.kind == GroupKind::Direct { ConversationKind::Direct } else { ConversationKind::Group };
     let direct = kind == ConversationKind::Direct;
     contacts::upsert(
@@ -233,10 +242,12 @@ fn store(
     let restarted =
         !first && !again && !repaired && logs::of(tx, &id)?.iter().any(|log| log.generation < roster.generation);
     give_up_own(tx, &id, direct)?;
+    // Where it is known, whoever lets one back in has no say in how its relay proves itself.
+    let relay = logs::load(tx, welcome.log)?.filter(|_| repaired).map_or(welcome.relay.clone(), |known| known.relay);
     let log = logs::Log {
         log: welcome.log,
         conversation: id,
-        relay: welcome.relay.clone(),
+        relay,
         generation: roster.generation,
         secret: welcome.channel_secret.clone(),
         mine: false,
@@ -252,12 +263,15 @@ fn store(
         spoiler: None,
     };
     logs::insert(tx, &log, context.now)?;
+    logs::set_joined(tx, log.log, welcome.slot, context.now)?;
     let mut spoiled_by = None;
     for older in logs::of(tx, &id)?.iter().filter(|one| one.active && one.generation < roster.generation) {
         spoiled_by = spoiler(tx, &account::require(tx)?, older)?.or(spoiled_by);
         retire(tx, older)?;
     }
-    let new_here = if restarted || repaired { newcomers(facts, &people::of(tx, &id)?) } else { Vec::new() };
+    let before = if restarted || repaired { people::of(tx, &id)? } else { Vec::new() };
+    let new_here = if restarted || repaired { newcomers(facts, &before) } else { Vec::new() };
+    let gone: Vec<_> = before.iter().map(|one| one.account).filter(|one| facts.roster.line(*one).is_none()).collect();
     store_people(tx, &log, facts)?;
     if standing == Standing::Member {
         let soon = u64::from_be_bytes(random::bytes()) % DAY_MS;
@@ -277,11 +291,12 @@ fn store(
         messages::insert(tx, &line)?;
         changes.message(sender, line.id, false);
     }
-    if !new_here.is_empty() {
-        let me = account::require(tx)?;
-        let names = new_here.iter().map(|new| people::name(tx, &me, *new)).collect::<Result<_, _>>()?;
-        let notice = Notice::Added { by: people::name(tx, &me, sender)?, mine: false, names, me: false };
-        let line = started_line(&id, sender, false, context.now, &notice);
+    let me = account::require(tx)?;
+    let named = |of: &[AccountId]| of.iter().map(|one| people::name(tx, &me, *one)).collect::<Result<Vec<_>, _>>();
+    let added = Notice::Added { by: people::name(tx, &me, sender)?, mine: false, names: named(&new_here)?, me: false };
+    let missing = Notice::Gone { names: named(&gone)? };
+    for notice in [(!new_here.is_empty()).then_some(added), (!gone.is_empty()).then_some(missing)].iter().flatten() {
+        let line = started_line(&id, sender, false, context.now, notice);
         messages::insert(tx, &line)?;
         changes.message(sender, line.id, false);
     }
@@ -299,7 +314,8 @@ fn store(
     Ok(())
 }
 
-/// A group that takes the place of another one of its conversation comes from an admin of the last good roster, and brings nobody new.
+/// A group that takes the place of another one of its conversation comes from an admin of the last good roster, and brings nobody new. Two
+/// admins may begin anew at once: then all follow both, and what is said goes where the lower log id is.
 fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) -> Result<Option<&'static str>, Error> {
     let id = welcome.conversation;
     let others = logs::of(tx, &id)?;
@@ -314,7 +330,7 @@ fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) ->
     if facts.roster.generation > MOST_GENERATIONS {
         return Ok(Some("it was started anew too often"));
     }
-    if facts.roster.generation <= before {
+    if facts.roster.generation < before || (before <= FIRST_GENERATION && facts.roster.generation == before) {
         return Ok(Some("its group is not newer than the one before"));
     }
     if !people::is_admin(&known, welcome.sender.account) {

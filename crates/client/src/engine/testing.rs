@@ -9,6 +9,7 @@
 //! Not here: the relay's storage, HTTP and its tokens of accounts (`crates/relay`), real engines on a real relay (`tests/`).
 
 mod act;
+mod back_in;
 mod check;
 mod device;
 mod dice;

@@ -102,6 +102,22 @@ pub(crate) fn insert(tx: &Transaction<'_>, log: &Log, now_ms: u64) -> Result<(),
     Ok(())
 }
 
+/// Joined by a Welcome which said that its group stands at `slot`.
+pub(crate) fn set_joined(tx: &Transaction<'_>, log: LogId, slot: u64, now_ms: u64) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE logs SET joined_slot = ?2, joined_ms = ?3 WHERE log = ?1",
+        params![log.as_bytes(), slot, now_ms],
+    )?;
+    Ok(())
+}
+
+/// Whether nothing but a Welcome has said that a handshake stands at this place, and that was before a time.
+pub(crate) fn is_slot_unseen(tx: &Transaction<'_>, log: LogId, slot: u64, before_ms: u64) -> Result<bool, Error> {
+    Ok(tx
+        .prepare_cached("SELECT 1 FROM logs WHERE log = ?1 AND joined_slot = ?2 AND joined_ms < ?3")?
+        .exists(params![log.as_bytes(), slot, before_ms])?)
+}
+
 pub(crate) fn load(tx: &Transaction<'_>, log: LogId) -> Result<Option<Log>, Error> {
     let mut statement = tx.prepare_cached("SELECT * FROM logs WHERE log = ?1")?;
     Ok(statement.query_row([log.as_bytes()], read).optional()?)

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 21] = [
+const MIGRATIONS: [&str; 22] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -26,6 +26,7 @@ const MIGRATIONS: [&str; 21] = [
     LEAF_KEYS,
     UNPROVED_CHAINS,
     SEALED_TO_ERASED,
+    JOINED,
 ];
 
 const V1: &str = "
@@ -602,6 +603,12 @@ CREATE TABLE sealed_to_erased (
     key_version INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX sealed_to_erased_by_log ON sealed_to_erased (log, n);
+";
+
+const JOINED: &str = "
+-- Where a Welcome has said that its group stands in its log, and when it was joined; -1: one's own, or from before this was noted.
+ALTER TABLE logs ADD COLUMN joined_slot INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE logs ADD COLUMN joined_ms INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.

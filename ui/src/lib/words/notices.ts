@@ -34,6 +34,8 @@ export function noticeLine(notice: Notice): string {
       return `The relay gives the name of ${notice.name} to another account, too. This conversation is not affected; whoever adds them by name may reach somebody else`;
     case "added":
       return `${doer(notice)} added ${addedLine(notice.names, notice.me)}`;
+    case "gone":
+      return `Not here any more: ${namesLine(notice.names)}`;
     case "joinedByLink":
       return `${notice.me ? "You" : notice.name} joined by ${notice.mine ? "your" : `${notice.by}'s`} link`;
     case "removed":

@@ -116,7 +116,6 @@ fn whoever_is_back_is_told_who_came_and_who_is_gone() {
     loses_place(&mut world, log);
     change(&mut world, 0, id, &GroupChange::Remove(dot));
     change(&mut world, 0, id, &GroupChange::Add(vec![eli]));
-    world.outside.now += DAY_MS;
     for _ in 0..2 {
         everybody(&mut world);
         world.outside.now += 4000;

@@ -2,17 +2,18 @@
 
 use waxwing_protocol::Content;
 use waxwing_protocol::group::CommitData;
-use waxwing_wire::LogId;
 use waxwing_wire::frame::{LogEntry, LogTokens};
 use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{LogId, MessageId};
 
+use super::super::restart::begin_with_all;
 use super::super::sealing::Outcome;
-use super::faults::{everybody, group, say, shows};
+use super::faults::{change, everybody, group, say, shows};
 use super::forge::Forged;
 use super::world::World;
 use crate::mls::{Group, GroupChange};
 use crate::store::conversations::ConversationId;
-use crate::store::{account, logs, messages, outbox};
+use crate::store::{account, conversations, logs, messages, outbox, people};
 use crate::views::Notice;
 
 fn log_of(world: &mut World, id: ConversationId) -> LogId {
@@ -110,6 +111,74 @@ fn p13_a_member_who_locks_everybody_out_is_named_and_nobody_waits_a_day() {
             assert_eq!(restarts(&mut world, who, id), [Some(name)], "device {who}");
         }
     }
+}
+
+/// Two admins see at once that nobody can write any more, and each begins anew before the other is heard of. Everybody follows both groups,
+/// and what is said goes into one.
+#[test]
+fn two_admins_who_begin_anew_at_once_end_in_one_group() {
+    for order in [[0, 1], [1, 0]] {
+        let (mut world, id) = group(4);
+        let log = log_of(&mut world, id);
+        let bea = world.devices[1].account;
+        change(&mut world, 0, id, &GroupChange::SetRole { account: bea, admin: true });
+        everybody(&mut world);
+        lock(&mut world, log, vec![0x5a; 900], waxwing_wire::EnvelopeId::from_bytes([0x5a; 16]));
+        let waiting = MessageId::from_bytes([7; 16]);
+        world.on(3, |device, outside| device.send(outside, id, waiting)).unwrap();
+        world.outside.relay.holds = true;
+        for who in order {
+            world.on(who, |device, outside| device.sync(outside));
+            world.on(who, |device, outside| device.sync(outside));
+        }
+        let own = order.map(|who| world.devices[who].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap())));
+        let told = own.each_ref().map(|own| (own.log, own.generation, own.mine, own.trouble));
+        assert!(own[0].log != own[1].log && own.iter().all(|own| own.generation == 2 && own.mine), "{told:?}");
+        world.outside.relay.holds = false;
+        world.outside.relay.release();
+        all_begin_anew(&mut world, id, log);
+        let lowest = own.iter().map(|own| own.log).min();
+        for who in 0..4 {
+            let now = world.devices[who].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap()));
+            assert_eq!(Some(now.log), lowest, "{who}");
+            assert!(shows(&mut world, who, id, waiting), "{who} lacks what was written before");
+        }
+    }
+}
+
+/// What a group that takes the place of another one must be.
+#[test]
+fn a_group_that_is_not_newer_or_not_an_admins_takes_no_place() {
+    let (mut world, id) = group(3);
+    // As whoever has changed their app would: the same conversation again.
+    let again = |world: &mut World, who: usize, generation: u32| {
+        let context = world.devices[who].context(world.outside.now);
+        let relay = world.devices[who].look(|tx| Ok(account::require(tx)?.relay));
+        world.devices[who]
+            .tx(|tx| {
+                let known = conversations::load(tx, &id)?;
+                tx.execute("UPDATE logs SET active = 0 WHERE conversation = ?1", [id])?;
+                let people = people::of(tx, &id)?;
+                begin_with_all(tx, &context, &known, generation, relay)?;
+                people::replace(tx, &id, &people)
+            })
+            .unwrap();
+    };
+    let before: Vec<_> = (0..2).map(|who| world.devices[who].look(|tx| logs::to_send(tx, &id)).unwrap().log).collect();
+    // Cem is no admin.
+    again(&mut world, 2, 2);
+    everybody(&mut world);
+    let why = world.devices[0].set_aside();
+    assert!(why.contains(&"its sender may not start the group anew".to_owned()), "{why:?}");
+    for (who, log) in before.iter().enumerate() {
+        assert_eq!(world.devices[who].look(|tx| logs::to_send(tx, &id)).unwrap().log, *log);
+    }
+    // Ada is, and her group is no newer than the one that all are in.
+    again(&mut world, 0, 1);
+    everybody(&mut world);
+    let why = world.devices[1].set_aside();
+    assert!(why.contains(&"its group is not newer than the one before".to_owned()), "{why:?}");
+    assert_eq!(world.devices[1].look(|tx| logs::to_send(tx, &id)).unwrap().log, before[1]);
 }
 
 #[test]
