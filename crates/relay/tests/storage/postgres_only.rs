@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use waxwing_relay::storage::{
-    Appended, OpenError, PostgresConfig, PostgresStorage, PostgresTrouble, PostgresUrl, Storage as _, StorageError,
+    Admission, Appended, Claim, Claimed, Claimer, Delivered, OpenError, PostgresConfig, PostgresStorage,
+    PostgresTrouble, PostgresUrl, Storage as _, StorageError,
 };
 
 use crate::cluster::Cluster;
@@ -264,4 +265,41 @@ async fn p17_a_changed_log_does_not_start() {
         cluster.sql(name.trim(), change);
         assert!(matches!(refused(&config).await, OpenError::DamagedLog), "{change}");
     }
+}
+
+/// P15: a send or a claim that is refused leaves no trace at an account that is there. A lock of its row would be one, and a commit that waits for the
+/// disk, as that of an unknown account never does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p15_whoever_is_refused_has_locked_nothing() {
+    let cluster = Cluster::shared();
+    cluster.sql("postgres", "CREATE DATABASE refusals");
+    let storage = PostgresStorage::open(&cluster.config("refusals"), setup()).await.unwrap();
+    registered(&storage, 1, None).await;
+    assert!(storage.admit(account(1), vec![[1; 32]]).await.unwrap());
+    let locked = || {
+        cluster.sql(
+            "refusals",
+            "SELECT string_agg(xmax::text, ' ') FROM (SELECT xmax FROM devices UNION ALL SELECT xmax FROM accounts) x",
+        )
+    };
+    let before = locked();
+    for (id, admission) in [(1, Admission::Stranger), (2, Admission::AccessKey([2; 32]))] {
+        assert_eq!(storage.deliver(delivery(1, id, admission, 1)).await.unwrap(), Delivered::Refused);
+    }
+    for claimer in [Claimer::Stranger([3; 32]), Claimer::AccessKey([2; 32])] {
+        let claim = Claim { account: account(1), claimer, id: [1; 32] };
+        assert!(matches!(storage.claim_key_packages(claim).await.unwrap(), Claimed::Refused));
+    }
+    assert_eq!(locked(), before);
+    // The planted control: whoever is admitted locks both.
+    let admitted = Admission::AccessKey([1; 32]);
+    assert_eq!(storage.deliver(delivery(1, 3, admitted, 1)).await.unwrap(), delivered(1));
+    let claim = Claim { account: account(1), claimer: Claimer::AccessKey([1; 32]), id: [1; 32] };
+    assert!(matches!(storage.claim_key_packages(claim).await.unwrap(), Claimed::Packages(_)));
+    let after = locked();
+    assert!(
+        after.split_whitespace().zip(before.split_whitespace()).all(|(after, before)| after != before),
+        "{before} {after}"
+    );
+    storage.close().await.unwrap();
 }

@@ -22,14 +22,17 @@ pub(super) async fn deliver(
     context: &Context,
 ) -> Result<(Delivered, Option<Wake>)> {
     let refused = |delivered| Ok((delivered, None));
-    let sql = "SELECT n, account, inbox_head FROM devices WHERE id = $1 FOR NO KEY UPDATE";
+    let sql = "SELECT n, account FROM devices WHERE id = $1";
     // One way for both (P15): whether nobody's inbox or somebody else's is meant shows neither in the answer nor in what is done for it.
-    let (device, account, inbox_head): (i64, i64, i64) =
-        match one(tx, sql, &[&delivery.device.as_bytes().as_slice()]).await? {
-            Some(row) => (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?),
-            None => (NOBODY, NOBODY, 0),
-        };
+    let (device, account): (i64, i64) = match one(tx, sql, &[&delivery.device.as_bytes().as_slice()]).await? {
+        Some(row) => (get(&row, 0)?, get(&row, 1)?),
+        None => (NOBODY, NOBODY),
+    };
     let Some(source) = source(tx, account, delivery.admission).await? else { return refused(Delivered::Refused) };
+    // Only now: a lock is written, and the commit then waits for the disk, as that of nobody's inbox never does.
+    let sql = "SELECT inbox_head FROM devices WHERE n = $1 FOR NO KEY UPDATE";
+    let Some(row) = one(tx, sql, &[&device]).await? else { return refused(Delivered::Refused) };
+    let inbox_head: i64 = get(&row, 0)?;
     let send = &delivery.send;
     let sql = "SELECT seq, digest FROM inbox_ids WHERE device = $1 AND entry_id = $2";
     if let Some(row) = one(tx, sql, &[&device, &send.entry_id.as_bytes().as_slice()]).await? {

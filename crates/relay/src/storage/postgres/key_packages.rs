@@ -119,12 +119,18 @@ pub(super) async fn claim(tx: &Transaction<'_>, claim: &Claim, now: Moment) -> R
 
 /// The account's number, if the claimer may send to its inboxes. Who has no name is found through an access key alone.
 async fn admitted(tx: &Transaction<'_>, account: AccountId, claimer: &Claimer) -> Result<Option<i64>> {
-    let account = accounts::lock(tx, account).await?.unwrap_or(NOBODY);
     let admission = match claimer {
         Claimer::AccessKey(hash) => Admission::AccessKey(*hash),
         Claimer::Stranger(_) => Admission::Stranger,
     };
-    Ok(inboxes::source(tx, account, admission).await?.map(|_| account))
+    // Before anything is locked (P15): a lock is written, and the commit then waits for the disk, as that of an unknown account never does.
+    let number = accounts::number(tx, account).await?.unwrap_or(NOBODY);
+    if inboxes::source(tx, number, admission).await?.is_none() {
+        return Ok(None);
+    }
+    // And once it is: the key may have been dismissed meanwhile.
+    let number = accounts::lock(tx, account).await?.unwrap_or(NOBODY);
+    Ok(inboxes::source(tx, number, admission).await?.map(|_| number))
 }
 
 /// Whether every one of the allowances has something left today. What is counted of another day, also of one ahead, counts no more.
