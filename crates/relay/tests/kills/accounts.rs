@@ -8,7 +8,7 @@ use waxwing_wire::api::{ChainPage, EntryBytes, SubmitEntry};
 use crate::fault::{Broken, End, promised};
 use crate::kit::{Account, Http, Keys};
 use crate::program::AUDIENCE;
-use crate::world::{Pass, World, unexpected};
+use crate::world::{Pass, World, good, unexpected};
 
 /// First entry and rotations of one account.
 const ENTRIES: usize = 4;
@@ -25,36 +25,54 @@ struct Current {
     account: Account,
     registered: bool,
     /// A rotation that has no answer yet.
-    rotation: Option<(Vec<u8>, Keys)>,
+    rotation: Option<Rotation>,
+}
+
+struct Rotation {
+    entry: Vec<u8>,
+    /// None once they are known to be in force, though no answer said so.
+    keys: Option<Keys>,
 }
 
 impl Registrar {
     /// Makes accounts until the relay is gone or told to stop.
     pub async fn run(&mut self, http: &Http, world: &World, stop: &AtomicBool) -> Result<(), Broken> {
-        match self.work(http, world, stop).await {
-            Ok(()) | Err(End::Gone) => Ok(()),
-            Err(End::Broken(broken)) => Err(broken),
-        }
-    }
-
-    async fn work(&mut self, http: &Http, world: &World, stop: &AtomicBool) -> Result<(), End> {
         loop {
-            if let Some(current) = &mut self.current {
-                current.finish(http, world, stop).await?;
-                if current.account.chain.len() == ENTRIES {
-                    self.current = None;
+            match self.step(http, world, stop).await {
+                Ok(()) => {}
+                Err(End::Gone) => return Ok(()),
+                Err(End::Away) => {
+                    world.ledger.open().tally.unavailable += 1;
+                    return Ok(());
                 }
+                Err(End::Broken(broken)) => return Err(broken),
             }
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            if self.current.is_none() {
-                self.number += 1;
-                let name = format!("name-{}", self.number);
-                let account = Account::new(&name, AUDIENCE);
-                self.current = Some(Current { name, account, registered: false, rotation: None });
+        }
+    }
+
+    /// Whether nothing is without an answer.
+    pub fn is_settled(&self) -> bool {
+        self.current.as_ref().is_none_or(|current| current.registered && current.rotation.is_none())
+    }
+
+    /// Goes on with the account that is being made, or begins another one.
+    pub async fn step(&mut self, http: &Http, world: &World, stop: &AtomicBool) -> Result<(), End> {
+        if self.current.is_none() && !stop.load(Ordering::Relaxed) {
+            self.number += 1;
+            let name = format!("name-{}", self.number);
+            let account = Account::new(&name, AUDIENCE);
+            self.current = Some(Current { name, account, registered: false, rotation: None });
+        }
+        if let Some(current) = &mut self.current {
+            current.finish(http, world, stop).await?;
+            if current.account.chain.len() == ENTRIES && current.rotation.is_none() {
+                self.current = None;
             }
         }
+        Ok(())
     }
 }
 
@@ -65,32 +83,45 @@ impl Current {
             self.submit(http.request(Method::POST, "/v1/accounts"), world, self.account.chain[0].clone()).await?;
             self.registered = true;
         }
-        while self.account.chain.len() < ENTRIES {
-            let entry = match &self.rotation {
-                // Without an answer: whether it is in force says which keys get a token.
-                Some((entry, _)) => {
-                    let entry = entry.clone();
-                    let chain = chain(http, &self.name).await?;
-                    if chain.get(self.account.chain.len()) == Some(&entry) {
-                        self.account.adopt(self.rotation.take().unwrap());
-                    }
-                    entry
+        while self.account.chain.len() < ENTRIES || self.rotation.is_some() {
+            match &self.rotation {
+                // Whether it is in force says which keys get a token.
+                Some(_) => {
+                    self.look(http).await?;
                 }
                 None if stop.load(Ordering::Relaxed) => return Ok(()),
                 None => {
-                    let rotation = self.account.rotation();
-                    let entry = rotation.0.clone();
-                    self.rotation = Some(rotation);
-                    entry
+                    let (entry, keys) = self.account.rotation();
+                    self.rotation = Some(Rotation { entry, keys: Some(keys) });
                 }
-            };
-            let pass = Pass::of(http, &self.account).await?;
-            let path = format!("/v1/accounts/{}/chain", self.account.id);
-            let request = pass.request(http, &self.account, Method::POST, &path);
-            self.submit(request, world, entry).await?;
-            if let Some(rotation) = self.rotation.take() {
-                self.account.adopt(rotation);
             }
+            match self.rotate(http, world).await {
+                // It was still under way when the chain was asked for.
+                Err(End::Broken(_)) if self.look(http).await? => {}
+                rotated => rotated?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the rotation's keys if the chain says that they are in force; false if they are not, or were taken before.
+    async fn look(&mut self, http: &Http) -> Result<bool, End> {
+        let Some(Rotation { entry, keys: keys @ Some(_) }) = &mut self.rotation else { return Ok(false) };
+        let chain = chain(http, &self.name).await?;
+        if chain.get(self.account.chain.len()) != Some(entry) {
+            return Ok(false);
+        }
+        self.account.adopt((entry.clone(), keys.take().unwrap()));
+        Ok(true)
+    }
+
+    async fn rotate(&mut self, http: &Http, world: &World) -> Result<(), End> {
+        let pass = Pass::of(http, &self.account).await?;
+        let path = format!("/v1/accounts/{}/chain", self.account.id);
+        let request = pass.request(http, &self.account, Method::POST, &path);
+        self.submit(request, world, self.rotation.as_ref().unwrap().entry.clone()).await?;
+        if let Some(Rotation { entry, keys: Some(keys) }) = self.rotation.take() {
+            self.account.adopt((entry, keys));
         }
         Ok(())
     }
@@ -111,8 +142,7 @@ impl Current {
 /// The chain that the relay shows of a name.
 pub async fn chain(http: &Http, name: &str) -> Result<Vec<Vec<u8>>, End> {
     let answer = http.request(Method::GET, &format!("/v1/accounts/{name}/chain")).send().await?;
-    promised!(answer.status() == StatusCode::OK, "an account that was made is not there: {}", answer.status());
-    let page: ChainPage = answer.json().await?;
+    let page: ChainPage = good("the chain of an account that was made", answer).await?.json().await?;
     promised!(page.indexes.len() == page.entries.len(), "a chain entry without its place in the log of keys");
     Ok(page.entries.into_iter().map(|entry| entry.0).collect())
 }

@@ -7,8 +7,8 @@ use waxwing_wire::log::running_hash;
 
 use crate::accounts::chain;
 use crate::fault::{Broken, End, promised};
-use crate::kit::{Http, Log};
-use crate::world::{INBOXES, LOGS, Pass, World};
+use crate::kit::{Account, Http, Log};
+use crate::world::{INBOXES, LOGS, Pass, World, good};
 
 /// What came since the last look, and that nothing of what was told is missing.
 pub async fn news(http: &Http, world: &World, acknowledge: bool) -> Result<(), Broken> {
@@ -25,6 +25,7 @@ fn not_gone(looked: Result<(), End>) -> Result<(), Broken> {
     looked.map_err(|end| match end {
         End::Broken(broken) => broken,
         End::Gone => Broken("the relay did not answer".to_owned()),
+        End::Away => Broken("503, where the database is there".to_owned()),
     })
 }
 
@@ -44,10 +45,11 @@ async fn look(http: &Http, world: &World, acknowledge: bool) -> Result<(), End> 
     Ok(())
 }
 
-async fn page(http: &Http, log: &Log, after: u64) -> Result<LogPage, End> {
+/// What a log has after `after`.
+pub async fn page(http: &Http, log: &Log, after: u64) -> Result<LogPage, End> {
     let request = http.request(Method::GET, &format!("/v1/logs/{}/entries?after={after}", log.id));
     let answer = request.bearer_auth(base64url::encode(&log.read)).send().await?;
-    promised!(answer.status() == StatusCode::OK, "a log that is there cannot be read: {}", answer.status());
+    let answer = good("reading a log that is there", answer).await?;
     LogPage::decode(&answer.bytes().await?).map_err(|_| Broken("a page that cannot be read".to_owned()).into())
 }
 
@@ -85,21 +87,25 @@ fn at(world: &World, n: usize) -> (u64, [u8; 32]) {
 }
 
 /// The running hash after the next entry. A log has no gaps.
-fn after(running: &[u8; 32], head: u64, entry: &LogEntry) -> Result<[u8; 32], Broken> {
+pub fn after(running: &[u8; 32], head: u64, entry: &LogEntry) -> Result<[u8; 32], Broken> {
     promised!(entry.seq == head + 1, "{} comes after {head}", entry.seq);
     Ok(running_hash(running, entry.seq, entry.entry_id, entry.kind, &entry.blob))
+}
+
+/// What the inbox of `owner` has after `after`.
+pub async fn inbox_page(http: &Http, owner: &Account, pass: &Pass, after: u64) -> Result<InboxPage, End> {
+    let request = pass.request(http, owner, Method::GET, &format!("/v1/inboxes/{}?after={after}", owner.device));
+    let answer = good("reading an inbox", request.send().await?).await?;
+    InboxPage::decode(&answer.bytes().await?).map_err(|_| Broken("an inbox's page".to_owned()).into())
 }
 
 async fn read_inbox(http: &Http, world: &World, n: usize, acknowledge: bool) -> Result<(), End> {
     let owner = &world.inboxes[n].owner;
     let pass = Pass::of(http, owner).await?;
-    let of = |after: u64| format!("/v1/inboxes/{}?after={after}", owner.device);
     let place = LOGS + n;
     loop {
         let (head, _) = at(world, place);
-        let answer = pass.request(http, owner, Method::GET, &of(head)).send().await?;
-        promised!(answer.status() == StatusCode::OK, "an inbox cannot be read: {}", answer.status());
-        let page = InboxPage::decode(&answer.bytes().await?).map_err(|_| Broken("an inbox's page".to_owned()))?;
+        let page = inbox_page(http, owner, &pass, head).await?;
         promised!(page.head >= head, "the inbox went back from {head} to {}", page.head);
         if page.entries.is_empty() {
             break;
@@ -109,8 +115,7 @@ async fn read_inbox(http: &Http, world: &World, n: usize, acknowledge: bool) -> 
         }
     }
     // What was acknowledged does not come again; all else is still there.
-    let answer = pass.request(http, owner, Method::GET, &of(0)).send().await?;
-    let page = InboxPage::decode(&answer.bytes().await?).map_err(|_| Broken("an inbox's page".to_owned()))?;
+    let page = inbox_page(http, owner, &pass, 0).await?;
     let (head, _) = at(world, place);
     let acknowledged = world.ledger.open().places[place].acknowledged;
     promised!(page.entries.iter().all(|entry| entry.seq > acknowledged), "what was acknowledged came again");
@@ -130,7 +135,8 @@ async fn read_inbox(http: &Http, world: &World, n: usize, acknowledge: bool) -> 
 async fn same_chain(http: &Http, world: &World, name: &str) -> Result<(), End> {
     let told = world.ledger.open().chains[name].clone();
     let stored = chain(http, name).await?;
-    promised!(stored.starts_with(&told), "a chain entry that was answered 201 is not there");
+    let same = stored.iter().zip(&told).take_while(|(stored, told)| stored == told).count();
+    promised!(same == told.len(), "of {} chain entries that were answered 201 there are {same}", told.len());
     promised!(stored.len() <= told.len() + 1, "more chain entries than were sent");
     Ok(())
 }

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum End {
     /// The relay is not there: it was killed. What was asked last may or may not be stored.
     Gone,
+    /// The relay says that its database is away: 503. The same.
+    Away,
     /// The relay broke a promise.
     Broken(Broken),
 }

@@ -37,8 +37,20 @@ pub struct Tally {
     pub lost_stored: usize,
     /// Answers that were lost, where it did not.
     pub lost_unstored: usize,
+    /// Requests that were repeated while all the others went on: their answers were lost.
+    pub repeated: usize,
+    /// Answers that the database is away. Nothing follows from them.
+    pub unavailable: usize,
     /// Chain entries that were answered 201.
     pub chain_entries: usize,
+}
+
+impl Tally {
+    /// Whether so many rounds had enough to do for what they show to mean something, also on a busy computer. Few of them may go by without a refusal.
+    pub fn is_load(&self, rounds: u64) -> bool {
+        let rounds = usize::try_from(rounds).unwrap();
+        self.told >= 5 * rounds && (rounds < 20 || (self.refused > 0 && self.chain_entries > 0))
+    }
 }
 
 struct Sent {

@@ -11,12 +11,12 @@ use waxwing_wire::frame::{Append, InboxSend, LogPage};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::{Problem, ProblemCode};
 
-use crate::fault::{Broken, End, promised};
+use crate::fault::{Broken, End};
 use crate::kit::{Http, Log, app, handshake, random};
-use crate::world::{INBOXES, LOGS, World, place_of, unexpected};
+use crate::world::{INBOXES, LOGS, World, good, place_of, unexpected};
 
 /// Every so many turns of a log's own writer is a handshake there, every other of these with new tokens. A multiple of the number of places.
-const HANDSHAKE_EVERY: usize = 4 * (LOGS + INBOXES);
+const HANDSHAKE_EVERY: usize = 2 * (LOGS + INBOXES);
 
 /// One task, from round to round.
 pub struct Writer {
@@ -49,24 +49,40 @@ impl Writer {
         if let Some(pending) = &self.pending {
             world.ledger.open().resending(pending.id);
         }
-        loop {
-            if self.pending.is_none() {
-                if stop.load(Ordering::Relaxed) {
+        while !self.is_settled() || !stop.load(Ordering::Relaxed) {
+            match self.step(http, world).await {
+                Ok(()) => {}
+                Err(End::Gone) => return Ok(()),
+                Err(End::Away) => {
+                    world.ledger.open().tally.unavailable += 1;
                     return Ok(());
                 }
-                self.pending = Some(self.next(world));
-            }
-            let pending = self.pending.as_ref().unwrap();
-            let asked = match &pending.what {
-                What::Append(append) => appended(http, world, pending, append).await,
-                What::Send(send) => sent(http, world, pending, send).await,
-            };
-            match asked {
-                Ok(()) => self.pending = None,
-                Err(End::Gone) => return Ok(()),
                 Err(End::Broken(broken)) => return Err(broken),
             }
         }
+        Ok(())
+    }
+
+    /// Whether nothing is without an answer.
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_none()
+    }
+
+    /// Sends what is without an answer, or else the next.
+    pub async fn step(&mut self, http: &Http, world: &World) -> Result<(), End> {
+        let pending = match self.pending.take() {
+            Some(pending) => self.pending.insert(pending),
+            None => {
+                let next = self.next(world);
+                self.pending.insert(next)
+            }
+        };
+        match &pending.what {
+            What::Append(append) => appended(http, world, pending, append).await?,
+            What::Send(send) => sent(http, world, pending, send).await?,
+        }
+        self.pending = None;
+        Ok(())
     }
 
     fn next(&mut self, world: &World) -> Pending {
@@ -79,7 +95,12 @@ impl Writer {
             let append = if place == self.number && self.turn % HANDSHAKE_EVERY == self.number {
                 let next = nth.is_multiple_of(2).then(|| shared.log.rekeyed());
                 shared.next.clone_from(&next);
-                Append { blob: blob.to_vec(), ..handshake(shared.after, next.map(|next| next.tokens())) }
+                let tokens = next.as_ref().map(Log::tokens);
+                let append = Append { blob: blob.to_vec(), ..handshake(shared.after, tokens) };
+                if let Some(next) = next {
+                    world.rekeying(append.entry_id, next);
+                }
+                append
             } else {
                 app(shared.after, &blob)
             };
@@ -137,7 +158,7 @@ async fn appended(http: &Http, world: &World, pending: &Pending, of: &(Append, L
 async fn last_handshake(http: &Http, log: &Log, head: u64) -> Result<u64, End> {
     let request = http.request(Method::GET, &format!("/v1/logs/{}/entries?after={head}", log.id));
     let answer = request.bearer_auth(base64url::encode(&log.read)).send().await?;
-    promised!(answer.status() == StatusCode::OK, "a log that is there cannot be read: {}", answer.status());
+    let answer = good("reading a log that is there", answer).await?;
     let page = LogPage::decode(&answer.bytes().await?).map_err(|_| Broken("a page that cannot be read".to_owned()))?;
     Ok(page.last_handshake)
 }

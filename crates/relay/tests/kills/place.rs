@@ -28,6 +28,11 @@ impl Place {
         Ok(())
     }
 
+    /// Whether somebody else has read the same.
+    pub fn same(&self, other: &Self) -> bool {
+        (self.head, self.running, &self.seqs) == (other.head, other.running, &other.seqs)
+    }
+
     /// Where an entry is.
     pub fn seq(&self, id: EnvelopeId) -> Option<u64> {
         self.seqs.get(&id).copied()

@@ -9,6 +9,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::campaign::Outage;
+use crate::chance::Chance;
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kills/power_loss.c");
 /// What a disk writes whole or not at all.
@@ -78,8 +79,8 @@ impl Outage for Power {
     /// All is lost, then sectors by chance, then nothing but the process: what is not synced then still is not after the next start.
     fn after(&self, round: u64) {
         match round % 3 {
-            0 => self.cut(false, &mut Chance(round)),
-            1 => self.cut(true, &mut Chance(round)),
+            0 => self.cut(false, &mut Chance::new(round)),
+            1 => self.cut(true, &mut Chance::new(round)),
             _ => {}
         }
     }
@@ -115,17 +116,6 @@ fn mixed(synced: &[u8], now: &[u8], chance: &mut Chance) -> Vec<u8> {
         }
     }
     left
-}
-
-/// The same each time (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    fn flip(&mut self) -> bool {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 63 == 1
-    }
 }
 
 #[test]

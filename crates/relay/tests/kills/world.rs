@@ -1,12 +1,15 @@
 //! Who and what there is: two accounts with inboxes, and logs whose tokens and last handshake all writers share.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use waxwing_wire::EnvelopeId;
 use waxwing_wire::api::{AccessKeys, EntryBytes, JWT_BEARER, Stored, TokenResponse};
 use waxwing_wire::log::token_hash;
+use waxwing_wire::problem::{Problem, ProblemCode};
 
-use crate::fault::{Broken, End, promised};
+use crate::fault::{Broken, End};
 use crate::kit::{Account, Http, Log, random};
 use crate::ledger::Ledger;
 use crate::program::AUDIENCE;
@@ -19,6 +22,7 @@ pub struct World {
     pub ledger: Ledger,
     pub inboxes: [Inbox; INBOXES],
     logs: [Mutex<Shared>; LOGS],
+    rekeys: Mutex<HashMap<EnvelopeId, Log>>,
 }
 
 /// An account with one device, and a key to its inbox.
@@ -44,11 +48,22 @@ impl World {
             ledger: Ledger::new(LOGS + INBOXES),
             inboxes: std::array::from_fn(|n| Inbox { owner: owner(n), key: random() }),
             logs: std::array::from_fn(|_| Mutex::new(Shared { log: Log::new(), next: None, after: 0 })),
+            rekeys: Mutex::default(),
         }
     }
 
     pub fn log(&self, n: usize) -> MutexGuard<'_, Shared> {
         self.logs[n].lock().unwrap()
+    }
+
+    /// A handshake is about to be sent that puts the log under new tokens.
+    pub fn rekeying(&self, id: EnvelopeId, next: Log) {
+        self.rekeys.lock().unwrap().insert(id, next);
+    }
+
+    /// What a reader of that handshake learns from it.
+    pub fn rekeyed(&self, id: EnvelopeId) -> Option<Log> {
+        self.rekeys.lock().unwrap().get(&id).cloned()
     }
 
     /// Makes all of it at a relay that is new, and that nobody kills meanwhile.
@@ -80,7 +95,7 @@ impl Pass {
         let form = [("grant_type", JWT_BEARER), ("assertion", assertion.as_str())];
         let proof = http.proof(account, "POST", "/oauth/token", None);
         let answer = http.request(Method::POST, "/oauth/token").header("dpop", proof).form(&form).send().await?;
-        promised!(answer.status() == StatusCode::OK, "no token for an account that is there: {}", answer.status());
+        let answer = good("a token for an account that is there", answer).await?;
         Ok(Self(answer.json::<TokenResponse>().await?.access_token))
     }
 
@@ -92,15 +107,24 @@ impl Pass {
 }
 
 /// The place in a 201.
-pub async fn place_of(answer: reqwest::Response) -> Result<u64, End> {
+pub async fn place_of(answer: Response) -> Result<u64, End> {
     Ok(answer.json::<Stored>().await?.seq)
 }
 
-/// An answer that nothing here is a reason for.
-pub async fn unexpected(what: &str, answer: reqwest::Response) -> End {
+/// The answer, if it is 200.
+pub async fn good(what: &str, answer: Response) -> Result<Response, End> {
+    if answer.status() == StatusCode::OK { Ok(answer) } else { Err(unexpected(what, answer).await) }
+}
+
+/// An answer that nothing here is a reason for, unless it says that the database is away.
+pub async fn unexpected(what: &str, answer: Response) -> End {
     let status = answer.status();
-    match answer.text().await {
-        Ok(text) => End::Broken(Broken(format!("{what} was answered {status}: {text}"))),
-        Err(_) => End::Broken(Broken(format!("{what} was answered {status}"))),
+    let Ok(text) = answer.text().await else {
+        return End::Broken(Broken(format!("{what} was answered {status}")));
+    };
+    let code = serde_json::from_str(&text).map(|problem: Problem| problem.code);
+    if status == StatusCode::SERVICE_UNAVAILABLE && matches!(code, Ok(ProblemCode::Unavailable)) {
+        return End::Away;
     }
+    End::Broken(Broken(format!("{what} was answered {status}: {text}")))
 }

@@ -31,8 +31,12 @@ impl NatsServer {
         server
     }
 
+    pub fn url(&self) -> String {
+        format!("nats://relay:p%40ssword@127.0.0.1:{}", self.port)
+    }
+
     pub fn config(&self) -> NatsConfig {
-        NatsConfig::new(NatsUrl::new(format!("nats://relay:p%40ssword@127.0.0.1:{}", self.port)))
+        NatsConfig::new(NatsUrl::new(self.url()))
     }
 
     /// Somebody else who is let in.

@@ -179,12 +179,16 @@ fn keeper(bin: &Path, folder: &Path) -> (Child, ChildStdin) {
     (keeper, input)
 }
 
-/// The newest version's programs, where the distribution puts them.
-fn binaries() -> PathBuf {
+/// The newest version that the distribution has installed.
+pub fn version() -> u32 {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(Result::ok);
     let newest = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
-    let newest = newest.expect("PostgreSQL is not installed: run script/bootstrap test");
-    PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
+    newest.expect("PostgreSQL is not installed: run script/bootstrap test")
+}
+
+/// Its programs, where the distribution puts them.
+fn binaries() -> PathBuf {
+    PathBuf::from(format!("/usr/lib/postgresql/{}/bin", version()))
 }
 
 /// PostgreSQL does not run as root.
