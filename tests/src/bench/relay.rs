@@ -3,20 +3,26 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `server` | the relay's process and its data: logs made, entries filled in |
-//! | `http` | a connection that posts entries |
+//! | `place` | where the relay's data is: a folder, a PostgreSQL |
+//! | `people` | accounts in it: with a name, private, a stranger |
+//! | `server` | the relay's process: logs made, entries filled in, started again |
+//! | `http` | a connection that posts entries and asks |
 //! | `websocket` | a connection that is told of them |
 //! | `accepts` | closed loops: accepts, the full path |
 //! | `deliver` | a steady rate, and one entry to many readers |
+//! | `alike` | whether private and unknown accounts are told apart by the time of the answer |
 //! | `idle` | connections that wait |
 //! | `yardsticks` | the disk, and bare HTTP, in the same run |
 //!
 //! The load comes from this process and shares the cores with the relay; bare axum, measured the same way, says how much of that is HTTP.
 
 mod accepts;
+mod alike;
 mod deliver;
 mod http;
 mod idle;
+mod people;
+mod place;
 mod server;
 mod websocket;
 mod yardsticks;
@@ -24,26 +30,29 @@ mod yardsticks;
 use super::report::Report;
 
 pub use idle::hold;
+pub use place::Backend;
 pub use yardsticks::serve_bare;
 
-/// Measures everything on the embedded database.
-pub fn run() -> Report {
+/// Measures everything on one storage.
+pub fn run(backend: Backend) -> Report {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut report = Report::default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    report.heading("Relay on SQLite, 1 KiB entries to 256 logs, HTTP on loopback");
+    report.heading(format!("Relay on {backend:?}, 1 KiB entries to 256 logs, HTTP on loopback"));
     let before = yardsticks::fsync();
     runtime.block_on(async {
         let bare = yardsticks::bare().await;
         report.value("bare_http_per_s", bare);
         report.note(format!("bare axum, the same requests, nothing stored, 64 connections: {bare:.0}/s"));
-        let server = server::Server::start(server::Protection::Plain).await;
-        accepts::measure(&mut report, &server).await;
+        let server = server::Server::start(backend, server::Protection::Plain).await;
+        // Before the disk has anything else to do.
+        alike::measure(&mut report, &server).await;
+        accepts::measure(&mut report, &server, bare).await;
         deliver::measure(&mut report, &server, before.median_ms).await;
         server.stop();
     });
-    idle::measure(&mut report);
-    runtime.block_on(server::restart(&mut report));
+    idle::measure(&mut report, backend);
+    runtime.block_on(server::restart(&mut report, backend));
     let after = yardsticks::fsync();
     report.value("fsync_median_ms", before.median_ms);
     report.value("fsync_per_s_before", before.per_s);

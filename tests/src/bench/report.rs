@@ -20,6 +20,7 @@ pub struct Report {
     lines: Vec<Line>,
     json: BTreeMap<String, f64>,
     noise: Vec<f64>,
+    failures: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -38,6 +39,16 @@ impl Report {
     /// A line of text.
     pub fn note(&mut self, text: impl Into<String>) {
         self.lines.push(Line::Note(text.into()));
+    }
+
+    /// Something that must not be as it is.
+    pub fn fail(&mut self, text: impl Into<String>) {
+        self.failures.push(text.into());
+    }
+
+    /// What must not be as it is.
+    pub fn failures(&self) -> &[String] {
+        &self.failures
     }
 
     /// A figure under `key`, which gets the unit behind it.

@@ -9,13 +9,16 @@ use std::process::ExitCode;
 #[path = "../bench/mod.rs"]
 mod bench;
 
-const USAGE: &str = "Usage: waxwing-bench PART [--json FILE]
+use bench::relay::Backend;
+
+const USAGE: &str = "Usage: waxwing-bench PART [--backend BACKEND] [--json FILE]
 
 Parts:
   crypto           Envelopes, messages and commits, beside the primitives they are made of
   keys             The relay's transparency log at a million leaves: a registration, a proof, all leaves
   relay            The relay as a process under load: accepts, delivery, idle connections, restart
 
+      --backend B  What the relay stores in: sqlite (unless said otherwise) or postgres, from the distribution
       --json FILE  Also write the figures to FILE, as one flat object
       --version    Print the version
   -h, --help       Print this";
@@ -53,16 +56,15 @@ fn main() -> ExitCode {
     let report = match part {
         Part::Crypto => bench::crypto::run(),
         Part::Keys => bench::keys::run(),
-        Part::Relay => bench::relay::run(),
+        Part::Relay(backend) => bench::relay::run(backend),
     };
     println!("{report}");
-    match json.map(|file| (std::fs::write(&file, report.json()), file)) {
-        Some((Err(error), file)) => {
-            eprintln!("waxwing-bench: {}: {error}", file.display());
-            ExitCode::FAILURE
-        }
-        _ => ExitCode::SUCCESS,
+    if let Some((Err(error), file)) = json.map(|file| (std::fs::write(&file, report.json()), file)) {
+        eprintln!("waxwing-bench: {}: {error}", file.display());
+        return ExitCode::FAILURE;
     }
+    report.failures().iter().for_each(|failure| eprintln!("waxwing-bench: FAILED: {failure}"));
+    if report.failures().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 enum Asked {
@@ -74,24 +76,31 @@ enum Asked {
 enum Part {
     Crypto,
     Keys,
-    Relay,
+    Relay(Backend),
 }
 
 fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Asked, String> {
-    let (mut part, mut json) = (None, None);
+    let (mut part, mut backend, mut json) = (None, None, None);
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("-h" | "--help") => return Ok(Asked::Say(USAGE.to_owned())),
             Some("-V" | "--version") => return Ok(Asked::Say(format!("waxwing-bench {}", env!("CARGO_PKG_VERSION")))),
             Some("--json") => json = Some(PathBuf::from(arguments.next().ok_or("--json needs a file")?)),
+            Some("--backend") => match arguments.next().as_deref().and_then(|name| name.to_str()) {
+                Some("sqlite") => backend = Some(Backend::Sqlite),
+                Some("postgres") => backend = Some(Backend::Postgres),
+                _ => return Err("--backend is sqlite or postgres".to_owned()),
+            },
             Some("crypto") if part.is_none() => part = Some(Part::Crypto),
             Some("keys") if part.is_none() => part = Some(Part::Keys),
-            Some("relay") if part.is_none() => part = Some(Part::Relay),
+            Some("relay") if part.is_none() => part = Some(Part::Relay(Backend::default())),
             _ => return Err(format!("unknown argument {}", argument.display())),
         }
     }
-    match part {
-        Some(part) => Ok(Asked::Measure { part, json }),
-        None => Err("which part?".to_owned()),
+    match (part, backend) {
+        (Some(Part::Relay(_)), Some(backend)) => Ok(Asked::Measure { part: Part::Relay(backend), json }),
+        (Some(Part::Crypto | Part::Keys), Some(_)) => Err("--backend is for the part relay".to_owned()),
+        (Some(part), None) => Ok(Asked::Measure { part, json }),
+        (None, _) => Err("which part?".to_owned()),
     }
 }

@@ -28,8 +28,8 @@ pub fn next_number() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Measures accepts at 1, 16, 64 and 256 connections, and the full path.
-pub async fn measure(report: &mut Report, server: &Server) {
+/// Measures accepts at 1, 16, 64 and 256 connections, beside what `bare` HTTP does in a second at 64, and the full path.
+pub async fn measure(report: &mut Report, server: &Server, bare: f64) {
     for connections in [1, 16, 64, 256] {
         eprintln!("accepts: {connections} connections");
         let mut times = closed_loop(server, connections).await;
@@ -41,6 +41,10 @@ pub async fn measure(report: &mut Report, server: &Server) {
         report.note(format!(
             "{connections:>3} connections: {per_s:.0} durable accepts/s, p50 {p50:.2} ms, p99 {p99:.2} ms"
         ));
+        if connections == 64 {
+            report.value("accepts_over_bare_64", per_s / bare);
+            report.note(format!("    that is {:.0}% of bare axum", per_s / bare * 100.0));
+        }
     }
     eprintln!("the full path");
     let per_s = full_path(server).await;

@@ -1,4 +1,4 @@
-//! A connection that posts entries: as little HTTP as there can be, since it shares the cores with what it measures.
+//! A connection that posts entries and asks: as little HTTP as there can be, since it shares the cores with what it measures.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use waxwing_wire::EnvelopeId;
 use waxwing_wire::api::base64url;
 
-use super::server::{Log, entry};
+use super::server::{AUDIENCE, Log, entry};
 
 /// Bytes of an entry's envelope.
 const ENTRY: usize = 1024;
@@ -30,19 +30,29 @@ impl Connection {
     /// Posts entry `number` to a log and waits for the answer, which must be 201.
     pub async fn post(&mut self, log: &Log, number: u64) {
         let body = entry(number, id(number), ENTRY).encode();
+        let headers = format!("authorization: Bearer {}\r\n", base64url::encode(&log.write));
+        let status = self.ask("POST", &format!("/v1/logs/{}/entries", log.id), &headers, &body).await;
+        assert_eq!(status, 201, "{}", String::from_utf8_lossy(&self.answer));
+    }
+
+    /// Sends a request and waits for the answer; its status. Without a `content-type` among `headers` a body is binary.
+    pub async fn ask(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> u16 {
         self.request.clear();
+        let binary = if headers.contains("content-type") { "" } else { "content-type: application/octet-stream\r\n" };
         let head = format!(
-            "POST /v1/logs/{}/entries HTTP/1.1\r\nhost: relay.example\r\nauthorization: Bearer {}\r\n\
-             content-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n",
-            log.id,
-            base64url::encode(&log.write),
+            "{method} {path} HTTP/1.1\r\nhost: {AUDIENCE}\r\n{headers}{binary}content-length: {}\r\n\r\n",
             body.len()
         );
         self.request.extend_from_slice(head.as_bytes());
-        self.request.extend_from_slice(&body);
+        self.request.extend_from_slice(body);
         self.stream.write_all(&self.request).await.unwrap();
-        let status = self.answer().await;
-        assert_eq!(status, 201, "{}", String::from_utf8_lossy(&self.answer));
+        self.answer().await
+    }
+
+    /// The body of the last answer.
+    pub fn body(&self) -> &[u8] {
+        let end = self.answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        &self.answer[end + 4..]
     }
 
     /// Reads one answer; its status.

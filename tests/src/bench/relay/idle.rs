@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use super::super::report::Report;
+use super::place::Backend;
 use super::server::{Protection, Server};
 use super::websocket::{Socket, Stream, connect};
 
@@ -26,14 +27,14 @@ const IDLE: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 64;
 
 /// Measures both.
-pub fn measure(report: &mut Report) {
+pub fn measure(report: &mut Report, backend: Backend) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     for (protection, number, key) in [
         (Protection::Plain, MANY, "idle_bytes_per_connection"),
         (Protection::Tls, UNDER_TLS, "idle_tls_bytes_per_connection"),
     ] {
         eprintln!("idle: {number} connections, {protection:?}");
-        let server = runtime.block_on(Server::start(protection));
+        let server = runtime.block_on(Server::start(backend, protection));
         // What the first ones cost is there for good, and is not theirs.
         let warm = Holder::start(&server, 50, 1, protection);
         drop(warm);
@@ -42,15 +43,19 @@ pub fn measure(report: &mut Report) {
         let holders: Vec<_> = (0..number.div_ceil(EACH))
             .map(|turn| Holder::start(&server, EACH.min(number - turn * EACH), 2 + turn as u8, protection))
             .collect();
-        std::thread::sleep(IDLE);
-        let bytes = (server.memory().saturating_sub(before)) as f64 / number as f64;
-        report.value(key, bytes);
-        report.note(format!("{number} idle connections ({protection:?}): {bytes:.0} bytes each"));
-        if protection == Protection::Plain {
-            let more = up_to_the_limit(&server);
-            report.value("idle_connections", (number + more) as f64);
+        let held: usize = holders.iter().map(|holder| holder.held).sum();
+        if held < number {
             report
-                .note(format!("{} connections at once before the descriptors of this machine run out", number + more));
+                .fail(format!("{held} of {number} connections ({protection:?}) could be had: is `ulimit -n` too low?"));
+        }
+        std::thread::sleep(IDLE);
+        let bytes = (server.memory().saturating_sub(before)) as f64 / held as f64;
+        report.value(key, bytes);
+        report.note(format!("{held} idle connections ({protection:?}): {bytes:.0} bytes each"));
+        if protection == Protection::Plain {
+            let all = held + up_to_the_limit(&server);
+            report.value("idle_connections", all as f64);
+            report.note(format!("{all} connections at once, up to the descriptors of a process or 30,000"));
         }
         drop(holders);
         server.stop();

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
 use futures_util::stream::{self, StreamExt as _};
-use tempfile::TempDir;
-use waxwing_relay::storage::{Appended, Appending, SqliteStorage, Storage as _};
-use waxwing_relay::{LogSigner, Quotas};
+use waxwing_relay::LogSigner;
+use waxwing_relay::storage::{Appended, Appending};
 use waxwing_wire::api::base64url;
 use waxwing_wire::frame::{Append, CreateLog, LogTokens};
 use waxwing_wire::log::{EnvelopeKind, token_hash};
 use waxwing_wire::{EnvelopeId, LogId, hash};
 
 use super::super::report::Report;
-use super::percentile;
+use super::place::{Backend, Place};
+use super::{people, percentile};
 
 /// Logs that entries go to.
 pub const LOGS: usize = 256;
@@ -27,7 +27,10 @@ const STORED: u64 = 1_000_000;
 /// How often it is started again.
 const STARTS: usize = 5;
 /// The name that the relay's key file and its log go by.
-const AUDIENCE: &str = "relay.example";
+pub const AUDIENCE: &str = "relay.example";
+
+/// As much as a rate can be.
+const ANY: &str = "1000000/1000000";
 
 /// How the relay's connections are protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +49,19 @@ pub struct Log {
     pub read: [u8; 32],
 }
 
-/// The relay, running.
-#[derive(Debug)]
+/// The relay, running. Killed where the run ends before its time.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
     pub logs: Arc<Vec<Log>>,
-    _folder: TempDir,
+    _place: Place,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 fn logs() -> Vec<Log> {
@@ -65,13 +74,14 @@ fn logs() -> Vec<Log> {
     (0..LOGS).map(log).collect()
 }
 
-/// Makes the logs in a folder that no relay has used: to make them over HTTP takes an account.
-async fn prepare(folder: &Path, entries: u64) -> Vec<Log> {
+/// Makes people and logs in a place that no relay has used: to make them over HTTP takes longer.
+async fn prepare(place: &Place, entries: u64) -> Vec<Log> {
     // The relay makes its keys at its first start, and signs its log with them from then on.
-    let first = spawn(folder, Protection::Plain);
-    stop(first.0);
-    let signer = LogSigner::new(AUDIENCE, log_key(folder)).unwrap();
-    let storage = SqliteStorage::open(folder, Quotas::default(), signer, Arc::new(|_| ())).unwrap();
+    let (mut first, _) = spawn(place, Protection::Plain);
+    stop(&mut first);
+    let signer = LogSigner::new(AUDIENCE, log_key(place.folder())).unwrap();
+    let storage = place.open(signer).await;
+    people::settle(storage.as_ref()).await;
     let logs = logs();
     for log in &logs {
         let tokens = LogTokens { write: token_hash(&log.write), read: token_hash(&log.read) };
@@ -112,11 +122,25 @@ fn program() -> PathBuf {
     bench.with_file_name("waxwing-relay")
 }
 
-fn spawn(folder: &Path, protection: Protection) -> (Child, SocketAddr) {
+fn spawn(place: &Place, protection: Protection) -> (Child, SocketAddr) {
     let mut command = Command::new(program());
-    command.args(["serve", "--listen", "127.0.0.1:0", "--audience", AUDIENCE, "--log", "error", "--data"]).arg(folder);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--audience", AUDIENCE, "--log", "error", "--data"]);
+    command.arg(place.folder());
+    place.tell(&mut command);
     // One address and a few logs are the whole world here.
     command.args(["--max-connections", "30000", "--max-connections-per-address", "30000"]);
+    command.args([
+        "--rate-token",
+        ANY,
+        "--rate-lookup",
+        ANY,
+        "--rate-stranger",
+        ANY,
+        "--rate-account",
+        ANY,
+        "--rate-claim",
+        ANY,
+    ]);
     if protection == Protection::Tls {
         command.args(["--tls", "self-signed"]);
     }
@@ -128,19 +152,19 @@ fn spawn(folder: &Path, protection: Protection) -> (Child, SocketAddr) {
 }
 
 /// Asks for a graceful stop and waits for it.
-fn stop(mut child: Child) {
+fn stop(child: &mut Child) {
     let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     assert!(told.is_ok_and(|status| status.success()));
     assert!(child.wait().is_ok_and(|status| status.success()), "the relay did not stop in order");
 }
 
 impl Server {
-    /// Starts a relay on a folder of its own, with the logs made.
-    pub async fn start(protection: Protection) -> Self {
-        let folder = TempDir::with_prefix("waxwing-bench.").unwrap();
-        let logs = Arc::new(prepare(folder.path(), 0).await);
-        let (child, address) = spawn(folder.path(), protection);
-        Self { child, address, logs, _folder: folder }
+    /// Starts a relay in a place of its own, with the logs made.
+    pub async fn start(backend: Backend, protection: Protection) -> Self {
+        let place = Place::new(backend);
+        let logs = Arc::new(prepare(&place, 0).await);
+        let (child, address) = spawn(&place, protection);
+        Self { child, address, logs, _place: place }
     }
 
     /// Proportional set size of the process, in bytes.
@@ -150,23 +174,25 @@ impl Server {
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
     }
 
-    pub fn stop(self) {
-        stop(self.child);
+    pub fn stop(mut self) {
+        stop(&mut self.child);
     }
 }
 
 /// From the start of the program to its line that it is ready, with many entries stored.
-pub async fn restart(report: &mut Report) {
+pub async fn restart(report: &mut Report, backend: Backend) {
     eprintln!("restart: storing {STORED} entries");
-    let folder = TempDir::with_prefix("waxwing-bench.").unwrap();
-    prepare(folder.path(), STORED).await;
+    let place = Place::new(backend);
+    let began = Instant::now();
+    prepare(&place, STORED).await;
+    eprintln!("stored in {:.0} s", began.elapsed().as_secs_f64());
     let mut times = Vec::new();
     for _ in 0..STARTS {
         let start = Instant::now();
-        let (child, _) = spawn(folder.path(), Protection::Plain);
+        let (mut child, _) = spawn(&place, Protection::Plain);
         times.push(start.elapsed().as_secs_f64() * 1000.0);
         std::thread::sleep(Duration::from_millis(50));
-        stop(child);
+        stop(&mut child);
     }
     let median = percentile(&mut times, 0.5);
     report.value("ready_ms_1m", median);
