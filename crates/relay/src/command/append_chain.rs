@@ -39,7 +39,8 @@ pub(crate) async fn run(
 ) -> Reply {
     let (parts, body) = request.into_parts();
     let account: AccountId = parse::id(&account)?;
-    // Whoever recovers an account has no device that could ask for a token: the entry itself proves who it is from.
+    // Whoever recovers an account has no device that could ask for a token: the entry itself proves who it is from. Nor has whoever states
+    // again what a relay out of a backup has lost: it knows none of the keys that are in force.
     let device = if parts.headers.contains_key(AUTHORIZATION) {
         Some(Device::authenticate(&app, &parts).await?)
     } else {
@@ -54,7 +55,8 @@ pub(crate) async fn run(
     }
     let SubmitEntry { entry } = parse::json(&parts.headers, body, MAX_ENTRY_BODY).await?;
     let entry = ChainEntry::decode(entry.as_ref()).map_err(|_| ProblemCode::InvalidEntry)?;
-    if device.is_none() && !matches!(entry.unsigned.statement, Statement::Recover(_)) {
+    let restored = !app.restorations.is_empty();
+    if device.is_none() && !restored && !matches!(entry.unsigned.statement, Statement::Recover(_)) {
         return Err(ProblemCode::Unauthorized.into());
     }
     let seq = entry.unsigned.seq;
@@ -101,10 +103,10 @@ async fn verify(app: &App, account: AccountId, device: Option<Device>, entry: Ch
     if let Some(stored) = chain.get(entry.unsigned.seq as usize) {
         return if stored == entry.as_bytes() { Ok(Verified::Stored) } else { Err(ProblemCode::ChainConflict.into()) };
     }
-    // Too much to do for anybody who asks: whoever has the phrase shows it first. Only then does it count against the account, whose owner
+    // Too much to do for anybody who asks: whoever has the phrase, or the account key, shows it first. Only then does it count against the account, whose owner
     // could else be kept from changing their keys by anybody.
     if device.is_none() {
-        if !is_recovery(&chain, &entry) {
+        if !is_begun(&chain, &entry) {
             return Err(ProblemCode::InvalidEntry.into());
         }
         app.limiters.chain.check(&account)?;
@@ -137,15 +139,24 @@ fn change(statement: &Statement) -> Result<DeviceChange, Refusal> {
     })
 }
 
-/// Whether the recovery key in force has signed the entry. The stored chain is taken as it is: it was verified when it was stored.
-fn is_recovery(chain: &[Vec<u8>], entry: &ChainEntry) -> bool {
-    let stated = |bytes: &Vec<u8>| match ChainEntry::decode(bytes).ok()?.unsigned.statement {
+/// Whether the key in force that may make such an entry has signed it. The stored chain is taken as it is: it was verified when it was stored.
+fn is_begun(chain: &[Vec<u8>], entry: &ChainEntry) -> bool {
+    let newest = |key: fn(&Statement) -> Option<[u8; 32]>| {
+        chain.iter().rev().find_map(|bytes| key(&ChainEntry::decode(bytes).ok()?.unsigned.statement))
+    };
+    let recovery_key = newest(|statement| match statement {
         Statement::Create(create) => Some(create.recovery_key),
         Statement::Recover(recover) => Some(recover.recovery_key),
         _ => None,
-    };
-    let Some(recovery_key) = chain.iter().rev().find_map(stated) else { return false };
-    entry.is_begun_by(InForce { account_key: &recovery_key, recovery_key: &recovery_key })
+    });
+    let account_key = newest(|statement| match statement {
+        Statement::Create(create) => Some(create.account_key),
+        Statement::Recover(recover) => Some(recover.account_key),
+        Statement::RotateAccountKey(rotate) => Some(rotate.account_key),
+        _ => None,
+    });
+    let (Some(recovery_key), Some(account_key)) = (recovery_key, account_key) else { return false };
+    entry.is_begun_by(InForce { account_key: &account_key, recovery_key: &recovery_key })
 }
 
 async fn whole_chain(app: &App, account: AccountId) -> Result<Vec<Vec<u8>>, Refusal> {

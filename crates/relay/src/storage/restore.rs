@@ -13,6 +13,9 @@ use waxwing_wire::transparency::{NoteError, Restored, RestoredError, SignedCheck
 use super::{BackupError, OpenError};
 use crate::log_signer::LogSigner;
 
+/// Far more than come into an inbox between two backups. Devices have read on, so no place of one is given again.
+pub(super) const INBOX_GAP: i64 = 1 << 32;
+
 /// Nothing was restored, and nothing that was there has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {

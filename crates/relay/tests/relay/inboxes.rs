@@ -26,7 +26,7 @@ pub async fn as_stranger(kit: &Kit, device: DeviceId, by: &Account, send: &Inbox
     kit.http.authed(by, Method::POST, &path).body(send.encode()).send().await.unwrap()
 }
 
-async fn inbox(kit: &Kit, of: &Account, after: u64) -> InboxPage {
+pub async fn inbox(kit: &Kit, of: &Account, after: u64) -> InboxPage {
     let path = format!("/v1/inboxes/{}?after={after}", of.device);
     let answer = kit.http.authed(of, Method::GET, &path).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);

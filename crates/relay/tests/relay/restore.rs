@@ -6,13 +6,17 @@ use std::process::Command;
 use reqwest::{Method, StatusCode};
 use waxwing_relay::storage::{OpenError, PostgresConfig, PostgresUrl};
 use waxwing_relay::{Config, Database, StartError, start};
-use waxwing_wire::api::{RelayInfo, Restorations};
-use waxwing_wire::frame::UploadKeyPackages;
+use waxwing_wire::EnvelopeId;
+use waxwing_wire::api::{EntryBytes, RelayInfo, Restorations, SubmitEntry};
+use waxwing_wire::frame::{InboxSend, UploadKeyPackages};
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::transparency::{Checkpoint, NoteKey, Restored, SignedCheckpoint};
 
 use crate::auditor::Auditor;
 use crate::cluster::Cluster;
-use crate::kit::{Account, Kit, Log, app};
+use crate::inboxes::{as_stranger, inbox};
+use crate::kit::{Account, Kit, Log, app, code, random, seq};
 use crate::process::{PROGRAM, run};
 
 /// What `waxwing-relay restore` says, or why it fails.
@@ -314,4 +318,72 @@ async fn d14_a_database_that_went_back_does_not_start() {
     kit.start().await;
     kit.restart().await;
     assert_eq!(restorations(&kit).await.len(), 1);
+}
+
+/// D14: devices have read on since the backup, and ask for what comes after that.
+#[tokio::test]
+async fn d14_no_place_in_an_inbox_is_given_twice() {
+    let mut kit = Kit::new().await;
+    let (alice, bob) = (kit.account("alice").await, kit.account("bob").await);
+    let letter = |blob: &[u8]| InboxSend {
+        entry_id: EnvelopeId::from_bytes(random()),
+        kind: EnvelopeKind::Welcome,
+        blob: blob.to_vec(),
+    };
+    assert_eq!(seq(as_stranger(&kit, alice.device, &bob, &letter(b"before")).await).await, 1);
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("backup");
+    kit.admin(&["backup", file.to_str().unwrap()]).await.unwrap();
+    let mut last = 0;
+    for _ in 0..3 {
+        last = seq(as_stranger(&kit, alice.device, &bob, &letter(b"lost")).await).await;
+    }
+    kit.take().stop().await;
+    lose(&kit);
+    restore(&file, kit.folder.path()).unwrap();
+    kit.start().await;
+    assert!(seq(as_stranger(&kit, alice.device, &bob, &letter(b"after")).await).await > last);
+    // Whoever has read up to the last one gets what is new, and no more.
+    let page = inbox(&kit, &alice, last).await;
+    assert_eq!(page.entries.iter().map(|entry| entry.blob.as_slice()).collect::<Vec<_>>(), [b"after"]);
+    assert_eq!(inbox(&kit, &alice, 0).await.entries.len(), 2);
+}
+
+/// D14: a device whose keys were replaced after the backup has none that the relay knows. Its entries prove themselves.
+#[tokio::test]
+async fn d14_a_restored_relay_takes_lost_entries_without_a_token() {
+    let mut kit = Kit::new().await;
+    let (mut alice, bob) = (kit.account("alice").await, kit.account("bob").await);
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("backup");
+    kit.admin(&["backup", file.to_str().unwrap()]).await.unwrap();
+    let unnamed = async |kit: &Kit, account: waxwing_wire::AccountId, entry: &[u8]| {
+        let body = SubmitEntry { entry: EntryBytes(entry.to_vec()) };
+        kit.http.request(Method::POST, &format!("/v1/accounts/{account}/chain")).json(&body).send().await.unwrap()
+    };
+    let first = alice.rotation();
+    let lost = first.0.clone();
+    assert_eq!(
+        code(unnamed(&kit, alice.id, &lost).await).await,
+        ProblemCode::Unauthorized,
+        "not before it was restored"
+    );
+    alice.adopt(first);
+    let second = alice.rotation();
+    let next = second.0.clone();
+    alice.adopt(second);
+    kit.take().stop().await;
+    lose(&kit);
+    restore(&file, kit.folder.path()).unwrap();
+    kit.start().await;
+    // Nobody else's, none that the key in force has not signed, none out of turn.
+    assert_eq!(code(unnamed(&kit, bob.id, &lost).await).await, ProblemCode::InvalidEntry);
+    let mut forged = lost.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(code(unnamed(&kit, alice.id, &forged).await).await, ProblemCode::InvalidEntry);
+    assert_eq!(code(unnamed(&kit, alice.id, &next).await).await, ProblemCode::ChainConflict);
+    for entry in [&lost, &next, &lost] {
+        assert_eq!(unnamed(&kit, alice.id, entry).await.status(), StatusCode::CREATED);
+    }
+    kit.http.token(&alice).await;
 }

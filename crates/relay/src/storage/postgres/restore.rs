@@ -6,7 +6,7 @@ use deadpool_postgres::{Object, Transaction};
 use ed25519_dalek::SigningKey;
 use waxwing_wire::transparency::Restored;
 
-use super::super::restore::{Restoration, RestoreError, under_its_origin};
+use super::super::restore::{INBOX_GAP, Restoration, RestoreError, under_its_origin};
 use super::address::PostgresConfig;
 use super::fault::{Fault, Result};
 use super::query::execute;
@@ -71,5 +71,6 @@ async fn void(tx: &Transaction<'_>, today: i64) -> Result<()> {
     for sql in ["DELETE FROM key_packages", "DELETE FROM key_package_claims", "DELETE FROM invitations"] {
         execute(tx, sql, &[]).await?;
     }
+    execute(tx, "UPDATE devices SET inbox_head = inbox_head + $1", &[&INBOX_GAP]).await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use ed25519_dalek::SigningKey;
 use rusqlite::{Connection, OpenFlags, params};
 use waxwing_wire::transparency::Restored;
 
-use super::super::restore::{Restoration, RestoreError, under_its_origin};
+use super::super::restore::{INBOX_GAP, Restoration, RestoreError, under_its_origin};
 use super::transparency::{self, Growing};
 use super::{FILE, OpenError, backfill, backup, schema};
 use crate::clock::Clock;
@@ -66,6 +66,8 @@ fn fill(from: &Path, part: &Path, log_key: &SigningKey) -> Result<Restored, Rest
         "INSERT OR IGNORE INTO spent_key_packages (device, digest, day) SELECT device, digest, ?1 FROM key_packages",
         params![Clock::system().now().day()],
     )?;
+    // Devices have read on since, and ask for what comes after: no place in an inbox is given again.
+    transaction.execute("UPDATE devices SET inbox_head = inbox_head + ?1", [INBOX_GAP])?;
     transaction.execute_batch("DELETE FROM key_packages; DELETE FROM key_package_claims; DELETE FROM invitations;")?;
     transaction.commit()?;
     db.close().map_err(|(_, error)| error)?;
