@@ -66,6 +66,7 @@ pub(crate) fn bridge() -> Builder<Wry> {
             keys::shut_others_out,
             keys::transparency_log,
             keys::peer_log,
+            keys::register_again,
             keys::set_rotation_schedule,
             keys::key_history,
             keys::export_key_log,

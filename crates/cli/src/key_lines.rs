@@ -1,8 +1,8 @@
 //! Keys and their history as lines for people. Not here: what a key is called elsewhere (`lines`).
 
 use waxwing_client::{
-    ConversationKind, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView, PhraseCheck, RotationOutcomeView,
-    RotationSchedule, RotationWait, RotationWaitView,
+    ConversationKind, ErrorCode, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView, PhraseCheck,
+    RotationOutcomeView, RotationSchedule, RotationWait, RotationWaitView,
 };
 
 use crate::clock::utc;
@@ -87,6 +87,27 @@ fn wait(one: &RotationWaitView) -> String {
 /// What is known of the relay's public log of keys, where something is wrong with it or with what it says of one.
 pub(crate) fn log(log: &LogView) -> Option<String> {
     let mut lines = Vec::new();
+    for restoration in &log.restorations {
+        lines.push(format!(
+            "The relay was restored from a backup of {}, noticed {}. What came to it after that is lost there; the keys that are known here stay in force.",
+            utc(restoration.backup),
+            utc(restoration.found)
+        ));
+    }
+    if let Some(problem) = &log.restored_problem {
+        lines.push(format!(
+            "The relay does not take again what it has lost of your account: {}",
+            match problem.code {
+                ErrorCode::InvitationNeeded | ErrorCode::InvitationRefused =>
+                    "it takes people by invitation. Ask whoever runs it for one, then `waxwing-cli keys register-again --invitation-file FILE`.",
+                ErrorCode::NameTaken => "somebody else has taken your name there since. Ask whoever runs it.",
+                ErrorCode::RegistrationClosed => "it takes nobody at present. Ask whoever runs it, then `waxwing-cli keys register-again`.",
+                ErrorCode::OwnKeysChanged =>
+                    "it has another entry in the place of one of yours. If that was not you: `waxwing-cli keys recover`.",
+                _ => "it is asked again and again; `waxwing-cli keys register-again` asks now.",
+            }
+        ));
+    }
     for alarm in &log.alarms {
         lines.push(match alarm.seq {
             Some(seq) => format!(
@@ -195,6 +216,8 @@ pub(crate) fn phrase(check: PhraseCheck) -> String {
 
 #[cfg(test)]
 mod tests {
+    use waxwing_client::{ErrorView, RestorationView};
+
     use super::*;
 
     fn view() -> KeysView {
@@ -236,10 +259,20 @@ mod tests {
             stale: false,
             contradictions: Vec::new(),
             alarms: Vec::new(),
+            restorations: Vec::new(),
+            restored_problem: None,
         };
         assert_eq!(log(&fresh), None);
         let text = log(&LogView { stale: true, ..fresh.clone() }).unwrap();
         assert!(text.contains("last signed on 1970-01-01 00:01Z, more than a day ago"), "{text}");
+        let restorations = vec![RestorationView { backup: 60_000.0, size: 1.0, found: 120_000.0 }];
+        let lost = ErrorView { code: ErrorCode::InvitationNeeded, detail: String::new() };
+        let text = log(&LogView { restorations, restored_problem: Some(lost), ..fresh.clone() }).unwrap();
+        assert!(
+            text.starts_with("The relay was restored from a backup of 1970-01-01 00:01Z, noticed 1970-01-01 00:02Z."),
+            "{text}"
+        );
+        assert!(text.contains("--invitation-file"), "{text}");
         let text = log(&LogView { stale: true, proved_at: 0.0, ..fresh }).unwrap();
         assert!(text.starts_with("The relay shows no log"), "{text}");
     }

@@ -34,6 +34,7 @@ mod recover_here;
 mod register;
 mod renewal;
 mod restart;
+mod restored;
 mod resync;
 mod rotation;
 mod safety;
@@ -92,6 +93,8 @@ pub(crate) struct Engine {
     /// One rotation at a time.
     rotating: tokio::sync::Mutex<()>,
     rotation_problem: Mutex<Option<ErrorView>>,
+    /// Why the own relay, which was restored, does not take what it has lost of this account.
+    restored_problem: Mutex<Option<ErrorView>>,
     /// When the schedule last began a rotation in this run: a relay that lies about the time must not bring about one after another.
     last_scheduled: Mutex<Option<std::time::Instant>>,
     /// The own relay, spoken to as oneself.

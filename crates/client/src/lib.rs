@@ -24,8 +24,8 @@ pub use views::{
     Connection, ContactView, ContradictionKind, ContradictionView, ConversationKind, ConversationView, GroupLinkView,
     GroupOfferView, GroupView, InviteView, KeyAlarmView, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, KeystoreKind,
     LastLine, LogView, MemberView, MessagePage, MessageState, MessageView, Notice, PhraseCheck, ProfileView, RelayView,
-    Role, RotationOutcomeView, RotationSchedule, RotationWait, RotationWaitView, Safety, SafetyComparison,
-    SafetyNumberView, Standing, Trust,
+    RestorationView, Role, RotationOutcomeView, RotationSchedule, RotationWait, RotationWaitView, Safety,
+    SafetyComparison, SafetyNumberView, Standing, Trust,
 };
 
 /// A fresh message id (32 hexadecimal digits), for front ends that make none themselves.

@@ -17,6 +17,7 @@ pub(crate) mod messages;
 pub(crate) mod outbox;
 pub(crate) mod people;
 pub(crate) mod recovery;
+pub(crate) mod restorations;
 pub(crate) mod rotation;
 mod schema;
 pub(crate) mod sealed_for;

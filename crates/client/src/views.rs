@@ -742,6 +742,22 @@ pub struct LogView {
     pub contradictions: Vec<ContradictionView>,
     /// Entries about the own account that no own device has made (for the own relay).
     pub alarms: Vec<KeyAlarmView>,
+    /// Restorations of the relay from a backup that were seen here, the oldest first.
+    pub restorations: Vec<RestorationView>,
+    /// Why the own relay, which was restored, does not take again what it has lost of this account.
+    pub restored_problem: Option<ErrorView>,
+}
+
+/// A relay was restored from a backup, and has lost what came after it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct RestorationView {
+    /// Time of the backup's last checkpoint.
+    pub backup: f64,
+    /// Leaves of the log that are the same as before.
+    pub size: f64,
+    /// When this device found out.
+    pub found: f64,
 }
 
 /// How two signed checkpoints do not go together.

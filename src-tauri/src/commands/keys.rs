@@ -35,6 +35,13 @@ pub(crate) async fn peer_log(shell: State<'_, Shell>, conversation: String) -> A
     shell.client()?.peer_log(&conversation).await.map_err(view)
 }
 
+/// Tells the own relay, which was restored from a backup, again what it has lost of this account. The invitation may be blank.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn register_again(shell: State<'_, Shell>, invitation: String) -> Answer<LogView> {
+    shell.client()?.register_again(Zeroizing::new(invitation)).await.map_err(view)
+}
+
 /// Decides how often the keys are rotated by themselves.
 #[tauri::command]
 #[specta::specta]

@@ -56,6 +56,7 @@ pub const COMMANDS: &[&str] = &[
     "shut_others_out",
     "transparency_log",
     "peer_log",
+    "register_again",
     "set_rotation_schedule",
     "key_history",
     "export_key_log",

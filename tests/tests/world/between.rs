@@ -26,6 +26,8 @@ pub enum Lie {
     Missing(usize),
     /// The leaf with this number is another one.
     Changed(usize),
+    /// These are the notes of its restorations.
+    Notes(Vec<String>),
 }
 
 #[derive(Debug, Clone)]
@@ -125,6 +127,10 @@ impl Between {
             Lie::Silent => Some(nothing),
             Lie::NoProofs => of.starts_with("proof").then_some(nothing),
             Lie::Frozen(newest) => of.starts_with("checkpoint").then(|| reply("200 OK", &newest)),
+            Lie::Notes(notes) => of.starts_with("restored").then(|| {
+                let notes = waxwing_wire::api::Restorations { notes };
+                reply("200 OK", &serde_json::to_vec(&notes).unwrap())
+            }),
             Lie::Missing(leaf) | Lie::Changed(leaf) => {
                 let Some(from) = of.strip_prefix("leaves?from=").and_then(|from| from.parse::<usize>().ok()) else {
                     return Ok(None);

@@ -5,6 +5,7 @@ mod export;
 mod log;
 mod number;
 mod recover;
+mod register_again;
 mod replace;
 mod schedule;
 mod verify;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Replace(replace::Arguments),
     /// Take the account back on this device with its recovery phrase, and shut everybody else out; the history stays
     Recover,
+    /// Tell a relay that was restored from a backup again what it has lost of the account
+    RegisterAgain(register_again::Arguments),
     /// Show how often the keys are replaced by themselves, or decide it
     Schedule(schedule::Arguments),
     /// List what has happened to the account's keys, newest first; or check such a list from a file
@@ -55,6 +58,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         Command::Rotate => rotate::run(client, output).await,
         Command::Replace(arguments) => replace::run(arguments, client, output).await,
         Command::Recover => recover::run(client, output).await,
+        Command::RegisterAgain(arguments) => register_again::run(arguments, client, output).await,
         Command::Schedule(arguments) => schedule::run(arguments, client, output).await,
         Command::Log(arguments) => log::run(arguments, client, output).await,
         Command::Export(arguments) => export::run(arguments, client, output).await,

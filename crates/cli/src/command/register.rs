@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: Arguments, options: &Options, output: &mut Ou
 }
 
 /// Never an argument itself, which others could see.
-fn invitation(file: &Path, output: &Output) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn invitation(file: &Path, output: &Output) -> Result<Zeroizing<String>, Failure> {
     if file == Path::new("-") {
         output.aside("The invitation:");
         return input::secret_line();

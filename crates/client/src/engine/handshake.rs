@@ -11,7 +11,7 @@ use waxwing_wire::{AccountId, DeviceId, VerifiedChain};
 
 use super::context::{introduction, is_line_of, meet};
 use super::entries::{Reading, Verdict};
-use super::{follow, groups, resync, safety};
+use super::{follow, groups, restored, resync, safety};
 use crate::error::Error;
 use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
@@ -243,6 +243,7 @@ fn changed(
     // Whatever waited for a change like this is looked at again, in its order.
     outbox::hurry_messages(tx, &conversation)?;
     follow::say_again(reading, before, &after)?;
+    restored::say_again_to_newcomers(reading, before, &after)?;
     let out = matches!(reading.conversation.standing, Standing::Left | Standing::Asked);
     if out && groups::keep_leaving(tx, reading.context, &reading.log)? {
         reading.taken.wake = true;

@@ -15,6 +15,7 @@ use super::entries::{peer_display_name, states};
 use super::handshake::store_people;
 use super::inbox::CheckedSender;
 use super::restart::spoiler;
+use super::restored;
 use super::resync::{self, retire};
 use crate::error::Error;
 use crate::mls::rules::{self, GroupFacts};
@@ -24,7 +25,9 @@ use crate::store::contacts::Contact;
 use crate::store::conversations::NewConversation;
 use crate::store::logs::Noted;
 use crate::store::lost_welcomes::LostWelcome;
-use crate::store::{account, contacts, conversations, deliveries, logs, lost_welcomes, messages, outbox, people};
+use crate::store::{
+    account, contacts, conversations, deliveries, logs, lost_welcomes, messages, outbox, people, restorations,
+};
 use crate::views::{ConversationKind, Notice, Standing, Trust};
 
 /// Far more than anybody starts a conversation anew; room is left for whoever does it next.
@@ -262,8 +265,15 @@ fn store(
         trouble: logs::Trouble::None,
         spoiler: None,
     };
+    let lost = restorations::is_unread(tx, log.log)?;
     logs::insert(tx, &log, context.now)?;
     logs::set_joined(tx, log.log, welcome.slot, context.now)?;
+    // Whoever let one back in, or began anew, may have done so since the relay was restored: what was said there since is lost, or nobody
+    // looks there.
+    if standing == Standing::Member && (restarted || (repaired && lost)) {
+        let here: Vec<_> = roster.lines.iter().map(|line| line.account).collect();
+        restored::say_again(tx, context, &id, &here)?;
+    }
     let mut spoiled_by = None;
     for older in logs::of(tx, &id)?.iter().filter(|one| one.active && one.generation < roster.generation) {
         spoiled_by = spoiler(tx, &account::require(tx)?, older)?.or(spoiled_by);

@@ -13,7 +13,7 @@ use super::emit::Changes;
 use super::{Engine, entries};
 use crate::error::{Error, ErrorCode};
 use crate::store::logs::Trouble;
-use crate::store::{conversations, logs, people};
+use crate::store::{conversations, logs, people, restorations};
 use crate::views::ConversationKind;
 
 /// Longest wait for a sender's relay while others' words wait behind it.
@@ -44,6 +44,10 @@ impl Engine {
                 Err(error) => return self.log_refused(&stored, error.into()).await,
             };
             if page.head < stored.cursor || page.running != stored.running {
+                // Nobody gets back what a restored relay has lost: somebody begins anew.
+                if self.went_back_with_its_relay(&stored).await? {
+                    return self.freeze(log).await;
+                }
                 let error = Error::new(ErrorCode::RelayWentBack, "the log is not the one that was read before");
                 return self.log_refused(&stored, error).await;
             }
@@ -84,13 +88,14 @@ impl Engine {
         self.drain_log(log).await
     }
 
-    /// The log is as it was left: what was shown of trouble with it is over.
+    /// The log is as it was left, also if its relay was restored: what was shown of trouble with it is over.
     async fn log_is_readable(&self, log: &logs::Log) -> Result<(), Error> {
-        let conversation = log.conversation;
+        let (conversation, id) = (log.conversation, log.log);
         let trouble = |code| matches!(code, ErrorCode::RelayWentBack | ErrorCode::RelayMisbehaved);
         let over = self
             .store
             .run(move |tx| {
+                restorations::is_read(tx, id)?;
                 let shown = conversations::load(tx, &conversation)?.problem();
                 match shown {
                     Some(problem) if trouble(problem.code) => conversations::set_problem(tx, &conversation, None),

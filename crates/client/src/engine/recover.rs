@@ -68,7 +68,7 @@ impl Client {
             let stored =
                 pending.store.run(|tx| Ok(account::load(tx)?.map(|(account, _)| account.create_entry))).await?;
             let entry = stored.ok_or_else(|| Error::new(ErrorCode::Internal, "recovery: no entry"))?;
-            match api.recover_account(chain.account(), &entry).await {
+            match api.append_unnamed(chain.account(), &entry).await {
                 Ok(_) => return finish(profile, pending, entry).await,
                 // Another entry came first: the next one follows that.
                 Err(error) if error.problem() == Some(ProblemCode::ChainConflict) => drop(pending),

@@ -94,7 +94,7 @@ impl Engine {
             let recovery = prepare(&chain, key, relay.now_ms())?;
             let (journal, entry) = (recovery.copy(), recovery.entry.clone());
             self.store.run(move |tx| recovery::begin(tx, &journal)).await?;
-            match relay.recover_account(self.account, &entry).await {
+            match relay.append_unnamed(self.account, &entry).await {
                 Ok(_) => {
                     entries.push(entry);
                     return Ok(Accepted { recovery, from, entries });

@@ -135,7 +135,7 @@ impl Client {
 }
 
 /// The relay says one thing of an invitation that is missing and of one that it does not take.
-fn refusal(error: ApiError, invited: bool) -> Error {
+pub(super) fn refusal(error: ApiError, invited: bool) -> Error {
     if invited && error.problem() == Some(ProblemCode::RegistrationInviteRequired) {
         return Error::new(ErrorCode::InvitationRefused, error.to_string());
     }
@@ -304,6 +304,7 @@ pub(super) async fn run(
         keys_guard: tokio::sync::RwLock::default(),
         rotating: tokio::sync::Mutex::default(),
         rotation_problem: Mutex::default(),
+        restored_problem: Mutex::default(),
         last_scheduled: Mutex::default(),
         home,
         credentials,

@@ -105,6 +105,10 @@ impl Engine {
         // One thing's trouble keeps nothing else from being tried; the first is told in the end.
         let mut outcome = self.drain_inbox().await;
         self.follow_home().await;
+        if outcome.as_ref().is_err_and(|error| error.code() == ErrorCode::Refused) {
+            // It may have been restored from a backup, and know the account's keys again only now.
+            outcome = self.drain_inbox().await;
+        }
         if outcome.is_ok() {
             self.tend_keys().await;
         }

@@ -33,6 +33,7 @@ mod malice_commits;
 mod plunder;
 mod relay;
 mod renewals;
+mod restored;
 mod rotate;
 mod rotations;
 mod safety;

@@ -2,12 +2,13 @@
 //! does not go together is kept and shown.
 //!
 //! Here: keys, checkpoints, leaves, evidence. In the modules: what others have seen (`gossip`), whether a chain or name stands in a log
-//! (`in_log`), what a log says of oneself and of contacts (`look`). Not here: chains and their rules (`waxwing_wire::chain`), what is shown
+//! (`in_log`), what a log says of oneself and of contacts (`look`), a relay that was restored from a backup (`restored`). Not here: chains and their rules (`waxwing_wire::chain`), what is shown
 //! of a log (`transparency_view`).
 
 mod gossip;
 mod in_log;
 mod look;
+mod restored;
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ use waxwing_wire::transparency::{
 };
 use waxwing_wire::{RelayAddress, Username};
 
+#[cfg(test)]
+pub(super) use gossip::Strange;
 pub(super) use gossip::{AllHeard, Heard};
 pub(super) use in_log::InLog;
 
@@ -27,7 +30,7 @@ use crate::error::{Error, ErrorCode};
 use crate::random;
 use crate::relay::RelayApi;
 use crate::store::contacts;
-use crate::store::transparency::{self as stored, Against, Evidence, TransparencyLog};
+use crate::store::transparency::{self as stored, Against, Evidence, TransparencyLog, relay_of};
 
 /// A checkpoint older than this proves nothing about now: relays sign one each hour.
 pub(super) const STALE_MS: u64 = 24 * 60 * 60 * 1000;
@@ -61,6 +64,7 @@ impl Engine {
                 abroad = Instant::now() + ABROAD;
                 self.follow_logs_abroad().await;
             }
+            self.follow_strange().await;
             let _ = tokio::time::timeout(POLL, self.transparency_wake.notified()).await;
             // A relay wakes all its devices at once, for each change of anybody's keys: they come one by one, and for several at a time.
             let [soon] = random::bytes::<1>();
@@ -73,6 +77,9 @@ impl Engine {
         let home = self.home.address().clone();
         if let Err(error) = self.follow_log(&home).await {
             tracing::info!(%error, "the relay's transparency log");
+        }
+        if let Err(error) = self.tell_restored_relay().await {
+            tracing::warn!(%error, "what the own relay has lost is not told again yet");
         }
         if let Err(error) = self.check_learned().await {
             tracing::warn!(%error, "chains that came in conversations");
@@ -117,9 +124,13 @@ impl Engine {
         let api = self.relay(relay)?;
         let key = self.log_key(relay, &api).await?;
         let note = api.checkpoint().await?;
+        let key = match restored::other_origin(&note, &key) {
+            true => self.follow_restored(relay, &api, &note).await?,
+            false => key,
+        };
         let newest = SignedCheckpoint::verify(note.as_bytes(), &key).map_err(|error| unavailable(error.to_string()))?;
-        let origin = key.name().to_owned();
-        let log = self.store.run(move |tx| load(tx, &origin)).await?;
+        let authority = relay.authority();
+        let log = self.store.run(move |tx| load(tx, &authority)).await?;
         let news = match &log.proved {
             Some(proved) => self.weigh(&log, proved, &newest).await?,
             None => true,
@@ -129,7 +140,7 @@ impl Engine {
         }
         let log = self.read_up_to(&api, log, &newest).await?;
         self.note_checkpoint(&newest);
-        self.tell_log(log.key.name()).await;
+        self.tell_log(&log.relay).await;
         // Looked at by the task: whoever waits for these leaves may hold what looking needs.
         self.transparency_wake.notify_one();
         Ok(())
@@ -137,14 +148,15 @@ impl Engine {
 
     /// The pinned key of a relay's log; on first sight, the one that the relay names.
     async fn log_key(&self, relay: &RelayAddress, api: &RelayApi) -> Result<NoteKey, Error> {
-        let origin = relay.authority();
-        let known = self.store.run(move |tx| Ok(stored::load(tx, &origin)?.map(|log| log.key))).await?;
+        let authority = relay.authority();
+        let known = self.store.run(move |tx| Ok(stored::load(tx, &authority)?.map(|log| log.key))).await?;
         if let Some(key) = known {
             return Ok(key);
         }
         let named = api.info().await?.log_key.ok_or_else(|| unavailable("the relay has no log"))?;
         let key: NoteKey = named.parse().map_err(|_| unavailable("the relay's log key cannot be read"))?;
-        if key.name() != relay.authority() {
+        // To a newcomer a relay that was restored is as good as any: nothing of before was seen here.
+        if relay_of(key.name()) != relay.authority() {
             return Err(unavailable("the relay's log key is another relay's"));
         }
         self.store.run(move |tx| stored::pin(tx, &key)).await
@@ -155,17 +167,23 @@ impl Engine {
         if *public == [0; 32] {
             return Ok(());
         }
-        let key = NoteKey::new(&relay.authority(), public).map_err(|_| unavailable("the link's log key is no key"))?;
-        let (origin, named) = (relay.authority(), key.clone());
-        if self.store.run(move |tx| stored::load(tx, &origin)).await?.is_none() {
-            // Whoever made the link may have made the key up: only one that the relay signs with is kept.
-            let note = self.relay(relay)?.checkpoint().await?;
-            SignedCheckpoint::verify(note.as_bytes(), &key).map_err(|_| {
-                Error::new(ErrorCode::LogContradicts, "the relay does not sign with the link's log key")
-            })?;
-        }
-        let pinned = self.store.run(move |tx| stored::pin(tx, &named)).await?;
-        if pinned == key {
+        let authority = relay.authority();
+        let known = self.store.run(move |tx| Ok(stored::load(tx, &authority)?.map(|log| log.key))).await?;
+        let pinned = match known {
+            Some(known) => known,
+            None => {
+                // Whoever made the link may have made the key up: only one that the relay signs with is kept, under the origin that the
+                // log has now.
+                let note = self.relay(relay)?.checkpoint().await?;
+                let key = NoteKey::new(&restored::origin_of(&note, relay), public);
+                let key = key.map_err(|_| unavailable("the link's log key is no key"))?;
+                SignedCheckpoint::verify(note.as_bytes(), &key).map_err(|_| {
+                    Error::new(ErrorCode::LogContradicts, "the relay does not sign with the link's log key")
+                })?;
+                self.store.run(move |tx| stored::pin(tx, &key)).await?
+            }
+        };
+        if pinned.public() == public {
             Ok(())
         } else {
             Err(Error::new(ErrorCode::LogContradicts, "the link names another log key"))
@@ -194,7 +212,7 @@ impl Engine {
                     self.note_checkpoint(newest);
                     let (n, newest, edge) = (log.n, newest.clone(), log.proved_edge.clone());
                     self.store.run(move |tx| stored::set_proved(tx, n, &newest, &edge)).await?;
-                    self.tell_log(log.key.name()).await;
+                    self.tell_log(&log.relay).await;
                 }
                 Ok(false)
             }
@@ -237,7 +255,7 @@ impl Engine {
                 .await?;
             log.read = edge;
             if size - from > A_WHILE {
-                self.tell_log(log.key.name()).await;
+                self.tell_log(&log.relay).await;
             }
         }
         if log.read.root() == newest.checkpoint().root {
@@ -265,19 +283,23 @@ impl Engine {
         self.store
             .run(move |tx| {
                 stored::drop_unproved(tx, &log)?;
-                load(tx, log.key.name())
+                load(tx, &log.relay)
             })
             .await
     }
 
     /// Keeps and shows what speaks against a log.
     pub(super) async fn against(&self, against: Against, first: &SignedCheckpoint, second: &SignedCheckpoint) -> Error {
-        let origin = first.key().name().to_owned();
-        let (notes, of) = ((first.note().to_owned(), second.note().to_owned()), origin.clone());
-        let evidence = Evidence { against, first: notes.0, second: notes.1, at_ms: self.now_ms() };
+        self.against_notes(against, relay_of(first.key().name()), first.note(), second.note()).await
+    }
+
+    /// The same, of notes that the log's key has signed.
+    pub(super) async fn against_notes(&self, against: Against, relay: &str, first: &str, second: &str) -> Error {
+        let evidence = Evidence { against, first: first.to_owned(), second: second.to_owned(), at_ms: self.now_ms() };
         tracing::warn!(?against, "a transparency log contradicts itself");
+        let of = relay.to_owned();
         match self.store.run(move |tx| stored::keep_evidence(tx, &of, &evidence)).await {
-            Ok(_) => self.tell_log(&origin).await,
+            Ok(_) => self.tell_log(relay).await,
             Err(error) => return error,
         }
         Error::new(ErrorCode::LogContradicts, "the relay's log contradicts itself")
@@ -289,8 +311,8 @@ impl Engine {
     }
 }
 
-fn load(tx: &Transaction<'_>, origin: &str) -> Result<TransparencyLog, Error> {
-    stored::load(tx, origin)?.ok_or_else(|| unavailable("the log was not read yet"))
+fn load(tx: &Transaction<'_>, relay: &str) -> Result<TransparencyLog, Error> {
+    stored::load(tx, relay)?.ok_or_else(|| unavailable("the log was not read yet"))
 }
 
 /// Whether a proof leads from one checkpoint to a later one.

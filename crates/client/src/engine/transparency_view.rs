@@ -1,15 +1,17 @@
 //! What people see of transparency logs: since when they are consistent, what speaks against them, and entries that nobody here has made.
 
+use std::sync::PoisonError;
+
 use rusqlite::Transaction;
 
 use super::transparency::STALE_MS;
 use super::{Client, Engine};
-use crate::error::Error;
+use crate::error::{Error, ErrorView};
 use crate::event::Event;
-use crate::store::contacts;
 use crate::store::conversations as stored_conversations;
 use crate::store::transparency::{self as stored, Against};
-use crate::views::{ContradictionKind, ContradictionView, KeyAlarmView, LogView};
+use crate::store::{contacts, restorations};
+use crate::views::{ContradictionKind, ContradictionView, KeyAlarmView, LogView, RestorationView};
 
 impl Client {
     /// The own relay's transparency log.
@@ -32,7 +34,8 @@ impl Client {
 impl Engine {
     async fn log_view(&self, origin: String) -> Result<LogView, Error> {
         let (now, home) = (self.now_ms(), self.home.address().authority());
-        self.store.run(move |tx| view(tx, origin, &home, now)).await
+        let problem = self.restored_problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.store.run(move |tx| view(tx, origin, &home, now, problem)).await
     }
 
     /// A log as it is now, told.
@@ -44,7 +47,13 @@ impl Engine {
     }
 }
 
-fn view(tx: &Transaction<'_>, origin: String, home: &str, now: u64) -> Result<LogView, Error> {
+fn view(
+    tx: &Transaction<'_>,
+    origin: String,
+    home: &str,
+    now: u64,
+    problem: Option<ErrorView>,
+) -> Result<LogView, Error> {
     let log = stored::load(tx, &origin)?;
     let proved = log.as_ref().and_then(|log| log.proved.as_ref());
     let proved_at = proved.map(|proved| proved.checkpoint().time_ms);
@@ -59,6 +68,11 @@ fn view(tx: &Transaction<'_>, origin: String, home: &str, now: u64) -> Result<Lo
         first: evidence.first,
         second: evidence.second,
     });
+    let restorations = restorations::of(tx, &origin)?.into_iter().map(|one| RestorationView {
+        backup: one.time_ms as f64,
+        size: one.size as f64,
+        found: one.found_ms as f64,
+    });
     let alarms = if origin == home { stored::alarms(tx)? } else { Vec::new() };
     Ok(LogView {
         size: log.as_ref().map_or(0, |log| log.size()) as f64,
@@ -71,6 +85,8 @@ fn view(tx: &Transaction<'_>, origin: String, home: &str, now: u64) -> Result<Lo
             .into_iter()
             .map(|alarm| KeyAlarmView { index: alarm.index as f64, seq: alarm.seq, at: alarm.at_ms as f64 })
             .collect(),
+        restorations: restorations.collect(),
+        restored_problem: problem.filter(|_| origin == home),
         origin,
     })
 }

@@ -56,7 +56,7 @@ impl Credentials {
     }
 
     /// The token was refused, or its key is gone.
-    pub(super) async fn forget(&self) {
+    pub(crate) async fn forget(&self) {
         *self.token.lock().await = None;
     }
 

@@ -181,8 +181,9 @@ impl RelayApi {
         read_json(response).await
     }
 
-    /// Appends to a chain what its recovery key has signed: unnamed, since no device of the account is here.
-    pub(crate) async fn recover_account(&self, account: AccountId, entry: &[u8]) -> Result<EntryAccepted, ApiError> {
+    /// Appends to a chain unnamed what proves itself: a recovery, since no device of the account is here; to a relay that was restored also
+    /// what it has lost, since it knows none of the keys that are in force.
+    pub(crate) async fn append_unnamed(&self, account: AccountId, entry: &[u8]) -> Result<EntryAccepted, ApiError> {
         let body = SubmitEntry { entry: EntryBytes(entry.to_vec()) };
         self.json(self.request(Method::POST, &format!("/v1/accounts/{account}/chain")).json(&body)).await
     }

@@ -1,7 +1,7 @@
 //! The relay's transparency log: checkpoint, leaves, proofs. Nothing is believed here: whoever asks checks.
 
 use reqwest::Method;
-use waxwing_wire::api::ConsistencyProof;
+use waxwing_wire::api::{ConsistencyProof, Restorations};
 use waxwing_wire::limits::{MAX_CHECKPOINT, MAX_LEAVES_PAGE};
 use waxwing_wire::transparency::{LEAF_LEN, Leaf, decode_leaves};
 
@@ -25,6 +25,12 @@ impl RelayApi {
             return Err(ApiError::Malformed("leaves"));
         }
         decode_leaves(&body).map_err(|_| ApiError::Malformed("leaves"))
+    }
+
+    /// `GET /v1/transparency/restored`: signed notes of restorations from backups, the oldest first. Not checked.
+    pub(crate) async fn log_restorations(&self) -> Result<Vec<String>, ApiError> {
+        let answer = self.send(self.request(Method::GET, "/v1/transparency/restored")).await?;
+        Ok(read_json::<Restorations>(answer).await?.notes)
     }
 
     /// `GET /v1/transparency/proof`: that the tree of the first `second` leaves begins with that of the first `first`.

@@ -151,8 +151,9 @@ pub(crate) fn dismissed_access_keys(tx: &Transaction<'_>) -> Result<Vec<AccessKe
     keys.map(|key| Ok(AccessKey::from_bytes(&key?))).collect()
 }
 
-/// The relay has forgotten it.
+/// The relay has forgotten it. One out of a backup may know it again.
 pub(crate) fn access_key_dismissed(tx: &Transaction<'_>, key: &AccessKey) -> Result<(), Error> {
+    super::restorations::note_forgotten(tx, key)?;
     tx.execute("DELETE FROM access_keys WHERE key = ?1 AND registered = 2", [key.as_bytes()])?;
     Ok(())
 }

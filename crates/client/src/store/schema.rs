@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 22] = [
+const MIGRATIONS: [&str; 23] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -27,6 +27,7 @@ const MIGRATIONS: [&str; 22] = [
     UNPROVED_CHAINS,
     SEALED_TO_ERASED,
     JOINED,
+    RESTORED_RELAYS,
 ];
 
 const V1: &str = "
@@ -611,6 +612,54 @@ ALTER TABLE logs ADD COLUMN joined_slot INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE logs ADD COLUMN joined_ms INTEGER NOT NULL DEFAULT 0;
 ";
 
+const RESTORED_RELAYS: &str = "
+-- Under which origin the log goes now; none: its relay's own, which `origin` always is.
+ALTER TABLE transparency_logs ADD COLUMN log_origin TEXT;
+-- Restorations of relays from backups, the oldest first.
+CREATE TABLE transparency_restorations (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    relay TEXT NOT NULL,
+    -- Under which origin the log went on, under which it was read before, and how many leaves of that are the same in both.
+    origin TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    -- Time of the backup's last checkpoint, and when the restoration was found.
+    time_ms INTEGER NOT NULL,
+    found_ms INTEGER NOT NULL,
+    -- The signed note, and the last checkpoint that was proved before.
+    note TEXT NOT NULL,
+    proved TEXT,
+    -- Of the own relay: whether what it has lost is still to be told again.
+    redo INTEGER NOT NULL,
+    UNIQUE (relay, origin)
+) STRICT;
+-- Leaves that were proved and that a restored log does not hold any more, of accounts that are known here.
+CREATE TABLE transparency_dropped (
+    log INTEGER NOT NULL REFERENCES transparency_logs (n),
+    who BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (log, who, seq, hash)
+) STRICT, WITHOUT ROWID;
+-- Hashes of access keys that the relay was told to forget: one out of a backup is told again.
+CREATE TABLE forgotten_access_keys (
+    hash BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+-- Whether a log was not read yet since its relay was restored.
+ALTER TABLE logs ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
+-- A restored log gives places again: one that is an alarm already hides no other.
+ALTER TABLE key_alarms RENAME TO key_alarms_before;
+CREATE TABLE key_alarms (
+    place INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (place, seq, hash)
+) STRICT, WITHOUT ROWID;
+INSERT INTO key_alarms SELECT place, seq, hash, at_ms FROM key_alarms_before;
+DROP TABLE key_alarms_before;
+";
+
 /// Brings the database to the newest version, in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -639,6 +688,21 @@ mod tests {
     use super::*;
     use crate::random;
     use crate::store::keys;
+
+    #[test]
+    fn p6_alarms_outlive_the_migration_that_lets_two_stand_in_one_place() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let at = MIGRATIONS.iter().position(|migration| *migration == RESTORED_RELAYS).unwrap();
+        MIGRATIONS[..at].iter().for_each(|migration| db.execute_batch(migration).unwrap());
+        db.pragma_update(None, "user_version", at).unwrap();
+        db.execute("INSERT INTO key_alarms (place, seq, hash, at_ms) VALUES (7, 2, x'aa', 9)", []).unwrap();
+        migrate(&mut db).unwrap();
+        db.execute("INSERT INTO key_alarms (place, seq, hash, at_ms) VALUES (7, 2, x'bb', 9)", []).unwrap();
+        let kept: i64 = db
+            .query_row("SELECT count(*) FROM key_alarms WHERE place = 7 AND at_ms = 9", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, 2);
+    }
 
     #[test]
     fn p12_of_old_seeds_a_migration_leaves_those_that_sign() {

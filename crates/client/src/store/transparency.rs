@@ -19,7 +19,9 @@ const MOST_AT_A_TIME: u64 = 16 * EDGE_EVERY;
 /// A log as far as it was read.
 pub(crate) struct TransparencyLog {
     pub(crate) n: i64,
-    /// Its origin is the key's name.
+    /// Whose it is, `host[:port]`.
+    pub(crate) relay: String,
+    /// Its name is the log's origin: the relay, or what a restoration has made of that.
     pub(crate) key: NoteKey,
     /// Right edge of the tree of all leaves that were read.
     pub(crate) read: Frontier,
@@ -71,25 +73,31 @@ pub(crate) struct Placed {
     pub(crate) leaf: Leaf,
 }
 
+/// Whose log has this origin: `host[:port]`, with a slash and something behind it after the relay was restored.
+pub(crate) fn relay_of(origin: &str) -> &str {
+    origin.split('/').next().unwrap_or_default()
+}
+
 /// Pins a log's key, unless one is pinned; gives the one in force.
 pub(crate) fn pin(tx: &Transaction<'_>, key: &NoteKey) -> Result<NoteKey, Error> {
-    let edge = Frontier::new().encode();
+    let (edge, relay) = (Frontier::new().encode(), relay_of(key.name()));
     tx.execute(
-        "INSERT OR IGNORE INTO transparency_logs (origin, key, read_edge, proved_edge) VALUES (?1, ?2, ?3, ?3)",
-        params![key.name(), key.public(), edge],
+        "INSERT OR IGNORE INTO transparency_logs (origin, log_origin, key, read_edge, proved_edge) VALUES (?1, ?2, ?3, ?4, ?4)",
+        params![relay, key.name(), key.public(), edge],
     )?;
-    let known = load(tx, key.name())?.ok_or_else(|| damaged("a pinned log key"))?;
+    let known = load(tx, relay)?.ok_or_else(|| damaged("a pinned log key"))?;
     Ok(known.key)
 }
 
-pub(crate) fn load(tx: &Transaction<'_>, origin: &str) -> Result<Option<TransparencyLog>, Error> {
+/// The log of a relay, `host[:port]`, under whatever origin it goes.
+pub(crate) fn load(tx: &Transaction<'_>, relay: &str) -> Result<Option<TransparencyLog>, Error> {
     let mut statement = tx.prepare_cached("SELECT * FROM transparency_logs WHERE origin = ?1")?;
-    let row = statement.query_row([origin], raw).optional()?;
+    let row = statement.query_row([relay], raw).optional()?;
     row.map(|row| row.read()).transpose()
 }
 
-/// Origins of all logs that are followed.
-pub(crate) fn origins(tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
+/// Relays of all logs that are followed.
+pub(crate) fn relays(tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
     let mut statement = tx.prepare_cached("SELECT origin FROM transparency_logs ORDER BY n")?;
     let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -294,7 +302,10 @@ pub(crate) fn raise(tx: &Transaction<'_>, alarm: &Alarm) -> Result<bool, Error> 
 pub(crate) fn forget_alarms(tx: &Transaction<'_>, dealt_with: impl Fn(u32, [u8; 32]) -> bool) -> Result<(), Error> {
     for alarm in alarms(tx)? {
         if alarm.seq.is_some_and(|seq| dealt_with(seq, alarm.entry_hash)) {
-            tx.execute("DELETE FROM key_alarms WHERE place = ?1", [alarm.index])?;
+            tx.execute(
+                "DELETE FROM key_alarms WHERE place = ?1 AND hash = ?2",
+                params![alarm.index, alarm.entry_hash],
+            )?;
         }
     }
     Ok(())
@@ -319,7 +330,8 @@ const NAME: i64 = -1;
 
 struct Raw {
     n: i64,
-    origin: String,
+    relay: String,
+    origin: Option<String>,
     key: [u8; 32],
     read: Vec<u8>,
     proved: Option<String>,
@@ -331,7 +343,8 @@ struct Raw {
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
     Ok(Raw {
         n: row.get("n")?,
-        origin: row.get("origin")?,
+        relay: row.get("origin")?,
+        origin: row.get("log_origin")?,
         key: bytes(row, "key")?,
         read: row.get("read_edge")?,
         proved: row.get("proved")?,
@@ -343,7 +356,8 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
 
 impl Raw {
     fn read(self) -> Result<TransparencyLog, Error> {
-        let key = NoteKey::new(&self.origin, &self.key).map_err(|_| damaged("a log's key"))?;
+        let origin = self.origin.as_ref().unwrap_or(&self.relay);
+        let key = NoteKey::new(origin, &self.key).map_err(|_| damaged("a log's key"))?;
         let edge = |bytes: &[u8]| Frontier::decode(bytes).map_err(|_| damaged("a log's edge"));
         let proved = self.proved.map(|note| SignedCheckpoint::verify(note.as_bytes(), &key)).transpose();
         Ok(TransparencyLog {
@@ -353,6 +367,7 @@ impl Raw {
             proved_edge: edge(&self.proved_edge)?,
             since_ms: self.since_ms,
             looked: self.looked,
+            relay: self.relay,
             key,
         })
     }

@@ -98,6 +98,8 @@ export interface Backend {
   closeAccount(): Promise<AppState>;
   transparencyLog(): Promise<LogView>;
   peerLog(conversation: string): Promise<LogView>;
+  /** Tells the own relay, which was restored, again what it has lost of the account; the invitation may be blank. */
+  registerAgain(invitation: string): Promise<LogView>;
   rotateKeys(): Promise<KeysView>;
   setRotationSchedule(schedule: RotationSchedule): Promise<KeysView>;
   /** What has happened to the keys of an account, newest first. */

@@ -113,6 +113,8 @@ export const commands = {
 	transparencyLog: () => typedError<LogView, ErrorView>(__TAURI_INVOKE("transparency_log")),
 	/**  The log of the relay of whoever a conversation is with. */
 	peerLog: (conversation: string) => typedError<LogView, ErrorView>(__TAURI_INVOKE("peer_log", { conversation })),
+	/**  Tells the own relay, which was restored from a backup, again what it has lost of this account. The invitation may be blank. */
+	registerAgain: (invitation: string) => typedError<LogView, ErrorView>(__TAURI_INVOKE("register_again", { invitation })),
 	/**  Decides how often the keys are rotated by themselves. */
 	setRotationSchedule: (schedule: RotationSchedule) => typedError<KeysView, ErrorView>(__TAURI_INVOKE("set_rotation_schedule", { schedule })),
 	/**  The history of somebody's keys (an account id), newest first. */
@@ -632,6 +634,10 @@ export type LogView = {
 	contradictions: ContradictionView[],
 	/**  Entries about the own account that no own device has made (for the own relay). */
 	alarms: KeyAlarmView[],
+	/**  Restorations of the relay from a backup that were seen here, the oldest first. */
+	restorations: RestorationView[],
+	/**  Why the own relay, which was restored, does not take again what it has lost of this account. */
+	restoredProblem: ErrorView | null,
 };
 
 /**  Somebody in a group. */
@@ -885,6 +891,16 @@ export type RelayView = {
 	version: string,
 	/**  Whether it serves this computer alone (a loopback address). */
 	loopback: boolean,
+};
+
+/**  A relay was restored from a backup, and has lost what came after it. */
+export type RestorationView = {
+	/**  Time of the backup's last checkpoint. */
+	backup: number | null,
+	/**  Leaves of the log that are the same as before. */
+	size: number | null,
+	/**  When this device found out. */
+	found: number | null,
 };
 
 /**  What somebody may do in a group. */

@@ -286,5 +286,7 @@ export function fakeLog(now: number): LogView {
     stale: false,
     contradictions: [],
     alarms: [],
+    restorations: [],
+    restoredProblem: null,
   };
 }

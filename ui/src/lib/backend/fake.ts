@@ -532,6 +532,14 @@ export class FakeBackend implements Backend {
 
   peerLog = (conversation: string) => this.#answer("peerLog", [conversation], () => structuredClone(this.log));
 
+  registerAgain = (invitation: string) =>
+    this.#answer("registerAgain", [invitation], () => {
+      if (this.log.restoredProblem?.code === "invitationNeeded" && invitation.trim() !== fakeInvitation) throw fault("invitationRefused");
+      this.log = { ...this.log, restoredProblem: null };
+      this.emit({ type: "log", log: this.log });
+      return structuredClone(this.log);
+    });
+
   replaceAccountKey = () =>
     this.#answer("replaceAccountKey", [], () => structuredClone(this.#setKeys(withAccountKey(this.#keys, Date.now()))));
 

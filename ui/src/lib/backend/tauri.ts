@@ -66,6 +66,7 @@ export const tauriBackend: Backend = {
   closeAccount: () => ask(commands.closeAccount()),
   transparencyLog: () => ask(commands.transparencyLog()),
   peerLog: (conversation) => ask(commands.peerLog(conversation)),
+  registerAgain: (invitation) => ask(commands.registerAgain(invitation)),
   rotateKeys: () => ask(commands.rotateKeys()),
   setRotationSchedule: (schedule) => ask(commands.setRotationSchedule(schedule)),
   keyHistory: (account) => ask(commands.keyHistory(account)),

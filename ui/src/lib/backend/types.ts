@@ -37,6 +37,7 @@ export type KeysView = Whole<bound.KeysView>;
 export type LogView = Whole<bound.LogView>;
 export type ContradictionView = Whole<bound.ContradictionView>;
 export type KeyAlarmView = Whole<bound.KeyAlarmView>;
+export type RestorationView = Whole<bound.RestorationView>;
 export type ContradictionKind = bound.ContradictionKind;
 export type LastLine = Whole<bound.LastLine>;
 export type MemberView = bound.MemberView;

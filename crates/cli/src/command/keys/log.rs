@@ -23,10 +23,12 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         let checked = client.check_key_log(&files::read(file)?).await?;
         return output.view(&checked, key_lines::checked);
     }
-    client.sync().await?;
+    // What is known of the log is told also where the relay refuses the account, which it may have lost.
+    let synced = client.sync().await;
     if let Some(told) = key_lines::log(&client.transparency_log().await?) {
         output.aside(&told);
     }
+    synced?;
     let keys = client.keys().await?;
     output.view(&keys.history, |history| key_lines::history(history))
 }

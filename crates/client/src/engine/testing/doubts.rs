@@ -21,38 +21,44 @@ use crate::store::{contacts, conversations, keys, unproved, verifications};
 use crate::views::{ConversationKind, Standing, Trust};
 
 /// Nobody listens there.
-const RELAY: &str = "127.0.0.1:2";
+pub(super) const RELAY: &str = "127.0.0.1:2";
 
 /// A log as its relay has it.
-struct Log {
+pub(super) struct Log {
     key: SigningKey,
-    leaves: Vec<Leaf>,
+    origin: String,
+    pub(super) leaves: Vec<Leaf>,
 }
 
 impl Log {
-    fn new() -> Self {
-        Self { key: SigningKey::from_bytes(&random::bytes()), leaves: Vec::new() }
+    pub(super) fn new() -> Self {
+        Self { key: SigningKey::from_bytes(&random::bytes()), origin: RELAY.to_owned(), leaves: Vec::new() }
     }
 
-    fn edge(&self, size: usize) -> Frontier {
+    /// The same leaves under the same key, to go on differently.
+    pub(super) fn branch(&self, origin: &str) -> Self {
+        Self { key: self.key.clone(), origin: origin.to_owned(), leaves: self.leaves.clone() }
+    }
+
+    pub(super) fn edge(&self, size: usize) -> Frontier {
         let mut edge = Frontier::new();
         self.leaves[..size].iter().for_each(|leaf| edge.append(leaf.hash()).unwrap());
         edge
     }
 
     /// What it signs about its first leaves.
-    fn signs(&self, size: usize, time_ms: u64) -> SignedCheckpoint {
+    pub(super) fn signs(&self, size: usize, time_ms: u64) -> SignedCheckpoint {
         let root = self.edge(size).root();
-        let checkpoint = Checkpoint { origin: RELAY.to_owned(), size: size as u64, root, time_ms };
+        let checkpoint = Checkpoint { origin: self.origin.clone(), size: size as u64, root, time_ms };
         SignedCheckpoint::sign(&checkpoint, &self.key).unwrap()
     }
 
-    fn compact(&self, size: usize, time_ms: u64) -> CompactCheckpoint {
+    pub(super) fn compact(&self, size: usize, time_ms: u64) -> CompactCheckpoint {
         self.signs(size, time_ms).to_compact().try_into().unwrap()
     }
 
     /// The engine has read all of it.
-    async fn is_read(&self, engine: &Engine) {
+    pub(super) async fn is_read(&self, engine: &Engine) {
         let (newest, edge) = (self.signs(self.leaves.len(), 1_800_000_000_000), self.edge(self.leaves.len()));
         let leaves = self.leaves.clone();
         let read = engine.store.run(move |tx| {
@@ -67,7 +73,7 @@ impl Log {
 }
 
 /// Somebody whose chain is known here: two entries.
-fn chain(number: u8) -> (VerifiedChain, Vec<Vec<u8>>) {
+pub(super) fn chain(number: u8) -> (VerifiedChain, Vec<Vec<u8>>) {
     let (account_key, phrase) =
         (AccountKey::generate(&mut random::rng()), RecoveryPhrase::generate(&mut random::rng()));
     let device = |version| {
@@ -83,7 +89,7 @@ fn chain(number: u8) -> (VerifiedChain, Vec<Vec<u8>>) {
     (chain, vec![entry.as_bytes().to_vec(), rotation.as_bytes().to_vec()])
 }
 
-async fn know(engine: &Engine, (chain, entries): &(VerifiedChain, Vec<Vec<u8>>)) {
+pub(super) async fn know(engine: &Engine, (chain, entries): &(VerifiedChain, Vec<Vec<u8>>)) {
     let (account, entries, name) = (chain.account(), entries.clone(), chain.name().unwrap().clone());
     let known = engine.store.run(move |tx| {
         let contact = Contact {
@@ -111,19 +117,19 @@ async fn know(engine: &Engine, (chain, entries): &(VerifiedChain, Vec<Vec<u8>>))
     assert!(known.await.unwrap());
 }
 
-fn leaf(chain: &VerifiedChain, seq: u32) -> Leaf {
+pub(super) fn leaf(chain: &VerifiedChain, seq: u32) -> Leaf {
     let entry_hash = chain.hash_at(seq).unwrap_or([0xee; 32]);
     Leaf::Chain { account_hash: account_hash(&chain.account()), seq, entry_hash }
 }
 
 /// An engine whose tasks have ended: nothing happens but what the test does.
-async fn lone() -> Lone {
+pub(super) async fn lone() -> Lone {
     let lone = Lone::new().await;
     lone.client.stop().await;
     lone
 }
 
-async fn in_doubt(engine: &Engine, account: AccountId) -> bool {
+pub(super) async fn in_doubt(engine: &Engine, account: AccountId) -> bool {
     engine.store.run(move |tx| verifications::trouble_since(tx, account)).await.unwrap().is_some()
 }
 
@@ -228,7 +234,7 @@ async fn p17_what_others_have_seen_is_judged_by_the_leaves_that_were_read_here()
     assert_eq!(engine.heard.lock().unwrap().known.len(), 160);
     assert!(evidence().await.is_empty(), "every shorter log is the beginning of the longer one");
     // The same key has signed another history of six leaves.
-    let mut branch = Log { key: log.key.clone(), leaves: log.leaves.clone() };
+    let mut branch = log.branch(RELAY);
     branch.leaves[5] = Leaf::Name { name_hash: [0xff; 32], entry_hash: [0xff; 32] };
     engine.hear(HashSet::from([(bea.0.account(), branch.compact(6, 5))])).await;
     engine.compare_heard().await;

@@ -11,8 +11,8 @@ use waxwing_wire::{AccountId, RelayAddress, Username, VerifiedChain};
 use super::super::Engine;
 use super::{STALE_MS, hash_of, load, unavailable};
 use crate::error::{Error, ErrorCode};
-use crate::store::keys;
 use crate::store::transparency::{self as stored};
+use crate::store::{keys, restorations};
 
 /// How a chain stands in its relay's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,8 +117,11 @@ fn look_up(tx: &Transaction<'_>, origin: &str, wanted: &Wanted) -> Result<InLog,
             Leaf::Name { .. } => None,
         })
         .collect();
+    // What a restored log has lost was proved before, and its owner may never come back to state it again.
+    let dropped = restorations::dropped(tx, &log, who)?;
+    let there = |entry: &(u32, [u8; 32])| leaves.contains(entry) || dropped.contains(entry);
     // Whatever else is there: a leaf that does not belong takes none away that does.
-    if !hashes.iter().all(|entry| leaves.contains(entry)) {
+    if !hashes.iter().all(there) {
         return Ok(InLog::Lacks);
     }
     let refuted = keys::refuted(tx, *account)?;

@@ -19,7 +19,7 @@ impl Engine {
     pub(in super::super) async fn look_at_logs(&self) -> Result<(), Error> {
         self.catch_up_with_own_keys().await?;
         let home = self.home.address().authority();
-        for origin in self.store.run(stored::origins).await? {
+        for origin in self.store.run(stored::relays).await? {
             let own = origin == home;
             let name = match own {
                 true => Some(hash_of(self.store.run(account::require).await?.username, origin.clone()).await?),
@@ -73,8 +73,7 @@ fn news_of_contacts(
     changes: &mut Changes,
 ) -> Result<Vec<AccountId>, Error> {
     let mut news = Vec::new();
-    for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.key.name() && one.account != me)
-    {
+    for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.relay && one.account != me) {
         let leaves = stored::about(tx, log, &account_hash(&contact.account), log.looked)?;
         if leaves.is_empty() {
             continue;
@@ -137,8 +136,7 @@ fn created_by(
     me: AccountId,
 ) -> Result<HashMap<[u8; 32], AccountId>, Error> {
     let mut created = HashMap::new();
-    for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.key.name() && one.account != me)
-    {
+    for contact in contacts::all(tx)?.iter().filter(|one| one.relay.authority() == log.relay && one.account != me) {
         if let Some(hash) = keys::chain(tx, contact.account)?.and_then(|chain| chain.hash_at(0)) {
             created.insert(hash, contact.account);
         }
