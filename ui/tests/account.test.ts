@@ -2,6 +2,7 @@ import { fireEvent } from "@testing-library/svelte";
 import axe from "axe-core";
 import { describe, expect, it } from "vitest";
 import type { KeyAlarmView } from "../src/lib/backend";
+import { fakeInvitation } from "../src/lib/backend/fake";
 import { fakeLog } from "../src/lib/backend/fake-data";
 import { evidenceText } from "../src/lib/words/log";
 import { phraseMistake } from "../src/lib/words/phrase";
@@ -156,6 +157,33 @@ describe("the relay's log", () => {
     expect(all("alarm-recover")).toHaveLength(1);
     expect(app.logs.keysChanged).toBe(true);
     expect((await axe.run(one("settings"))).violations).toEqual([]);
+  });
+
+  it("tells of a relay that was restored, and how a lost account comes back", async () => {
+    const { backend } = await keys();
+    const now = Date.now();
+    const restorations = [{ backup: now - 86_400_000, size: 4000, found: now }];
+    backend.log = { ...fakeLog(now), restorations };
+    backend.emit({ type: "log", log: backend.log });
+    await settled();
+    expect(one("log-restored").dataset.count).toBe("1");
+    expect(one("log-restored").textContent).toContain("The relay was restored from a backup of");
+    expect(all("restored-problem")).toHaveLength(0);
+    // It has lost the account, and wants its operator's word.
+    backend.log = { ...backend.log, restoredProblem: { code: "invitationNeeded", detail: "" } };
+    backend.emit({ type: "log", log: backend.log });
+    await settled();
+    expect(one("restored-problem").textContent).toContain("takes people by invitation");
+    expect((await axe.run(one("settings"))).violations).toEqual([]);
+    await type("restored-invitation", "not one");
+    await fireEvent.click(one("restored-again"));
+    await settled();
+    expect(one("restored-problem").textContent).toContain("does not take this invitation");
+    await type("restored-invitation", fakeInvitation);
+    await fireEvent.click(one("restored-again"));
+    await settled();
+    expect(all("restored-problem")).toHaveLength(0);
+    expect(one("log-restored").dataset.count).toBe("1");
   });
 
   it("shows evidence that it contradicts itself", async () => {

@@ -47,6 +47,17 @@ describe("a safety number", () => {
     expect(all("safety-unverify")).toHaveLength(0);
   });
 
+  it("stands above what is known of their relay: that it was restored, and what that means", async () => {
+    const { backend } = await details("Jonas Brandt");
+    expect(one("log-line").dataset.state).toBe("consistent");
+    expect(all("log-restored")).toHaveLength(0);
+    const now = Date.now();
+    backend.emit({ type: "log", log: { ...backend.log, restorations: [{ backup: now - 3_600_000, size: 9, found: now }] } });
+    await settled();
+    expect(one("log-restored").textContent).toContain("was restored from a backup of");
+    expect(one("log-restored").textContent).toContain("The keys that you know of them stay in force.");
+  });
+
   it("has its code as text, too, which is copied whole and is what the other app's field takes", async () => {
     const { backend } = await details("Jonas Brandt");
     const { payload } = await backend.safetyNumber(jonas.accountId);

@@ -28,6 +28,8 @@
  * key-emergency   data-state: idle | replace | shutOut | running | waiting | done
  * close-account   data-state: idle | asking | running
  * log-card        data-state: reading | consistent | stale | alarm | contradicts, data-size
+ * log-restored    data-count in Settings
+ * restored-problem    data-code: an ErrorCode
  * rotate-state    data-state: idle | running | done | problem
  * keys-version    data-version
  * keys-history-item   data-version, data-kind: a KeyEvent
@@ -215,6 +217,10 @@ export const testids = {
   recoverHereMistake: "recover-here-mistake",
   recoverHereNow: "recover-here-now",
   logLine: "log-line",
+  logRestored: "log-restored",
+  restoredProblem: "restored-problem",
+  restoredInvitation: "restored-invitation",
+  restoredAgain: "restored-again",
   logContradiction: "log-contradiction",
   keysExport: "keys-export",
   keysNext: "keys-next",

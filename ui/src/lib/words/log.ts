@@ -1,5 +1,6 @@
 /** Words about relays' transparency logs. */
-import type { ContradictionKind, ContradictionView, KeyAlarmView } from "../backend";
+import type { ContradictionKind, ContradictionView, ErrorCode, KeyAlarmView, RestorationView } from "../backend";
+import { exactTime } from "./time";
 
 export const contradictionWords: Record<ContradictionKind, string> = {
   twoHistories: "The relay has signed two different logs of the same length: it shows different people different keys.",
@@ -26,6 +27,39 @@ export const nameAlarmAction = [
   "the safety number with you before they write. If you did not expect this, do not trust this relay with new contacts.",
   "The log keeps the entry for good, so this warning stays.",
 ].join(" ");
+
+/** What has happened to a relay that was restored from a backup. */
+export function restoredSentence(restoration: RestorationView): string {
+  return `The relay was restored from a backup of ${exactTime(restoration.backup)}, and says so in its log. Noticed ${exactTime(restoration.found)}.`;
+}
+
+/** What that means for oneself. */
+export const restoredAction = [
+  "What came to the relay after that backup is lost there. This device keeps its messages and keys, tells the relay again what belongs to you,",
+  "and where a conversation has lost something, it begins anew by itself. If the operator knows nothing of a restoration, do not trust this relay.",
+].join(" ");
+
+/** What that means for somebody else's keys. */
+export const restoredKeys = "The keys that you know of them stay in force.";
+
+/** Why the own account is not as it was at a restored relay. */
+export function restoredProblem(code: ErrorCode): string {
+  switch (code) {
+    case "invitationNeeded":
+      return "The relay has lost your account, and takes people by invitation. Ask whoever runs it for one: your account is then as it was.";
+    case "invitationRefused":
+    case "invalidInvitation":
+      return "The relay does not take this invitation. Ask whoever runs it for another.";
+    case "registrationClosed":
+      return "The relay has lost your account, and takes nobody at present. Ask whoever runs it to let you in again.";
+    case "nameTaken":
+      return "The relay has lost your account, and somebody else has taken your name there since. Ask whoever runs it.";
+    case "ownKeysChanged":
+      return "The relay has another entry in the place of one of yours. If that was not you, recover your account with your 24 words.";
+    default:
+      return "The relay does not take again what it has lost of your account. Waxwing goes on trying.";
+  }
+}
 
 /** Both signed notes, for anybody to check. */
 export function evidenceText(origin: string, contradiction: ContradictionView): string {
