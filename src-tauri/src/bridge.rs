@@ -67,6 +67,7 @@ pub(crate) fn bridge() -> Builder<Wry> {
             keys::transparency_log,
             keys::peer_log,
             keys::register_again,
+            keys::settle_log,
             keys::set_rotation_schedule,
             keys::key_history,
             keys::export_key_log,

@@ -84,6 +84,42 @@ async fn p17_a_log_that_went_back_is_evidence_and_gives_no_new_keys() {
     assert!(matches!(refused.code(), ErrorCode::LogContradicts | ErrorCode::NotInLog), "{:?}", refused.code());
 }
 
+/// A backup that was put back by hand, without a word: nothing ends that but the user.
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_a_log_that_went_back_goes_on_once_the_user_says_so() {
+    let mut world = World::new().await;
+    let (alice, bob, conversation) = acquainted(&world).await;
+    until_log(&alice, "both in the log", |log| log.size >= 4.0).await;
+    let times = Times::keep(&mut world).await;
+    stopped(world.register("cem").await).await;
+    until_log(&alice, "Cem in the log", |log| log.size >= 6.0).await;
+    let origin = alice.client.transparency_log().await.unwrap().origin;
+    let early = alice.client.settle_log(&origin).await.unwrap_err();
+    assert_eq!(early.code(), ErrorCode::NotFound, "nothing speaks against it");
+    times.back(&mut world).await;
+    until_log(&alice, "the evidence", |log| !log.contradictions.is_empty()).await;
+    let dan = world.register("dan").await;
+    let link = dan.client.invite().await.unwrap().link;
+    alice.client.add_contact(&link).await.unwrap_err();
+    let log = alice.client.settle_log(&origin).await.unwrap();
+    assert!(!log.contradictions.is_empty() && log.contradictions.iter().all(|one| one.settled), "{:?}", kinds(&log));
+    // It is read anew, over a restart too, and gives keys again.
+    let alice = alice.restart().await;
+    let log = until_log(&alice, "the log read anew", |log| log.size >= 6.0).await;
+    assert!(log.contradictions.iter().all(|one| one.settled), "{:?}", kinds(&log));
+    alice.client.add_contact(&link).await.unwrap();
+    // Bob has seen the same and has settled nothing: what he has heard of the log by then is no news to Alice.
+    bob.send(&conversation, "still here").await;
+    alice.until_texts(&conversation, &["still here"]).await;
+    assert!(alice.client.transparency_log().await.unwrap().contradictions.iter().all(|one| one.settled));
+    // What is found from now on counts again.
+    let times = Times::keep(&mut world).await;
+    stopped(world.register("eve").await).await;
+    until_log(&alice, "Eve in the log", |log| log.size >= 8.0).await;
+    times.back(&mut world).await;
+    until_log(&alice, "new evidence", |log| log.contradictions.iter().any(|one| !one.settled)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p17_two_histories_of_one_length_are_told_apart() {
     let mut world = World::new().await;

@@ -188,7 +188,7 @@ describe("the relay's log", () => {
 
   it("shows evidence that it contradicts itself", async () => {
     const { backend } = await keys();
-    const contradiction = { kind: "twoHistories" as const, at: Date.now(), first: "first note", second: "second note" };
+    const contradiction = { kind: "twoHistories" as const, at: Date.now(), settled: false, first: "first note", second: "second note" };
     backend.emit({ type: "log", log: { ...fakeLog(Date.now()), contradictions: [contradiction] } });
     await settled();
     expect(one("log-card").dataset.state).toBe("contradicts");
@@ -199,6 +199,34 @@ describe("the relay's log", () => {
     await settled();
     expect(all("log-card")).toHaveLength(2);
     expect(all("log-card")[1]?.textContent).toContain("The log of keys of far.example.net");
+    expect((await axe.run(one("settings"))).violations).toEqual([]);
+  });
+
+  it("goes on with such a log where the user says so, and keeps the evidence", async () => {
+    const { backend, app } = await keys();
+    const contradiction = { kind: "wentBack" as const, at: Date.now(), settled: false, first: "first note", second: "second note" };
+    backend.log = { ...fakeLog(Date.now()), contradictions: [contradiction] };
+    backend.emit({ type: "log", log: backend.log });
+    await settled();
+    expect(app.logs.contradicted).toBe(true);
+    await fireEvent.click(one("settle-log-open"));
+    await settled();
+    expect(one("settle-log").dataset.state).toBe("asking");
+    expect(one("settle-log").textContent).toContain("The keys that you know of people stay in force");
+    expect(document.activeElement).toBe(one("settle-log-close"));
+    expect((await axe.run(one("settings"))).violations).toEqual([]);
+    // Nothing happens on the way back.
+    await fireEvent.click(one("settle-log-close"));
+    await settled();
+    expect(app.logs.contradicted).toBe(true);
+    await fireEvent.click(one("settle-log-open"));
+    await settled();
+    await fireEvent.click(one("settle-log-now"));
+    await settled();
+    expect(app.logs.contradicted).toBe(false);
+    expect(one("log-card").dataset.state).toBe("consistent");
+    expect(all("log-contradiction")).toHaveLength(0);
+    expect(one("log-settled").textContent).toContain("entries were taken back");
     expect((await axe.run(one("settings"))).violations).toEqual([]);
   });
 });

@@ -120,10 +120,17 @@ pub(crate) fn log(log: &LogView) -> Option<String> {
     }
     for contradiction in &log.contradictions {
         lines.push(format!(
-            "EVIDENCE ({}): two checkpoints that the relay has signed and that do not go together:\n\n{}\n{}",
+            "EVIDENCE ({}{}): two checkpoints that the relay has signed and that do not go together:\n\n{}\n{}",
             utc(contradiction.at),
+            if contradiction.settled { ", and you went on with the log" } else { "" },
             text(&contradiction.first),
             text(&contradiction.second)
+        ));
+    }
+    if log.contradictions.iter().any(|one| !one.settled) {
+        lines.push(format!(
+            "New keys from this relay are not used. Should its operator tell you why its log is another one: `waxwing-cli keys log --settle {}`.",
+            line(&log.origin)
         ));
     }
     if log.stale {

@@ -782,6 +782,8 @@ pub struct ContradictionView {
     pub kind: ContradictionKind,
     /// When it was found.
     pub at: f64,
+    /// Whether the user has gone on with the log since: it stops nothing any more.
+    pub settled: bool,
     /// One signed note.
     pub first: String,
     /// The other.

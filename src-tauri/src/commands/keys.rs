@@ -42,6 +42,13 @@ pub(crate) async fn register_again(shell: State<'_, Shell>, invitation: String) 
     shell.client()?.register_again(Zeroizing::new(invitation)).await.map_err(view)
 }
 
+/// Goes on with a relay's log (`host[:port]`), which has contradicted itself.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn settle_log(shell: State<'_, Shell>, origin: String) -> Answer<LogView> {
+    shell.client()?.settle_log(&origin).await.map_err(view)
+}
+
 /// Decides how often the keys are rotated by themselves.
 #[tauri::command]
 #[specta::specta]

@@ -57,6 +57,7 @@ pub const COMMANDS: &[&str] = &[
     "transparency_log",
     "peer_log",
     "register_again",
+    "settle_log",
     "set_rotation_schedule",
     "key_history",
     "export_key_log",

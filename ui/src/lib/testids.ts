@@ -27,6 +27,7 @@
  * banner          data-kind: offline | clock | relay | phrase | trouble | conversation | alarm | log
  * key-emergency   data-state: idle | replace | shutOut | running | waiting | done
  * close-account   data-state: idle | asking | running
+ * settle-log      data-state: idle | asking | running
  * log-card        data-state: reading | consistent | stale | alarm | contradicts, data-size
  * log-restored    data-count in Settings
  * restored-problem    data-code: an ErrorCode
@@ -222,6 +223,11 @@ export const testids = {
   restoredInvitation: "restored-invitation",
   restoredAgain: "restored-again",
   logContradiction: "log-contradiction",
+  logSettled: "log-settled",
+  settleLog: "settle-log",
+  settleLogOpen: "settle-log-open",
+  settleLogNow: "settle-log-now",
+  settleLogClose: "settle-log-close",
   keysExport: "keys-export",
   keysNext: "keys-next",
   keysSchedule: "keys-schedule",

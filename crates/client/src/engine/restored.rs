@@ -45,7 +45,7 @@ impl Engine {
         if self.store.run(restorations::redo).await? { self.tell_all_again(None).await } else { Ok(()) }
     }
 
-    async fn tell_all_again(&self, invitation: Option<&Invitation>) -> Result<(), Error> {
+    pub(super) async fn tell_all_again(&self, invitation: Option<&Invitation>) -> Result<(), Error> {
         let last = self.store.run(restorations::last).await?;
         let outcome = self.state_again(invitation).await;
         let lasting = |error: &&Error| !matches!(error.code(), ErrorCode::RelayDown | ErrorCode::RelayBusy);

@@ -2,13 +2,14 @@
 //! does not go together is kept and shown.
 //!
 //! Here: keys, checkpoints, leaves, evidence. In the modules: what others have seen (`gossip`), whether a chain or name stands in a log
-//! (`in_log`), what a log says of oneself and of contacts (`look`), a relay that was restored from a backup (`restored`). Not here: chains and their rules (`waxwing_wire::chain`), what is shown
+//! (`in_log`), what a log says of oneself and of contacts (`look`), a relay that was restored from a backup (`restored`), going on with a log that has contradicted itself (`settled`). Not here: chains and their rules (`waxwing_wire::chain`), what is shown
 //! of a log (`transparency_view`).
 
 mod gossip;
 mod in_log;
 mod look;
 mod restored;
+mod settled;
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};

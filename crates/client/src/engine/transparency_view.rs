@@ -32,7 +32,7 @@ impl Client {
 }
 
 impl Engine {
-    async fn log_view(&self, origin: String) -> Result<LogView, Error> {
+    pub(super) async fn log_view(&self, origin: String) -> Result<LogView, Error> {
         let (now, home) = (self.now_ms(), self.home.address().authority());
         let problem = self.restored_problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.store.run(move |tx| view(tx, origin, &home, now, problem)).await
@@ -57,6 +57,7 @@ fn view(
     let log = stored::load(tx, &origin)?;
     let proved = log.as_ref().and_then(|log| log.proved.as_ref());
     let proved_at = proved.map(|proved| proved.checkpoint().time_ms);
+    let settled_ms = log.as_ref().map_or(0, |log| log.settled_ms);
     let contradictions = stored::evidence(tx, &origin)?.into_iter().map(|evidence| ContradictionView {
         kind: match evidence.against {
             Against::TwoHistories => ContradictionKind::TwoHistories,
@@ -65,6 +66,7 @@ fn view(
             Against::Diverged => ContradictionKind::Diverged,
         },
         at: evidence.at_ms as f64,
+        settled: evidence.at_ms <= settled_ms,
         first: evidence.first,
         second: evidence.second,
     });

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 23] = [
+const MIGRATIONS: [&str; 24] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -28,6 +28,7 @@ const MIGRATIONS: [&str; 23] = [
     SEALED_TO_ERASED,
     JOINED,
     RESTORED_RELAYS,
+    SETTLED_LOGS,
 ];
 
 const V1: &str = "
@@ -658,6 +659,11 @@ CREATE TABLE key_alarms (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO key_alarms SELECT place, seq, hash, at_ms FROM key_alarms_before;
 DROP TABLE key_alarms_before;
+";
+
+const SETTLED_LOGS: &str = "
+-- When the user last went on with a log that had contradicted itself; 0: never. What was found by then stops nothing any more.
+ALTER TABLE transparency_logs ADD COLUMN settled_ms INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -33,6 +33,8 @@ pub(crate) struct TransparencyLog {
     pub(crate) since_ms: u64,
     /// How many of the proved leaves were looked through for oneself and for contacts.
     pub(crate) looked: u64,
+    /// When the user last went on with it although it had contradicted itself (relay time); 0: never.
+    pub(crate) settled_ms: u64,
 }
 
 impl TransparencyLog {
@@ -260,6 +262,24 @@ pub(crate) fn keep_evidence(tx: &Transaction<'_>, origin: &str, evidence: &Evide
     Ok(added == 1)
 }
 
+/// Begins with a log anew under the pinned key: what was read of it is forgotten, and the evidence by then stops nothing any more. It stays.
+pub(crate) fn settle(tx: &Transaction<'_>, log: &TransparencyLog, now_ms: u64) -> Result<(), Error> {
+    tx.execute("DELETE FROM transparency_leaves WHERE log = ?1", [log.n])?;
+    tx.execute("DELETE FROM transparency_edges WHERE log = ?1", [log.n])?;
+    tx.execute(
+        "UPDATE transparency_logs SET read_edge = ?2, proved_edge = ?2, proved = NULL, since_ms = 0, looked = 0, settled_ms = ?3
+         WHERE n = ?1",
+        params![log.n, Frontier::new().encode(), now_ms],
+    )?;
+    Ok(())
+}
+
+/// What speaks against a log and was not settled by the user.
+pub(crate) fn unsettled(tx: &Transaction<'_>, relay: &str) -> Result<Vec<Evidence>, Error> {
+    let settled_ms = load(tx, relay)?.map_or(0, |log| log.settled_ms);
+    Ok(evidence(tx, relay)?.into_iter().filter(|one| one.at_ms > settled_ms).collect())
+}
+
 /// What speaks against a log, the oldest first.
 pub(crate) fn evidence(tx: &Transaction<'_>, origin: &str) -> Result<Vec<Evidence>, Error> {
     let mut statement = tx.prepare_cached("SELECT * FROM transparency_evidence WHERE origin = ?1 ORDER BY n")?;
@@ -338,6 +358,7 @@ struct Raw {
     proved_edge: Vec<u8>,
     since_ms: u64,
     looked: u64,
+    settled_ms: u64,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -351,6 +372,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         proved_edge: row.get("proved_edge")?,
         since_ms: row.get("since_ms")?,
         looked: row.get("looked")?,
+        settled_ms: row.get("settled_ms")?,
     })
 }
 
@@ -366,6 +388,7 @@ impl Raw {
             proved: proved.map_err(|_| damaged("a checkpoint"))?,
             proved_edge: edge(&self.proved_edge)?,
             since_ms: self.since_ms,
+            settled_ms: self.settled_ms,
             looked: self.looked,
             relay: self.relay,
             key,

@@ -100,6 +100,8 @@ export interface Backend {
   peerLog(conversation: string): Promise<LogView>;
   /** Tells the own relay, which was restored, again what it has lost of the account; the invitation may be blank. */
   registerAgain(invitation: string): Promise<LogView>;
+  /** Goes on with a relay's log that has contradicted itself: it is read anew. */
+  settleLog(origin: string): Promise<LogView>;
   rotateKeys(): Promise<KeysView>;
   setRotationSchedule(schedule: RotationSchedule): Promise<KeysView>;
   /** What has happened to the keys of an account, newest first. */

@@ -540,6 +540,14 @@ export class FakeBackend implements Backend {
       return structuredClone(this.log);
     });
 
+  settleLog = (origin: string) =>
+    this.#answer("settleLog", [origin], () => {
+      const contradictions = this.log.contradictions.map((one) => ({ ...one, settled: true }));
+      this.log = { ...this.log, origin, contradictions };
+      this.emit({ type: "log", log: this.log });
+      return structuredClone(this.log);
+    });
+
   replaceAccountKey = () =>
     this.#answer("replaceAccountKey", [], () => structuredClone(this.#setKeys(withAccountKey(this.#keys, Date.now()))));
 

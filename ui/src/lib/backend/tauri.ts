@@ -67,6 +67,7 @@ export const tauriBackend: Backend = {
   transparencyLog: () => ask(commands.transparencyLog()),
   peerLog: (conversation) => ask(commands.peerLog(conversation)),
   registerAgain: (invitation) => ask(commands.registerAgain(invitation)),
+  settleLog: (origin) => ask(commands.settleLog(origin)),
   rotateKeys: () => ask(commands.rotateKeys()),
   setRotationSchedule: (schedule) => ask(commands.setRotationSchedule(schedule)),
   keyHistory: (account) => ask(commands.keyHistory(account)),

@@ -2,6 +2,11 @@
 import { SvelteMap } from "svelte/reactivity";
 import type { Backend, LogView } from "../backend";
 
+/** Whether something speaks against a log that the user has not settled. */
+export function isContradicted(log: LogView): boolean {
+  return log.contradictions.some((one) => !one.settled);
+}
+
 export class Logs {
   /** The own relay's. */
   home = $state.raw<LogView | null>(null);
@@ -49,8 +54,8 @@ export class Logs {
     return [...this.#views.values()].filter((log) => log.contradictions.length > 0 && log.origin !== this.home?.origin);
   }
 
-  /** Whether a relay has contradicted itself. */
+  /** Whether a relay has contradicted itself, and the user has not gone on with its log. */
   get contradicted(): boolean {
-    return [...this.#views.values()].some((log) => log.contradictions.length > 0);
+    return [...this.#views.values()].some(isContradicted);
   }
 }

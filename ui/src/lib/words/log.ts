@@ -61,6 +61,19 @@ export function restoredProblem(code: ErrorCode): string {
   }
 }
 
+/** What a contradiction stops, and whom to ask. */
+export const settleAction = [
+  "Until this is settled no new keys from this relay are used: nobody there can be added, and nobody's newer keys reach you. Your",
+  "conversations go on. Ask whoever runs the relay what has happened.",
+].join(" ");
+
+/** What going on with such a log means. */
+export const settleEffect = [
+  "Waxwing reads the whole log anew and uses new keys from it again. The keys that you know of people stay in force: where the log shows others,",
+  "sending to them stops. The evidence stays here. Do this only if the operator can tell you why, as after a backup that was put back by hand.",
+  "If they cannot, the relay may be showing you somebody else's keys.",
+].join(" ");
+
 /** Both signed notes, for anybody to check. */
 export function evidenceText(origin: string, contradiction: ContradictionView): string {
   return [

@@ -15,6 +15,9 @@ pub(crate) struct Arguments {
     /// Check an exported list, one's own or a contact's, against the chain of keys that is known here
     #[arg(long, value_name = "FILE")]
     pub(crate) check: Option<PathBuf>,
+    /// Go on with the log of keys of RELAY (host[:port]), which has contradicted itself: read it anew, and let its entries count again
+    #[arg(long, value_name = "RELAY", conflicts_with = "check")]
+    pub(crate) settle: Option<String>,
 }
 
 /// Lists the own history, or checks a file and says whose it is.
@@ -25,6 +28,9 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
     }
     // What is known of the log is told also where the relay refuses the account, which it may have lost.
     let synced = client.sync().await;
+    if let Some(relay) = &arguments.settle {
+        client.settle_log(relay).await?;
+    }
     if let Some(told) = key_lines::log(&client.transparency_log().await?) {
         output.aside(&told);
     }

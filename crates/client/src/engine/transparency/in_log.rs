@@ -46,7 +46,7 @@ impl Engine {
     ) -> Result<InLog, Error> {
         // A log that has signed two histories says nothing of today's keys.
         let origin = relay.authority();
-        let evidence = self.store.run(move |tx| stored::evidence(tx, &origin)).await?;
+        let evidence = self.store.run(move |tx| stored::unsettled(tx, &origin)).await?;
         let signed = |one: &stored::Evidence| one.against != stored::Against::Unproved;
         if from <= chain.seq() && evidence.iter().any(signed) {
             return Err(Error::new(ErrorCode::LogContradicts, "the relay's log has contradicted itself"));
