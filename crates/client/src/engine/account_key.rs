@@ -113,7 +113,7 @@ impl Engine {
         self.tell_keys().await
     }
 
-    async fn begin_account_change(&self, revoked: &[DeviceId], then_rotate: bool) -> Result<(), Error> {
+    pub(super) async fn begin_account_change(&self, revoked: &[DeviceId], then_rotate: bool) -> Result<(), Error> {
         let chain = self.chain(self.account).await?;
         let new = AccountKey::generate(&mut random::rng());
         let entry = statement::rotate_account_key(&chain, &self.account_key(), &new, revoked, self.now_ms());
@@ -130,16 +130,22 @@ impl Engine {
             if let Err(error) = self.state_entry(&change.entry).await {
                 if error.code() == ErrorCode::OwnKeysChanged {
                     self.store.run(|tx| keys::end_account_change(tx, false)).await?;
+                    self.store.checkpoint().await?;
                 }
                 return Err(error);
             }
-            let mut secrets = self.secrets.lock().await;
-            let mut replaced = secrets.clone();
-            replaced.account_seed = *change.key.seed();
-            self.keystore.write(&replaced).await?;
-            *secrets = replaced;
+            self.store_account_seed(&change).await?;
         }
         self.finish_account_change(change).await
+    }
+
+    pub(super) async fn store_account_seed(&self, change: &AccountChange) -> Result<(), Error> {
+        let mut secrets = self.secrets.lock().await;
+        let mut replaced = secrets.clone();
+        replaced.account_seed = *change.key.seed();
+        self.keystore.write(&replaced).await?;
+        *secrets = replaced;
+        Ok(())
     }
 
     /// At the start: a change whose key the keystore holds already is complete but for the database.
@@ -152,7 +158,7 @@ impl Engine {
         }
     }
 
-    async fn finish_account_change(&self, change: AccountChange) -> Result<(), Error> {
+    pub(super) async fn finish_account_change(&self, change: AccountChange) -> Result<(), Error> {
         let mut chain = VerifiedChain::clone(&*self.chain(self.account).await?);
         if *chain.account_key() != change.key.public() {
             chain.extend(&change.entry)?;

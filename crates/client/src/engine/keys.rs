@@ -115,6 +115,7 @@ impl Engine {
             if let Err(error) = self.state_entry(&rotation.entry).await {
                 if error.code() == ErrorCode::OwnKeysChanged {
                     self.store.run(keys::end_rotation).await?;
+                    self.store.checkpoint().await?;
                 }
                 return Err(error);
             }

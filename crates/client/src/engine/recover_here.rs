@@ -156,7 +156,7 @@ fn stands_in(chain: &VerifiedChain, recovery: &Recovery) -> bool {
     ChainEntry::decode(&recovery.entry).is_ok_and(|entry| entry.hash() == chain.head())
 }
 
-fn prepare(chain: &VerifiedChain, key: &RecoveryKey, at_ms: u64) -> Result<Recovery, Error> {
+pub(super) fn prepare(chain: &VerifiedChain, key: &RecoveryKey, at_ms: u64) -> Result<Recovery, Error> {
     let mut rng = random::rng();
     let (account_key, seeds) = (AccountKey::generate(&mut rng), DeviceSeeds::generate(&mut rng));
     let bytes = seeds.to_bytes();
@@ -218,6 +218,9 @@ pub(super) async fn finish_stored_recovery(
         let accepted = Accepted { recovery, from, entries: Vec::new() };
         return take_over(keystore, secrets, store, (account, api.now_ms()), accepted).await;
     }
+    if went_past(&known, &recovery) {
+        return nothing_came_of_it(store, secrets).await;
+    }
     let asked = tokio::time::timeout(AT_THE_START, api.chain(&account.to_string(), Some(known))).await;
     let Ok(Ok((chain, entries))) = asked else {
         tracing::info!("a recovery broke off, and its relay does not say what became of it");
@@ -227,10 +230,18 @@ pub(super) async fn finish_stored_recovery(
         let accepted = Accepted { recovery, from, entries };
         return take_over(keystore, secrets, store, (account, api.now_ms()), accepted).await;
     }
+    if went_past(&chain, &recovery) { nothing_came_of_it(store, secrets).await } else { Ok(secrets) }
+}
+
+/// Whether something else stands in the place of a recovery's entry, or has come after it: no device is in force by it.
+fn went_past(chain: &VerifiedChain, recovery: &Recovery) -> bool {
     let seq = ChainEntry::decode(&recovery.entry).map(|entry| entry.unsigned.seq);
-    if seq.is_ok_and(|seq| chain.seq() >= seq) {
-        // Something else stands in its place, or has come after it: this device is not in force by it.
-        store.run(recovery::forget).await?;
-    }
+    !stands_in(chain, recovery) && seq.is_ok_and(|seq| chain.seq() >= seq)
+}
+
+/// The journal goes, with the seeds in it: from the WAL as well.
+async fn nothing_came_of_it(store: &Store, secrets: Secrets) -> Result<Secrets, Error> {
+    store.run(recovery::forget).await?;
+    store.checkpoint().await?;
     Ok(secrets)
 }

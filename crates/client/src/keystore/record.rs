@@ -97,4 +97,12 @@ mod tests {
         assert_eq!(Secrets::from_text("AAAA").unwrap_err().code(), ErrorCode::KeychainWrong);
         assert!(!format!("{secrets:?}").contains('['));
     }
+
+    /// Whoever holds it leaves nothing of it in memory (P12). That is seen when this is built.
+    #[test]
+    fn p12_the_record_is_wiped() {
+        fn wiped<T: ZeroizeOnDrop>() {}
+        wiped::<Secrets>();
+        wiped::<Zeroizing<String>>();
+    }
 }

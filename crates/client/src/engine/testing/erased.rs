@@ -2,33 +2,64 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use waxwing_protocol::{DeviceKeys, DeviceSeeds};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase, statement};
 use waxwing_wire::ids::to_hex;
+use waxwing_wire::{ChainEntry, VerifiedChain};
 
+use super::super::Engine;
 use super::super::keys::Cause;
+use super::super::recover_here::{finish_stored_recovery, prepare};
 use super::lone::{DAY_MS, Lone};
 use super::shell;
+use crate::error::ErrorCode;
 use crate::keystore::{Keystore, Secrets};
-use crate::store::{conversations, keys};
+use crate::random;
+use crate::store::{conversations, keys, recovery};
 use crate::views::{RotationSchedule, Standing};
 
-/// Everything in the profile's folder, and what the keystore's file holds once it is opened: the seeds in it, as bytes.
-async fn remains(folder: &Path) -> HashMap<String, Vec<u8>> {
+/// Everything in the profile's folder.
+type Remains = HashMap<String, String>;
+
+/// Bytes as a text in which each is one letter: what looks for texts is fast, even in a build for tests.
+fn letters(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+async fn remains(folder: &Path) -> Remains {
     let mut all = HashMap::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let file = file.unwrap();
         if file.file_type().unwrap().is_file() {
-            all.insert(file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap());
+            let bytes = std::fs::read(file.path()).unwrap();
+            all.insert(file.file_name().into_string().unwrap(), letters(&bytes));
         }
     }
     all
 }
 
-fn files_with(all: &HashMap<String, Vec<u8>>, needle: &[u8]) -> Vec<String> {
-    let hex = to_hex(needle).into_bytes();
-    let has = |bytes: &[u8]| [needle, &hex].iter().any(|form| bytes.windows(form.len()).any(|window| window == *form));
-    let mut names: Vec<_> = all.iter().filter(|(_, bytes)| has(bytes)).map(|(name, _)| name.clone()).collect();
+/// All ways to write a secret that `tests/src/search.rs` knows, but those with two bytes for each letter.
+fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+    let hex = to_hex(secret);
+    let mut forms = vec![secret.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
+    for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+        for offset in 0..3 {
+            // The letters that depend on the secret alone when so many other bytes come before it: letter i holds bits 6i to 6i + 6.
+            let padded = [vec![0; offset], secret.to_vec()].concat();
+            let (first, end) = ((8 * offset).div_ceil(6), 8 * padded.len() / 6);
+            forms.push(engine.encode(&padded).as_bytes()[first..end].to_vec());
+        }
+    }
+    forms
+}
+
+fn files_with(all: &Remains, secret: &[u8]) -> Vec<String> {
+    let forms: Vec<_> = forms(secret).iter().map(|form| letters(form)).collect();
+    let has = |text: &String| forms.iter().any(|form| text.contains(form.as_str()));
+    let mut names: Vec<_> = all.iter().filter(|(_, text)| has(text)).map(|(name, _)| name.clone()).collect();
     names.sort();
     names
 }
@@ -61,10 +92,6 @@ async fn p12_old_keys_are_erased_from_database_wal_and_keystore() {
             assert!(!files_with(&before, needle).is_empty());
         }
     }
-    // One that is planted in a file beside the database is found as well.
-    std::fs::write(lone.folder.path().join("planted"), &secrets[0][4]).unwrap();
-    assert!(files_with(&remains(lone.folder.path()).await, &secrets[0][4]).contains(&"planted".to_owned()));
-    std::fs::remove_file(lone.folder.path().join("planted")).unwrap();
 
     // 127 days: not a day sooner.
     lone.relay_is_ahead(126 * DAY_MS);
@@ -187,4 +214,159 @@ async fn p12_the_journal_leaves_no_seeds_behind() {
     let after = remains(lone.folder.path()).await;
     assert!(seeds.iter().all(|seed| files_with(&after, seed).is_empty()));
     lone.client.stop().await;
+}
+
+const DATABASE: &str = "waxwing.db";
+const WAL: &str = "waxwing.db-wal";
+
+/// The control of every search here: what is planted in a row is found however it is written, in the WAL and in the database; once the row is
+/// deleted it is still there, and after a checkpoint it is not.
+#[tokio::test]
+async fn p12_what_is_planted_in_the_database_is_found_until_it_is_erased() {
+    let lone = Lone::new().await;
+    // Nobody else writes meanwhile.
+    lone.client.stop().await;
+    let engine = lone.engine();
+    let create = engine.store.run(|tx| Ok(tx.execute_batch("CREATE TABLE planted (bytes BLOB NOT NULL)")?));
+    create.await.unwrap();
+    engine.store.checkpoint().await.unwrap();
+    let found = async |secret: &[u8]| files_with(&remains(lone.folder.path()).await, secret);
+    let delete = async || engine.store.run(|tx| Ok(tx.execute("DELETE FROM planted", [])?)).await.unwrap();
+    for form in 0..forms(&[0; 32]).len() {
+        let secret: [u8; 32] = random::bytes();
+        let row = [b"before".as_slice(), &forms(&secret)[form], b"after"].concat();
+        let plant = async || {
+            let row = row.clone();
+            engine.store.run(move |tx| Ok(tx.execute("INSERT INTO planted VALUES (?1)", [row])?)).await.unwrap()
+        };
+        assert_eq!(found(&secret).await, Vec::<String>::new(), "form {form}");
+        plant().await;
+        assert_eq!(found(&secret).await, [WAL], "form {form}");
+        assert_eq!(delete().await, 1);
+        assert_eq!(found(&secret).await, [WAL], "form {form}: deleted, and not erased");
+        engine.store.checkpoint().await.unwrap();
+        assert_eq!(found(&secret).await, Vec::<String>::new(), "form {form}");
+        plant().await;
+        engine.store.checkpoint().await.unwrap();
+        assert_eq!(found(&secret).await, [DATABASE], "form {form}");
+        delete().await;
+        engine.store.checkpoint().await.unwrap();
+        assert_eq!(found(&secret).await, Vec::<String>::new(), "form {form}");
+    }
+}
+
+/// The seed that comes is in the journal until the keystore has it; the one that goes was never in a file.
+#[tokio::test]
+async fn p12_a_replaced_account_key_and_its_journal_leave_no_seed_behind() {
+    let lone = Lone::new().await;
+    // The engine itself would go on with it as well.
+    lone.client.stop().await;
+    let engine = lone.engine();
+    let old = *engine.account_key().seed();
+    engine.begin_account_change(&[], false).await.unwrap();
+    let change = engine.store.run(keys::account_change).await.unwrap().unwrap();
+    let new = *change.key.seed();
+    assert!(!files_with(&remains(lone.folder.path()).await, &new).is_empty(), "the control");
+    engine.store_account_seed(&change).await.unwrap();
+    engine.finish_account_change(change).await.unwrap();
+    let after = remains(lone.folder.path()).await;
+    for seed in [old, new] {
+        assert_eq!(files_with(&after, &seed), Vec::<String>::new());
+    }
+    // The keystore holds the one in force alone.
+    assert_eq!(engine.secrets.lock().await.account_seed, new);
+    let Lone { client, folder } = lone;
+    drop(client);
+    let (_, stored): (Keystore, Secrets) = reopen(folder.path()).await;
+    assert_eq!(stored.account_seed, new);
+    let after = remains(folder.path()).await;
+    assert!([old, new].iter().all(|seed| files_with(&after, seed).is_empty()), "left after the end");
+}
+
+/// Somebody else's entry stands in the own chain where one's own was to come.
+async fn overtaken(engine: &Engine, entry: ChainEntry) {
+    let mut chain = VerifiedChain::clone(&*engine.chain(engine.account).await.unwrap());
+    chain.extend(entry.as_bytes()).unwrap();
+    let (me, seq, bytes) = (engine.account, chain.seq(), entry.as_bytes().to_vec());
+    engine.store.run(move |tx| keys::add_chain_entries(tx, me, seq, &[bytes])).await.unwrap();
+    engine.chains.keep(Arc::new(chain));
+}
+
+async fn another_account_key(engine: &Engine) -> ChainEntry {
+    let chain = engine.chain(engine.account).await.unwrap();
+    let new = AccountKey::generate(&mut random::rng());
+    statement::rotate_account_key(&chain, &engine.account_key(), &new, &[], engine.now_ms())
+}
+
+/// The relay will never take what a journal holds: with it go the seeds, from the WAL too.
+#[tokio::test]
+async fn p12_a_journal_that_comes_to_nothing_leaves_no_seeds_behind() {
+    for device_keys in [true, false] {
+        let lone = Lone::new().await;
+        let engine = lone.engine();
+        // The engine itself would look at it as well.
+        lone.client.stop().await;
+        let seeds = if device_keys {
+            engine.begin_rotation(Cause::ByHand).await.unwrap();
+            let rotation = engine.store.run(keys::rotation).await.unwrap().unwrap();
+            rotation.seeds.to_bytes().chunks(32).map(<[u8]>::to_vec).collect()
+        } else {
+            engine.begin_account_change(&[], true).await.unwrap();
+            let change = engine.store.run(keys::account_change).await.unwrap().unwrap();
+            vec![change.key.seed().to_vec()]
+        };
+        overtaken(engine, another_account_key(engine).await).await;
+        let during = remains(lone.folder.path()).await;
+        assert!(seeds.iter().all(|seed| !files_with(&during, seed).is_empty()), "the control");
+        let outcome = if device_keys { engine.advance_rotation().await } else { engine.advance_account_change().await };
+        assert_eq!(outcome.unwrap_err().code(), ErrorCode::OwnKeysChanged);
+        let left = engine.store.run(|tx| Ok((keys::rotation(tx)?.is_some(), keys::account_change(tx)?.is_some())));
+        assert_eq!(left.await.unwrap(), (false, false));
+        let after = remains(lone.folder.path()).await;
+        for seed in &seeds {
+            assert_eq!(files_with(&after, seed), Vec::<String>::new(), "device keys: {device_keys}");
+        }
+    }
+}
+
+/// A recovery in place: its journal, whether it comes to an end or to nothing, and all that the old device had.
+#[tokio::test]
+async fn p12_a_recovery_and_its_journal_leave_nothing_behind() {
+    for accepted in [true, false] {
+        let lone = Lone::new().await;
+        let words = lone.client.phrase_words().await.unwrap();
+        lone.client.stop().await;
+        let engine = lone.engine();
+        let phrase = RecoveryPhrase::parse(&words.join(" ")).unwrap();
+        let chain = engine.chain(engine.account).await.unwrap();
+        let journal = prepare(&chain, &phrase.recovery_key(), engine.now_ms()).unwrap();
+        let entry = ChainEntry::decode(&journal.entry).unwrap();
+        let mut new: Vec<_> = journal.device_seeds.to_bytes().chunks(32).map(<[u8]>::to_vec).collect();
+        new.push(journal.account_seed.to_vec());
+        engine.store.run(move |tx| recovery::begin(tx, &journal)).await.unwrap();
+        let during = remains(lone.folder.path()).await;
+        assert!(new.iter().all(|seed| !files_with(&during, seed).is_empty()), "the control");
+        assert!(!files_with(&during, phrase.entropy().as_slice()).is_empty(), "the control: the phrase");
+        let mut old = secrets_of(&engine.keys());
+        old.push(engine.account_key().seed().to_vec());
+        // Its own entry is the chain's newest, or another one is.
+        let newest = if accepted { entry } else { another_account_key(engine).await };
+        overtaken(engine, newest).await;
+        let secrets = engine.secrets.lock().await.clone();
+        let held = finish_stored_recovery(&engine.keystore, secrets, &engine.store).await.unwrap();
+        let after = remains(lone.folder.path()).await;
+        for seed in &new {
+            assert_eq!(files_with(&after, seed), Vec::<String>::new(), "accepted: {accepted}");
+        }
+        assert!(engine.store.run(recovery::load).await.unwrap().is_none());
+        if accepted {
+            assert_eq!(held.account_seed.as_slice(), new[5]);
+            for secret in &old {
+                assert_eq!(files_with(&after, secret), Vec::<String>::new(), "the old device's");
+            }
+            assert!(files_with(&after, phrase.entropy().as_slice()).is_empty(), "the phrase that was typed");
+        } else {
+            assert_eq!(held.account_seed.as_slice(), old[5], "nothing came of it");
+        }
+    }
 }
