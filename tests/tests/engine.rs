@@ -4,68 +4,14 @@
 
 mod world;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use waxwing_client::{
     Client, Connection, ErrorCode, Event, KeyEvent, MessageState, MessageView, Notice, Profile, ProfileState,
     Registration, Trust, check_relay, new_message_id,
 };
-use waxwing_relay::{Config, Tls};
+use waxwing_relay::Tls;
+use world::losing::{self, Fate};
 use world::{PASSPHRASE, World, acquainted};
-
-/// Stands before a relay under the relay's name, and can swallow the answer to one request.
-struct Proxy {
-    listener: tokio::net::TcpListener,
-    armed: Arc<AtomicBool>,
-}
-
-impl Proxy {
-    async fn bind() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { listener, armed: Arc::default() }
-    }
-
-    /// Passes everything on. While armed: the next append to a chain reaches the relay, and its answer nobody.
-    fn run(self, relay: SocketAddr) -> Arc<AtomicBool> {
-        let armed = Arc::clone(&self.armed);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = self.listener.accept().await {
-                let armed = Arc::clone(&self.armed);
-                tokio::spawn(async move {
-                    let Ok(relay) = tokio::net::TcpStream::connect(relay).await else { return };
-                    let ((mut from, mut to), (mut answers, mut back)) = (client.into_split(), relay.into_split());
-                    let swallow = Arc::new(AtomicBool::new(false));
-                    let swallows = Arc::clone(&swallow);
-                    let forth = async move {
-                        let mut buffer = vec![0; 64 * 1024];
-                        while let Ok(count @ 1..) = from.read(&mut buffer).await {
-                            let text = String::from_utf8_lossy(&buffer[..count]);
-                            if text.starts_with("POST /v1/accounts/") && armed.swap(false, Ordering::SeqCst) {
-                                swallow.store(true, Ordering::SeqCst);
-                            }
-                            if back.write_all(&buffer[..count]).await.is_err() {
-                                return;
-                            }
-                        }
-                    };
-                    let home = async move {
-                        let mut buffer = vec![0; 64 * 1024];
-                        while let Ok(count @ 1..) = answers.read(&mut buffer).await {
-                            if swallows.load(Ordering::SeqCst) || to.write_all(&buffer[..count]).await.is_err() {
-                                return;
-                            }
-                        }
-                    };
-                    tokio::select! { () = forth => {}, () = home => {} }
-                });
-            }
-        });
-        armed
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_chat_both_ways_by_invite_link() {
@@ -237,28 +183,20 @@ async fn a_rotation_without_a_relay_goes_on_when_it_is_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_a_rotation_whose_answer_was_lost_locks_nobody_out() {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let proxy = Proxy::bind().await;
-    let address = proxy.listener.local_addr().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let mut config = Config::new(([127, 0, 0, 1], 0).into(), dir.path().join("relay"));
-    config.audience = Some(address.to_string());
-    let relay = waxwing_relay::start(config).await.unwrap();
-    let armed = proxy.run(relay.local_addr());
-    let world = World { dir, relay: None, listen: address, tls: Tls::Off, registration: None, between: None };
+    let (world, losing) = losing::world().await;
     let (alice, bob, conversation) = acquainted(&world).await;
-    armed.store(true, Ordering::SeqCst);
+    losing.loses(0, Fate::Unanswered);
     let view = bob.client.rotate_keys().await.unwrap();
-    assert!(!armed.load(Ordering::SeqCst), "the append went through the proxy");
+    assert_eq!(losing.met(), 1, "the append went through the proxy");
     // The relay knows only the new keys by now; this device still has the old ones in force, and no token after a restart.
     assert_eq!((view.version, view.rotating), (1, true));
+    losing.is_mended();
     let bob = bob.restart().await;
     bob.until("version 2", async |client| client.keys().await.ok().filter(|keys| keys.version == 2 && !keys.rotating))
         .await;
     bob.until_online().await;
     bob.send(&conversation, "still here").await;
     alice.until_texts(&conversation, &["still here"]).await;
-    relay.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

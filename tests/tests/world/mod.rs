@@ -11,6 +11,7 @@
 )]
 
 pub mod between;
+pub mod losing;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -8,6 +8,7 @@
 //!
 //! Not here: the relay's storage, HTTP and its tokens of accounts (`crates/relay`), real engines on a real relay (`tests/`).
 
+mod account_changes;
 mod act;
 mod back_in;
 mod check;

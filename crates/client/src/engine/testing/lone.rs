@@ -29,7 +29,7 @@ impl Lone {
     }
 
     /// Goes down and comes up again, on the same files.
-    async fn restart(self) -> Self {
+    pub(super) async fn restart(self) -> Self {
         self.client.stop().await;
         let Self { client, folder } = self;
         drop(client);

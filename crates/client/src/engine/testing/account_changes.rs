@@ -1,0 +1,93 @@
+//! One engine without a relay: another account key, stopped where no relay can stop it (D2): between keystore and database, and between the
+//! two halves of shutting others out. What a relay can do to it: `tests/tests/account_changes.rs`.
+
+use super::super::Engine;
+use super::super::keys::Cause;
+use super::lone::Lone;
+use crate::mls::GroupChange;
+use crate::store::{keys, outbox, rotation as schedule};
+use crate::views::KeyEvent::{AccountKeyRotated, Created, Rotated};
+use crate::views::{KeyEvent, KeysView};
+
+/// How often the own groups are to be told.
+async fn follows(engine: &Engine) -> usize {
+    let me = engine.account;
+    let find = engine.store.run(move |tx| {
+        let ids = schedule::conversations(tx)?;
+        let items = ids.iter().map(|id| outbox::changes(tx, id)).collect::<Result<Vec<_>, _>>()?.concat();
+        let follow = GroupChange::Follow(me).encode()?;
+        Ok(items.into_iter().filter(|item| *item.content == follow).count())
+    });
+    find.await.unwrap()
+}
+
+fn kinds(keys: &KeysView) -> Vec<KeyEvent> {
+    keys.history.iter().map(|item| item.what).collect()
+}
+
+/// The journal, and the relay and the keystore have the new key; then it goes down.
+async fn until_the_keystore(lone: Lone, then_rotate: bool) -> Lone {
+    // The engine itself would go on with it as well.
+    lone.client.stop().await;
+    let engine = lone.engine();
+    engine.begin_account_change(&[], then_rotate).await.unwrap();
+    let change = engine.store.run(keys::account_change).await.unwrap().unwrap();
+    engine.store_account_seed(&change).await.unwrap();
+    let begun = lone.client.keys().await.unwrap();
+    assert_eq!((begun.rotating, kinds(&begun)), (true, vec![Created]), "the database has not followed");
+    lone.restart().await
+}
+
+#[tokio::test]
+async fn d2_an_account_key_that_the_keystore_has_is_in_force_once_after_the_next_start() {
+    let lone = Lone::new().await;
+    lone.client.create_group("one", &[]).await.unwrap();
+    let before = lone.client.keys().await.unwrap();
+    let mut lone = until_the_keystore(lone, false).await;
+    for start in 0..3 {
+        let view = lone.client.keys().await.unwrap();
+        assert_eq!((view.rotating, kinds(&view)), (false, vec![AccountKeyRotated, Created]), "start {start}");
+        assert_ne!(view.account_fingerprint, before.account_fingerprint);
+        assert_eq!(view.fingerprint, before.fingerprint, "the device's keys are another matter");
+        let engine = lone.engine();
+        assert_eq!(engine.account_key().public(), *engine.chain(engine.account).await.unwrap().account_key());
+        assert_eq!(follows(engine).await, 1, "each group is told once");
+        assert!(!engine.store.run(keys::is_rotation_wanted).await.unwrap());
+        lone = lone.restart().await;
+    }
+    // What comes next is signed by it.
+    lone.rotate(Cause::ByHand).await;
+    assert_eq!(kinds(&lone.client.keys().await.unwrap()), [Rotated, AccountKeyRotated, Created]);
+    lone.client.stop().await;
+}
+
+#[tokio::test]
+async fn d2_the_second_half_of_shutting_others_out_is_done_after_the_next_start() {
+    let lone = Lone::new().await;
+    lone.client.create_group("one", &[]).await.unwrap();
+    let before = lone.client.keys().await.unwrap();
+    let lone = until_the_keystore(lone, true).await;
+    // The account key is in force, and no rotation has begun: once more it goes down.
+    let begun = |tx: &rusqlite::Transaction<'_>| Ok(keys::is_rotation_wanted(tx)? || keys::rotation(tx)?.is_some());
+    assert!(lone.engine().store.run(begun).await.unwrap(), "the second half is forgotten");
+    let lone = lone.restart().await;
+    let engine = lone.engine();
+    engine.resume_rotation().await;
+    let view = lone.client.keys().await.unwrap();
+    assert_eq!((view.rotating, view.version, kinds(&view)), (true, 1, vec![AccountKeyRotated, Created]));
+    let rotation = engine.store.run(keys::rotation).await.unwrap().expect("the rotation has begun");
+    engine.store_new_seeds(&rotation).await.unwrap();
+    // And between keystore and database.
+    let lone = lone.restart().await;
+    for _ in 0..2 {
+        // Without a relay nothing gets further than a journal, and there is to be none.
+        lone.engine().resume_rotation().await;
+        let view = lone.client.keys().await.unwrap();
+        assert_eq!((view.rotating, view.version), (false, 2), "{:?}", view.rotation_problem);
+        assert_eq!(kinds(&view), [Rotated, AccountKeyRotated, Created]);
+        assert_ne!(view.account_fingerprint, before.account_fingerprint);
+        assert!(!lone.engine().store.run(begun).await.unwrap());
+        assert_eq!(follows(lone.engine()).await, 1, "each group is told once");
+    }
+    lone.client.stop().await;
+}

@@ -1,0 +1,115 @@
+//! Somebody between people and their relay, under the relay's name, who loses what goes into chains: on its way there, or the answer to it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use waxwing_relay::{Config, Tls};
+
+use super::World;
+
+/// What becomes of an append to a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It reaches nobody.
+    Lost,
+    /// It reaches the relay, and the answer nobody.
+    Unanswered,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    /// So many pass first.
+    first: usize,
+    /// What those behind them meet.
+    fate: Option<Fate>,
+    /// How many have met it.
+    met: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Losing(Arc<Mutex<Plan>>);
+
+/// A world in which that can happen. The relay ends with it.
+pub async fn world() -> (World, Losing) {
+    let mut world = World::stopped(Tls::Off);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut config = Config::new(world.listen, world.dir.path().join("relay"));
+    config.audience = Some(address.to_string());
+    let relay = waxwing_relay::start(config).await.unwrap();
+    let losing = Losing::default();
+    tokio::spawn(losing.clone().run(listener, relay.local_addr()));
+    (world.listen, world.relay) = (address, Some(relay));
+    (world, losing)
+}
+
+impl Losing {
+    /// So many appends pass; all behind them meet this fate.
+    pub fn loses(&self, first: usize, fate: Fate) {
+        *self.0.lock().unwrap() = Plan { first, fate: Some(fate), met: 0 };
+    }
+
+    /// Everything passes again.
+    pub fn is_mended(&self) {
+        self.0.lock().unwrap().fate = None;
+    }
+
+    /// How many appends have met their fate since it was set.
+    pub fn met(&self) -> usize {
+        self.0.lock().unwrap().met
+    }
+
+    fn next(&self) -> Option<Fate> {
+        let mut plan = self.0.lock().unwrap();
+        if plan.first > 0 {
+            plan.first -= 1;
+            return None;
+        }
+        plan.met += usize::from(plan.fate.is_some());
+        plan.fate
+    }
+
+    async fn run(self, listener: TcpListener, relay: SocketAddr) {
+        while let Ok((client, _)) = listener.accept().await {
+            let losing = self.clone();
+            tokio::spawn(async move {
+                let Ok(relay) = TcpStream::connect(relay).await else { return };
+                let (from, to) = client.into_split();
+                let (answers, back) = relay.into_split();
+                let swallows = Arc::new(Mutex::new(false));
+                tokio::select! {
+                    () = losing.forth(from, back, &swallows) => {}
+                    () = home(answers, to, &swallows) => {}
+                }
+            });
+        }
+    }
+
+    async fn forth(&self, mut from: OwnedReadHalf, mut back: OwnedWriteHalf, swallows: &Mutex<bool>) {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            if buffer.starts_with(b"POST /v1/accounts/") {
+                match self.next() {
+                    Some(Fate::Lost) => return,
+                    Some(Fate::Unanswered) => *swallows.lock().unwrap() = true,
+                    None => {}
+                }
+            }
+            if back.write_all(&buffer[..count]).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn home(mut answers: OwnedReadHalf, mut to: OwnedWriteHalf, swallows: &Mutex<bool>) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = answers.read(&mut buffer).await {
+        if *swallows.lock().unwrap() || to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
