@@ -5,7 +5,9 @@
 
 mod world;
 
-use waxwing_client::{Client, ErrorCode, Notice, Profile, ProfileState, Recovery, Standing};
+use std::time::Duration;
+
+use waxwing_client::{Client, ErrorCode, Notice, Profile, ProfileState, Recovery, Safety, Standing, new_message_id};
 use world::{PASSPHRASE, Person, World, acquainted, introduce, until_notice};
 
 fn recovery(world: &World, name: &str, words: &[String]) -> Recovery {
@@ -148,6 +150,73 @@ async fn p1_a_device_that_was_revoked_is_shut_out() {
         keys.rotation_problem.map(|problem| problem.code)
     };
     assert_eq!(keys.map_or_else(|error| Some(error.code()), told), Some(ErrorCode::OwnKeysChanged));
+}
+
+/// Longer than it takes at most until a member follows somebody else's recovery.
+const WITHIN: Duration = Duration::from_secs(7);
+
+async fn verify(person: &Person, other: &str) {
+    let number = person.client.safety_number(other).await.unwrap();
+    assert_eq!(person.client.verify(other, &number.groups.join(" ")).await.unwrap().safety, Safety::Verified);
+}
+
+/// Two people have verified each other, and one of them recovers: the other's app asks before it lets the new device in (design section 4).
+async fn asks_first(decide: impl AsyncFn(&Person, &str), after: Safety) {
+    let world = World::new().await;
+    let (alice, bob, direct) = acquainted(&world).await;
+    let (a, b) = (alice.account().await, bob.account().await);
+    verify(&bob, &a).await;
+    verify(&alice, &b).await;
+    alice.send(&direct, "before").await;
+    bob.until_texts(&direct, &["before"]).await;
+    let words = alice.client.phrase_words().await.unwrap();
+    alice.client.stop().await;
+    let again = recover(&world, "alice", "alice again", &words).await;
+
+    let safety = async |client: &Client| Some(client.conversation(&direct).await.ok()?.safety);
+    bob.until("the question", async |client| (safety(client).await? == Safety::Ask).then_some(())).await;
+    let refused = bob.client.send(&direct, &new_message_id(), "who is it?").await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::VerifyAgain);
+    // However long he leaves it open, and whatever his app looks at meanwhile.
+    let start = std::time::Instant::now();
+    while start.elapsed() < WITHIN {
+        for person in [&bob, &again] {
+            person.client.sync().await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let bob = bob.restart().await;
+    bob.client.sync().await.unwrap();
+    let followed = bob.notices(&direct).await.into_iter().any(|notice| matches!(notice, Notice::Recovered { .. }));
+    assert!(!followed, "the new device was let in without being asked about");
+    assert!(again.client.conversation(&direct).await.is_err(), "the new device is in the conversation");
+
+    decide(&bob, &a).await;
+    until_notice(&bob, &direct, |notice| matches!(notice, Notice::Recovered { mine: false, .. })).await;
+    again
+        .until("to be back", async |client| {
+            (client.conversation(&direct).await.ok()?.standing == Standing::Request).then_some(())
+        })
+        .await;
+    again.client.accept_request(&direct).await.unwrap();
+    bob.send(&direct, "there you are").await;
+    again.until_texts(&direct, &["there you are"]).await;
+    again.send(&direct, "here I am").await;
+    bob.until_texts(&direct, &["before", "there you are", "here I am"]).await;
+    assert_eq!(safety(&bob.client).await, Some(after));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p11_a_verified_contact_who_recovers_is_let_back_in_once_they_are_verified_again() {
+    asks_first(async |bob, alice| verify(bob, alice).await, Safety::Verified).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p11_a_verified_contact_who_recovers_is_let_back_in_once_the_verification_is_taken_back() {
+    let unverify = async |bob: &Person, alice: &str| {
+        assert_eq!(bob.client.unverify(alice).await.unwrap().safety, Safety::NotVerified);
+    };
+    asks_first(unverify, Safety::NotVerified).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -311,6 +311,15 @@ describe("the words", () => {
     }
   });
 
+  it("say of whoever began anew that they are not let back in until one decides, and of a wrong relay nothing of the kind", () => {
+    const people = [{ accountId: "a", name: "Ada", safety: "ask" as const }];
+    const asked = "Let them back in? Until you decide, Waxwing does not let their new device into your conversations.";
+    for (const hasText of [true, false]) {
+      expect(doubtWords("verifyAgain", people, hasText).consequence).toContain(asked);
+      expect(doubtWords("keysInDoubt", people, hasText).consequence).not.toContain("Let them back in?");
+    }
+  });
+
   it("say in the timeline what has happened", () => {
     expect(noticeLine({ type: "verifyAgain", name: "Ada" })).toContain("Ada began anew");
     expect(noticeLine({ type: "keysInDoubt", name: "Ada" })).toContain("keys of Ada");

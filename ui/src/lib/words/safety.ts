@@ -89,7 +89,7 @@ export function doubtWords(code: "verifyAgain" | "keysInDoubt", people: readonly
   return {
     title: `Verify ${people.length > 0 ? names : "somebody"} again`,
     cause: `${names} ${verb} begun anew with other devices since you verified them. That is what a new computer looks like, and also what somebody else looks like who has their recovery phrase.`,
-    consequence: `${kept} Compare the safety number first, or go on as with somebody you have not verified.`,
+    consequence: `${kept} Let them back in? Until you decide, Waxwing does not let their new device into your conversations. Compare the safety number first, or go on as with somebody you have not verified.`,
     look: "Compare safety number",
     anyway: hasText ? "Send anyway" : "Go on unverified",
   };
