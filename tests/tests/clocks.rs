@@ -5,7 +5,7 @@
 
 mod terminal;
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -137,6 +137,33 @@ fn d8_somebody_new_is_found_by_name_and_by_link_with_a_clock_that_is_years_off()
         }
         assert_eq!(person.asides(&["keys", "log"]), "", "{shift}");
     }
+}
+
+/// What an engine says of itself once it is connected.
+fn connected(terminal: &Terminal) -> String {
+    let seconds = PATIENCE.as_secs().to_string();
+    let mut command = terminal.words(&["listen", "--for", &seconds]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.starts_with("Connected.")).unwrap_or_default();
+    let _ = child.kill();
+    child.wait().unwrap();
+    line
+}
+
+#[test]
+fn d8_an_engine_says_that_its_computers_clock_is_years_off() {
+    let relay = RelayProcess::start().unwrap();
+    for (name, shift) in SHIFTS {
+        let Some(wrong) = clock(shift) else { return };
+        let person = Terminal::register(&relay, name, &under(&wrong));
+        let told =
+            "Connected. This computer's clock differs from the relay's by more than 10 minutes. Set the date and time.";
+        assert_eq!(connected(&person), told, "{shift}");
+    }
+    // Off by as little as clocks are, nothing is said.
+    let Some(wrong) = clock("+5m") else { return };
+    assert_eq!(connected(&Terminal::register(&relay, "right", &under(&wrong))), "Connected.");
 }
 
 /// The library that the clocks are set with, for a program whose clock is set while it runs.

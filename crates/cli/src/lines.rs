@@ -208,7 +208,10 @@ pub(crate) fn connection(connection: &Connection) -> Option<String> {
     match connection {
         Connection::Connecting => None,
         Connection::Online { notice: None } => Some("Connected.".to_owned()),
-        Connection::Online { notice: Some(notice) } => Some(format!("Connected. {}", reason(notice))),
+        Connection::Online { notice: Some(notice) } => {
+            let words = wording::words(notice.code);
+            Some(format!("Connected. {} {}", words.sentence, words.action))
+        }
         Connection::Offline { reason: why, .. } => {
             Some(format!("Not connected; trying again by itself. {}", reason(why)))
         }

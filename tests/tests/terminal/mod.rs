@@ -53,7 +53,7 @@ impl Terminal {
     }
 
     /// A command that prints words.
-    fn words(&self, arguments: &[&str]) -> Command {
+    pub fn words(&self, arguments: &[&str]) -> Command {
         let cli = place::binary("waxwing-cli").unwrap();
         let mut command = match self.wrapper.split_first() {
             Some((wrapper, rest)) => {
