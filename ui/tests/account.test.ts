@@ -231,6 +231,29 @@ describe("the relay's log", () => {
   });
 });
 
+describe("evidence against other relays", () => {
+  const contradiction = { kind: "diverged" as const, at: Date.now(), first: "first note", second: "second note" };
+  const far = { ...fakeLog(Date.now()), origin: "far.example.net", contradictions: [contradiction] };
+  const banner = () => all("banner").find(({ dataset }) => dataset.kind === "log");
+
+  it("that was found before the start is told at once, and stands among the keys", async () => {
+    const { app } = await play({}, (backend) => backend.otherLogs.push(far));
+    expect(banner()?.textContent).toContain("A relay's log of keys contradicts itself");
+    app.openSettings("keys");
+    await settled();
+    expect(all("log-card").map(({ dataset }) => dataset.state)).toEqual(["consistent", "contradicts"]);
+    expect(all("log-card")[1]?.textContent).toContain("The log of keys of far.example.net");
+    expect(all("log-contradiction")).toHaveLength(1);
+  });
+
+  it("goes with the account", async () => {
+    const { app, backend } = await play({}, (fake) => fake.otherLogs.push(far));
+    expect(app.logs.contradicted).toBe(true);
+    app.leave(await backend.closeAccount());
+    expect(app.logs.contradicted).toBe(false);
+  });
+});
+
 describe("closing the account", () => {
   it("wants the name, and shows nothing of the account afterwards", async () => {
     const { app } = await play();

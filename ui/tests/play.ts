@@ -3,9 +3,13 @@ import App from "../src/App.svelte";
 import { FakeBackend, type Scenario } from "../src/lib/backend/fake";
 import { AppModel } from "../src/lib/state/app.svelte";
 
-/** The whole window over the in-memory backend. */
-export async function play(scenario: Partial<Scenario> = {}): Promise<{ app: AppModel; backend: FakeBackend }> {
+/** The whole window over the in-memory backend, which may be made ready before the start. */
+export async function play(
+  scenario: Partial<Scenario> = {},
+  ready: (backend: FakeBackend) => void = () => undefined,
+): Promise<{ app: AppModel; backend: FakeBackend }> {
   const backend = new FakeBackend(scenario);
+  ready(backend);
   const app = new AppModel(backend);
   render(App, { app });
   await app.start();

@@ -1,7 +1,7 @@
 //! Keys and their history as lines for people. Not here: what a key is called elsewhere (`lines`).
 
 use waxwing_client::{
-    ConversationKind, ErrorCode, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView, PhraseCheck,
+    ContradictionView, ConversationKind, ErrorCode, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView, PhraseCheck,
     RotationOutcomeView, RotationSchedule, RotationWait, RotationWaitView,
 };
 
@@ -118,21 +118,8 @@ pub(crate) fn log(log: &LogView) -> Option<String> {
             None => format!("ALARM: entry {} of the relay's log gives your name to another account.", alarm.index),
         });
     }
-    for contradiction in &log.contradictions {
-        lines.push(format!(
-            "EVIDENCE ({}{}): two checkpoints that the relay has signed and that do not go together:\n\n{}\n{}",
-            utc(contradiction.at),
-            if contradiction.settled { ", and you went on with the log" } else { "" },
-            text(&contradiction.first),
-            text(&contradiction.second)
-        ));
-    }
-    if log.contradictions.iter().any(|one| !one.settled) {
-        lines.push(format!(
-            "New keys from this relay are not used. Should its operator tell you why its log is another one: `waxwing-cli keys log --settle {}`.",
-            line(&log.origin)
-        ));
-    }
+    lines.extend(log.contradictions.iter().map(|contradiction| evidence("the relay", contradiction)));
+    lines.extend(settle_hint(log));
     if log.stale {
         lines.push(match log.proved_at {
             0.0 => "The relay shows no log of keys. Nobody new is added by name.".to_owned(),
@@ -143,6 +130,34 @@ pub(crate) fn log(log: &LogView) -> Option<String> {
         });
     }
     (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// What speaks against the log of somebody else's relay, if anything does.
+pub(crate) fn elsewhere(log: &LogView) -> Option<String> {
+    let relay = format!("the relay {}", line(&log.origin));
+    let mut lines: Vec<_> = log.contradictions.iter().map(|contradiction| evidence(&relay, contradiction)).collect();
+    lines.extend(settle_hint(log));
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn evidence(relay: &str, contradiction: &ContradictionView) -> String {
+    format!(
+        "EVIDENCE ({}{}): two checkpoints that {relay} has signed and that do not go together:\n\n{}\n{}",
+        utc(contradiction.at),
+        if contradiction.settled { ", and you went on with the log" } else { "" },
+        text(&contradiction.first),
+        text(&contradiction.second)
+    )
+}
+
+/// What to do about evidence.
+fn settle_hint(log: &LogView) -> Option<String> {
+    log.contradictions.iter().any(|one| !one.settled).then(|| {
+        format!(
+            "New keys from {origin} are not used. Should its operator tell you why its log is another one: `waxwing-cli keys log --settle {origin}`.",
+            origin = line(&log.origin)
+        )
+    })
 }
 
 /// A signed note, which a terminal shows as it is: each of its lines by itself.
@@ -282,6 +297,37 @@ mod tests {
         assert!(text.contains("--invitation-file"), "{text}");
         let text = log(&LogView { stale: true, proved_at: 0.0, ..fresh }).unwrap();
         assert!(text.starts_with("The relay shows no log"), "{text}");
+    }
+
+    #[test]
+    fn evidence_names_the_relay() {
+        let evidence = |at| ContradictionView {
+            kind: waxwing_client::ContradictionKind::TwoHistories,
+            at,
+            settled: false,
+            first: "first\nof two\u{1b}".to_owned(),
+            second: "second".to_owned(),
+        };
+        let mut other = LogView {
+            origin: "relay.example\u{1b}".to_owned(),
+            size: 0.0,
+            read: 0.0,
+            proved_at: 0.0,
+            since: 0.0,
+            stale: true,
+            contradictions: Vec::new(),
+            alarms: Vec::new(),
+        };
+        assert_eq!(elsewhere(&other), None, "that it is not read here is no evidence");
+        other.contradictions = vec![evidence(0.0), evidence(60_000.0)];
+        let told = elsewhere(&other).unwrap();
+        let whose = "two checkpoints that the relay relay.example\u{241b} has signed and that do not go together:";
+        assert!(
+            told.starts_with(&format!("EVIDENCE (1970-01-01 00:00Z): {whose}\n\nfirst\nof two\u{241b}\nsecond\n")),
+            "{told}"
+        );
+        assert!(told.contains("\nEVIDENCE (1970-01-01 00:01Z): "), "{told}");
+        assert!(log(&other).unwrap().contains("two checkpoints that the relay has signed"));
     }
 
     #[test]

@@ -28,6 +28,13 @@ pub(crate) async fn transparency_log(shell: State<'_, Shell>) -> Answer<LogView>
     shell.client()?.transparency_log().await.map_err(view)
 }
 
+/// The logs of all relays that have contradicted themselves.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn contradicted_logs(shell: State<'_, Shell>) -> Answer<Vec<LogView>> {
+    shell.client()?.contradicted_logs().await.map_err(view)
+}
+
 /// The log of the relay of whoever a conversation is with.
 #[tauri::command]
 #[specta::specta]

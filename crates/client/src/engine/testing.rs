@@ -17,6 +17,7 @@ mod dice;
 mod doubts;
 mod erased;
 mod events;
+mod evidence;
 mod faults;
 mod flush;
 mod forge;

@@ -29,6 +29,15 @@ impl Client {
         });
         self.0.log_view(relay.await?.authority()).await
     }
+
+    /// Every log that something speaks against: the own relay's, and those of other people's relays, which nothing else lists.
+    pub async fn contradicted_logs(&self) -> Result<Vec<LogView>, Error> {
+        let mut logs = Vec::new();
+        for origin in self.0.store.run(stored::contradicted).await? {
+            logs.push(self.0.log_view(origin).await?);
+        }
+        Ok(logs)
+    }
 }
 
 impl Engine {

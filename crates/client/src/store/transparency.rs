@@ -299,6 +299,14 @@ pub(crate) fn evidence(tx: &Transaction<'_>, origin: &str) -> Result<Vec<Evidenc
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Origins of all logs that something speaks against, in the order in which it was found.
+pub(crate) fn contradicted(tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
+    let mut statement =
+        tx.prepare_cached("SELECT origin FROM transparency_evidence GROUP BY origin ORDER BY min(n)")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// An entry of the own chain, in the relay's log, that no own device has made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Alarm {

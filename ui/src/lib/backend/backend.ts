@@ -97,6 +97,8 @@ export interface Backend {
   recoverHere(phrase: string): Promise<KeysView>;
   closeAccount(): Promise<AppState>;
   transparencyLog(): Promise<LogView>;
+  /** The logs of all relays that have contradicted themselves, the own one or not. */
+  contradictedLogs(): Promise<LogView[]>;
   peerLog(conversation: string): Promise<LogView>;
   /** Tells the own relay, which was restored, again what it has lost of the account; the invitation may be blank. */
   registerAgain(invitation: string): Promise<LogView>;

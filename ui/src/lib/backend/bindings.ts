@@ -111,6 +111,8 @@ export const commands = {
 	shutOthersOut: () => typedError<KeysView, ErrorView>(__TAURI_INVOKE("shut_others_out")),
 	/**  The own relay's transparency log, as far as it was read. */
 	transparencyLog: () => typedError<LogView, ErrorView>(__TAURI_INVOKE("transparency_log")),
+	/**  The logs of all relays that have contradicted themselves. */
+	contradictedLogs: () => typedError<LogView[], ErrorView>(__TAURI_INVOKE("contradicted_logs")),
 	/**  The log of the relay of whoever a conversation is with. */
 	peerLog: (conversation: string) => typedError<LogView, ErrorView>(__TAURI_INVOKE("peer_log", { conversation })),
 	/**  Tells the own relay, which was restored from a backup, again what it has lost of this account. The invitation may be blank. */

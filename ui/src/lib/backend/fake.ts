@@ -116,6 +116,8 @@ export class FakeBackend implements Backend {
   #keys: KeysView;
   /** The relay's transparency log, for tests to change. */
   log: LogView;
+  /** Those of other relays, likewise. */
+  otherLogs: LogView[] = [];
   #conversations: ConversationView[];
   #messages: MessageView[];
   readonly #groups = new Map<string, GroupView>();
@@ -529,6 +531,9 @@ export class FakeBackend implements Backend {
   keys = () => this.#answer("keys", [], () => structuredClone(this.#keys));
 
   transparencyLog = () => this.#answer("transparencyLog", [], () => structuredClone(this.log));
+
+  contradictedLogs = () =>
+    this.#answer("contradictedLogs", [], () => structuredClone([this.log, ...this.otherLogs].filter((log) => log.contradictions.length > 0)));
 
   peerLog = (conversation: string) => this.#answer("peerLog", [conversation], () => structuredClone(this.log));
 

@@ -65,6 +65,7 @@ export const tauriBackend: Backend = {
   recoverHere: (phrase) => ask(commands.recoverHere(phrase)),
   closeAccount: () => ask(commands.closeAccount()),
   transparencyLog: () => ask(commands.transparencyLog()),
+  contradictedLogs: () => ask(commands.contradictedLogs()),
   peerLog: (conversation) => ask(commands.peerLog(conversation)),
   registerAgain: (invitation) => ask(commands.registerAgain(invitation)),
   settleLog: (origin) => ask(commands.settleLog(origin)),

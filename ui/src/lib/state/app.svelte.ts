@@ -142,7 +142,7 @@ export class AppModel {
     this.dialog = null;
     this.question = null;
     this.showDetails = false;
-    this.logs.home = null;
+    this.logs.forget();
     this.#conversations.clear();
     this.#composers.clear();
     this.enter(state);

@@ -20,6 +20,17 @@ export class Logs {
     const log = await this.backend.transparencyLog();
     this.home = log;
     this.#views.set(log.origin, log);
+    // What was found against other people's relays, in whatever conversation: nothing else would tell it after a start.
+    for (const other of await this.backend.contradictedLogs()) {
+      if (other.origin !== log.origin) this.#views.set(other.origin, other);
+    }
+  }
+
+  /** The account is closed: nothing of it is shown any more. */
+  forget(): void {
+    this.home = null;
+    this.#views.clear();
+    this.#origins.clear();
   }
 
   async loadPeer(conversation: string): Promise<void> {

@@ -31,9 +31,10 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
     if let Some(relay) = &arguments.settle {
         client.settle_log(relay).await?;
     }
-    if let Some(told) = key_lines::log(&client.transparency_log().await?) {
-        output.aside(&told);
-    }
+    let home = client.transparency_log().await?;
+    let others = client.contradicted_logs().await?.into_iter().filter(|log| log.origin != home.origin);
+    let told = key_lines::log(&home).into_iter().chain(others.filter_map(|log| key_lines::elsewhere(&log)));
+    told.for_each(|told| output.aside(&told));
     synced?;
     let keys = client.keys().await?;
     output.view(&keys.history, |history| key_lines::history(history))
