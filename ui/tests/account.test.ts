@@ -1,6 +1,6 @@
 import { fireEvent } from "@testing-library/svelte";
 import axe from "axe-core";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { KeyAlarmView } from "../src/lib/backend";
 import { fakeInvitation } from "../src/lib/backend/fake";
 import { fakeLog } from "../src/lib/backend/fake-data";
@@ -251,6 +251,54 @@ describe("evidence against other relays", () => {
     expect(app.logs.contradicted).toBe(true);
     app.leave(await backend.closeAccount());
     expect(app.logs.contradicted).toBe(false);
+  });
+});
+
+describe("a log that is more than a day old", () => {
+  afterEach(() => vi.useRealTimers());
+  const banner = () => all("banner").find(({ dataset }) => dataset.kind === "log");
+  const minute = async () => {
+    await vi.advanceTimersByTimeAsync(61_000);
+    await settled();
+  };
+
+  it("is told of while connected, once it stays so, until it is of now again", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"], shouldAdvanceTime: true });
+    const old = { ...fakeLog(Date.now()), stale: true };
+    const { backend } = await play({}, (fake) => (fake.log = old));
+    expect(banner(), "right after the start it is being read").toBeUndefined();
+    await minute();
+    expect(banner()?.textContent).toContain("The relay's log of keys is more than a day old");
+    const reason = { code: "relayDown", detail: "" } as const;
+    backend.emit({ type: "connection", connection: { type: "offline", reason, retryAt: Date.now() } });
+    await settled();
+    expect(banner(), "offline it is no wonder").toBeUndefined();
+    backend.emit({ type: "connection", connection: { type: "online", notice: null } });
+    await minute();
+    expect(banner()).toBeDefined();
+    backend.emit({ type: "log", log: fakeLog(Date.now()) });
+    await settled();
+    expect(banner()).toBeUndefined();
+  });
+
+  it("is noticed although nothing happens", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"], shouldAdvanceTime: true });
+    const { backend } = await play();
+    backend.log = { ...fakeLog(Date.now()), stale: true };
+    await minute();
+    expect(banner()).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    await settled();
+    await minute();
+    expect(banner()).toBeDefined();
+  });
+
+  it("is none that belongs to another relay, or that was never read", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"], shouldAdvanceTime: true });
+    const { backend } = await play({}, (fake) => (fake.log = { ...fakeLog(Date.now()), provedAt: 0, stale: true }));
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), origin: "far.example.net", stale: true } });
+    await minute();
+    expect(banner()).toBeUndefined();
   });
 });
 

@@ -60,6 +60,11 @@ export class Logs {
     return this.home?.alarms.some((alarm) => alarm.seq !== null) ?? false;
   }
 
+  /** Whether the own relay's, as far as it was read, says nothing about today's keys. */
+  get behind(): boolean {
+    return this.home !== null && this.home.stale && this.home.provedAt > 0;
+  }
+
   /** Other relays' logs that have contradicted themselves. */
   get contradictedElsewhere(): LogView[] {
     return [...this.#views.values()].filter((log) => log.contradictions.length > 0 && log.origin !== this.home?.origin);
