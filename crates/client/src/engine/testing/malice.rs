@@ -87,7 +87,7 @@ fn p3_an_unsolicited_welcome_replaces_no_group() {
 }
 
 #[test]
-fn p5_entries_in_another_order_are_noticed() {
+fn p5_p6_entries_in_another_order_are_noticed() {
     let (mut world, id) = group(2);
     let log = log_of(&mut world, id);
     say(&mut world, 0, id);
