@@ -65,6 +65,7 @@ pub(crate) fn bridge() -> Builder<Wry> {
             keys::replace_account_key,
             keys::shut_others_out,
             keys::transparency_log,
+            keys::log_of,
             keys::contradicted_logs,
             keys::peer_log,
             keys::register_again,

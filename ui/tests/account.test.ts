@@ -1,7 +1,7 @@
 import { fireEvent } from "@testing-library/svelte";
 import axe from "axe-core";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { KeyAlarmView } from "../src/lib/backend";
+import type { KeyAlarmView, KeysView } from "../src/lib/backend";
 import { fakeInvitation } from "../src/lib/backend/fake";
 import { fakeLog } from "../src/lib/backend/fake-data";
 import { evidenceText } from "../src/lib/words/log";
@@ -79,7 +79,7 @@ async function keys() {
 
 describe("other keys for the account", () => {
   it("are asked about first, then replaced", async () => {
-    const { app } = await keys();
+    const { app, backend } = await keys();
     const before = app.keys?.accountFingerprint;
     await fireEvent.click(one("replace-account-key"));
     await settled();
@@ -87,6 +87,7 @@ describe("other keys for the account", () => {
     await fireEvent.click(one("emergency-cancel"));
     await settled();
     expect(app.keys?.accountFingerprint).toBe(before);
+    expect(backend.calls.some(({ name }) => name === "replaceAccountKey")).toBe(false);
     await fireEvent.click(one("shut-others-out"));
     await settled();
     expect(one("key-emergency").textContent).toContain("signed out for good");
@@ -96,6 +97,30 @@ describe("other keys for the account", () => {
     expect(one("key-emergency").textContent).toContain("Only this device is in force");
     expect((await axe.run(one("settings"))).violations).toEqual([]);
   });
+});
+
+describe("another account key", () => {
+  it("comes once it is confirmed, by itself: the device's keys stay", async () => {
+    const { app, backend } = await keys();
+    const before = shown(app.keys);
+    await fireEvent.click(one("replace-account-key"));
+    await settled();
+    await fireEvent.click(one("emergency-confirm"));
+    await settled();
+    expect(backend.calls.filter(({ name }) => name === "replaceAccountKey" || name === "shutOthersOut")).toEqual([
+      { name: "replaceAccountKey", input: [] },
+    ]);
+    const after = shown(app.keys);
+    expect(after.accountFingerprint).not.toBe(before.accountFingerprint);
+    expect([after.version, after.fingerprint]).toEqual([before.version, before.fingerprint]);
+    expect(after.history[0]?.what).toBe("accountKeyRotated");
+    expect(one("key-emergency").textContent).not.toContain("Only this device is in force");
+  });
+
+  function shown(view: KeysView | null): KeysView {
+    if (!view) throw new Error("no keys");
+    return view;
+  }
 });
 
 describe("the relay's log", () => {

@@ -166,6 +166,16 @@ describe("a safety number", () => {
     await press("safety-verify");
     expect(one("safety").dataset.state).toBe("verified");
     expect(sent(backend, "verify")[0]?.[0]).toBe(bea.accountId);
+    // What has happened to their keys stands below, asked for when it is opened.
+    expect(one("safety-dialog").contains(one("log-line"))).toBe(true);
+    expect(one("log-line").textContent).toContain("Their relay's log of keys has been consistent since");
+    expect(sent(backend, "logOf")).toEqual([[bea.accountId]]);
+    expect(sent(backend, "keyHistory")).toEqual([]);
+    await press("peer-keys-toggle");
+    expect(one("safety-dialog").contains(one("peer-keys"))).toBe(true);
+    expect(one("peer-keys").dataset.state).toBe("loaded");
+    expect(one("peer-keys").textContent).toContain("What Bea Holm has signed");
+    expect(sent(backend, "keyHistory")).toEqual([[bea.accountId]]);
     await fireEvent.keyDown(one("safety-dialog"), { key: "Escape" });
     await settled();
     expect(all("safety-dialog")).toHaveLength(0);

@@ -28,6 +28,13 @@ pub(crate) async fn transparency_log(shell: State<'_, Shell>) -> Answer<LogView>
     shell.client()?.transparency_log().await.map_err(view)
 }
 
+/// The log of somebody's relay (an account id).
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn log_of(shell: State<'_, Shell>, account: String) -> Answer<LogView> {
+    shell.client()?.log_of(&account).await.map_err(view)
+}
+
 /// The logs of all relays that have contradicted themselves.
 #[tauri::command]
 #[specta::specta]

@@ -55,6 +55,7 @@ pub const COMMANDS: &[&str] = &[
     "replace_account_key",
     "shut_others_out",
     "transparency_log",
+    "log_of",
     "contradicted_logs",
     "peer_log",
     "register_again",

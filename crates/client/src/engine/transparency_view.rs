@@ -4,8 +4,9 @@ use std::sync::PoisonError;
 
 use rusqlite::Transaction;
 
+use super::groups::parse_account;
 use super::transparency::STALE_MS;
-use super::{Client, Engine};
+use super::{Client, Engine, not_found};
 use crate::error::{Error, ErrorView};
 use crate::event::Event;
 use crate::store::conversations as stored_conversations;
@@ -28,6 +29,14 @@ impl Client {
             Ok(contacts::load(tx, with)?.map_or(home, |contact| contact.relay))
         });
         self.0.log_view(relay.await?.authority()).await
+    }
+
+    /// The log of somebody's relay, by account id.
+    pub async fn log_of(&self, account: &str) -> Result<LogView, Error> {
+        let account = parse_account(account)?;
+        let contact = self.0.store.run(move |tx| contacts::load(tx, account)).await?;
+        let contact = contact.ok_or_else(|| not_found("no such contact"))?;
+        self.0.log_view(contact.relay.authority()).await
     }
 
     /// Every log that something speaks against: the own relay's, and those of other people's relays, which nothing else lists.

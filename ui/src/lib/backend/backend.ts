@@ -97,6 +97,8 @@ export interface Backend {
   recoverHere(phrase: string): Promise<KeysView>;
   closeAccount(): Promise<AppState>;
   transparencyLog(): Promise<LogView>;
+  /** The log of somebody's relay, by account id. */
+  logOf(account: string): Promise<LogView>;
   /** The logs of all relays that have contradicted themselves, the own one or not. */
   contradictedLogs(): Promise<LogView[]>;
   peerLog(conversation: string): Promise<LogView>;

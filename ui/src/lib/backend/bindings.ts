@@ -111,6 +111,8 @@ export const commands = {
 	shutOthersOut: () => typedError<KeysView, ErrorView>(__TAURI_INVOKE("shut_others_out")),
 	/**  The own relay's transparency log, as far as it was read. */
 	transparencyLog: () => typedError<LogView, ErrorView>(__TAURI_INVOKE("transparency_log")),
+	/**  The log of somebody's relay (an account id). */
+	logOf: (account: string) => typedError<LogView, ErrorView>(__TAURI_INVOKE("log_of", { account })),
 	/**  The logs of all relays that have contradicted themselves. */
 	contradictedLogs: () => typedError<LogView[], ErrorView>(__TAURI_INVOKE("contradicted_logs")),
 	/**  The log of the relay of whoever a conversation is with. */

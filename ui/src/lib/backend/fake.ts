@@ -532,6 +532,8 @@ export class FakeBackend implements Backend {
 
   transparencyLog = () => this.#answer("transparencyLog", [], () => structuredClone(this.log));
 
+  logOf = (account: string) => this.#answer("logOf", [account], () => structuredClone(this.log));
+
   contradictedLogs = () =>
     this.#answer("contradictedLogs", [], () => structuredClone([this.log, ...this.otherLogs].filter((log) => log.contradictions.length > 0)));
 

@@ -65,6 +65,7 @@ export const tauriBackend: Backend = {
   recoverHere: (phrase) => ask(commands.recoverHere(phrase)),
   closeAccount: () => ask(commands.closeAccount()),
   transparencyLog: () => ask(commands.transparencyLog()),
+  logOf: (account) => ask(commands.logOf(account)),
   contradictedLogs: () => ask(commands.contradictedLogs()),
   peerLog: (conversation) => ask(commands.peerLog(conversation)),
   registerAgain: (invitation) => ask(commands.registerAgain(invitation)),

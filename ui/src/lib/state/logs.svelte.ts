@@ -11,7 +11,7 @@ export class Logs {
   /** The own relay's. */
   home = $state.raw<LogView | null>(null);
   readonly #views = new SvelteMap<string, LogView>();
-  /** The relay of whoever a conversation is with. */
+  /** The relay of whoever a conversation is with, or of an account. */
   readonly #origins = new SvelteMap<string, string>();
 
   constructor(private readonly backend: Backend) {}
@@ -34,13 +34,21 @@ export class Logs {
   }
 
   async loadPeer(conversation: string): Promise<void> {
-    const log = await this.backend.peerLog(conversation);
-    this.#origins.set(conversation, log.origin);
+    this.#keep(conversation, await this.backend.peerLog(conversation));
+  }
+
+  async loadOf(account: string): Promise<void> {
+    this.#keep(account, await this.backend.logOf(account));
+  }
+
+  #keep(whose: string, log: LogView): void {
+    this.#origins.set(whose, log.origin);
     this.#views.set(log.origin, log);
   }
 
-  ofPeer(conversation: string): LogView | null {
-    const origin = this.#origins.get(conversation);
+  /** As it was loaded: by conversation or account. */
+  ofPeer(whose: string): LogView | null {
+    const origin = this.#origins.get(whose);
     return origin === undefined ? null : (this.#views.get(origin) ?? null);
   }
 

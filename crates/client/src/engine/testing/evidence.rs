@@ -1,6 +1,7 @@
 //! One engine without a relay: what speaks against relays' logs is listed, the own relay's or not (P17).
 
 use super::lone::Lone;
+use crate::error::ErrorCode;
 use crate::store::transparency::{self, Against, Evidence};
 
 fn evidence(at_ms: u64) -> Evidence {
@@ -27,6 +28,7 @@ async fn p17_evidence_against_any_relay_is_listed_and_stays_over_a_restart() {
     let logs = lone.client.contradicted_logs().await.unwrap();
     assert_eq!(logs.iter().map(|log| &log.origin).collect::<Vec<_>>(), origins.iter().collect::<Vec<_>>());
     assert_eq!(logs.iter().map(|log| log.contradictions.len()).collect::<Vec<_>>(), [2, 1, 1]);
+    assert_eq!(lone.client.log_of("nobody").await.unwrap_err().code(), ErrorCode::NotFound);
     assert_eq!(lone.client.transparency_log().await.unwrap(), logs[1], "the own relay's among them");
     lone.client.stop().await;
 }
