@@ -229,6 +229,8 @@ impl Engine {
     }
 
     async fn keys_view(&self) -> Result<KeysView, Error> {
+        // The last step of a change puts chain, keys and journal in force together: never the old history of keys that are in force no more.
+        let _guard = self.keys_guard.read().await;
         let chain = self.chain(self.account).await?;
         let logged = self.logged(&chain).await?;
         let (context, version) = (self.context(), self.keys().key_version());
