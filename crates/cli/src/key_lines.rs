@@ -1,8 +1,8 @@
 //! Keys and their history as lines for people. Not here: what a key is called elsewhere (`lines`).
 
 use waxwing_client::{
-    ContradictionView, ConversationKind, ErrorCode, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView, PhraseCheck,
-    RotationOutcomeView, RotationSchedule, RotationWait, RotationWaitView,
+    ContradictionView, ConversationKind, ErrorCode, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView,
+    PhraseCheck, RotationOutcomeView, RotationSchedule, RotationWait, RotationWaitView,
 };
 
 use crate::clock::utc;
@@ -317,6 +317,8 @@ mod tests {
             stale: true,
             contradictions: Vec::new(),
             alarms: Vec::new(),
+            restorations: Vec::new(),
+            restored_problem: None,
         };
         assert_eq!(elsewhere(&other), None, "that it is not read here is no evidence");
         other.contradictions = vec![evidence(0.0), evidence(60_000.0)];

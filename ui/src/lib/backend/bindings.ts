@@ -119,6 +119,8 @@ export const commands = {
 	peerLog: (conversation: string) => typedError<LogView, ErrorView>(__TAURI_INVOKE("peer_log", { conversation })),
 	/**  Tells the own relay, which was restored from a backup, again what it has lost of this account. The invitation may be blank. */
 	registerAgain: (invitation: string) => typedError<LogView, ErrorView>(__TAURI_INVOKE("register_again", { invitation })),
+	/**  Goes on with a relay's log (`host[:port]`), which has contradicted itself. */
+	settleLog: (origin: string) => typedError<LogView, ErrorView>(__TAURI_INVOKE("settle_log", { origin })),
 	/**  Decides how often the keys are rotated by themselves. */
 	setRotationSchedule: (schedule: RotationSchedule) => typedError<KeysView, ErrorView>(__TAURI_INVOKE("set_rotation_schedule", { schedule })),
 	/**  The history of somebody's keys (an account id), newest first. */
@@ -219,6 +221,8 @@ export type ContradictionView = {
 	kind: ContradictionKind,
 	/**  When it was found. */
 	at: number | null,
+	/**  Whether the user has gone on with the log since: it stops nothing any more. */
+	settled: boolean,
 	/**  One signed note. */
 	first: string,
 	/**  The other. */
@@ -783,6 +787,10 @@ mine: boolean;
 names: string[]; 
 /**  Whether oneself is among them. */
 me: boolean } | 
+/**  People are not in the conversation any more: taken out, or gone, while this device could not read it. */
+{ type: "gone"; 
+/**  Who, as shown. */
+names: string[] } | 
 /**  Somebody came into a group by a link. */
 { type: "joinedByLink"; 
 /**  Whose link, as shown. */
