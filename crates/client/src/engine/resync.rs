@@ -293,7 +293,8 @@ pub(super) fn asked(
     if !request.proof.holds(&leaf.mls_key, log.log) {
         return Ok(Some("its proof does not hold"));
     }
-    if !logs::note_device(tx, log.log, device, Noted::Answered, context.now, since)? {
+    let waiting = unanswered(tx, &log, &request)?;
+    if waiting.is_none() && !logs::note_device(tx, log.log, device, Noted::Answered, context.now, since)? {
         return Ok(Some("it asks too often"));
     }
     if log.trouble == Trouble::Behind && log.spoiler.is_some_and(|who| who != account) {
@@ -302,7 +303,28 @@ pub(super) fn asked(
     let content = Content::Resync(request).encode().to_vec();
     let when = context.now + u64::from_be_bytes(random::bytes()) % ANSWER_WITHIN_MS;
     let change = GroupChange::Resync { account, content }.encode()?;
-    outbox::push_change(tx, &log.conversation, log.log, &change, when)?;
+    match waiting {
+        Some(n) => outbox::replace_change(tx, n, &change)?,
+        None => outbox::push_change(tx, &log.conversation, log.log, &change, when)?,
+    }
+    Ok(None)
+}
+
+/// An answer to an earlier request of the same device that is not sealed yet: whoever was away for days finds several, and only what was
+/// asked last is still waited for.
+fn unanswered(tx: &Transaction<'_>, log: &logs::Log, request: &ResyncRequest) -> Result<Option<i64>, Error> {
+    for item in outbox::changes(tx, &log.conversation)? {
+        if item.log != Some(log.log) || item.sealed.is_some() {
+            continue;
+        }
+        let GroupChange::Resync { content, .. } = GroupChange::decode(&item.content)? else { continue };
+        if let Ok(Content::Resync(before)) = Content::decode(EnvelopeKind::Resync, &content)
+            && before.proof.device == request.proof.device
+            && before.proof.nonce != request.proof.nonce
+        {
+            return Ok(Some(item.n));
+        }
+    }
     Ok(None)
 }
 

@@ -129,7 +129,7 @@ fn p5_a_request_is_good_for_one_answer() {
     let request = world.devices[2].request(log, [1; 16]);
     ask(&mut world, 0, &request, (cem, &keys));
     assert_eq!(answers(&mut world, 0, id), 1);
-    // Sealed anew with the same nonce, or another one: once a day.
+    // Sealed anew with the same nonce: once a day. With another one it is answered in the place of the first.
     ask(&mut world, 0, &request, (cem, &keys));
     assert_eq!(world.devices[0].set_aside().last().unwrap(), "it asks too often");
     let other = world.devices[2].request(log, [2; 16]);
@@ -139,9 +139,9 @@ fn p5_a_request_is_good_for_one_answer() {
     world.outside.now += 4000;
     world.on(0, |device, outside| device.sync(outside)).unwrap();
     assert_eq!(commits(&world, log), before + 1);
-    // A day later the old one is stale: its key package is the leaf already.
+    // A day later that one is stale: its key package is the leaf already.
     world.outside.now += DAY_MS + 1;
-    ask(&mut world, 0, &request, (cem, &keys));
+    ask(&mut world, 0, &other, (cem, &keys));
     world.outside.now += 4000;
     let before = commits(&world, log);
     world.on(0, |device, outside| device.flush(outside)).unwrap();
@@ -155,11 +155,13 @@ fn the_next_days_request_is_answered() {
     let (cem, keys) = (world.devices[2].account, Arc::clone(&world.devices[2].keys));
     let requests: Vec<_> = (1..4).map(|nonce| world.devices[2].request(log, [nonce; 16])).collect();
     for (request, later, answered) in
-        [(&requests[0], 0, 1), (&requests[1], DAY_MS / 2, 1), (&requests[2], DAY_MS / 2 - 5000, 2)]
+        [(&requests[0], 0, 1), (&requests[1], DAY_MS / 2, 0), (&requests[2], DAY_MS / 2 - 5000, 1)]
     {
         world.outside.now += later;
         ask(&mut world, 0, request, (cem, &keys));
         assert_eq!(answers(&mut world, 0, id), answered);
+        // Its turn came, and it was dropped.
+        world.devices[0].tx(|tx| outbox::remove_changes(tx, log)).unwrap();
     }
 }
 
