@@ -47,8 +47,7 @@ pub(super) fn take(
         removed(reading, &committer)?;
         return Ok(Verdict::Used);
     }
-    // Whoever disagreed before it agrees now, or will be seen to disagree again.
-    logs::forget_noted(reading.tx, reading.log.log, Noted::Disagrees)?;
+    agreed_again(reading)?;
     if let Some(secret) = secret {
         reading.log.secret = secret;
         reading.taken.rekeyed = true;
@@ -62,6 +61,11 @@ pub(super) fn take(
         reading.taken.wake |= follow::chain_grew(reading.tx, reading.context, account)?;
     }
     Ok(Verdict::Used)
+}
+
+/// A commit counts: whoever disagreed before it agrees now, or will be seen to disagree again.
+fn agreed_again(reading: &Reading<'_>) -> Result<(), Error> {
+    logs::forget_noted(reading.tx, reading.log.log, Noted::Disagrees)
 }
 
 /// The own commit has its place: it is merged, and what it promised is sent.
@@ -78,6 +82,7 @@ pub(super) fn own(
     let before = group.facts()?;
     let committer = group.own_leaf()?;
     let facts = group.merge_pending()?;
+    agreed_again(reading)?;
     let rekeys = shown.secret.is_some();
     if let Some(secret) = shown.secret {
         reading.log.secret = secret;
