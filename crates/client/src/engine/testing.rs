@@ -33,6 +33,7 @@ mod lone;
 mod malice;
 mod malice_commits;
 mod plunder;
+mod reasons;
 mod relay;
 mod renewals;
 mod restored;

@@ -12,14 +12,25 @@ use tls_codec::{DeserializeBytes as _, Serialize as _};
 use waxwing_protocol::content::Content;
 use waxwing_protocol::envelope::{Recipient, SealRequest, Sender, seal};
 use waxwing_protocol::group::{CommitData, ROSTER_EXTENSION, Roster};
-use waxwing_protocol::{DeviceKeys, Suite};
+use waxwing_protocol::{DeviceKeys, DeviceSeeds, Epoch, Suite};
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{AccountId, EnvelopeId, LogId};
+use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId};
 
 use super::device::Device;
 use crate::mls::{Group, Provider};
 use crate::random;
 use crate::store::{keys, logs};
+
+/// How an envelope differs from what an honest member seals.
+#[derive(Default)]
+pub(super) struct Twist {
+    /// A member's device for which there is nothing in it.
+    pub(super) without: Option<DeviceId>,
+    /// A member's device that finds its wrap in it, and cannot open that.
+    pub(super) shut: Option<DeviceId>,
+    /// The state of the group that its sender claims to be in.
+    pub(super) epoch: Option<Epoch>,
+}
 
 /// What a forged commit does.
 #[derive(Default)]
@@ -137,13 +148,13 @@ impl Device {
         (account, signer): (AccountId, &DeviceKeys),
         envelope_id: EnvelopeId,
     ) -> (EnvelopeId, Vec<u8>) {
-        (envelope_id, self.envelope_without(None, log, kind, mls, (account, signer), envelope_id))
+        (envelope_id, self.envelope_twisted(&Twist::default(), log, kind, mls, (account, signer), envelope_id))
     }
 
-    /// The same without anything for one of the members' devices.
-    pub(super) fn envelope_without(
+    /// The same, other than it should be.
+    pub(super) fn envelope_twisted(
         &mut self,
-        without: Option<waxwing_wire::DeviceId>,
+        twist: &Twist,
         log: LogId,
         kind: EnvelopeKind,
         mls: Vec<u8>,
@@ -156,18 +167,23 @@ impl Device {
             let leaves = group.leaves()?;
             let chains = leaves.iter().map(|leaf| keys::chain(tx, leaf.identity.account).unwrap());
             let chains: Vec<_> = chains.map(Option::unwrap).collect();
-            let mut recipients: Vec<_> = leaves
+            let mut records: Vec<_> = leaves
                 .iter()
                 .zip(&chains)
                 .filter_map(|(leaf, chain)| {
-                    let record = &chain.device(leaf.identity.device)?.current().record;
-                    Some(Recipient { account: chain.account(), record })
+                    Some((chain.account(), chain.device(leaf.identity.device)?.current().record.clone()))
                 })
                 .collect();
-            if recipients.iter().all(|recipient| recipient.record.device != signer.device()) {
-                recipients.push(Recipient { account, record: signer.record() });
+            if records.iter().all(|(_, record)| record.device != signer.device()) {
+                records.push((account, signer.record().clone()));
             }
-            recipients.retain(|recipient| Some(recipient.record.device) != without);
+            records.retain(|(_, record)| Some(record.device) != twist.without);
+            for (_, record) in records.iter_mut().filter(|(_, record)| Some(record.device) == twist.shut) {
+                let others = DeviceKeys::new(record.device, 1, DeviceSeeds::generate(&mut random::rng())).unwrap();
+                (record.x25519, record.xwing) = (others.record().x25519, others.record().xwing.clone());
+            }
+            let recipients: Vec<_> =
+                records.iter().map(|(account, record)| Recipient { account: *account, record }).collect();
             let request = SealRequest {
                 kind,
                 suite: if kind == EnvelopeKind::App { Suite::X25519 } else { Suite::XWing },
@@ -179,7 +195,7 @@ impl Device {
                 after: stored.last_handshake,
                 counter: 1,
                 sent_ms: now,
-                epoch: group.epoch(),
+                epoch: twist.epoch.unwrap_or_else(|| group.epoch()),
                 running_hash: stored.handshake_running,
                 checkpoint: None,
                 content: &Content::Mls(mls).encode(),

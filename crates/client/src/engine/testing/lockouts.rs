@@ -9,7 +9,7 @@ use waxwing_wire::{LogId, MessageId};
 use super::super::restart::begin_with_all;
 use super::super::sealing::Outcome;
 use super::faults::{change, everybody, group, say, shows};
-use super::forge::Forged;
+use super::forge::{Forged, Twist};
 use super::world::World;
 use crate::mls::{Group, GroupChange};
 use crate::store::conversations::ConversationId;
@@ -207,15 +207,10 @@ fn an_admin_whom_nobody_lets_back_in_for_a_day_begins_anew() {
     }
 }
 
-/// A member's update that counts, with the new tokens, and with nothing in it for one of the others: to them it is junk, and the log one
-/// that nobody can write to any more. They are no admin, so they ask to be let back in, and are.
-#[test]
-fn p13_whoever_is_given_nothing_of_an_update_is_let_back_in() {
-    let (mut world, id) = group(4);
-    let log = log_of(&mut world, id);
-    let (bea, cem) = (world.devices[1].account, world.devices[2].device);
-    let keys = world.devices[1].keys.clone();
-    let sealed = world.on(1, |device, outside| {
+/// A member's update, the true one, in an envelope that is not for everybody as it should be.
+pub(super) fn update_twisted(world: &mut World, (id, log): (ConversationId, LogId), who: usize, twist: &Twist) {
+    let (account, keys) = (world.devices[who].account, world.devices[who].keys.clone());
+    let sealed = world.on(who, |device, outside| {
         device.change(id, &GroupChange::Update)?;
         let (item, stored) = device.look(|tx| {
             let item = outbox::changes(tx, &id)?.into_iter().last().unwrap();
@@ -233,16 +228,28 @@ fn p13_whoever_is_given_nothing_of_an_update_is_let_back_in() {
         kind: EnvelopeKind::Handshake,
         blob: sealed.blob.clone(),
     };
-    let opened = world.devices[0].opens(log, &secret, &entry).unwrap();
-    let crypto = world.devices[0].crypto.clone();
+    // What was sealed opens for any of them.
+    let other = usize::from(who == 0);
+    let opened = world.devices[other].opens(log, &secret, &entry).unwrap();
+    let crypto = world.devices[other].crypto.clone();
     let by = opened.claimed().device;
-    let leaf = world.devices[0].look(|tx| Group::load(&crypto, tx, log)?.unwrap().leaf(by)).unwrap();
+    let leaf = world.devices[other].look(|tx| Group::load(&crypto, tx, log)?.unwrap().leaf(by)).unwrap();
     let message = opened.verify_leaf(&leaf.identity).unwrap();
     let Ok(Content::Mls(mls)) = Content::decode(EnvelopeKind::Handshake, &message.content) else { panic!("no MLS") };
-    let device = &mut world.devices[1];
-    let blob = device.envelope_without(Some(cem), log, EnvelopeKind::Handshake, mls, (bea, &keys), sealed.entry_id);
+    let device = &mut world.devices[who];
+    let blob = device.envelope_twisted(twist, log, EnvelopeKind::Handshake, mls, (account, &keys), sealed.entry_id);
     device.tx(|tx| outbox::set_sealed(tx, item, &outbox::Sealed { blob, ..sealed })).unwrap();
-    world.on(1, |device, outside| device.flush(outside)).unwrap();
+    world.on(who, |device, outside| device.flush(outside)).unwrap();
+}
+
+/// A member's update that counts, with the new tokens, and with nothing in it for one of the others: to them it is junk, and the log one
+/// that nobody can write to any more. They are no admin, so they ask to be let back in, and are.
+#[test]
+fn p13_whoever_is_given_nothing_of_an_update_is_let_back_in() {
+    let (mut world, id) = group(4);
+    let log = log_of(&mut world, id);
+    let without = Some(world.devices[2].device);
+    update_twisted(&mut world, (id, log), 1, &Twist { without, ..Twist::default() });
 
     let out_of_step = world.devices[2].account;
     world.outside.ledger.misled.insert(out_of_step);

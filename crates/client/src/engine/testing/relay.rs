@@ -241,6 +241,11 @@ impl FakeRelay {
         true
     }
 
+    /// How many envelopes of a kind have come to inboxes.
+    pub(super) fn sent(&self, kind: EnvelopeKind) -> usize {
+        self.inboxes.values().flat_map(|inbox| &inbox.past).filter(|entry| entry.kind == kind).count()
+    }
+
     pub(super) fn read_inbox(&self, device: DeviceId, after: u64) -> (u64, Vec<InboxEntry>) {
         let Some(inbox) = self.inboxes.get(&device) else { return (0, Vec::new()) };
         (inbox.next, inbox.entries.iter().filter(|entry| entry.seq > after).cloned().collect())
