@@ -74,6 +74,16 @@ impl Device {
         found
     }
 
+    /// The secrets of messages without these, each with another in its place.
+    pub(super) fn forgets_secrets(&mut self, log: LogId, gone: &HashSet<Secret>) {
+        for (n, _, _, value) in self.mls_rows(log).into_iter().filter(|(_, kind, ..)| *kind == MESSAGE_SECRETS) {
+            let mut secrets = decoded(&value);
+            replace(&mut secrets, gone);
+            let changed = "UPDATE mls_state SET value = ?2 WHERE n = ?1";
+            self.db.execute(changed, rusqlite::params![n, encoded(&secrets)]).unwrap();
+        }
+    }
+
     /// The group as if its own leaf were that one, so that what the true one has sent is read like anybody's: with all the secrets that
     /// are there, and as far as they reach.
     pub(super) fn poses_as(&mut self, log: LogId, leaf: u32) {
@@ -184,6 +194,25 @@ fn turn_around(value: &mut Value, leaf: u32) {
         }
         Value::Array(items) => items.iter_mut().for_each(|item| turn_around(item, leaf)),
         _ => {}
+    }
+}
+
+/// Puts another secret in the place of each of these.
+fn replace(value: &mut Value, gone: &HashSet<Secret>) {
+    let mut found = HashSet::new();
+    match value {
+        Value::Map(fields) => return fields.iter_mut().for_each(|(_, field)| replace(field, gone)),
+        Value::Array(items) if items.iter().any(|item| !item.is_integer()) => {
+            return items.iter_mut().for_each(|item| replace(item, gone));
+        }
+        _ => strings(value, &mut found),
+    }
+    if found.iter().any(|secret| gone.contains(secret)) {
+        let other = [0x5a; 32];
+        *value = match value {
+            Value::Bytes(_) => Value::Bytes(other.to_vec()),
+            _ => Value::Array(other.iter().map(|byte| Value::from(*byte)).collect()),
+        };
     }
 }
 

@@ -142,6 +142,39 @@ fn outer_layer_closes(world: &mut World, log: LogId, entries: &[LogEntry]) {
     assert_eq!(opens(world), 0, "the outer layer opens for ever");
 }
 
+/// OpenMLS's refusal says that it does not look; here what the message was read with is looked for in every byte that is left. After each
+/// of them, for a ratchet that moves on only now and then would keep the keys of the words in between.
+#[test]
+fn forward_secrecy_the_receiver_keeps_no_secret_of_what_was_read() {
+    let (mut world, id, log) = setting(2);
+    let (ada, before) = (world.devices[0].device, world.devices[1].bytes());
+    let mut gone = HashSet::new();
+    for number in 0..10 {
+        say(&mut world, 0, id);
+        let entry = last_entries(&world, log, 1).remove(0);
+        let (mut still, had) = (world.devices[1].copy(), world.devices[1].message_secrets(log));
+        everybody(&mut world);
+        let has = world.devices[1].message_secrets(log);
+        let used: HashSet<_> = had.difference(&has).copied().collect();
+        assert!(!used.is_empty(), "nothing was given up for message {number}");
+        // They are what it takes: without them, and with all else that there was, it opens no more.
+        let mls = still.inside(log, &entry).unwrap();
+        assert!(still.decrypts(log, ada, entry.kind, &mls));
+        still.forgets_secrets(log, &used);
+        assert!(!still.decrypts(log, ada, entry.kind, &mls), "message {number} opens without what was given up for it");
+        let bytes = world.devices[1].bytes();
+        assert!(
+            !used.iter().any(|secret| is_in(&bytes, secret)),
+            "what opens message {number} is still in the database"
+        );
+        gone.extend(used);
+    }
+    let last = world.devices[1].bytes();
+    assert!(!gone.iter().any(|secret| is_in(&last, secret)), "a secret has come back");
+    // That it would be found: the first ones were in the file.
+    assert!(gone.iter().any(|secret| is_in(&before, secret)));
+}
+
 /// Nor does the sender keep a key to what was sent. OpenMLS would not even try, so the state is altered until it does.
 #[test]
 fn forward_secrecy_the_sender_keeps_no_key_either() {
