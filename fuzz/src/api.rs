@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use waxwing_wire::BlobId;
 use waxwing_wire::api::{
-    AccessKeys, Ack, ChainPage, ConsistencyProof, EntryAccepted, InclusionProof, KeyPackageCount, RelayInfo, Stored,
-    SubmitEntry, Subscribe, TokenRequest, TokenResponse,
+    AccessKeys, Ack, BlobReceived, ChainPage, ConsistencyProof, EntryAccepted, InclusionProof, KeyPackageCount,
+    RelayInfo, Restorations, Stored, SubmitEntry, Subscribe, TokenRequest, TokenResponse,
 };
 use waxwing_wire::limits::MAX_PROOF;
 use waxwing_wire::problem::Problem;
@@ -23,6 +24,9 @@ pub fn api(bytes: &[u8]) {
     settles::<Ack>(bytes);
     settles::<Subscribe>(bytes);
     settles::<Problem>(bytes);
+    settles::<Restorations>(bytes);
+    settles::<BlobReceived>(bytes);
+    settles::<BlobId>(bytes);
     if let Some(info) = settles::<RelayInfo>(bytes)
         && let Some(key) = &info.log_key
         && let Ok(parsed) = key.parse::<NoteKey>()

@@ -25,7 +25,7 @@ use waxwing_wire::frame::{
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::token::{AccessToken, Assertion, Confirmation, DpopProof, thumbprint};
 use waxwing_wire::transparency::COMPACT_LEN;
-use waxwing_wire::{AccountId, ChainEntry, DeviceId, EnvelopeId, LogId, MessageId, VerifiedChain};
+use waxwing_wire::{AccountId, BlobId, ChainEntry, DeviceId, EnvelopeId, LogId, MessageId, VerifiedChain};
 
 use crate::TARGETS;
 use crate::people::{LOG, NO_LOG, Person, chain_entries, rng, tag_key};
@@ -138,6 +138,7 @@ fn texts() -> Vec<Seed> {
     let [here, there] = numbers();
     [
         ("names", "id", "0123456789abcdef0123456789abcdef".to_owned()),
+        ("names", "blob_id", BlobId::of(b"some bytes").to_string()),
         ("names", "username", "a.b_c-9".to_owned()),
         ("names", "relay", "Waxwing.Example:8443".to_owned()),
         ("names", "relay_v6", "[::1]:4000".to_owned()),

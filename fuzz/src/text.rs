@@ -8,7 +8,7 @@ use waxwing_protocol::{Comparison, Fingerprint, Link, RecoveryPhrase, SafetyNumb
 use waxwing_wire::api::base64url;
 use waxwing_wire::token::{AccessToken, Assertion, DpopProof};
 use waxwing_wire::{
-    AccountAddress, AccountId, ChainEntry, DeviceId, EnvelopeId, LogId, MessageId, RelayAddress, Username,
+    AccountAddress, AccountId, BlobId, ChainEntry, DeviceId, EnvelopeId, LogId, MessageId, RelayAddress, Username,
     VerifiedChain,
 };
 
@@ -18,6 +18,7 @@ use crate::people::{Person, chain_entries};
 pub fn names(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     one_spelling::<AccountId>(text);
+    one_spelling::<BlobId>(text);
     one_spelling::<DeviceId>(text);
     one_spelling::<EnvelopeId>(text);
     one_spelling::<LogId>(text);

@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 
 use waxwing_wire::Reader;
 use waxwing_wire::transparency::{
-    COMPACT_LEN, Checkpoint, Frontier, Leaf, NoteKey, SignedCheckpoint, Verdict, consistency_path, decode_leaves,
-    inclusion_path, judge, leaf_hash, node_hash, open_note, root_at, verify_consistency, verify_inclusion,
+    COMPACT_LEN, Checkpoint, Frontier, Leaf, NoteKey, Restored, SignedCheckpoint, Verdict, consistency_path,
+    decode_leaves, inclusion_path, judge, leaf_hash, node_hash, open_note, root_at, verify_consistency,
+    verify_inclusion,
 };
 
 use crate::same;
@@ -31,9 +32,16 @@ pub(crate) fn checkpoint((size, time_ms): (u64, u64)) -> Checkpoint {
     Checkpoint { origin: ORIGIN.to_owned(), size, root: root(size), time_ms }
 }
 
-/// A checkpoint as signed note, as compact form, and as the text that is signed. Only what the log's key has signed may pass for
-/// signed, and a checkpoint has one text.
+/// The one restoration that its key has signed.
+pub(crate) fn restoration() -> Restored {
+    let Checkpoint { origin, size, root, time_ms } = checkpoint(SIGNED[1]);
+    Restored { origin: format!("{origin}/1f2e3d4c"), previous: origin, size, root, time_ms }
+}
+
+/// A checkpoint as signed note, as compact form, and as the text that is signed; and the note of a restoration, which the same key signs.
+/// Only what the log's key has signed may pass for signed, each of them has one text, and none is the other.
 pub fn checkpoint_note(bytes: &[u8]) {
+    restored(bytes);
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Ok(checkpoint) = Checkpoint::parse(text)
     {
@@ -56,6 +64,20 @@ pub fn checkpoint_note(bytes: &[u8]) {
         assert_eq!(again.checkpoint(), signed.checkpoint());
         // One log does not contradict itself; and what was not proved is not taken for proved.
         assert!(matches!(judge(&again, &signed, &[]), Ok(Verdict::Consistent)));
+    }
+}
+
+fn restored(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(restored) = Restored::parse(text)
+    {
+        assert_eq!(restored.text(), text);
+        assert!(Checkpoint::parse(text).is_err(), "one text is two things");
+    }
+    if let Ok(restored) = Restored::verify(bytes, log_key().verifying_key().as_bytes()) {
+        assert!(bytes.starts_with(restored.text().as_bytes()));
+        assert!(restored == restoration(), "nobody has signed this");
+        assert!(SignedCheckpoint::verify(bytes, &NOTE_KEY).is_err(), "one note is two things");
     }
 }
 

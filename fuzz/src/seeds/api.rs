@@ -1,17 +1,17 @@
 //! JSON bodies.
 
 use waxwing_wire::api::{
-    AccessKeys, Ack, ChainPage, ConsistencyProof, EntryAccepted, EntryBytes, InclusionProof, JWT_BEARER,
-    KeyPackageCount, ProofPath, RelayInfo, SERVICE, Stored, SubmitEntry, Subscribe, SubscribeLog, TokenRequest,
-    TokenResponse,
+    AccessKeys, Ack, BlobReceived, ChainPage, ConsistencyProof, EntryAccepted, EntryBytes, InclusionProof, JWT_BEARER,
+    KeyPackageCount, ProofPath, RelayInfo, Restorations, SERVICE, Stored, SubmitEntry, Subscribe, SubscribeLog,
+    TokenRequest, TokenResponse,
 };
 use waxwing_wire::problem::{Problem, ProblemCode};
 use waxwing_wire::transparency::{Leaf, NoteKey, SignedCheckpoint};
-use waxwing_wire::{API_VERSION, AccountId};
+use waxwing_wire::{API_VERSION, AccountId, BlobId};
 
 use super::Seed;
 use crate::people::{LOG, chain_entries};
-use crate::transparency::{ORIGIN, SIGNED, checkpoint, log_key};
+use crate::transparency::{ORIGIN, SIGNED, checkpoint, log_key, restoration};
 
 pub(super) fn all() -> Vec<Seed> {
     let account = AccountId::from_bytes([1; 16]);
@@ -64,6 +64,9 @@ pub(super) fn all() -> Vec<Seed> {
         text("consistency", json(&ConsistencyProof { path: path.clone() })),
         text("inclusion", json(&InclusionProof { leaf, path })),
         text("too_long", json(&ConsistencyProof { path: ProofPath(vec![[2; 32]; 66]) })),
+        text("restorations", json(&Restorations { notes: vec![restoration().sign(&log_key()).unwrap()] })),
+        text("blob_received", json(&BlobReceived { received: 5, size: u64::MAX })),
+        text("blob_id", json(&BlobId::of(b"some bytes"))),
         text("problem", json(&problem(ProblemCode::Conflict, Some(4)))),
         text("problem_unknown", Ok(r#"{"code":"moonstruck","status":418,"title":"?"}"#.to_owned())),
     ]

@@ -1,11 +1,11 @@
 //! The transparency log.
 
 use waxwing_wire::transparency::{
-    Frontier, Leaf, NoteKey, SignedCheckpoint, consistency_path, inclusion_path, leaf_hash, sign_note,
+    Frontier, Leaf, NoteKey, Restored, SignedCheckpoint, consistency_path, inclusion_path, leaf_hash, sign_note,
 };
 
 use super::Seed;
-use crate::transparency::{LEAVES, ORIGIN, SIGNED, checkpoint, log_key, source};
+use crate::transparency::{LEAVES, ORIGIN, SIGNED, checkpoint, log_key, restoration, source};
 
 pub(super) fn all() -> Vec<Seed> {
     [checkpoints(), leaves(), frontiers(), proofs()].concat()
@@ -23,7 +23,12 @@ fn checkpoints() -> Vec<Seed> {
     let (witness, forger) = (line("witness.example/w"), line(ORIGIN));
     let key = NoteKey::new(ORIGIN, log_key().verifying_key().as_bytes()).unwrap();
     let named = NoteKey::new("[::1]:4000", other.verifying_key().as_bytes()).unwrap();
+    let restored = restoration();
+    let beyond = Restored { size: u64::MAX, time_ms: u64::MAX, ..restored.clone() };
     let texts = [
+        ("checkpoint_note", "restored", restored.sign(&log_key()).unwrap()),
+        ("checkpoint_note", "restored_text", beyond.text()),
+        ("checkpoint_note", "restored_forged", restored.sign(&other).unwrap()),
         ("checkpoint_note", "empty", empty.note().to_owned()),
         ("checkpoint_note", "small", small.note().to_owned()),
         ("checkpoint_note", "whole", whole.note().to_owned()),
