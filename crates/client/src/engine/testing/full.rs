@@ -1,13 +1,16 @@
 //! A group as large as it may be: 64 people, 128 devices. It works like a pair, and nobody comes on top.
 
+use std::sync::Arc;
+
 use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
 use waxwing_wire::{DeviceId, LogId};
 
+use super::Halt;
 use super::device::Device;
 use super::faults::{change, say, shows};
 use super::world::World;
 use crate::error::ErrorCode;
-use crate::mls::{Group, GroupChange};
+use crate::mls::{Group, GroupChange, Plan};
 use crate::store::conversations::ConversationId;
 use crate::store::{conversations, logs};
 
@@ -87,8 +90,15 @@ fn a_group_of_128_devices_works_like_a_pair() {
     let others: Vec<_> = world.devices[1..MAX_GROUP_PEOPLE].iter().map(|one| one.account).collect();
     let id = world.create_with(0, &others);
     world.on(0, |device, outside| device.sync(outside));
-    // All but the other device of whoever made it.
+    // All but the other device of whoever made it, which comes in last.
     assert_eq!(size(&mut world, 0, id), (MAX_GROUP_PEOPLE, MAX_GROUP_DEVICES - 1));
+    let add = vec![world.devices[MAX_GROUP_PEOPLE].claimed()];
+    assert_eq!(add[0].account, world.devices[0].account);
+    let log = world.devices[0].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log));
+    let World { outside, devices, .. } = &mut world;
+    let keys = Arc::clone(&devices[0].keys);
+    devices[0].commit_anyway(outside, (id, log), &keys, Plan { add, ..Plan::default() });
+    assert_eq!(size(&mut world, 0, id), (MAX_GROUP_PEOPLE, MAX_GROUP_DEVICES));
     // Both devices of two people; the others would do as they do, which takes long.
     let some = [1, MAX_GROUP_PEOPLE - 1, MAX_GROUP_PEOPLE + 1, MAX_GROUP_DEVICES - 1];
     for who in some {
@@ -101,4 +111,29 @@ fn a_group_of_128_devices_works_like_a_pair() {
             assert!(shows(&mut world, who, id, message), "{who}");
         }
     }
+    one_device_too_many(&mut world, id, log);
+}
+
+/// With 128 devices: nobody can bring one of their own in, and the admin nobody who has one more than there is room for.
+fn one_device_too_many(world: &mut World, id: ConversationId, log: LogId) {
+    let third = DeviceId::from_bytes(world.dice.bytes());
+    let World { outside, devices, .. } = &mut *world;
+    let mut third = Device::link(&mut outside.relay, &mut devices[1], third);
+    third.refill_key_packages(outside).unwrap();
+    let (one, add) = (&mut devices[1], vec![third.claimed()]);
+    let (crypto, account, keys) = (Arc::clone(&one.crypto), one.account, Arc::clone(&one.keys));
+    let refused = one.tx(|tx| {
+        let mut group = Group::load(&crypto, tx, log)?.unwrap();
+        group.commit(account, keys.leaf(), &keys, Plan { add, ..Plan::default() }).map(drop)
+    });
+    assert!(matches!(&refused, Err(Halt::Trouble(error)) if error.to_string().contains("too large")), "{refused:?}");
+    // Whoever goes makes room for two, and comes back with three.
+    change(world, 0, id, &GroupChange::Remove(account));
+    assert_eq!(size(world, 0, id), (MAX_GROUP_PEOPLE - 1, MAX_GROUP_DEVICES - 2));
+    nobody_more(world, id, 1);
+    assert_eq!(size(world, 0, id), (MAX_GROUP_PEOPLE - 1, MAX_GROUP_DEVICES - 2));
+    let message = say(world, 0, id);
+    let last = MAX_GROUP_DEVICES - 1;
+    world.on(last, |device, outside| device.sync(outside));
+    assert!(shows(world, last, id, message), "the group does not go on");
 }
