@@ -165,7 +165,7 @@ fn d2_a_recovery_in_place_killed_at_any_moment_ends_well() {
     };
     let device = || alice.run(&["keys", "show"])[0]["deviceId"].clone();
     let (mut last, mut halved, mut kills) = (device(), 0, 0);
-    // At least one is killed after the relay has taken it, and while its process still runs: what is left of it is done by the next start.
+    // At least one is killed after the relay has taken it, and while its process still runs.
     while kills < RECOVERIES || halved == 0 {
         assert!(kills < MOST, "no recovery was killed after it had begun");
         // Opening the passphrase's keystore takes the first while; the steps come after it.

@@ -70,6 +70,7 @@ async fn d2_the_second_half_of_shutting_others_out_is_done_after_the_next_start(
     // The account key is in force, and no rotation has begun: once more it goes down.
     let begun = |tx: &rusqlite::Transaction<'_>| Ok(keys::is_rotation_wanted(tx)? || keys::rotation(tx)?.is_some());
     assert!(lone.engine().store.run(begun).await.unwrap(), "the second half is forgotten");
+    assert!(lone.client.keys().await.unwrap().rotating, "it is said to be complete between its halves");
     let lone = lone.restart().await;
     let engine = lone.engine();
     engine.resume_rotation().await;
