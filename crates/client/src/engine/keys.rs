@@ -238,7 +238,8 @@ impl Engine {
             .store
             .run(move |tx| {
                 let rotating = keys::rotation(tx)?.is_some();
-                let changing = keys::account_change(tx)?.is_some();
+                // Shutting others out has two halves, and is not done between them.
+                let changing = keys::account_change(tx)?.is_some() || keys::is_rotation_wanted(tx)?;
                 let outcome = rotation::outcome(tx, &context)?;
                 let old = keys::old_versions(tx)?;
                 Ok((account::require(tx)?, (rotating, changing), old, rotation::Plan::load(tx, version)?, outcome))
