@@ -41,6 +41,16 @@ impl Device {
         app.limiters.account.check(&claims.account)?;
         Ok(Self { account: claims.account, device: claims.sub })
     }
+
+    /// The same, of a device that is still in force: for whatever does not find that out by itself. A token outlives the revocation of its
+    /// device by minutes.
+    pub(crate) async fn in_force(app: &App, parts: &Parts) -> Result<Self, Refusal> {
+        let device = Self::authenticate(app, parts).await?;
+        match app.storage.relay_auth(device.account, device.device).await? {
+            Some(_) => Ok(device),
+            None => Err(ProblemCode::Unauthorized.into()),
+        }
+    }
 }
 
 /// Thumbprint of the key that signed this request's DPoP proof. `ath` as in [`DpopProof::verify`].

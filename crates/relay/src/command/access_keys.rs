@@ -59,7 +59,7 @@ pub(crate) async fn dismiss(State(app): State<Arc<App>>, request: Request) -> Re
 
 async fn read(app: &App, request: Request) -> Result<(AccountId, Vec<[u8; 32]>), Refusal> {
     let (parts, body) = request.into_parts();
-    let device = Device::authenticate(app, &parts).await?;
+    let device = Device::in_force(app, &parts).await?;
     let AccessKeys { hashes } = parse::json(&parts.headers, body, MAX_BODY).await?;
     let hashes = hashes
         .iter()

@@ -34,6 +34,6 @@ impl Caller {
             return Ok(Self::Holder(token_hash(&key)));
         }
         app.limiters.stranger.check(&peer.address.into())?;
-        Ok(Self::Stranger(Device::authenticate(app, parts).await?.account))
+        Ok(Self::Stranger(Device::in_force(app, parts).await?.account))
     }
 }

@@ -30,7 +30,7 @@ problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisable
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
-    Device::authenticate(&app, &parts).await?;
+    Device::in_force(&app, &parts).await?;
     let bytes = parse::binary(&parts.headers, body, MAX_BODY).await?;
     let log = CreateLog::decode(&bytes).map_err(|_| Refusal::bad_request("The new log cannot be read"))?;
     if app.storage.create_log(log).await? {

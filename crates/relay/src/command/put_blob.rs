@@ -46,7 +46,7 @@ problems!(
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, Segment(id): Segment, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
-    let device = Device::authenticate(&app, &parts).await?;
+    let device = Device::in_force(&app, &parts).await?;
     let id: BlobId =
         id.parse().map_err(|_| Refusal::bad_request("The id of a blob has 64 lower-case hexadecimal digits"))?;
     parse::media(&parts.headers, BINARY)?;

@@ -69,6 +69,20 @@ async fn p1_a_revoked_device_is_cut_off_with_its_token() {
     assert_eq!(submit(&kit, &alice, &entry).await.status(), StatusCode::CREATED);
     // Its token has minutes to live, its account key was the account's.
     assert_ne!(inbox(&kit, &thief).await, StatusCode::OK);
+    // Nor does it make anything that would outlive the token, or speak as the account.
+    let planted = keys(&kit, &thief, Method::PUT, &[&random::<16>()]).await;
+    assert_eq!(planted.status(), StatusCode::UNAUTHORIZED);
+    let bob = kit.account("bob").await;
+    let letter = InboxSend {
+        entry_id: waxwing_wire::EnvelopeId::from_bytes(random()),
+        kind: EnvelopeKind::Welcome,
+        blob: b"a letter".to_vec(),
+    };
+    assert_eq!(as_stranger(&kit, bob.device, &thief, &letter).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(as_stranger(&kit, bob.device, &alice, &letter).await.status(), StatusCode::CREATED, "the control");
+    let claim = ClaimKeyPackages { account: bob.id, claim: random() };
+    let claim = kit.http.authed(&thief, Method::POST, "/v1/key-packages/claim").body(claim.encode());
+    assert_eq!(claim.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     thief.chain = alice.chain.clone();
     for entry in [thief.rotation().0, thief.close()] {
         let refused = submit(&kit, &thief, &entry).await;

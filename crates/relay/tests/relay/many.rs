@@ -384,6 +384,34 @@ async fn rotated_keys_are_everybodys() {
     start(config(pair.keys.path())).await.unwrap().stop().await;
 }
 
+/// PostgreSQL has no room left (53100, here by a trigger): 503 and never a 201, and what was refused is taken once there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d7_with_postgresql_full_the_answer_is_503() {
+    let cluster = Cluster::start("");
+    let pair = Pair::over(cluster.database(), None).await;
+    let alice = pair.one.account("alice").await;
+    let log = pair.one.log(&alice).await;
+    pair.one.http.stored(&log, &app(0, b"before")).await;
+    let name = cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'relay_%'");
+    cluster.sql(
+        name.trim(),
+        "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$;
+         CREATE TRIGGER no_space BEFORE INSERT ON log_entries FOR EACH STATEMENT EXECUTE FUNCTION no_space()",
+    );
+    let append = app(0, b"meanwhile");
+    for kit in [&pair.one, &pair.two] {
+        let answer = kit.http.append(log.id, &log.write, &append).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(code(answer).await, ProblemCode::Unavailable);
+        assert_eq!(kit.http.page(&log, 0).await.entries.len(), 1, "what is there can be read");
+    }
+    cluster.sql(name.trim(), "DROP TRIGGER no_space ON log_entries");
+    let answer = pair.two.http.append(log.id, &log.write, &append).await;
+    assert_eq!((answer.status(), seq(answer).await), (StatusCode::CREATED, 2));
+    assert_eq!(pair.one.http.page(&log, 0).await.entries.len(), 2);
+}
+
 /// PostgreSQL is away: 503 and never a 201; then everything goes on by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_without_postgresql_the_answer_is_503() {

@@ -19,7 +19,7 @@ use super::server::{Protection, Server};
 use super::websocket::{Socket, Stream, connect};
 
 const MANY: usize = 10_000;
-const UNDER_TLS: usize = 2_000;
+const UNDER_TLS: usize = 10_000;
 /// Connections that each process holds.
 const EACH: usize = 2_500;
 const IDLE: Duration = Duration::from_secs(60);
