@@ -5,6 +5,8 @@ use rusqlite::params;
 use waxwing_wire::LogId;
 
 use super::faults::{change, everybody, group, say, shows};
+use super::forge::Twist;
+use super::lockouts::update_twisted;
 use super::world::World;
 use crate::mls::GroupChange;
 use crate::store::conversations::ConversationId;
@@ -112,7 +114,9 @@ fn whoever_is_back_is_told_who_came_and_who_is_gone() {
     everybody(&mut world);
     let log = log_of(&mut world, id);
     let (dot, eli) = (world.devices[3].account, world.devices[4].account);
-    // Cem reads nothing of it: by then the place is lost.
+    // Cem reads nothing of what follows, for a handshake before it does not open.
+    let shut = Some(world.devices[2].device);
+    update_twisted(&mut world, (id, log), 0, &Twist { shut, ..Twist::default() });
     loses_place(&mut world, log);
     change(&mut world, 0, id, &GroupChange::Remove(dot));
     change(&mut world, 0, id, &GroupChange::Add(vec![eli]));
