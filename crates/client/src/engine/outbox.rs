@@ -400,11 +400,18 @@ impl Engine {
                 Some(problem @ (ProblemCode::Conflict | ProblemCode::Rekeyed)) => {
                     self.drain_log(id).await?;
                     let now = self.store.run(move |tx| logs::load(tx, id)).await?;
-                    let same = now.is_some_and(|now| now.active && now.secret.write_token() == write_token);
-                    if problem == ProblemCode::Rekeyed && same {
-                        // Where something that is no valid commit has set other tokens, reading to the end has just found that out. Else the
-                        // relay says so and hides by what, or the log is at its end for now: it waits.
-                        return Ok(Attempt::Wait(error.into()));
+                    let same = now.filter(|now| now.active && now.secret.write_token() == write_token);
+                    if problem == ProblemCode::Rekeyed
+                        && let Some(now) = same
+                    {
+                        if error.head().is_none_or(|head| head > now.cursor) {
+                            // The relay says so, and does not show by what: it may yet.
+                            return Ok(Attempt::Wait(error.into()));
+                        }
+                        // All that there is was read, and no valid commit has set other tokens: nobody here can write any more.
+                        self.freeze(id).await?;
+                        let gone = self.store.run(move |tx| logs::load(tx, id)).await?.is_none_or(|log| !log.active);
+                        return Ok(if gone { Attempt::Reseal } else { Attempt::Wait(error.into()) });
                     }
                     let n = item.n;
                     // The entry itself may have been there.

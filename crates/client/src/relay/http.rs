@@ -88,6 +88,14 @@ impl ApiError {
             _ => None,
         }
     }
+
+    /// How far the relay says that the log is which something was refused for.
+    pub(crate) fn head(&self) -> Option<u64> {
+        match self {
+            Self::Problem(problem) => problem.head,
+            _ => None,
+        }
+    }
 }
 
 /// One relay, as seen from here.

@@ -249,9 +249,16 @@ impl Device {
                 outside.ledger.count("conflict");
                 self.drain_log(outside, log.log)?;
                 let now = self.look(|tx| logs::load(tx, log.log));
-                let same = now.is_some_and(|now| now.active && now.secret.write_token() == token);
-                if problem == ProblemCode::Rekeyed && same {
-                    return Err(waits(problem).into());
+                let same = now.filter(|now| now.active && now.secret.write_token() == token);
+                if problem == ProblemCode::Rekeyed
+                    && let Some(now) = same
+                {
+                    let head = outside.relay.logs[&log.log].entries.len() as u64;
+                    return if head > now.cursor {
+                        Err(waits(problem).into())
+                    } else {
+                        self.freeze(outside, log.log, problem)
+                    };
                 }
                 let there = self.look(|tx| outbox::exists(tx, item.n));
                 Ok(if there { Attempt::Reseal } else { Attempt::Accepted })

@@ -68,6 +68,34 @@ fn p13_junk_with_new_tokens_is_noticed_by_reading_alone() {
     }
 }
 
+/// The read token stays, so reading shows nothing: whoever wants to write finds out.
+#[test]
+fn p13_junk_that_changes_the_write_token_alone_is_noticed_by_writing() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    let blob = vec![0x5a; 900];
+    let entry = waxwing_wire::EnvelopeId::from_bytes([0x5a; 16]);
+    let seq = world.outside.relay.inject(log, entry, EnvelopeKind::Handshake, blob);
+    let stored = world.outside.relay.logs.get_mut(&log).unwrap();
+    let locked = LogTokens { write: [0x5a; 32], read: stored.tokens.read };
+    let old = std::mem::replace(&mut stored.tokens, locked);
+    stored.retired.push((seq, old));
+    everybody(&mut world);
+    let trouble = world.devices[0].look(|tx| Ok(logs::load(tx, log)?.unwrap().trouble));
+    assert_eq!(trouble, logs::Trouble::None, "the control: nobody has written");
+    // First somebody who may not begin anew, then an admin.
+    let said = [2, 0].map(|who| {
+        let message = MessageId::from_bytes(world.dice.bytes());
+        world.on(who, |device, outside| device.send(outside, id, message)).unwrap();
+        world.on(who, |device, outside| device.sync(outside));
+        message
+    });
+    all_begin_anew(&mut world, id, log);
+    for who in 0..3 {
+        assert!(said.iter().all(|message| shows(&mut world, who, id, *message)), "{who}");
+    }
+}
+
 #[test]
 fn p13_a_member_whose_invalid_commit_brings_new_tokens_is_named() {
     let (mut world, id) = group(3);
