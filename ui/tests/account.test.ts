@@ -257,7 +257,7 @@ describe("the relay's log", () => {
 });
 
 describe("evidence against other relays", () => {
-  const contradiction = { kind: "diverged" as const, at: Date.now(), first: "first note", second: "second note" };
+  const contradiction = { kind: "diverged" as const, at: Date.now(), settled: false, first: "first note", second: "second note" };
   const far = { ...fakeLog(Date.now()), origin: "far.example.net", contradictions: [contradiction] };
   const banner = () => all("banner").find(({ dataset }) => dataset.kind === "log");
 

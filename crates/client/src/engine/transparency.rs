@@ -296,7 +296,8 @@ impl Engine {
 
     /// The same, of notes that the log's key has signed.
     pub(super) async fn against_notes(&self, against: Against, relay: &str, first: &str, second: &str) -> Error {
-        let evidence = Evidence { against, first: first.to_owned(), second: second.to_owned(), at_ms: self.now_ms() };
+        let evidence =
+            Evidence { n: 0, against, first: first.to_owned(), second: second.to_owned(), at_ms: self.now_ms() };
         tracing::warn!(?against, "a transparency log contradicts itself");
         let of = relay.to_owned();
         match self.store.run(move |tx| stored::keep_evidence(tx, &of, &evidence)).await {

@@ -75,7 +75,7 @@ fn view(
     let log = stored::load(tx, &origin)?;
     let proved = log.as_ref().and_then(|log| log.proved.as_ref());
     let proved_at = proved.map(|proved| proved.checkpoint().time_ms);
-    let settled_ms = log.as_ref().map_or(0, |log| log.settled_ms);
+    let settled_n = log.as_ref().map_or(0, |log| log.settled_n);
     let contradictions = stored::evidence(tx, &origin)?.into_iter().map(|evidence| ContradictionView {
         kind: match evidence.against {
             Against::TwoHistories => ContradictionKind::TwoHistories,
@@ -84,7 +84,7 @@ fn view(
             Against::Diverged => ContradictionKind::Diverged,
         },
         at: evidence.at_ms as f64,
-        settled: evidence.at_ms <= settled_ms,
+        settled: evidence.n <= settled_n,
         first: evidence.first,
         second: evidence.second,
     });

@@ -662,7 +662,9 @@ DROP TABLE key_alarms_before;
 ";
 
 const SETTLED_LOGS: &str = "
--- When the user last went on with a log that had contradicted itself; 0: never. What was found by then stops nothing any more.
+-- Evidence up to this one stops nothing any more, since the user went on with the log; and the latest time of a checkpoint in it. Not by any
+-- clock: it is the log's own relay that tells the time.
+ALTER TABLE transparency_logs ADD COLUMN settled_n INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE transparency_logs ADD COLUMN settled_ms INTEGER NOT NULL DEFAULT 0;
 ";
 

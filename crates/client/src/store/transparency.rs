@@ -33,7 +33,9 @@ pub(crate) struct TransparencyLog {
     pub(crate) since_ms: u64,
     /// How many of the proved leaves were looked through for oneself and for contacts.
     pub(crate) looked: u64,
-    /// When the user last went on with it although it had contradicted itself (relay time); 0: never.
+    /// The last of the evidence that the user has gone on after; 0: none.
+    pub(crate) settled_n: i64,
+    /// The latest time of a checkpoint in that evidence.
     pub(crate) settled_ms: u64,
 }
 
@@ -60,6 +62,8 @@ pub(crate) enum Against {
 /// Two signed checkpoints that do not go together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Evidence {
+    /// Its number; 0 before it is kept.
+    pub(crate) n: i64,
     pub(crate) against: Against,
     /// The notes, as they were signed.
     pub(crate) first: String,
@@ -248,36 +252,50 @@ pub(crate) fn edge_at(tx: &Transaction<'_>, log: &TransparencyLog, size: u64) ->
     if edge.size() == end { Ok(edge) } else { Err(damaged("a log's leaves")) }
 }
 
-/// Keeps two checkpoints that do not go together; false if they are kept already.
+/// Keeps two checkpoints that do not go together; false if they are kept already, and not settled since.
 pub(crate) fn keep_evidence(tx: &Transaction<'_>, origin: &str, evidence: &Evidence) -> Result<bool, Error> {
+    let settled_n = load(tx, origin)?.map_or(0, |log| log.settled_n);
+    // The same once more, after the user has gone on, is news.
+    tx.execute(
+        "DELETE FROM transparency_evidence WHERE origin = ?1 AND first = ?2 AND second = ?3 AND n <= ?4",
+        params![origin, evidence.first, evidence.second, settled_n],
+    )?;
     let added = tx.execute(
         "INSERT OR IGNORE INTO transparency_evidence (origin, against, first, second, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![origin, evidence.against as i64, evidence.first, evidence.second, evidence.at_ms],
     )?;
+    // What is settled goes before what is not.
     tx.execute(
         "DELETE FROM transparency_evidence WHERE n IN
-             (SELECT n FROM transparency_evidence WHERE origin = ?1 ORDER BY n LIMIT -1 OFFSET ?2)",
-        params![origin, MOST_EVIDENCE],
+             (SELECT n FROM transparency_evidence WHERE origin = ?1 ORDER BY n <= ?3, n LIMIT -1 OFFSET ?2)",
+        params![origin, MOST_EVIDENCE, settled_n],
     )?;
     Ok(added == 1)
 }
 
-/// Begins with a log anew under the pinned key: what was read of it is forgotten, and the evidence by then stops nothing any more. It stays.
-pub(crate) fn settle(tx: &Transaction<'_>, log: &TransparencyLog, now_ms: u64) -> Result<(), Error> {
+/// Begins with a log anew under the pinned key: what was read of it is forgotten, and this evidence stops nothing any more. It stays.
+pub(crate) fn settle(tx: &Transaction<'_>, log: &TransparencyLog, evidence: &[Evidence]) -> Result<(), Error> {
+    let last = evidence.iter().map(|one| one.n).max().unwrap_or(log.settled_n);
+    let notes = evidence.iter().flat_map(|one| [&one.first, &one.second]);
+    // Signed before they were kept.
+    let times =
+        notes.filter_map(|note| Some(SignedCheckpoint::verify(note.as_bytes(), &log.key).ok()?.checkpoint().time_ms));
+    let latest = times.max().unwrap_or(0).max(log.settled_ms);
     tx.execute("DELETE FROM transparency_leaves WHERE log = ?1", [log.n])?;
     tx.execute("DELETE FROM transparency_edges WHERE log = ?1", [log.n])?;
     tx.execute(
-        "UPDATE transparency_logs SET read_edge = ?2, proved_edge = ?2, proved = NULL, since_ms = 0, looked = 0, settled_ms = ?3
+        "UPDATE transparency_logs SET read_edge = ?2, proved_edge = ?2, proved = NULL, since_ms = 0, looked = 0, settled_n = ?3,
+             settled_ms = ?4
          WHERE n = ?1",
-        params![log.n, Frontier::new().encode(), now_ms],
+        params![log.n, Frontier::new().encode(), last, latest],
     )?;
     Ok(())
 }
 
 /// What speaks against a log and was not settled by the user.
 pub(crate) fn unsettled(tx: &Transaction<'_>, relay: &str) -> Result<Vec<Evidence>, Error> {
-    let settled_ms = load(tx, relay)?.map_or(0, |log| log.settled_ms);
-    Ok(evidence(tx, relay)?.into_iter().filter(|one| one.at_ms > settled_ms).collect())
+    let settled_n = load(tx, relay)?.map_or(0, |log| log.settled_n);
+    Ok(evidence(tx, relay)?.into_iter().filter(|one| one.n > settled_n).collect())
 }
 
 /// What speaks against a log, the oldest first.
@@ -285,6 +303,7 @@ pub(crate) fn evidence(tx: &Transaction<'_>, origin: &str) -> Result<Vec<Evidenc
     let mut statement = tx.prepare_cached("SELECT * FROM transparency_evidence WHERE origin = ?1 ORDER BY n")?;
     let rows = statement.query_map([origin], |row| {
         Ok(Evidence {
+            n: row.get("n")?,
             against: match row.get::<_, i64>("against")? {
                 0 => Against::TwoHistories,
                 1 => Against::Unproved,
@@ -366,6 +385,7 @@ struct Raw {
     proved_edge: Vec<u8>,
     since_ms: u64,
     looked: u64,
+    settled_n: i64,
     settled_ms: u64,
 }
 
@@ -380,6 +400,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         proved_edge: row.get("proved_edge")?,
         since_ms: row.get("since_ms")?,
         looked: row.get("looked")?,
+        settled_n: row.get("settled_n")?,
         settled_ms: row.get("settled_ms")?,
     })
 }
@@ -396,6 +417,7 @@ impl Raw {
             proved: proved.map_err(|_| damaged("a checkpoint"))?,
             proved_edge: edge(&self.proved_edge)?,
             since_ms: self.since_ms,
+            settled_n: self.settled_n,
             settled_ms: self.settled_ms,
             looked: self.looked,
             relay: self.relay,

@@ -149,7 +149,7 @@ async fn p11_a_doubt_ends_only_when_all_that_is_known_stands_in_the_log() {
     log.is_read(engine).await;
     assert!(engine.stands(&relay, &bea.0).await.unwrap(), "now it is");
     // A log that has shown two histories ends no doubt.
-    let evidence = Evidence { against: Against::Diverged, first: "one".into(), second: "other".into(), at_ms: 1 };
+    let evidence = Evidence { n: 0, against: Against::Diverged, first: "one".into(), second: "other".into(), at_ms: 1 };
     engine.store.run(move |tx| stored::keep_evidence(tx, RELAY, &evidence)).await.unwrap();
     assert!(!engine.stands(&relay, &bea.0).await.unwrap());
 }

@@ -30,13 +30,14 @@ impl Engine {
         {
             let lock = self.transparency_lock(origin);
             let _one = lock.lock().await;
-            let (origin, now) = (origin.to_owned(), self.now_ms());
+            let origin = origin.to_owned();
             self.store
                 .run(move |tx| {
-                    if stored::unsettled(tx, &origin)?.is_empty() {
+                    let evidence = stored::unsettled(tx, &origin)?;
+                    if evidence.is_empty() {
                         return Err(not_found("nothing speaks against that log"));
                     }
-                    stored::settle(tx, &load(tx, &origin)?, now)
+                    stored::settle(tx, &load(tx, &origin)?, &evidence)
                 })
                 .await?;
         }
