@@ -218,7 +218,14 @@ impl Client {
                 }
                 if let Some(change) = change(tx, &found)? {
                     introduce_oneself(tx, &me, &found)?;
-                    outbox::push_change(tx, &id, log.log, &change.encode()?, 0)?;
+                    let bytes = change.encode()?;
+                    outbox::push_change(tx, &id, log.log, &bytes, 0)?;
+                    if matches!(change, GroupChange::Remove(_)) {
+                        // Where the conversation has another group, whoever is removed is to hear and say nothing there either.
+                        for other in logs::of(tx, &id)?.iter().filter(|other| other.active && other.log != log.log) {
+                            outbox::push_change(tx, &id, other.log, &bytes, 0)?;
+                        }
+                    }
                 }
                 changes.group(id);
                 Ok(changes)

@@ -2,7 +2,7 @@
 
 use rusqlite::Transaction;
 use waxwing_protocol::content::Welcome;
-use waxwing_protocol::group::GroupKind;
+use waxwing_protocol::group::{GroupKind, Roster};
 use waxwing_protocol::{conversation_id, is_group_conversation};
 use waxwing_wire::chain::What;
 use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
@@ -33,7 +33,7 @@ use crate::views::{ConversationKind, Notice, Standing, Trust};
 /// Far more than anybody starts a conversation anew; room is left for whoever does it next.
 const MOST_GENERATIONS: u32 = u32::MAX / 2;
 /// Of a group that nobody has begun anew.
-const FIRST_GENERATION: u32 = 1;
+pub(super) const FIRST_GENERATION: u32 = 1;
 /// Most logs that somebody else can make one follow for one conversation.
 const MOST_LOGS: usize = 8;
 /// The own leaf is replaced within a day of joining, at a random time.
@@ -242,8 +242,7 @@ fn store(
         deliveries::remove_asking(tx, &id)?;
     }
     let standing = if again || first { standing } else { conversation.standing };
-    let restarted =
-        !first && !again && !repaired && logs::of(tx, &id)?.iter().any(|log| log.generation < roster.generation);
+    let restarted = !first && !again && !repaired && logs::of(tx, &id)?.iter().any(|log| begins_anew(log, roster));
     give_up_own(tx, &id, direct)?;
     // Where it is known, whoever lets one back in has no say in how its relay proves itself.
     let relay = logs::load(tx, welcome.log)?.filter(|_| repaired).map_or(welcome.relay.clone(), |known| known.relay);
@@ -271,8 +270,7 @@ fn store(
     // Whoever let one back in, or began anew, may have done so since the relay was restored: what was said there since is lost, or nobody
     // looks there.
     if standing == Standing::Member && (restarted || (repaired && lost)) {
-        let here: Vec<_> = roster.lines.iter().map(|line| line.account).collect();
-        restored::say_again(tx, context, &id, &here)?;
+        restored::say_again(tx, context, &id, &facts.leaves)?;
     }
     let mut spoiled_by = None;
     for older in logs::of(tx, &id)?.iter().filter(|one| one.active && one.generation < roster.generation) {
@@ -322,6 +320,12 @@ fn store(
     changes.conversation(id);
     changes.group(id);
     Ok(())
+}
+
+/// Whether a group takes the place of one that is known, or stands beside it as one that was begun anew at the same time.
+fn begins_anew(known: &logs::Log, roster: &Roster) -> bool {
+    let beside = known.active && known.generation == roster.generation && roster.generation > FIRST_GENERATION;
+    known.generation < roster.generation || beside
 }
 
 /// A group that takes the place of another one of its conversation comes from an admin of the last good roster, and brings nobody new. Two

@@ -6,13 +6,13 @@ use std::sync::PoisonError;
 
 use rusqlite::Transaction;
 use waxwing_protocol::AppMessage;
-use waxwing_wire::AccountId;
 use waxwing_wire::limits::MAX_ACCESS_KEYS;
 use waxwing_wire::problem::ProblemCode;
 use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::entries::Reading;
+use super::join::FIRST_GENERATION;
 use super::register::refusal;
 use super::{Client, Engine};
 use crate::error::{Error, ErrorCode, ErrorView};
@@ -132,23 +132,25 @@ pub(super) fn say_again_to_newcomers(
     after: &GroupFacts,
 ) -> Result<(), Error> {
     let new = |leaf: &Leaf| before.leaves.iter().all(|old| old.identity.account != leaf.identity.account);
-    if reading.log.generation == 0 || reading.conversation.standing != Standing::Member || !after.leaves.iter().any(new)
+    if reading.log.generation <= FIRST_GENERATION
+        || reading.conversation.standing != Standing::Member
+        || !after.leaves.iter().any(new)
     {
         return Ok(());
     }
-    let here: Vec<_> = after.leaves.iter().map(|leaf| leaf.identity.account).collect();
-    say_again(reading.tx, reading.context, &reading.log.conversation, &here)?;
+    say_again(reading.tx, reading.context, &reading.log.conversation, &after.leaves)?;
     reading.taken.wake = true;
     Ok(())
 }
 
 /// A conversation goes on in another log, since its relay was restored from a backup. What one has said since then may be lost, or stand where
-/// nobody looks any more: it is said again. Whoever has it knows it by its id. What was not for everybody who is here now is not.
+/// nobody looks any more: it is said again. Whoever has it knows it by its id. What was not for every device that is here now is not: whoever
+/// has recovered since has no claim to it by a restoration.
 pub(super) fn say_again(
     tx: &Transaction<'_>,
     context: &Context,
     conversation: &ConversationId,
-    here: &[AccountId],
+    here: &[Leaf],
 ) -> Result<(), Error> {
     let mut since: Option<u64> = None;
     for log in logs::of(tx, conversation)? {
@@ -161,14 +163,8 @@ pub(super) fn say_again(
     for (message_id, devices) in
         sealed_for::texts_since(tx, conversation, since.saturating_sub(BEFORE_MS), MOST_SAID_AGAIN)?
     {
-        let mut for_all = true;
-        for account in here.iter().filter(|account| **account != context.account) {
-            let chain = context.chains.load(tx, *account)?;
-            let theirs = |chain: &waxwing_wire::VerifiedChain| {
-                chain.past_devices().iter().any(|device| devices.contains(&device.id()))
-            };
-            for_all &= chain.is_some_and(|chain| theirs(&chain));
-        }
+        let mut others = here.iter().filter(|leaf| leaf.identity.account != context.account);
+        let for_all = others.all(|leaf| devices.contains(&leaf.identity.device));
         if !for_all || waiting.contains(&message_id) {
             continue;
         }

@@ -20,7 +20,7 @@ use crate::random;
 use crate::store::logs::Trouble;
 use crate::store::outbox::{Item, Sealed, What};
 use crate::store::sealed_for::{self, SealedFor};
-use crate::store::{conversations, keys, logs, outbox};
+use crate::store::{conversations, keys, logs, messages, outbox};
 use crate::views::ConversationKind;
 
 /// What came of sealing.
@@ -36,6 +36,22 @@ pub(super) enum Outcome {
     Later(u64),
     /// It cannot be done, and will not be tried again.
     Refused(Error),
+}
+
+/// A text that was said before goes to nobody who came in since: whoever is in the group may be another one than when it was queued.
+fn may_be_said_again(
+    tx: &Transaction<'_>,
+    context: &Context,
+    item: &Item,
+    chains: &[(DeviceId, Arc<VerifiedChain>)],
+) -> Result<bool, Error> {
+    let Some(message) = item.message else { return Ok(true) };
+    if !messages::load(tx, context.account, message)?.is_some_and(|line| line.placed) {
+        return Ok(true);
+    }
+    let Some(had) = sealed_for::devices_of(tx, message)? else { return Ok(true) };
+    let had_it = |chain: &VerifiedChain| chain.past_devices().iter().any(|device| had.contains(&device.id()));
+    Ok(chains.iter().all(|(device, chain)| chain.account() == context.account || had.contains(device) || had_it(chain)))
 }
 
 /// Seals an item for a log and stores the envelope with it. The caller holds the log's lock and has read it to its head.
@@ -74,6 +90,11 @@ pub(super) fn seal_item(
             // Its chain may lag behind its leaf: then the relay is asked.
             _ => return Ok(Outcome::Need(leaf.identity.account)),
         }
+    }
+    if item.what == What::Message && !may_be_said_again(tx, context, item, &chains)? {
+        // Nobody lacks it who had it, and it is for nobody else.
+        outbox::remove(tx, item.n)?;
+        return Ok(Outcome::Done);
     }
     let direct = conversations::load(tx, &log.conversation)?.kind == ConversationKind::Direct;
     if item.what == What::Message && direct && leaves.iter().all(|leaf| leaf.identity.account == context.account) {

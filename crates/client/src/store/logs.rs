@@ -169,10 +169,12 @@ pub(crate) fn foreign(tx: &Transaction<'_>, conversation: &ConversationId) -> Re
 }
 
 /// Where to send: among the groups that one is in, the highest generation, then one where the other side was seen (before that the own
-/// one), then the lowest log id.
+/// one), then the lowest log id. Of groups of more people that were begun anew at once it is the lowest log id for everybody: an admin who
+/// takes somebody out must do that where the others talk.
 pub(crate) fn to_send(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Option<Log>, Error> {
     let mut statement = tx.prepare_cached(
-        "SELECT * FROM logs WHERE conversation = ?1 AND active = 1 ORDER BY generation DESC, peer_seen DESC, log LIMIT 1",
+        "SELECT logs.* FROM logs JOIN conversations ON conversations.id = conversation WHERE conversation = ?1 AND active = 1
+         ORDER BY generation DESC, peer_seen OR (generation > 1 AND kind = 2) DESC, log LIMIT 1",
     )?;
     Ok(statement.query_row([conversation], read).optional()?)
 }

@@ -9,7 +9,7 @@ use waxwing_wire::LogId;
 use waxwing_wire::transparency::{Frontier, account_hash};
 
 use super::transparency::TransparencyLog;
-use super::{account, contacts, logs};
+use super::{account, contacts, keys, logs};
 use crate::error::Error;
 
 /// One restoration that was followed.
@@ -63,12 +63,25 @@ pub(crate) fn follow(
     let me = account::require(tx)?;
     let home = me.relay.authority() == log.relay;
     for account in contacts::all(tx)?.into_iter().map(|contact| contact.account).chain([me.account]) {
-        tx.prepare_cached(
-            "INSERT OR IGNORE INTO transparency_dropped (log, who, seq, hash)
-             SELECT log, who, seq, hash FROM transparency_leaves
-             WHERE log = ?1 AND who = ?2 AND place >= ?3 AND place < ?4 AND seq >= 0",
-        )?
-        .execute(params![log.n, account_hash(&account), kept.size(), log.size()])?;
+        // Of the chain that is known here alone: what else the log held, this device has never taken for true.
+        let Some(chain) = keys::chain(tx, account)? else { continue };
+        let (who, mut lost) = (account_hash(&account), Vec::new());
+        {
+            let mut statement = tx.prepare_cached(
+                "SELECT seq, hash FROM transparency_leaves WHERE log = ?1 AND who = ?2 AND place >= ?3 AND place < ?4 AND seq >= 0",
+            )?;
+            let mut rows = statement.query(params![log.n, who, kept.size(), log.size()])?;
+            while let Some(row) = rows.next()? {
+                let (seq, hash): (u32, [u8; 32]) = (row.get(0)?, row.get(1)?);
+                lost.extend((chain.hash_at(seq) == Some(hash)).then_some((seq, hash)));
+            }
+        }
+        for (seq, hash) in lost {
+            tx.prepare_cached(
+                "INSERT OR IGNORE INTO transparency_dropped (log, who, seq, hash) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![log.n, who, seq, hash])?;
+        }
     }
     tx.execute("DELETE FROM transparency_leaves WHERE log = ?1 AND place >= ?2", params![log.n, kept.size()])?;
     tx.execute("DELETE FROM transparency_edges WHERE log = ?1 AND size > ?2", params![log.n, kept.size()])?;

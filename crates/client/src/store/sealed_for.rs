@@ -79,6 +79,20 @@ pub(crate) fn texts_since(
     Ok(texts)
 }
 
+/// Every device that a text was sealed for by now; none if that is not known any more.
+pub(crate) fn devices_of(tx: &Transaction<'_>, message: MessageId) -> Result<Option<HashSet<DeviceId>>, Error> {
+    let envelopes: Vec<[u8; 16]> = tx
+        .prepare_cached("SELECT envelope FROM sealed_for WHERE message = ?1")?
+        .query_map([message.as_bytes()], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut devices = HashSet::new();
+    for envelope in envelopes {
+        let sealed = load(tx, EnvelopeId::from_bytes(envelope))?;
+        devices.extend(sealed.into_iter().flat_map(|sealed| sealed.recipients).map(|(device, _)| device));
+    }
+    Ok((!devices.is_empty()).then_some(devices))
+}
+
 /// It was said again.
 pub(crate) fn forget(tx: &Transaction<'_>, envelope: EnvelopeId) -> Result<(), Error> {
     tx.execute("DELETE FROM sealed_for WHERE envelope = ?1", [envelope.as_bytes()])?;
