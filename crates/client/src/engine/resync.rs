@@ -79,6 +79,15 @@ pub(super) fn mend(
     if !log.active && nonce.is_none() {
         return Ok(None);
     }
+    let newer = |other: &logs::Log| other.active && other.generation > log.generation;
+    let over = log.active && matches!(log.trouble, Trouble::Frozen | Trouble::Behind);
+    if over && logs::of(tx, &log.conversation)?.iter().any(newer) {
+        // Another group has taken its place. What waits for this one would hold up what is said in that.
+        retire(tx, log)?;
+        let mut changes = Changes::default();
+        changes.conversation(log.conversation);
+        return Ok(Some(changes));
+    }
     let left = matches!(conversations::load(tx, &log.conversation)?.standing, Standing::Left | Standing::Asked);
     match log.trouble {
         Trouble::None if !log.active && context.now.saturating_sub(asked_ms) >= DAY_MS => {

@@ -174,27 +174,53 @@ fn two_admins_who_begin_anew_at_once_end_in_one_group() {
     }
 }
 
+/// The same conversation once more in a log of its own, as whoever has changed their app can make it.
+fn again(world: &mut World, id: ConversationId, who: usize, generation: u32) {
+    let context = world.devices[who].context(world.outside.now);
+    let relay = world.devices[who].look(|tx| Ok(account::require(tx)?.relay));
+    world.devices[who]
+        .tx(|tx| {
+            let known = conversations::load(tx, &id)?;
+            tx.execute("UPDATE logs SET active = 0 WHERE conversation = ?1", [id])?;
+            let people = people::of(tx, &id)?;
+            begin_with_all(tx, &context, &known, generation, relay)?;
+            people::replace(tx, &id, &people)
+        })
+        .unwrap();
+}
+
+/// The relay has lost the older log, and an own change for it still waits.
+#[test]
+fn what_waits_for_a_group_that_another_has_replaced_holds_up_nothing() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    again(&mut world, id, 0, 2);
+    everybody(&mut world);
+    for who in 0..3 {
+        assert_ne!(world.devices[who].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log)), log, "{who}");
+    }
+    let followed = world.devices[1].look(|tx| Ok(logs::load(tx, log)?.unwrap()));
+    assert!(followed.active && followed.trouble == logs::Trouble::None, "the control: it is still read");
+    world.devices[1].tx(|tx| outbox::push_change(tx, &id, log, &GroupChange::Update.encode()?, 0)).unwrap();
+    let stored = world.outside.relay.logs.get_mut(&log).unwrap();
+    stored.tokens = LogTokens { write: [0x5a; 32], read: [0x5a; 32] };
+    stored.retired.clear();
+    let message = MessageId::from_bytes([8; 16]);
+    world.on(1, |device, outside| device.send(outside, id, message)).unwrap();
+    everybody(&mut world);
+    for who in 0..3 {
+        assert!(shows(&mut world, who, id, message), "{who}");
+    }
+    assert!(world.devices[1].look(|tx| outbox::changes(tx, &id)).is_empty());
+}
+
 /// What a group that takes the place of another one must be.
 #[test]
 fn a_group_that_is_not_newer_or_not_an_admins_takes_no_place() {
     let (mut world, id) = group(3);
-    // As whoever has changed their app would: the same conversation again.
-    let again = |world: &mut World, who: usize, generation: u32| {
-        let context = world.devices[who].context(world.outside.now);
-        let relay = world.devices[who].look(|tx| Ok(account::require(tx)?.relay));
-        world.devices[who]
-            .tx(|tx| {
-                let known = conversations::load(tx, &id)?;
-                tx.execute("UPDATE logs SET active = 0 WHERE conversation = ?1", [id])?;
-                let people = people::of(tx, &id)?;
-                begin_with_all(tx, &context, &known, generation, relay)?;
-                people::replace(tx, &id, &people)
-            })
-            .unwrap();
-    };
     let before: Vec<_> = (0..2).map(|who| world.devices[who].look(|tx| logs::to_send(tx, &id)).unwrap().log).collect();
     // Cem is no admin.
-    again(&mut world, 2, 2);
+    again(&mut world, id, 2, 2);
     everybody(&mut world);
     let why = world.devices[0].set_aside();
     assert!(why.contains(&"its sender may not start the group anew".to_owned()), "{why:?}");
@@ -202,7 +228,7 @@ fn a_group_that_is_not_newer_or_not_an_admins_takes_no_place() {
         assert_eq!(world.devices[who].look(|tx| logs::to_send(tx, &id)).unwrap().log, *log);
     }
     // Ada is, and her group is no newer than the one that all are in.
-    again(&mut world, 0, 1);
+    again(&mut world, id, 0, 1);
     everybody(&mut world);
     let why = world.devices[1].set_aside();
     assert!(why.contains(&"its group is not newer than the one before".to_owned()), "{why:?}");

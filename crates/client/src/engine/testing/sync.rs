@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use waxwing_wire::frame::LogEntry;
 use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, LogId, VerifiedChain};
 
 use super::super::context::Context;
@@ -55,6 +56,10 @@ impl Device {
             }
             let token = stored.secret.read_token();
             let page = self.ask(&mut outside.relay, |relay| relay.read_log(log, token.as_slice(), stored.cursor))?;
+            if matches!(page, Err(ProblemCode::LogRefused)) {
+                self.tx(|tx| logs::note_trouble(tx, log, Trouble::Frozen))?;
+                return self.mend(outside, log);
+            }
             let page = page.map_err(refused)?;
             if outside.relay.withheld.get(&log).is_some_and(|shown| (*shown).max(stored.cursor) == page.head)
                 && page.head < outside.relay.logs[&log].entries.len() as u64
