@@ -10,11 +10,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use waxwing_client::{ContradictionKind, ErrorCode, LogView, Safety};
+use waxwing_client::{ContradictionKind, ErrorCode, Safety};
 use waxwing_tests::{place, wait};
 use waxwing_wire::transparency::{Restored, SignedCheckpoint};
 use world::between::Lie;
-use world::{Person, World, acquainted, introduce, start};
+use world::{Person, World, acquainted, introduce, start, until_log};
 
 fn program(words: &[&str]) -> String {
     let output = Command::new(place::binary("waxwing-relay").unwrap()).args(words).output().unwrap();
@@ -45,16 +45,6 @@ async fn restore(world: &mut World, from: &Path) {
     }
     program(&["restore", "--from", from.to_str().unwrap(), "--data", folder(world).to_str().unwrap()]);
     world.start_relay().await;
-}
-
-async fn until_log(person: &Person, what: &str, wanted: impl Fn(&LogView) -> bool) -> LogView {
-    person
-        .until(what, async |client| {
-            // Read at once, and not only when the relay wakes the engine.
-            let _ = client.sync().await;
-            client.transparency_log().await.ok().filter(|log| wanted(log))
-        })
-        .await
 }
 
 /// Everybody has followed so many restorations, and nothing speaks against the relay.

@@ -7,7 +7,7 @@ mod world;
 use std::path::PathBuf;
 
 use waxwing_client::{ContradictionKind, ErrorCode, LogView, Notice, Safety};
-use world::{Person, World, acquainted, copy, start};
+use world::{Person, World, acquainted, copy, start, until_log};
 
 /// The relay's folder, and a copy of it from another time.
 struct Times {
@@ -40,16 +40,6 @@ impl Times {
         drop(db);
         world.start_relay().await;
     }
-}
-
-async fn until_log(person: &Person, what: &str, wanted: impl Fn(&LogView) -> bool) -> LogView {
-    person
-        .until(what, async |client| {
-            // Read at once, and not only when the relay wakes the engine.
-            let _ = client.sync().await;
-            client.transparency_log().await.ok().filter(|log| wanted(log))
-        })
-        .await
 }
 
 async fn stopped(person: Person) -> PathBuf {

@@ -20,8 +20,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::broadcast::error::RecvError;
 use waxwing_client::{
-    Client, Connection, ErrorCode, MessageState, MessageView, Notice, Profile, ProfileState, Registration, Standing,
-    Trust, new_message_id,
+    Client, Connection, ErrorCode, LogView, MessageState, MessageView, Notice, Profile, ProfileState, Registration,
+    Standing, Trust, new_message_id,
 };
 use waxwing_relay::{Config, Relay, Tls};
 
@@ -264,4 +264,15 @@ pub fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+/// The log of somebody's relay as they see it, once it is what is wanted.
+pub async fn until_log(person: &Person, what: &str, wanted: impl Fn(&LogView) -> bool) -> LogView {
+    person
+        .until(what, async |client| {
+            // Read at once, and not only when the relay wakes the engine.
+            let _ = client.sync().await;
+            client.transparency_log().await.ok().filter(|log| wanted(log))
+        })
+        .await
 }
