@@ -203,6 +203,8 @@ impl Engine {
                         self.outbox_wake.notify_one();
                         // Whether keys that were in doubt still are.
                         self.introductions_wake.notify_one();
+                        // Checkpoints of the time without a connection were pushed to nobody here.
+                        self.transparency_wake.notify_one();
                     }
                     Frame::Push(Push::Checkpoint { .. }) => self.transparency_wake.notify_one(),
                     Frame::Push(_) => self.drain_inbox().await?,
