@@ -90,16 +90,20 @@ impl Device {
             let end =
                 rest.iter().position(|entry| entry.kind == EnvelopeKind::Handshake).map_or(rest.len(), |at| at + 1);
             let (context, opening) = (self.context(outside.now), Arc::clone(&self.opening));
-            let (taken, seen) = self.tx(|tx| {
-                let taken = entries::take(tx, &context, &opening, log, &rest[..end], (&asked, &absent))?;
-                // Between handshakes nothing changes. Whoever knows to have lost their place is not in step.
-                let lost = logs::load(tx, log)?.is_some_and(|log| log.trouble != logs::Trouble::None);
-                let changed = rest[end - 1].kind == EnvelopeKind::Handshake && !lost;
-                Ok((taken, if changed { state(tx, &context, log)? } else { None }))
-            })?;
-            if let Some((after, state)) = seen.filter(|_| !outside.ledger.misled.contains(&self.account)) {
-                outside.ledger.observe(log, after, state);
+            let taken = self.tx(|tx| entries::take(tx, &context, &opening, log, &rest[..end], (&asked, &absent)));
+            // Between handshakes nothing changes. Also where it went down right behind the commit: what it says next is of that state.
+            if rest[end - 1].kind == EnvelopeKind::Handshake && !outside.ledger.misled.contains(&self.account) {
+                let seen = self.look(|tx| {
+                    // Whoever knows to have lost their place is not in step; who merely could not read something is.
+                    let in_step = |trouble| matches!(trouble, Trouble::None | Trouble::Lost);
+                    let lost = logs::load(tx, log)?.is_some_and(|log| !in_step(log.trouble));
+                    if lost { Ok(None) } else { state(tx, &context, log) }
+                });
+                if let Some((after, state)) = seen {
+                    outside.ledger.observe(log, after, state);
+                }
             }
+            let taken = taken?;
             taken.chains.into_iter().for_each(|chain| self.chains.keep(chain));
             if taken.updated {
                 self.erase_unused_device_keys(outside)?;
