@@ -336,6 +336,15 @@ async fn whoever_adds_one_to_a_group_is_blocked_from_there() {
     assert_eq!((seen.standing, seen.blocked), (Standing::Request, false));
     let blocked = ada.client.set_blocked(&group, true).await.unwrap();
     assert_eq!((blocked.standing, blocked.blocked), (Standing::Left, true));
+    // Nor does she hear of it when the group goes on: not even that Ada is gone (first contact before acceptance appends nothing).
+    bea.client.rename_group(&group, "Loud noise").await.unwrap();
+    cem.until("the new name", async |client| {
+        client.conversation(&group).await.ok().filter(|view| view.title == "Loud noise").map(drop)
+    })
+    .await;
+    ada.client.sync().await.unwrap();
+    bea.client.sync().await.unwrap();
+    assert_eq!(bea.client.conversation(&group).await.unwrap().people, 3);
     // No other group of hers arrives, while others still reach Ada.
     let more = bea.client.create_group("More noise", &[ada.account().await, cem.account().await]).await.unwrap().id;
     cem.until("the second group", async |client| client.conversation(&more).await.ok().map(drop)).await;

@@ -12,7 +12,7 @@ use waxwing_protocol::group::LeaveProof;
 use waxwing_protocol::{AppMessage, Content, LeafIdentity, Message, OpenError};
 use waxwing_wire::frame::LogEntry;
 use waxwing_wire::log::{EnvelopeKind, running_hash};
-use waxwing_wire::{AccountId, DeviceId, LogId, VerifiedChain, hash};
+use waxwing_wire::{AccountId, DeviceId, LogId, MessageId, VerifiedChain, hash};
 
 use super::context::Context;
 use super::conversations::started_line;
@@ -36,6 +36,8 @@ const CLOCK_AHEAD_MS: u64 = 10 * 60 * 1000;
 const LATEST_MS: u64 = 253_402_300_799_000;
 /// Others answer a wish to leave this much later than the member whose turn it is, times their place in the tree.
 const ANSWER_LATER_MS: u64 = 20_000;
+/// What the relay has accepted and does not show is sent again after this time.
+const AGAIN_MS: u64 = 5000;
 
 /// A peer's name as it may be shown: nothing in it controls or turns what stands around it. The user name where nothing is left.
 pub(super) fn peer_display_name(name: &str, username: &str) -> String {
@@ -146,6 +148,9 @@ pub(super) fn take(
         reading.taken.done += 1;
     }
     logs::advance(tx, &reading.log)?;
+    if reading.log.active {
+        reading.look_for_accepted()?;
+    }
     Ok(reading.taken)
 }
 
@@ -248,7 +253,7 @@ impl<'a> Reading<'a> {
     }
 
     /// One quiet line in the place of a message that cannot be read.
-    fn note_unreadable(&mut self, sender: AccountId) -> Result<(), Error> {
+    pub(super) fn note_unreadable(&mut self, sender: AccountId) -> Result<(), Error> {
         let name = people::name(self.tx, &account::require(self.tx)?, sender)?;
         self.quiet_line(sender, &Notice::Unreadable { name })
     }
@@ -358,7 +363,7 @@ impl<'a> Reading<'a> {
         if own.after != self.log.last_handshake || entry.kind != kind {
             // The relay put it where it does not belong, or calls it something else: everybody skips it, and it is sealed again.
             outbox::unseal(self.tx, own.n)?;
-            self.taken.wake = true;
+            self.is_on_its_way(own.message)?;
             return Ok(Verdict::Used);
         }
         if own.what == outbox::What::Change {
@@ -374,6 +379,30 @@ impl<'a> Reading<'a> {
             self.taken.changes.conversation(self.log.conversation);
         }
         Ok(Verdict::Used)
+    }
+
+    /// What the relay has said to have put into the log stands there, as far as that was read; else it is sent again (P5).
+    fn look_for_accepted(&mut self) -> Result<(), Error> {
+        let when = self.context.now.saturating_add(AGAIN_MS);
+        for message in outbox::take_back_unshown(self.tx, self.log.log, self.log.cursor, when)? {
+            tracing::warn!("the relay does not show what it has accepted");
+            self.is_on_its_way(message)?;
+        }
+        Ok(())
+    }
+
+    /// Of an own text that was believed to be sent.
+    fn is_on_its_way(&mut self, message: Option<MessageId>) -> Result<(), Error> {
+        let me = self.context.account;
+        if let Some(id) = message
+            && messages::load(self.tx, me, id)?.is_some_and(|line| !line.placed)
+        {
+            messages::set_state(self.tx, me, id, MessageState::Sending, None)?;
+            self.taken.changes.message(me, id, false);
+            self.taken.changes.conversation(self.log.conversation);
+        }
+        self.taken.wake = true;
+        Ok(())
     }
 
     /// Somebody else said something.

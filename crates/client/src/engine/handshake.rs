@@ -249,7 +249,9 @@ fn changed(
     outbox::hurry_messages(tx, &conversation)?;
     follow::say_again(reading, before, &after)?;
     restored::say_again_to_newcomers(reading, before, &after)?;
-    let out = matches!(reading.conversation.standing, Standing::Left | Standing::Asked);
+    // A request that was declined is declined in silence.
+    let out =
+        matches!(reading.conversation.standing, Standing::Left | Standing::Asked) && !reading.conversation.declined;
     if out && groups::keep_leaving(tx, reading.context, &reading.log)? {
         reading.taken.wake = true;
     }

@@ -15,8 +15,8 @@ use crate::store::held::{self, Held};
 use crate::store::{conversations, logs};
 use crate::views::Standing;
 
-/// Most messages that are kept of one sender in one log.
-const MOST: u64 = 512;
+/// Most bytes that are kept of one sender in one log.
+const MOST: u64 = 16 * 1024 * 1024;
 impl Reading<'_> {
     /// Keeps what a leaf said until its account's chain is here.
     pub(super) fn hold(&mut self, leaf: &Leaf, message: &Message, bytes: &[u8]) -> Result<Verdict, Error> {
@@ -35,7 +35,10 @@ impl Reading<'_> {
         if held::keep(self.tx, leaf.identity.account, &held, MOST)? {
             Ok(Verdict::Used)
         } else {
-            Ok(Verdict::Aside("too much waits for its sender's chain"))
+            // Not set aside: that would undo the line which says so.
+            tracing::warn!("too much waits for a member's chain");
+            self.note_unreadable(leaf.identity.account)?;
+            Ok(Verdict::Used)
         }
     }
 }

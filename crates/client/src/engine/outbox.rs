@@ -42,8 +42,10 @@ const MOST_CHAINS: usize = 80;
 
 /// What became of one attempt.
 enum Attempt {
-    /// It is at the relay, or there is nothing to do any more.
-    Accepted,
+    /// The relay has put it at this place of its log.
+    Accepted(u64),
+    /// There is nothing to do any more.
+    Gone,
     /// It must be sealed again under a new id.
     Reseal,
     /// It waits: the relay is out of reach or busy.
@@ -224,7 +226,8 @@ impl Engine {
                 }
             }
             match self.attempt(&item).await? {
-                Attempt::Accepted => self.accepted(&item).await?,
+                Attempt::Accepted(seq) => self.accepted(&item, seq).await?,
+                Attempt::Gone => {}
                 Attempt::Reseal if reseals < RESEALS => {
                     reseals += 1;
                     let n = item.n;
@@ -252,7 +255,9 @@ impl Engine {
         let bound = item.log;
         let context = self.context();
         let home = self.home.address().clone();
-        let depends = safety::DependsOn::of(item);
+        // A change that is sealed may be in the log already: it is not put off, for another would take its place in the group.
+        let sealed_change = item.what == What::Change && item.sealed.is_some();
+        let depends = if sealed_change { safety::DependsOn::Nobody } else { safety::DependsOn::of(item) };
         let (log, standing, stopped, (awaited, made)) = self
             .store
             .run(move |tx| {
@@ -311,7 +316,7 @@ impl Engine {
             Some(sealed) => sealed.clone(),
             None => match self.seal(item, &log).await? {
                 Outcome::Sealed(sealed) => sealed,
-                Outcome::Done => return Ok(Attempt::Accepted),
+                Outcome::Done => return Ok(Attempt::Gone),
                 Outcome::Need(_) => {
                     return Ok(Attempt::Wait(Error::new(ErrorCode::RelayBusy, "somebody's chain is not complete")));
                 }
@@ -381,7 +386,13 @@ impl Engine {
             blob: sealed.blob,
         };
         match relay.append(id, &write_token, &append).await {
-            Ok(_) if item.what == What::Message => Ok(Attempt::Accepted),
+            Ok(stored) if item.what == What::Message => {
+                let (n, seq) = (item.n, stored.seq);
+                let (there, now) = self.store.run(move |tx| Ok((outbox::exists(tx, n)?, logs::load(tx, id)?))).await?;
+                // Read so far already, and not seen there: another place is lied about, or the log was read on from behind it.
+                let unseen = there && now.is_some_and(|now| now.active && now.cursor >= seq);
+                Ok(if unseen { Attempt::Reseal } else { Attempt::Accepted(seq) })
+            }
             Ok(stored) => {
                 // It takes effect where it stands: everything before it is read first.
                 self.drain_log(id).await?;
@@ -393,7 +404,7 @@ impl Engine {
                     let error = Error::new(ErrorCode::RelayMisbehaved, "what was accepted is not in the log");
                     return Ok(Attempt::Wait(error));
                 }
-                Ok(if there { Attempt::Reseal } else { Attempt::Accepted })
+                Ok(if there { Attempt::Reseal } else { Attempt::Accepted(stored.seq) })
             }
             Err(error) if waits(&error) => Ok(Attempt::Wait(error.into())),
             Err(error) => match error.problem() {
@@ -416,7 +427,7 @@ impl Engine {
                     let n = item.n;
                     // The entry itself may have been there.
                     let done = !self.store.run(move |tx| outbox::exists(tx, n)).await?;
-                    Ok(if done { Attempt::Accepted } else { Attempt::Reseal })
+                    Ok(if done { Attempt::Gone } else { Attempt::Reseal })
                 }
                 Some(ProblemCode::IdReused) => Ok(Attempt::Reseal),
                 Some(ProblemCode::LogRefused) => {
@@ -430,7 +441,7 @@ impl Engine {
         }
     }
 
-    async fn accepted(&self, item: &Item) -> Result<(), Error> {
+    async fn accepted(&self, item: &Item, seq: u64) -> Result<(), Error> {
         let (n, message, conversation, me) = (item.n, item.message, item.conversation, self.account);
         let changes = self
             .store
@@ -439,7 +450,7 @@ impl Engine {
                 if !outbox::exists(tx, n)? {
                     return Ok(changes);
                 }
-                outbox::set_accepted(tx, n)?;
+                outbox::set_accepted(tx, n, seq)?;
                 if !deliveries::welcoming(tx, &conversation)? && conversations::set_problem(tx, &conversation, None)? {
                     changes.conversation(conversation);
                 }

@@ -151,11 +151,9 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
     if context.now.saturating_sub(asked_ms) < DAY_MS {
         return Ok(false);
     }
-    // Whoever has left must be let back in to say so.
-    if !matches!(
-        conversations::load(tx, &log.conversation)?.standing,
-        Standing::Member | Standing::Left | Standing::Asked
-    ) {
+    // Whoever has left must be let back in to say so; whoever has never accepted says nothing.
+    let conversation = conversations::load(tx, &log.conversation)?;
+    if !matches!(conversation.standing, Standing::Member | Standing::Left | Standing::Asked) || conversation.declined {
         return Ok(false);
     }
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
@@ -283,7 +281,8 @@ pub(super) fn asked(
     let log = logs::load(tx, request.log)?.filter(|log| log.active);
     let Some(log) = log else { return Ok(Some("it asks about a group that is not followed")) };
     // Whoever has left is in the group until somebody takes them out, and nobody else may be there to answer.
-    if !matches!(conversations::load(tx, &log.conversation)?.standing, Standing::Member | Standing::Left) {
+    let conversation = conversations::load(tx, &log.conversation)?;
+    if !matches!(conversation.standing, Standing::Member | Standing::Left) || conversation.declined {
         return Ok(Some("it asks before one has accepted"));
     }
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else {
@@ -354,6 +353,7 @@ pub(super) fn told_removed(
     storage::delete_group(tx, log.log.as_bytes())?;
     logs::set_inactive(tx, log.log)?;
     outbox::remove_changes(tx, log.log)?;
+    outbox::forget_accepted(tx, log.log, u64::MAX)?;
     let id = log.conversation;
     let others = logs::of(tx, &id)?.iter().any(|other| other.active);
     if others || conversations::load(tx, &id)?.standing != Standing::Member {
@@ -380,6 +380,7 @@ pub(super) fn retire(tx: &Transaction<'_>, log: &logs::Log) -> Result<(), Error>
     outbox::remove_changes(tx, log.log)?;
     outbox::unseal_for(tx, log.log)?;
     if log.trouble != Trouble::None {
+        outbox::unseal_accepted(tx, log.log)?;
         storage::delete_group(tx, log.log.as_bytes())?;
         logs::set_inactive(tx, log.log)?;
     }

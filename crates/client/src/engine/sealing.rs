@@ -38,20 +38,24 @@ pub(super) enum Outcome {
     Refused(Error),
 }
 
-/// A text that was said before goes to nobody who came in since: whoever is in the group may be another one than when it was queued.
-fn may_be_said_again(
+/// A text that was said before has wraps for nobody who came in since: whoever is in the group may be another one than when it was queued.
+/// False if that leaves nobody but oneself.
+fn keep_to_who_had_it(
     tx: &Transaction<'_>,
     context: &Context,
     item: &Item,
-    chains: &[(DeviceId, Arc<VerifiedChain>)],
+    chains: &mut Vec<(DeviceId, Arc<VerifiedChain>)>,
 ) -> Result<bool, Error> {
     let Some(message) = item.message else { return Ok(true) };
     if !messages::load(tx, context.account, message)?.is_some_and(|line| line.placed) {
         return Ok(true);
     }
-    let Some(had) = sealed_for::devices_of(tx, message)? else { return Ok(true) };
+    // Of what is older than the relay keeps anything, nobody knows any more for whom it was.
+    let Some(had) = sealed_for::devices_of(tx, message)? else { return Ok(false) };
+    let own = |chain: &VerifiedChain| chain.account() == context.account;
     let had_it = |chain: &VerifiedChain| chain.past_devices().iter().any(|device| had.contains(&device.id()));
-    Ok(chains.iter().all(|(device, chain)| chain.account() == context.account || had.contains(device) || had_it(chain)))
+    chains.retain(|(device, chain)| own(chain) || had.contains(device) || had_it(chain));
+    Ok(chains.iter().any(|(_, chain)| !own(chain)))
 }
 
 /// Seals an item for a log and stores the envelope with it. The caller holds the log's lock and has read it to its head.
@@ -91,8 +95,8 @@ pub(super) fn seal_item(
             _ => return Ok(Outcome::Need(leaf.identity.account)),
         }
     }
-    if item.what == What::Message && !may_be_said_again(tx, context, item, &chains)? {
-        // Nobody lacks it who had it, and it is for nobody else.
+    if item.what == What::Message && !keep_to_who_had_it(tx, context, item, &mut chains)? {
+        // It is for nobody who is here.
         outbox::remove(tx, item.n)?;
         return Ok(Outcome::Done);
     }

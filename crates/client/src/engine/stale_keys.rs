@@ -1,8 +1,6 @@
 //! Something was sealed to a key that this device has erased: it says so in the log, with its newer keys, and whoever sealed it does so again
 //! (design section 5). Not here: how long old keys are kept (`rotation`).
 
-use std::collections::HashSet;
-
 use rusqlite::Transaction;
 use waxwing_protocol::group::ChainPart;
 use waxwing_protocol::stale_key::{MAX_STALE_ENTRIES, MAX_STALE_ENVELOPES};
@@ -97,8 +95,7 @@ fn after_version(chain: &VerifiedChain, device: DeviceId, key_version: u32) -> O
 }
 
 /// A member's device could not open some of what was said: its newer keys are taken in. What one has sealed for it under an older version
-/// than its chain states by now is said again, but not where somebody is in the group whom it was not for: nobody gets at what was said before
-/// by asking for it.
+/// than its chain states by now is said again, for those whom it was for (`sealing`): nobody gets at what was said before by asking for it.
 pub(super) fn told(reading: &mut Reading<'_>, leaf: &Leaf, told: &StaleKey) -> Result<(), Error> {
     let (tx, now, conversation) = (reading.tx, reading.context.now, reading.log.conversation);
     let part = ChainPart { account: leaf.identity.account, from_seq: told.from_seq, entries: told.entries.clone() };
@@ -107,16 +104,13 @@ pub(super) fn told(reading: &mut Reading<'_>, leaf: &Leaf, told: &StaleKey) -> R
     let device = leaf.identity.device;
     let Some(chain) = reading.chain_of(leaf.identity.account)? else { return Ok(()) };
     let Some(current) = chain.device(device).map(|state| state.current().record.key_version) else { return Ok(()) };
-    let Some(group) = &reading.group else { return Ok(()) };
-    let here: HashSet<DeviceId> = group.leaves()?.iter().map(|leaf| leaf.identity.device).collect();
     for envelope in &told.envelopes {
-        let Some(sealed) = sealed_for::load(tx, *envelope)? else { continue };
-        let was_for = |one: &DeviceId| sealed.recipients.iter().any(|(device, _)| device == one);
+        let Some(sealed) = sealed_for::to_say_again(tx, *envelope)? else { continue };
         let stale = sealed.recipients.iter().any(|(of, version)| *of == device && *version < current);
-        if !stale || !here.iter().all(was_for) {
+        if !stale {
             continue;
         }
-        sealed_for::forget(tx, *envelope)?;
+        sealed_for::is_said_again(tx, *envelope)?;
         let Some(message_id) = sealed.message else {
             // The own name, and the key that goes with it, are told with the next words.
             conversations::set_profile_sent(tx, &conversation, false)?;

@@ -23,6 +23,8 @@ pub(crate) struct Conversation {
     /// The other side; oneself for a note to self; who brought one into a group.
     pub(crate) account: AccountId,
     pub(crate) standing: Standing,
+    /// It was left without having been accepted: the others are told nothing.
+    pub(crate) declined: bool,
     /// Name of a group.
     pub(crate) title: String,
     /// Admits those in it to the own inboxes.
@@ -147,7 +149,11 @@ pub(crate) fn set_profile_sent(tx: &Transaction<'_>, id: &ConversationId, sent: 
 }
 
 pub(crate) fn set_standing(tx: &Transaction<'_>, id: &ConversationId, standing: Standing) -> Result<(), Error> {
-    tx.execute("UPDATE conversations SET standing = ?2 WHERE id = ?1", params![id, standing_column(standing)])?;
+    // Until one is brought in again, a request that one has left stays a declined one.
+    tx.execute(
+        "UPDATE conversations SET declined = (?2 = 2 AND (declined = 1 OR standing = 1)), standing = ?2 WHERE id = ?1",
+        params![id, standing_column(standing)],
+    )?;
     Ok(())
 }
 
@@ -258,6 +264,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
             3 => Standing::Removed,
             _ => Standing::Asked,
         },
+        declined: row.get("declined")?,
         title: row.get("title")?,
         access_key: AccessKey::from_bytes(&access_key.unwrap_or_default()),
         hidden: row.get("hidden")?,

@@ -18,12 +18,15 @@ pub(crate) struct Held {
     pub(crate) content: Vec<u8>,
 }
 
-/// Keeps a message of an account; false if that many of its messages are kept for this log already.
+/// What a message takes beside its content, about, in bytes.
+const BESIDE: u64 = 256;
+
+/// Keeps a message of an account; false if `most` bytes of its messages are kept for this log already.
 pub(crate) fn keep(tx: &Transaction<'_>, sender: AccountId, held: &Held, most: u64) -> Result<bool, Error> {
-    let count: u64 = tx
-        .prepare_cached("SELECT count(*) FROM held WHERE sender = ?1 AND log = ?2")?
-        .query_row(params![sender.as_bytes(), held.log.as_bytes()], |row| row.get(0))?;
-    if count >= most {
+    let kept: u64 = tx
+        .prepare_cached("SELECT coalesce(sum(length(content) + ?3), 0) FROM held WHERE sender = ?1 AND log = ?2")?
+        .query_row(params![sender.as_bytes(), held.log.as_bytes(), BESIDE], |row| row.get(0))?;
+    if kept >= most {
         return Ok(false);
     }
     tx.prepare_cached(

@@ -1,6 +1,7 @@
 //! What is on its way out of a conversation, in order: app messages and changes of the group. Survives a crash at any point.
 //!
-//! A row stays until the log has shown its entry: that is where its message gets its place, and where an own commit is merged.
+//! A row stays until the log has shown its entry: that is where its message gets its place, and where an own commit is merged. What the relay
+//! has accepted and does not show is sealed again.
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use waxwing_protocol::ChannelSecret;
@@ -236,7 +237,7 @@ pub(crate) fn unseal_changes(tx: &Transaction<'_>, log: LogId) -> Result<(), Err
 pub(crate) fn unseal(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {
     tx.execute(
         "UPDATE outbox SET log = CASE what WHEN 1 THEN log END, entry_id = NULL, after = NULL, blob = NULL, digest = NULL,
-             secret = NULL, welcome = NULL
+             secret = NULL, welcome = NULL, accepted = 0
          WHERE n = ?1",
         [n],
     )?;
@@ -255,9 +256,51 @@ pub(crate) fn postpone(tx: &Transaction<'_>, n: i64, not_before_ms: u64) -> Resu
     Ok(())
 }
 
-/// The relay has the item's envelope. It stays until the log has shown it, without its content.
-pub(crate) fn set_accepted(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {
-    tx.execute("UPDATE outbox SET accepted = 1, content = x'', blob = NULL WHERE n = ?1", [n])?;
+/// The relay has the item's envelope, and says at which place (from 1 on). It stays until the log has shown it there.
+pub(crate) fn set_accepted(tx: &Transaction<'_>, n: i64, seq: u64) -> Result<(), Error> {
+    tx.execute("UPDATE outbox SET accepted = ?2, blob = NULL WHERE n = ?1", params![n, seq.max(1)])?;
+    Ok(())
+}
+
+/// What the relay has said to stand at places up to `cursor`, and does not: the log was read so far without showing it. Sealed again, not
+/// before `not_before_ms`. Gives the message of each, where it has one.
+pub(crate) fn take_back_unshown(
+    tx: &Transaction<'_>,
+    log: LogId,
+    cursor: u64,
+    not_before_ms: u64,
+) -> Result<Vec<Option<MessageId>>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT n, message FROM outbox WHERE log = ?1 AND accepted BETWEEN 1 AND ?2 AND what = 0 ORDER BY n",
+    )?;
+    let rows = statement.query_map(params![log.as_bytes(), cursor], |row| {
+        Ok((row.get(0)?, row.get::<_, Option<[u8; 16]>>(1)?.map(MessageId::from_bytes)))
+    })?;
+    let mut messages = Vec::new();
+    for row in rows {
+        let (n, message): (i64, _) = row?;
+        unseal(tx, n)?;
+        postpone(tx, n, not_before_ms)?;
+        messages.push(message);
+    }
+    Ok(messages)
+}
+
+/// Nothing is read any more in a log's stretch up to `seq`: what the relay has accepted there stands there for whoever reads it.
+pub(crate) fn forget_accepted(tx: &Transaction<'_>, log: LogId, seq: u64) -> Result<(), Error> {
+    // SQLite's integers are signed.
+    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    tx.execute("DELETE FROM outbox WHERE log = ?1 AND accepted BETWEEN 1 AND ?2", params![log.as_bytes(), seq])?;
+    Ok(())
+}
+
+/// Nobody reads a log any more, and what the relay has accepted was not seen in it: it is said in the one that comes after.
+pub(crate) fn unseal_accepted(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE outbox SET log = NULL, entry_id = NULL, after = NULL, digest = NULL, accepted = 0
+         WHERE log = ?1 AND what = 0 AND accepted > 0",
+        [log.as_bytes()],
+    )?;
     Ok(())
 }
 

@@ -82,9 +82,9 @@ pub(crate) fn take_over(
          UPDATE access_keys SET registered = 0 WHERE registered = 1;
          UPDATE access_keys SET registered = 2 WHERE key IN (SELECT key FROM group_links);
          DELETE FROM group_links;
-         UPDATE messages SET placed = 1 WHERE placed = 0 AND id IN (SELECT message FROM outbox WHERE accepted = 1);
+         UPDATE messages SET placed = 1 WHERE placed = 0 AND id IN (SELECT message FROM outbox WHERE accepted > 0);
          UPDATE conversations SET standing = 2 WHERE standing = 4;
-         DELETE FROM outbox WHERE what = 1 OR accepted = 1;
+         DELETE FROM outbox WHERE what = 1 OR accepted > 0;
          UPDATE outbox SET log = NULL, entry_id = NULL, after = NULL, blob = NULL, digest = NULL, secret = NULL, welcome = NULL,
              not_before_ms = 0;
          DELETE FROM recovery;",

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 24] = [
+const MIGRATIONS: [&str; 25] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -29,6 +29,7 @@ const MIGRATIONS: [&str; 24] = [
     JOINED,
     RESTORED_RELAYS,
     SETTLED_LOGS,
+    SENT_AGAIN,
 ];
 
 const V1: &str = "
@@ -666,6 +667,16 @@ const SETTLED_LOGS: &str = "
 -- clock: it is the log's own relay that tells the time.
 ALTER TABLE transparency_logs ADD COLUMN settled_n INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE transparency_logs ADD COLUMN settled_ms INTEGER NOT NULL DEFAULT 0;
+";
+
+const SENT_AGAIN: &str = "
+-- `accepted` is the place that the relay has named, and the content stays until it is seen there. What was accepted before had none.
+UPDATE messages SET placed = 1 WHERE placed = 0 AND mine = 1 AND id IN (SELECT message FROM outbox WHERE accepted > 0);
+DELETE FROM outbox WHERE accepted > 0;
+-- Whether a group was left before one had accepted it: its members are told nothing.
+ALTER TABLE conversations ADD COLUMN declined INTEGER NOT NULL DEFAULT 0;
+-- Whether what an envelope carries was said again, for whoever had newer keys.
+ALTER TABLE sealed_for ADD COLUMN said_again INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.

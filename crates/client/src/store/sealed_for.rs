@@ -38,8 +38,17 @@ pub(crate) fn note(tx: &Transaction<'_>, envelope: EnvelopeId, sealed: &SealedFo
     Ok(())
 }
 
+/// What is known of an envelope that was not said again.
+pub(crate) fn to_say_again(tx: &Transaction<'_>, envelope: EnvelopeId) -> Result<Option<SealedFor>, Error> {
+    let again: Option<bool> = tx
+        .prepare_cached("SELECT said_again FROM sealed_for WHERE envelope = ?1")?
+        .query_row([envelope.as_bytes()], |row| row.get(0))
+        .optional()?;
+    if again == Some(false) { load(tx, envelope) } else { Ok(None) }
+}
+
 /// What is known of an envelope.
-pub(crate) fn load(tx: &Transaction<'_>, envelope: EnvelopeId) -> Result<Option<SealedFor>, Error> {
+fn load(tx: &Transaction<'_>, envelope: EnvelopeId) -> Result<Option<SealedFor>, Error> {
     let row: Option<(Option<[u8; 16]>, Vec<u8>)> = tx
         .prepare_cached("SELECT message, recipients FROM sealed_for WHERE envelope = ?1")?
         .query_row([envelope.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -93,8 +102,15 @@ pub(crate) fn devices_of(tx: &Transaction<'_>, message: MessageId) -> Result<Opt
     Ok((!devices.is_empty()).then_some(devices))
 }
 
-/// It was said again.
-pub(crate) fn forget(tx: &Transaction<'_>, envelope: EnvelopeId) -> Result<(), Error> {
-    tx.execute("DELETE FROM sealed_for WHERE envelope = ?1", [envelope.as_bytes()])?;
+/// For which devices an envelope was sealed.
+#[cfg(test)]
+pub(crate) fn devices_of_envelope(tx: &Transaction<'_>, envelope: EnvelopeId) -> Result<Vec<DeviceId>, Error> {
+    let sealed = load(tx, envelope)?;
+    Ok(sealed.into_iter().flat_map(|sealed| sealed.recipients).map(|(device, _)| device).collect())
+}
+
+/// It is said again, once; for whom it was stays known, since it goes to nobody else.
+pub(crate) fn is_said_again(tx: &Transaction<'_>, envelope: EnvelopeId) -> Result<(), Error> {
+    tx.execute("UPDATE sealed_for SET said_again = 1 WHERE envelope = ?1", [envelope.as_bytes()])?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What must hold in the end, when everything was delivered.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use waxwing_protocol::ChannelSecret;
 use waxwing_protocol::group::{GroupKind, RosterRole};
@@ -18,8 +18,11 @@ use crate::views::{MessageState, MessageView, Standing};
 
 /// Where each message stands.
 ///
-/// Twice only where an older copy of the sender's database sent it once more.
-type Places = HashMap<MessageId, Vec<(LogId, u64, u64)>>;
+/// Twice only where an older copy of the sender's database sent it once more, or in the log that took another's place.
+type Places = HashMap<MessageId, Vec<Place>>;
+
+/// The log, the place there, and the last handshake before it; and whom alone it was sealed for, where it says a text again.
+type Place = (LogId, u64, u64, Option<HashSet<AccountId>>);
 
 impl World {
     pub(super) fn check(&mut self) {
@@ -83,10 +86,11 @@ fn places(outside: &Outside) -> Places {
                 && let Some(message) = outside.ledger.sealed.get(&entry.entry_id)
             {
                 let all: &mut Vec<_> = places.entry(*message).or_default();
-                all.push((*id, entry.seq, after));
+                let twice = all.iter().any(|(other, ..)| other == id);
+                all.push((*id, entry.seq, after, outside.ledger.again_for.get(&entry.entry_id).cloned()));
                 let sender = outside.ledger.sent.get(message).map(|(sender, _)| sender);
                 let again = sender.is_some_and(|sender| outside.ledger.restored.contains(sender));
-                assert!(all.len() == 1 || again, "a message stands in a log twice");
+                assert!(!twice || again, "a message stands in a log twice");
             }
             if entry.kind == EnvelopeKind::Handshake {
                 after = entry.seq;
@@ -100,11 +104,16 @@ fn places(outside: &Outside) -> Places {
 fn nothing_waits(device: &mut Device, dead: &BTreeSet<LogId>) {
     let name = device.name.clone();
     let waits: Vec<String> = device.look(|tx| {
-        let mut statement = tx
-            .prepare("SELECT what, accepted, not_before_ms, message IS NULL, blob IS NULL, conversation FROM outbox")?;
+        let mut statement = tx.prepare(
+            "SELECT what, accepted, not_before_ms, message IS NULL, blob IS NULL, conversation, log, after FROM outbox",
+        )?;
         let rows = statement.query_map([], |row| {
             let told: (i64, i64, i64, bool, bool) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-            Ok((format!("(what, accepted, not before, no message, unsealed) = {told:?}"), row.get(5)?))
+            let (log, after): (Option<[u8; 16]>, Option<u64>) = (row.get(6)?, row.get(7)?);
+            let log = log.map(LogId::from_bytes);
+            let told =
+                format!("(what, accepted, not before, no message, unsealed) = {told:?} for {log:?} after {after:?}");
+            Ok((told, row.get(5)?))
         })?;
         let mut waits = Vec::new();
         for row in rows {
@@ -143,7 +152,7 @@ fn texts(device: &mut Device, outside: &Outside, places: &Places) {
             let id: MessageId = line.id.parse().unwrap();
             assert_eq!(line.text, line.id, "another text");
             assert_eq!(ledger.sent.get(&id).map(|(sender, _)| sender.to_string()), Some(line.sender.clone()));
-            let Some([(log, seq, _)]) = places.get(&id).map(Vec::as_slice) else { continue };
+            let Some([(log, seq, ..)]) = places.get(&id).map(Vec::as_slice) else { continue };
             if ledger.is_blind(me, *log, *seq) {
                 continue;
             }
@@ -159,19 +168,35 @@ fn texts(device: &mut Device, outside: &Outside, places: &Places) {
             .iter()
             .filter(|(_, (sender, of))| *sender != me && *of == conversation.id)
             .filter(|(message, (sender, _))| {
-                places.get(*message).into_iter().flatten().any(|(log, seq, after)| {
+                places.get(*message).into_iter().flatten().any(|(log, seq, after, only)| {
                     if unwelcomed(sender, log) || ledger.is_unwelcomed(me, *log, *after) {
                         return false;
                     }
                     let here = ledger.member(me, *log, *after) && !ledger.is_away(me, *log, *seq);
                     let excused = ledger.is_overtaken(me, *log, *seq, *after) || ledger.is_blind(me, *log, *seq);
-                    here && (theirs.contains(*message) || !excused)
+                    let for_me = only.as_ref().is_none_or(|only| only.contains(&me));
+                    here && for_me && (theirs.contains(*message) || !excused)
                 })
             })
             .map(|(message, _)| *message)
             .collect();
         let show = |set: &BTreeSet<MessageId>, other: &BTreeSet<MessageId>| -> Vec<_> {
-            set.difference(other).map(|message| places[message].clone()).collect()
+            let why = |(sender, place): (&AccountId, &Place)| {
+                let (log, seq, after) = (place.0, place.1, place.2);
+                let facts = [
+                    ("unwelcomed", unwelcomed(sender, &log)),
+                    ("never joined", ledger.is_unwelcomed(me, log, after)),
+                    ("member", ledger.member(me, log, after)),
+                    ("away", ledger.is_away(me, log, seq)),
+                    ("overtaken", ledger.is_overtaken(me, log, seq, after)),
+                    ("blind", ledger.is_blind(me, log, seq)),
+                ];
+                let facts: Vec<_> = facts.into_iter().filter_map(|(fact, is)| is.then_some(fact)).collect();
+                format!("{log:?} {seq} after {after}: {facts:?}, joined at {:?}", ledger.slots.get(&(me, log)))
+            };
+            let place_of =
+                |message| places[message].iter().map(|place| why((&ledger.sent[message].0, place))).collect();
+            set.difference(other).map(place_of).collect::<Vec<Vec<_>>>()
         };
         let aside = device.set_aside();
         assert_eq!(
@@ -190,9 +215,10 @@ fn texts(device: &mut Device, outside: &Outside, places: &Places) {
     let aside = device.set_aside();
     let known: BTreeSet<_> = device.conversations().into_iter().map(|one| one.id).collect();
     for (message, (sender, of)) in ledger.sent.iter().filter(|(_, (sender, of))| *sender != me && !known.contains(of)) {
-        let due = places.get(message).into_iter().flatten().any(|(log, seq, after)| {
+        let due = places.get(message).into_iter().flatten().any(|(log, seq, after, only)| {
             let lost = unwelcomed(sender, log) || ledger.is_unwelcomed(me, *log, *after);
-            ledger.member(me, *log, *after) && !ledger.is_blind(me, *log, *seq) && !lost
+            let for_me = only.as_ref().is_none_or(|only| only.contains(&me));
+            for_me && ledger.member(me, *log, *after) && !ledger.is_blind(me, *log, *seq) && !lost
         });
         assert!(!due, "{} was never brought into {of:?}; set aside: {aside:?}", device.name);
     }

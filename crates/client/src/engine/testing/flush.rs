@@ -23,14 +23,15 @@ use crate::error::{Error, ErrorCode};
 use crate::mls::{ClaimedPackage, GroupChange, read_package};
 use crate::store::conversations::ConversationId;
 use crate::store::outbox::{Item, Sealed, What};
-use crate::store::{account, conversations, deliveries, logs, messages, outbox};
+use crate::store::{account, conversations, deliveries, logs, messages, outbox, sealed_for};
 use crate::views::{MessageState, Standing};
 
 const RESEALS: usize = 8;
 const MOST_CHAINS: usize = 80;
 
 enum Attempt {
-    Accepted,
+    Accepted(u64),
+    Gone,
     Reseal,
     Refused(Error),
     Later(u64),
@@ -85,7 +86,8 @@ impl Device {
                 }
             }
             match self.attempt(outside, &item)? {
-                Attempt::Accepted => self.accepted(&item)?,
+                Attempt::Accepted(seq) => self.accepted(&item, seq)?,
+                Attempt::Gone => {}
                 Attempt::Reseal if reseals < RESEALS => {
                     reseals += 1;
                     self.tx(|tx| outbox::unseal(tx, item.n).map(drop))?;
@@ -100,7 +102,9 @@ impl Device {
 
     fn attempt(&mut self, outside: &mut Outside, item: &Item) -> Step<Attempt> {
         let (conversation, bound) = (item.conversation, item.log);
-        let (context, depends) = (self.context(outside.now), safety::DependsOn::of(item));
+        let context = self.context(outside.now);
+        let sealed_change = item.what == What::Change && item.sealed.is_some();
+        let depends = if sealed_change { safety::DependsOn::Nobody } else { safety::DependsOn::of(item) };
         let (log, standing, stopped, (awaited, made)) = self.tx(|tx| {
             let found = conversations::load(tx, &conversation)?;
             if let Some(doubt) = depends.waits(tx, context.account, &found)? {
@@ -147,7 +151,7 @@ impl Device {
             Some(sealed) => sealed.clone(),
             None => match self.seal(outside, item, &log)? {
                 Outcome::Sealed(sealed) => sealed,
-                Outcome::Done => return Ok(Attempt::Accepted),
+                Outcome::Done => return Ok(Attempt::Gone),
                 Outcome::Refused(error) => return Ok(Attempt::Refused(error)),
                 Outcome::Wait(error) => return Err(error.into()),
                 Outcome::Later(when) => return Ok(Attempt::Later(when)),
@@ -220,6 +224,13 @@ impl Device {
 
     fn append(&mut self, outside: &mut Outside, item: &Item, log: logs::Log, sealed: Sealed) -> Step<Attempt> {
         if let Some(message) = item.message {
+            let before = outside.ledger.sealed.iter().any(|(entry, of)| *of == message && *entry != sealed.entry_id);
+            if before {
+                let chains = &outside.relay;
+                let devices = self.look(|tx| sealed_for::devices_of_envelope(tx, sealed.entry_id));
+                let accounts = devices.iter().filter_map(|device| chains.account_of(*device)).collect();
+                outside.ledger.again_for.insert(sealed.entry_id, accounts);
+            }
             outside.ledger.sealed.insert(sealed.entry_id, message);
         }
         let change = item.what == What::Change;
@@ -233,7 +244,11 @@ impl Device {
         let token = log.secret.write_token();
         let answer = self.ask(&mut outside.relay, |relay| relay.append(log.log, token.as_slice(), &append))?;
         match answer {
-            Ok(_) if !change => Ok(Attempt::Accepted),
+            Ok(seq) if !change => {
+                let (there, now) = self.look(|tx| Ok((outbox::exists(tx, item.n)?, logs::load(tx, log.log)?)));
+                let unseen = there && now.is_some_and(|now| now.active && now.cursor >= seq);
+                Ok(if unseen { Attempt::Reseal } else { Attempt::Accepted(seq) })
+            }
             Ok(seq) => {
                 outside.ledger.story.push(format!("{} commits {:?}", self.name, GroupChange::decode(&item.content)?));
                 self.drain_log(outside, log.log)?;
@@ -243,7 +258,7 @@ impl Device {
                     return Err(Error::new(ErrorCode::RelayMisbehaved, "what was accepted is not in the log").into());
                 }
                 outside.ledger.commits += 1;
-                Ok(if there { Attempt::Reseal } else { Attempt::Accepted })
+                Ok(if there { Attempt::Reseal } else { Attempt::Accepted(seq) })
             }
             Err(problem @ (ProblemCode::Conflict | ProblemCode::Rekeyed)) => {
                 outside.ledger.count("conflict");
@@ -261,7 +276,7 @@ impl Device {
                     };
                 }
                 let there = self.look(|tx| outbox::exists(tx, item.n));
-                Ok(if there { Attempt::Reseal } else { Attempt::Accepted })
+                Ok(if there { Attempt::Reseal } else { Attempt::Gone })
             }
             Err(ProblemCode::IdReused) => Ok(Attempt::Reseal),
             Err(problem @ ProblemCode::LogRefused) => self.freeze(outside, log.log, problem),
@@ -280,13 +295,13 @@ impl Device {
         if gone { Ok(Attempt::Reseal) } else { Err(waits(problem).into()) }
     }
 
-    fn accepted(&mut self, item: &Item) -> Step<()> {
+    fn accepted(&mut self, item: &Item, seq: u64) -> Step<()> {
         let me = self.account;
         self.tx(|tx| {
             if !outbox::exists(tx, item.n)? {
                 return Ok(());
             }
-            outbox::set_accepted(tx, item.n)?;
+            outbox::set_accepted(tx, item.n, seq)?;
             if !deliveries::welcoming(tx, &item.conversation)? {
                 conversations::set_problem(tx, &item.conversation, None)?;
             }

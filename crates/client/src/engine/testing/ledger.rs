@@ -24,6 +24,8 @@ pub(super) struct Ledger {
     pub(super) states: HashMap<(LogId, u64), State>,
     /// Which message an envelope carries.
     pub(super) sealed: HashMap<EnvelopeId, MessageId>,
+    /// For whom an envelope was sealed that says a text again: only whoever had it before.
+    pub(super) again_for: HashMap<EnvelopeId, HashSet<AccountId>>,
     pub(super) sent: HashMap<MessageId, (AccountId, ConversationId)>,
     /// Stretches of a log that somebody does not take in although they are in its group: they have left.
     pub(super) away: HashMap<(AccountId, LogId), Vec<(u64, u64)>>,

@@ -15,7 +15,8 @@ use super::world::World;
 use crate::error::ErrorCode;
 use crate::mls::{Group, GroupChange, Plan, read_package, storage};
 use crate::store::conversations::ConversationId;
-use crate::store::{account, keys, logs};
+use crate::store::{account, keys, logs, messages};
+use crate::views::MessageState;
 
 fn log_of(world: &mut World, id: ConversationId) -> LogId {
     world.devices[0].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log))
@@ -249,4 +250,53 @@ fn p5_an_own_commit_under_another_kind_is_not_merged() {
         world.on(0, |ada, outside| ada.drain_log(outside, log));
         assert_eq!(epoch(&mut world) == before, lies);
     }
+}
+
+fn state_of(world: &mut World, who: usize, message: MessageId) -> MessageState {
+    let me = world.devices[who].account;
+    world.devices[who].look(|tx| messages::load(tx, me, message)).unwrap().state
+}
+
+/// The relay says that it has a text, and shows something else in that place.
+#[test]
+fn p5_what_was_accepted_and_is_not_shown_is_sent_again() {
+    let (mut world, id) = group(2);
+    let log = log_of(&mut world, id);
+    world.outside.relay.replaces = 2;
+    let message = say(&mut world, 0, id);
+    assert_eq!(state_of(&mut world, 0, message), MessageState::Sent, "as the relay says");
+    world.on(0, |ada, outside| ada.drain_log(outside, log)).unwrap();
+    assert_eq!(state_of(&mut world, 0, message), MessageState::Sending);
+    everybody(&mut world);
+    assert!(!shows(&mut world, 1, id, message), "not at once, and the next is not shown either");
+    for _ in 0..3 {
+        world.outside.now += 6000;
+        everybody(&mut world);
+    }
+    assert!(shows(&mut world, 1, id, message));
+    assert_eq!(state_of(&mut world, 0, message), MessageState::Sent);
+    assert!(!world.outside.relay.logs[&log].injected.is_empty(), "the control");
+    world.settle();
+    world.check();
+}
+
+/// The relay puts somebody else's junk before it: what was sealed for the place before is read by nobody.
+#[test]
+fn p5_what_is_put_behind_a_junk_handshake_is_sent_again() {
+    let (mut world, id) = group(2);
+    let log = log_of(&mut world, id);
+    let message = say(&mut world, 0, id);
+    assert_eq!(state_of(&mut world, 0, message), MessageState::Sent);
+    let relay = &mut world.outside.relay;
+    relay.inject(log, EnvelopeId::from_bytes([9; 16]), EnvelopeKind::Handshake, vec![7; 256]);
+    let kept = relay.logs.get_mut(&log).unwrap();
+    let last = kept.entries.len();
+    kept.swap(last - 2, last - 1);
+    kept.injected = vec![last as u64 - 1];
+    for _ in 0..3 {
+        world.outside.now += 6000;
+        everybody(&mut world);
+    }
+    assert!(shows(&mut world, 1, id, message));
+    assert_eq!(state_of(&mut world, 0, message), MessageState::Sent);
 }

@@ -58,6 +58,8 @@ pub(super) struct FakeRelay {
     pub(super) page: usize,
     /// How many requests there were.
     pub(super) requests: u64,
+    /// So many entries are said to be taken, and something else is put in their places.
+    pub(super) replaces: usize,
 }
 
 impl FakeRelay {
@@ -73,6 +75,11 @@ impl FakeRelay {
         }
         let chain = self.chains.get(&account).ok_or(ProblemCode::UnknownAccount)?;
         Ok(chain.get(from as usize..).unwrap_or_default().to_vec())
+    }
+
+    /// Whose device it is.
+    pub(super) fn account_of(&self, device: DeviceId) -> Option<AccountId> {
+        self.devices.iter().find(|(_, devices)| devices.contains(&device)).map(|(account, _)| *account)
     }
 
     /// Puts into a chain what nobody has checked. A relay can.
@@ -158,6 +165,12 @@ impl FakeRelay {
         }
         if append.after != log.last_handshake {
             return Err(ProblemCode::Conflict);
+        }
+        if self.replaces > 0 {
+            self.replaces -= 1;
+            let seq = log.push(EnvelopeId::from_bytes([self.replaces as u8; 16]), append.kind, vec![7; 256]);
+            log.injected.push(seq);
+            return Ok(seq);
         }
         let seq = log.push(append.entry_id, append.kind, append.blob.clone());
         if let Some(tokens) = append.rekey {

