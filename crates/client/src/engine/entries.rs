@@ -330,6 +330,7 @@ impl<'a> Reading<'a> {
         if message.epoch != group.epoch() {
             return Ok(Verdict::Disagrees(leaf.identity.device));
         }
+        logs::is_shared_with(self.tx, self.log.log, leaf.identity.account)?;
         if leaf.identity.device == self.context.device {
             // Never given to MLS: nothing of one's own is read there.
             if message.counter > logs::counter(self.tx, self.log.log)? {

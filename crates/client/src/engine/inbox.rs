@@ -297,6 +297,7 @@ impl Engine {
                             resync::told_removed(tx, &context, (log, seq), sender, &mut changes)?;
                         }
                     }
+                    Verdict::Welcomed(welcomed) if join::must_wait(tx, &welcomed)? => aside::wait(tx, &entry)?,
                     Verdict::Welcomed(welcomed) => {
                         if new_from(tx, &context, &welcomed.sender)?
                             && let Some(reason) = join::welcomed(tx, &context, *welcomed, &mut changes)?

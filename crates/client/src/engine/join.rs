@@ -65,6 +65,18 @@ pub(super) fn welcomed(
     Ok(refused)
 }
 
+/// Whether a Welcome answers what another of those who were asked has answered before, and nobody's words have shown yet whose group it is.
+/// It is kept until then: should the first have lied, this one lets the device in.
+pub(super) fn must_wait(tx: &Transaction<'_>, welcomed: &Welcomed) -> Result<bool, Error> {
+    let Welcomed { welcome, sender: CheckedSender { message, .. } } = welcomed;
+    let Some(first) = logs::answered_by(tx, welcome.log, &welcome.nonce)? else { return Ok(false) };
+    let here = logs::load(tx, welcome.log)?.is_some_and(|log| {
+        log.active && log.trouble == logs::Trouble::None && log.conversation == welcome.conversation
+    });
+    let asked = logs::is_noted(tx, welcome.log, message.sender.device, Noted::Asked)?;
+    Ok(here && asked && first != message.sender.account)
+}
+
 fn join(
     tx: &Transaction<'_>,
     context: &Context,
@@ -74,7 +86,11 @@ fn join(
     let Welcomed { welcome, sender: CheckedSender { message, chain, .. } } = welcomed;
     let known_log = logs::load(tx, welcome.log)?;
     let (_, nonce) = logs::resync(tx, welcome.log)?;
-    let asked_for = nonce == Some(welcome.nonce)
+    // Where what the first answer said of the group has shown to be untrue, that of another who was asked counts.
+    let belied = logs::answered_by(tx, welcome.log, &welcome.nonce)?
+        .is_some_and(|first| first != message.sender.account)
+        && known_log.as_ref().is_some_and(|log| log.trouble != logs::Trouble::None);
+    let asked_for = (nonce == Some(welcome.nonce) || belied)
         && logs::is_noted(tx, welcome.log, message.sender.device, Noted::Asked)?
         && known_log.as_ref().is_some_and(|log| log.conversation == welcome.conversation);
     let lost = LostWelcome {
@@ -265,8 +281,12 @@ fn store(
         spoiler: None,
     };
     let lost = restorations::is_unread(tx, log.log)?;
+    let asked_devices = logs::noted_devices(tx, log.log, Noted::Asked)?;
     logs::insert(tx, &log, context.now)?;
     logs::set_joined(tx, log.log, welcome.slot, context.now)?;
+    if repaired && welcome.nonce != [0; 16] {
+        logs::set_answered(tx, log.log, &welcome.nonce, sender, &asked_devices, context.now)?;
+    }
     // Whoever let one back in, or began anew, may have done so since the relay was restored: what was said there since is lost, or nobody
     // looks there.
     if standing == Standing::Member && (restarted || (repaired && lost)) {

@@ -48,6 +48,12 @@ impl Engine {
                 if self.went_back_with_its_relay(&stored).await? {
                     return self.freeze(log).await;
                 }
+                // Nothing but a Welcome has said how far it goes: whoever has sent that is not to be believed.
+                if self.store.run(move |tx| logs::is_unread_since_joined(tx, log)).await? {
+                    self.store.run(move |tx| logs::note_trouble(tx, log, Trouble::Behind)).await?;
+                    self.introductions_wake.notify_one();
+                    return self.mend(log).await;
+                }
                 let error = Error::new(ErrorCode::RelayWentBack, "the log is not the one that was read before");
                 return self.log_refused(&stored, error).await;
             }

@@ -336,7 +336,8 @@ fn unanswered(tx: &Transaction<'_>, log: &logs::Log, request: &ResyncRequest) ->
     Ok(None)
 }
 
-/// A notice that this device was taken out. It counts where this device is blind and has asked the sender: else it sees that in the log.
+/// A notice that this device was taken out. It counts where this device is blind, and has asked the sender or knows them as an admin, who may
+/// take it out to bring it in again: else it sees that in the log.
 pub(super) fn told_removed(
     tx: &Transaction<'_>,
     context: &Context,
@@ -347,7 +348,8 @@ pub(super) fn told_removed(
     let Some(log) = logs::load(tx, log)?.filter(|log| log.active && log.trouble != Trouble::None) else {
         return Ok(());
     };
-    if seq < log.last_handshake || !logs::is_noted(tx, log.log, device, Noted::Asked)? {
+    let admin = people::is_admin(&people::of(tx, &log.conversation)?, account);
+    if seq < log.last_handshake || !(admin || logs::is_noted(tx, log.log, device, Noted::Asked)?) {
         return Ok(());
     }
     storage::delete_group(tx, log.log.as_bytes())?;

@@ -111,6 +111,54 @@ pub(crate) fn set_joined(tx: &Transaction<'_>, log: LogId, slot: u64, now_ms: u6
     Ok(())
 }
 
+/// Another log takes the place of what is known of it: of whoever was asked, and what was asked under `nonce`, the account that has answered.
+/// Its Welcome alone says what the group is.
+pub(crate) fn set_answered(
+    tx: &Transaction<'_>,
+    log: LogId,
+    nonce: &[u8; 16],
+    by: AccountId,
+    asked: &[DeviceId],
+    now_ms: u64,
+) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE logs SET answered_nonce = ?2, answered_by = ?3 WHERE log = ?1",
+        params![log.as_bytes(), nonce, by.as_bytes()],
+    )?;
+    asked.iter().try_for_each(|device| note_device(tx, log, *device, Noted::Asked, now_ms, 0).map(drop))
+}
+
+/// Who has answered under this nonce, as long as nobody else's words fit what they have said of the group.
+pub(crate) fn answered_by(tx: &Transaction<'_>, log: LogId, nonce: &[u8; 16]) -> Result<Option<AccountId>, Error> {
+    Ok(tx
+        .prepare_cached("SELECT answered_by FROM logs WHERE log = ?1 AND answered_nonce = ?2")?
+        .query_row(params![log.as_bytes(), nonce], |row| row.get(0).map(AccountId::from_bytes))
+        .optional()?)
+}
+
+/// Somebody has spoken in the group as it is here: if that is not who has brought this device into it, it is the others' group, too.
+pub(crate) fn is_shared_with(tx: &Transaction<'_>, log: LogId, account: AccountId) -> Result<(), Error> {
+    tx.prepare_cached(
+        "UPDATE logs SET answered_nonce = NULL, answered_by = NULL WHERE log = ?1 AND answered_by != ?2",
+    )?
+    .execute(params![log.as_bytes(), account.as_bytes()])?;
+    Ok(())
+}
+
+/// Devices that are noted so.
+pub(crate) fn noted_devices(tx: &Transaction<'_>, log: LogId, what: Noted) -> Result<Vec<DeviceId>, Error> {
+    let mut statement = tx.prepare_cached("SELECT device FROM log_devices WHERE log = ?1 AND what = ?2")?;
+    let rows = statement.query_map(params![log.as_bytes(), what as i64], |row| row.get(0).map(DeviceId::from_bytes))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether nothing but a Welcome has said that the log goes as far as it is believed to have been read.
+pub(crate) fn is_unread_since_joined(tx: &Transaction<'_>, log: LogId) -> Result<bool, Error> {
+    Ok(tx
+        .prepare_cached("SELECT 1 FROM logs WHERE log = ?1 AND joined_slot = cursor AND joined_slot > 0")?
+        .exists([log.as_bytes()])?)
+}
+
 /// Whether nothing but a Welcome has said that a handshake stands at this place, and that was before a time.
 pub(crate) fn is_slot_unseen(tx: &Transaction<'_>, log: LogId, slot: u64, before_ms: u64) -> Result<bool, Error> {
     Ok(tx
@@ -319,7 +367,7 @@ pub(crate) fn counter(tx: &Transaction<'_>, log: LogId) -> Result<u64, Error> {
 /// A resync has been asked for.
 pub(crate) fn set_resync(tx: &Transaction<'_>, log: LogId, now_ms: u64, nonce: &[u8; 16]) -> Result<(), Error> {
     tx.execute(
-        "UPDATE logs SET resync_ms = ?2, resync_nonce = ?3 WHERE log = ?1",
+        "UPDATE logs SET resync_ms = ?2, resync_nonce = ?3, answered_nonce = NULL, answered_by = NULL WHERE log = ?1",
         params![log.as_bytes(), now_ms, nonce],
     )?;
     Ok(())

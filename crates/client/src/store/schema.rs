@@ -675,6 +675,10 @@ UPDATE messages SET placed = 1 WHERE placed = 0 AND mine = 1 AND id IN (SELECT m
 DELETE FROM outbox WHERE accepted > 0;
 -- Whether a group was left before one had accepted it: its members are told nothing.
 ALTER TABLE conversations ADD COLUMN declined INTEGER NOT NULL DEFAULT 0;
+-- The nonce under which a Welcome has let this device back in, and whose Welcome that was: until another member's words fit what it says,
+-- another of those who were asked may be right.
+ALTER TABLE logs ADD COLUMN answered_nonce BLOB;
+ALTER TABLE logs ADD COLUMN answered_by BLOB;
 -- Whether what an envelope carries was said again, for whoever had newer keys.
 ALTER TABLE sealed_for ADD COLUMN said_again INTEGER NOT NULL DEFAULT 0;
 ";

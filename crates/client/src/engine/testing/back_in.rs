@@ -2,16 +2,21 @@
 //! handshake stands. And who is new, or gone, when one is back.
 
 use rusqlite::params;
+use waxwing_protocol::{Content, Recipient, Welcome};
 use waxwing_wire::LogId;
+use waxwing_wire::frame::InboxSend;
+use waxwing_wire::log::EnvelopeKind;
 
+use super::super::context::introduction;
+use super::super::sealing::seal_for_inbox;
 use super::faults::{change, everybody, group, say, shows};
 use super::forge::Twist;
 use super::lockouts::update_twisted;
 use super::world::World;
-use crate::mls::GroupChange;
+use crate::mls::{Group, GroupChange, Plan, read_package, storage};
 use crate::store::conversations::ConversationId;
 use crate::store::logs::Trouble;
-use crate::store::{account, logs, messages};
+use crate::store::{account, aside, keys, logs, messages};
 use crate::views::Notice;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -104,6 +109,117 @@ fn a_place_that_no_member_knows_of_is_not_believed_for_long() {
     let message = say(&mut world, 0, id);
     everybody(&mut world);
     assert!(shows(&mut world, 2, id, message));
+}
+
+/// Bea lets Cem back into a group of her own making, of her and him alone: under the same id, and as if it stood at `slot` of the log.
+fn let_in_falsely(world: &mut World, (id, log): (ConversationId, LogId), slot: Option<u64>) {
+    let cem = world.devices[2].account;
+    let nonce = world.devices[2].look(|tx| logs::resync(tx, log)).1.unwrap();
+    let World { outside, devices, .. } = &mut *world;
+    let (device, package) = outside.relay.claim(cem).unwrap().remove(0);
+    let bea = &mut devices[1];
+    let context = bea.context(outside.now);
+    let (content, record) = bea.look(|tx| {
+        let (me, stored) = (account::require(tx)?, logs::load(tx, log)?.unwrap());
+        let mut roster = Group::load(&context.crypto, tx, log)?.unwrap().roster()?;
+        roster.lines.retain(|line| [context.account, cem].contains(&line.account));
+        let (own, chain) = (keys::chain(tx, me.account)?.unwrap(), keys::chain(tx, cem)?.unwrap());
+        let claimed = read_package(&context.crypto, &chain, device, &package)?;
+        storage::delete_group(tx, log.as_bytes())?;
+        let mut group = Group::create(&context.crypto, tx, context.account, &context.keys, log, &roster)?;
+        let plan = Plan { add: vec![claimed], ..Plan::default() };
+        let committed = group.commit(context.account, context.keys.leaf(), &context.keys, plan)?;
+        let welcome = Welcome {
+            conversation: id,
+            relay: me.relay.clone(),
+            log,
+            channel_secret: stored.secret,
+            slot: slot.unwrap_or(stored.last_handshake),
+            running: stored.handshake_running,
+            nonce,
+            sender: introduction(&me, &own, me.invite_key.clone()),
+            mls: committed.welcome.unwrap().mls,
+        };
+        Ok((Content::Welcome(welcome).encode(), chain.device(device).unwrap().current().record.clone()))
+    });
+    let (kind, recipient) = (EnvelopeKind::Welcome, Recipient { account: cem, record: &record });
+    let (entry_id, blob) =
+        seal_for_inbox(&context.keys, context.account, kind, &recipient, &content, (outside.now, None)).unwrap();
+    outside.relay.send(device, &InboxSend { entry_id, kind, blob }).unwrap();
+}
+
+#[test]
+fn p3_of_two_who_let_one_back_in_the_one_who_lies_keeps_nobody_out() {
+    for slot in [None, Some(1 << 40)] {
+        let (mut world, id) = group(3);
+        let log = log_of(&mut world, id);
+        loses_place(&mut world, log);
+        let_in_falsely(&mut world, (id, log), slot);
+        let cem = world.devices[2].account;
+        world.outside.ledger.misled.insert(cem);
+        world.on(2, |cem, outside| cem.drain_inbox(outside)).unwrap();
+        assert_eq!(trouble(&mut world, 2, log), Trouble::None, "she is believed");
+        // Ada answers, too.
+        for _ in 0..3 {
+            world.on(0, |ada, outside| ada.sync(outside));
+            world.outside.now += 4000;
+            world.on(2, |cem, outside| cem.sync(outside));
+        }
+        assert_eq!(trouble(&mut world, 2, log), Trouble::None, "{slot:?}");
+        let said = [say(&mut world, 0, id), say(&mut world, 2, id)];
+        everybody(&mut world);
+        for who in 0..3 {
+            assert!(said.iter().all(|message| shows(&mut world, who, id, *message)), "{slot:?} {who}");
+        }
+    }
+}
+
+/// The first answer is the true one: another is not taken, whenever it comes.
+#[test]
+fn p3_whoever_is_back_in_is_not_led_astray_by_a_second_answer() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    loses_place(&mut world, log);
+    let nonce = world.devices[2].look(|tx| logs::resync(tx, log)).1.unwrap();
+    for _ in 0..2 {
+        world.on(0, |ada, outside| ada.sync(outside));
+        world.outside.now += 4000;
+    }
+    world.on(2, |cem, outside| cem.sync(outside));
+    assert_eq!(trouble(&mut world, 2, log), Trouble::None);
+    world.devices[2].tx(|tx| Ok(tx.execute("UPDATE logs SET resync_nonce = ?1", [nonce])?)).unwrap();
+    let_in_falsely(&mut world, (id, log), None);
+    world.devices[2].tx(|tx| Ok(tx.execute("UPDATE logs SET resync_nonce = NULL", [])?)).unwrap();
+    world.on(2, |cem, outside| cem.sync(outside));
+    assert_eq!(world.devices[2].look(aside::waiting).len(), 1, "nobody has spoken yet: it is kept");
+    let said = say(&mut world, 1, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 2, id, said));
+    assert_eq!(world.devices[2].look(aside::waiting).len(), 0, "she has spoken in the group that Ada has told of");
+    world.settle();
+}
+
+/// Whoever was not asked, and is an admin, takes out whoever has lost their place and brings them in again.
+#[test]
+fn an_admin_who_was_not_asked_lets_one_back_in_by_removing_and_adding_them() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    let cem = world.devices[2].account;
+    world.outside.ledger.restored.insert(cem);
+    world.devices[2].tx(|tx| logs::note_trouble(tx, log, Trouble::Behind)).unwrap();
+    // Nobody was asked today.
+    let now = world.outside.now;
+    world.devices[2].tx(|tx| logs::set_resync(tx, log, now, &[7; 16])).unwrap();
+    change(&mut world, 0, id, &GroupChange::Remove(cem));
+    everybody(&mut world);
+    change(&mut world, 0, id, &GroupChange::Add(vec![cem]));
+    everybody(&mut world);
+    assert_eq!(trouble(&mut world, 2, log), Trouble::None);
+    let said = [say(&mut world, 0, id), say(&mut world, 2, id)];
+    everybody(&mut world);
+    for who in 0..3 {
+        assert!(said.iter().all(|message| shows(&mut world, who, id, *message)), "{who}");
+    }
 }
 
 #[test]

@@ -48,6 +48,16 @@ impl Device {
         .map_err(super::device::refused)
     }
 
+    /// `inbox::retry_welcomes`: what waits for another Welcome to prove right or wrong.
+    pub(super) fn retry_welcomes(&mut self, outside: &mut Outside) -> Step<()> {
+        for (n, entry) in self.look(aside::waiting) {
+            let verdict = self.judge_inbox(outside, &entry)?;
+            self.store_inbox(outside, &entry, verdict)?;
+            self.tx(|tx| aside::waited(tx, n))?;
+        }
+        Ok(())
+    }
+
     fn judge_inbox(&mut self, outside: &mut Outside, entry: &InboxEntry) -> Step<Verdict> {
         let context =
             OpenContext { envelope_id: entry.entry_id, kind: entry.kind, log: INBOX, tag_key: None, erased: &[] };
@@ -134,6 +144,7 @@ impl Device {
                         aside(reason)?;
                     }
                 }
+                Verdict::Welcomed(welcomed) if join::must_wait(tx, &welcomed)? => aside::wait(tx, entry)?,
                 Verdict::Welcomed(welcomed) => {
                     let log = welcomed.welcome.log;
                     if new_from(tx, &context, &welcomed.sender)? {
@@ -145,13 +156,15 @@ impl Device {
                     }
                 }
             }
-            account::set_inbox_cursor(tx, entry.seq)
+            account::set_inbox_cursor(tx, entry.seq.max(account::inbox_cursor(tx)?))
         });
         // Also where it went down right behind the commit.
         let committed = self.look(account::inbox_cursor) >= entry.seq;
         if let (true, Some((after, state)), Some((log, slot))) = (committed, joined, slot) {
             outside.ledger.story.push(format!("{} joins {log:?} at {slot}", self.name));
-            outside.ledger.observe(log, after, state);
+            if !outside.ledger.misled.contains(&self.account) {
+                outside.ledger.observe(log, after, state);
+            }
             let stays = self.look(|tx| {
                 let conversation = logs::load(tx, log)?.map(|log| log.conversation);
                 conversation.map_or(Ok(true), |id| Ok(conversations::load(tx, &id)?.standing != Standing::Left))

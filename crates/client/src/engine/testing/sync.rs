@@ -35,6 +35,7 @@ impl Device {
         fatal(&again)?;
         self.drain_logs(outside)?;
         self.release_held(outside)?;
+        self.retry_welcomes(outside)?;
         flushed.and(again)
     }
 
@@ -67,6 +68,10 @@ impl Device {
                 outside.ledger.count("entries withheld");
             }
             if page.head < stored.cursor || page.running != stored.running {
+                if self.look(|tx| logs::is_unread_since_joined(tx, log)) {
+                    self.tx(|tx| logs::note_trouble(tx, log, Trouble::Behind))?;
+                    return self.mend(outside, log);
+                }
                 return Err(Error::new(ErrorCode::RelayWentBack, "the log is not the one that was read before").into());
             }
             let (head, moved, retired) = (page.head, !page.entries.is_empty(), page.retired);
