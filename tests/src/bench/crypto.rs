@@ -14,7 +14,7 @@ use waxwing_protocol::{DeviceKeys, DeviceSeeds, LeafIdentity};
 use waxwing_wire::{AccountId, DeviceId};
 
 use super::measure::measure_plain;
-use super::report::{Report, Unit};
+use super::report::{Report, Target, Unit};
 
 /// The generator of all that is not measured by itself.
 fn rng() -> rand_core::UnwrapErr<getrandom::SysRng> {
@@ -52,6 +52,11 @@ pub fn run() -> Report {
     peers::measure(&mut report);
     commits::measure(&mut report);
     backlog::measure(&mut report);
+    report.targets(&[
+        ("seal_over_primitives", Target::AtMost(1.25)),
+        ("open_over_primitives", Target::AtMost(1.25)),
+        ("receive_path_per_s", Target::AtLeast(3000.0)),
+    ]);
     // The same thing at the start and at the end: how far the machine itself moved meanwhile.
     let drift = primitives::yardstick().us / before.us - 1.0;
     report.value("drift_pct", drift * 100.0);

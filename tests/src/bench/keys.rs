@@ -3,12 +3,17 @@
 mod client;
 mod log;
 
-use super::report::Report;
+use super::report::{Report, Target};
 
 /// Measures everything.
 pub fn run() -> Report {
     let mut report = Report::default();
     log::measure(&mut report);
     client::measure(&mut report);
+    report.targets(&[
+        ("rotate_50_conversations_s", Target::AtMost(5.0)),
+        ("proof_us", Target::AtMost(1000.0)),
+        ("leaves_stream_s", Target::AtMost(10.0)),
+    ]);
     report
 }

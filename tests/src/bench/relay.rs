@@ -27,7 +27,7 @@ mod server;
 mod websocket;
 mod yardsticks;
 
-use super::report::Report;
+use super::report::{Report, Target};
 
 pub use idle::hold;
 pub use place::Backend;
@@ -61,6 +61,17 @@ pub fn run(backend: Backend) -> Report {
         "the disk alone, 4 KiB appended and synced: {:.0}/s before, {:.0}/s after; median {:.3} ms",
         before.per_s, after.per_s, before.median_ms
     ));
+    if backend == Backend::Sqlite {
+        report.targets(&[
+            ("accepts_per_s_64", Target::AtLeast(15_000.0)),
+            ("accept_p99_ms_64", Target::AtMost(50.0)),
+            ("full_path_per_s", Target::AtLeast(8000.0)),
+            ("deliver_p50_over_target", Target::AtMost(1.0)),
+            ("idle_bytes_per_connection", Target::AtMost(10.0 * 1024.0)),
+            ("idle_tls_bytes_per_connection", Target::AtMost(40.0 * 1024.0)),
+            ("ready_ms_1m", Target::AtMost(1000.0)),
+        ]);
+    }
     report
 }
 

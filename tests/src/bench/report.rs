@@ -14,6 +14,15 @@ pub enum Unit {
     Ms,
 }
 
+/// What a figure is to be.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// This or less.
+    AtMost(f64),
+    /// This or more.
+    AtLeast(f64),
+}
+
 /// What is printed: headings and lines, in order.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -65,6 +74,25 @@ impl Report {
     /// A number that is no time.
     pub fn value(&mut self, key: impl Into<String>, value: f64) {
         self.json.insert(key.into(), (value * 1000.0).round() / 1000.0);
+    }
+
+    /// Says of figures, by their keys, whether each is what it is to be, and counts in `targets_missed` those that are not.
+    ///
+    /// A figure that was not measured counts as missed.
+    pub fn targets(&mut self, targets: &[(&str, Target)]) {
+        self.heading("Targets");
+        let mut missed = 0;
+        for (key, target) in targets {
+            let value = self.json.get(*key).copied();
+            let (met, words) = match *target {
+                Target::AtMost(most) => (value.is_some_and(|value| value <= most), format!("at most {most}")),
+                Target::AtLeast(least) => (value.is_some_and(|value| value >= least), format!("at least {least}")),
+            };
+            missed += u32::from(!met);
+            let value = value.map_or_else(|| "not measured".to_owned(), |value| value.to_string());
+            self.note(format!("{:<8}{key}: {value} ({words})", if met { "met" } else { "MISSED" }));
+        }
+        self.value("targets_missed", f64::from(missed));
     }
 
     fn put(&mut self, key: &str, name: impl Into<String>, unit: Unit, figure: Figure, sum: Option<f64>) {
