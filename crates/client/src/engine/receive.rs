@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A member's relay that did not answer is not asked again in this time, for the sake of those who wait behind it.
 const ABSENT_FOR: Duration = Duration::from_secs(120);
 
+/// A log that is another than the one that was read is given up after this time: a copy of the relay may merely lag behind.
+pub(super) const WENT_BACK_MS: u64 = 60 * 60 * 1000;
+
 impl Engine {
     /// Reads a log to its head.
     pub(super) async fn drain_log(&self, log: LogId) -> Result<(), Error> {
@@ -53,6 +56,12 @@ impl Engine {
                     self.store.run(move |tx| logs::note_trouble(tx, log, Trouble::Behind)).await?;
                     self.introductions_wake.notify_one();
                     return self.mend(log).await;
+                }
+                // What its relay has lost for an hour it has lost for good.
+                let now = self.now_ms();
+                let since = self.store.run(move |tx| logs::note_went_back(tx, log, now)).await?;
+                if now.saturating_sub(since) >= WENT_BACK_MS {
+                    return self.freeze(log).await;
                 }
                 let error = Error::new(ErrorCode::RelayWentBack, "the log is not the one that was read before");
                 return self.log_refused(&stored, error).await;
@@ -102,6 +111,7 @@ impl Engine {
             .store
             .run(move |tx| {
                 restorations::is_read(tx, id)?;
+                logs::is_sound(tx, id)?;
                 let shown = conversations::load(tx, &conversation)?.problem();
                 match shown {
                     Some(problem) if trouble(problem.code) => conversations::set_problem(tx, &conversation, None),

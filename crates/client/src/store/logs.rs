@@ -145,6 +145,22 @@ pub(crate) fn is_shared_with(tx: &Transaction<'_>, log: LogId, account: AccountI
     Ok(())
 }
 
+/// The log is another than the one that was read; gives since when that is so.
+pub(crate) fn note_went_back(tx: &Transaction<'_>, log: LogId, now_ms: u64) -> Result<u64, Error> {
+    tx.execute(
+        "UPDATE logs SET went_back_ms = ?2 WHERE log = ?1 AND went_back_ms = 0",
+        params![log.as_bytes(), now_ms],
+    )?;
+    Ok(tx.query_row("SELECT went_back_ms FROM logs WHERE log = ?1", [log.as_bytes()], |row| row.get(0))?)
+}
+
+/// It is the one that was read.
+pub(crate) fn is_sound(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.prepare_cached("UPDATE logs SET went_back_ms = 0 WHERE log = ?1 AND went_back_ms > 0")?
+        .execute([log.as_bytes()])?;
+    Ok(())
+}
+
 /// Devices that are noted so.
 pub(crate) fn noted_devices(tx: &Transaction<'_>, log: LogId, what: Noted) -> Result<Vec<DeviceId>, Error> {
     let mut statement = tx.prepare_cached("SELECT device FROM log_devices WHERE log = ?1 AND what = ?2")?;

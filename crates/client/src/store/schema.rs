@@ -679,6 +679,8 @@ ALTER TABLE conversations ADD COLUMN declined INTEGER NOT NULL DEFAULT 0;
 -- another of those who were asked may be right.
 ALTER TABLE logs ADD COLUMN answered_nonce BLOB;
 ALTER TABLE logs ADD COLUMN answered_by BLOB;
+-- Since when the log is another than the one that was read; 0: it is not.
+ALTER TABLE logs ADD COLUMN went_back_ms INTEGER NOT NULL DEFAULT 0;
 -- Whether what an envelope carries was said again, for whoever had newer keys.
 ALTER TABLE sealed_for ADD COLUMN said_again INTEGER NOT NULL DEFAULT 0;
 ";

@@ -300,3 +300,30 @@ fn p5_what_is_put_behind_a_junk_handshake_is_sent_again() {
     assert!(shows(&mut world, 1, id, message));
     assert_eq!(state_of(&mut world, 0, message), MessageState::Sent);
 }
+
+/// A relay that has lost the newest of a log, and does not say that it was restored.
+#[test]
+fn p5_a_log_that_went_back_is_begun_anew_after_an_hour() {
+    for people in [2, 3] {
+        let (mut world, id) = group(people);
+        let log = log_of(&mut world, id);
+        say(&mut world, 0, id);
+        everybody(&mut world);
+        let length = world.outside.relay.logs[&log].entries.len();
+        world.outside.relay.went_back = true;
+        world.outside.relay.logs.get_mut(&log).unwrap().go_back(length - 1);
+        everybody(&mut world);
+        assert_eq!(log_of(&mut world, id), log, "not at once: a copy may lag behind");
+        world.outside.now += 61 * 60 * 1000;
+        for _ in 0..3 {
+            everybody(&mut world);
+            world.outside.now += 4000;
+        }
+        assert_ne!(log_of(&mut world, id), log);
+        for who in 0..people {
+            let message = say(&mut world, who, id);
+            everybody(&mut world);
+            assert!((0..people).all(|who| shows(&mut world, who, id, message)), "{people}: {who}");
+        }
+    }
+}

@@ -58,6 +58,8 @@ pub(super) struct FakeRelay {
     pub(super) page: usize,
     /// How many requests there were.
     pub(super) requests: u64,
+    /// Whether something of a log was lost, which is no fault of whoever says so.
+    pub(super) went_back: bool,
     /// So many entries are said to be taken, and something else is put in their places.
     pub(super) replaces: usize,
 }
@@ -272,6 +274,17 @@ impl FakeRelay {
 }
 
 impl FakeLog {
+    /// As a copy of before: what came later is lost.
+    pub(super) fn go_back(&mut self, entries: usize) {
+        let mut kept = std::mem::take(&mut self.entries);
+        kept.truncate(entries);
+        self.running.clear();
+        self.last_handshake = 0;
+        for entry in kept {
+            self.push(entry.entry_id, entry.kind, entry.blob);
+        }
+    }
+
     /// Two entries change places; what is told of the log is right for its new order.
     pub(super) fn swap(&mut self, one: usize, other: usize) {
         let mut entries = std::mem::take(&mut self.entries);

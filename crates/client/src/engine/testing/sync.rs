@@ -9,6 +9,7 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, LogId, VerifiedChain};
 
 use super::super::context::Context;
+use super::super::receive::WENT_BACK_MS;
 use super::super::{entries, not_found, resync, rotation};
 use super::device::{Device, home, refused};
 use super::ledger::{Outside, State};
@@ -72,8 +73,14 @@ impl Device {
                     self.tx(|tx| logs::note_trouble(tx, log, Trouble::Behind))?;
                     return self.mend(outside, log);
                 }
+                let now = outside.now;
+                if now.saturating_sub(self.tx(|tx| logs::note_went_back(tx, log, now))?) >= WENT_BACK_MS {
+                    self.tx(|tx| logs::note_trouble(tx, log, Trouble::Frozen))?;
+                    return self.mend(outside, log);
+                }
                 return Err(Error::new(ErrorCode::RelayWentBack, "the log is not the one that was read before").into());
             }
+            self.tx(|tx| logs::is_sound(tx, log))?;
             let (head, moved, retired) = (page.head, !page.entries.is_empty(), page.retired);
             let last = stored.cursor + page.entries.len() as u64;
             let rekeyed = self.take_in(outside, log, page.entries)?;

@@ -60,6 +60,7 @@ impl World {
             Err(Halt::Away) => None,
             Err(Halt::Trouble(error)) => {
                 let harmless = matches!(error.code(), ErrorCode::NoKeyPackage | ErrorCode::RelayMisbehaved)
+                    || (error.code() == ErrorCode::RelayWentBack && outside.relay.went_back)
                     || (error.code() == ErrorCode::RelayBusy && outside.ledger.restored.contains(&device.account));
                 outside.ledger.story.push(format!("{} says '{error}'", device.name));
                 assert!(harmless, "{}: {error}", device.name);
