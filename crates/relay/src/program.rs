@@ -10,6 +10,7 @@ mod migrate;
 mod restore;
 mod serve;
 mod settings;
+mod which;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -46,7 +47,7 @@ enum Command {
     Restore(restore::Restore),
     /// Move a stopped relay's database from SQLite into an empty PostgreSQL database: all of it, or nothing. The keys stay where they are.
     Migrate(migrate::Migrate),
-    /// Ask a running relay, on the same computer and as its user.
+    /// Ask a running relay, on the same computer and as its user. `admin restore` is `restore`.
     Admin(admin::Admin),
     /// Print a configuration file with every key, its meaning and its default.
     Example,

@@ -4,11 +4,11 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::layers::{BadConfig, Loaded};
-use super::print;
+use super::{print, restore};
 use crate::admin::{Act, FILE, Outcome};
 
 /// What is asked of which relay.
@@ -21,7 +21,17 @@ pub(super) struct Admin {
     #[arg(long, value_name = "FILE", env = "WAXWING_RELAY_CONFIG", global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
-    act: Act,
+    what: What,
+}
+
+/// What an operator does.
+#[derive(Subcommand)]
+enum What {
+    #[command(flatten)]
+    Act(Act),
+    /// The same as `waxwing-relay restore`, and the one act that is done while the relay does not run: make a data folder out of a backup, or have a
+    /// PostgreSQL database that was put back go on.
+    Restore(restore::Restore),
 }
 
 /// The relay did not do it.
@@ -45,16 +55,22 @@ pub(super) enum AdminError {
     /// It refused.
     #[error("{0}")]
     Refused(String),
+    /// Nothing was restored.
+    #[error(transparent)]
+    Restore(#[from] restore::RestoreError),
 }
 
 /// Asks and prints.
 pub(super) fn run(admin: Admin) -> Result<(), AdminError> {
+    let mut act = match admin.what {
+        What::Act(act) => act,
+        What::Restore(given) => return Ok(restore::run(given)?),
+    };
     let data = match (admin.data, &admin.config) {
         (Some(data), _) => data,
         (None, Some(config)) => Loaded::read(config)?.value("data").ok_or(AdminError::Which)?.into(),
         (None, None) => return Err(AdminError::Which),
     };
-    let mut act = admin.act;
     if let Act::Backup { file } = &mut act {
         // The relay has another current folder.
         *file = std::path::absolute(&*file)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use zeroize::Zeroizing;
 
+use super::layers::Loaded;
 use crate::bus::{NatsConfig, NatsUrl};
 use crate::config::{Config, Database};
 use crate::storage::{CONNECTIONS, PostgresConfig, PostgresUrl, RETENTION_DAYS};
@@ -48,6 +49,14 @@ pub(super) struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
+    /// The same, with what the configuration says where nothing is given here.
+    pub(super) fn or(mut self, configuration: Option<&Loaded>) -> Self {
+        let configured = |key: &str| configuration.and_then(|loaded| loaded.value(key)).map(PathBuf::from);
+        self.database_url_file = self.database_url_file.or_else(|| configured("database-url-file"));
+        self.database_certificates = self.database_certificates.or_else(|| configured("database-certificates"));
+        self
+    }
+
     /// PostgreSQL, if it is asked for. An error says what about it cannot be used.
     pub(super) fn postgres(self) -> Result<Option<PostgresConfig>, BadAddress> {
         let Some(url) = secret(DATABASE_URL, self.database_url_file.as_deref())? else { return Ok(None) };

@@ -7,20 +7,32 @@ use clap::Args;
 
 use super::database::{BadAddress, DatabaseArgs};
 use super::print;
+use super::which::{Unknown, Which};
 use crate::relay::stopped::migrate;
 use crate::storage::MigrateError;
 
 /// From where to where.
 #[derive(Args)]
 pub(super) struct Migrate {
-    /// Data folder of the stopped relay.
-    #[arg(long, value_name = "sqlite:DIR", value_parser = folder)]
-    from: PathBuf,
-    /// `postgres`: at the address in WAXWING_RELAY_DATABASE_URL, or in the file that --database-url-file names.
+    /// `sqlite`: the database in the stopped relay's data folder, which --data or the configuration names; `sqlite:DIR` names it here.
+    #[arg(long, value_name = "sqlite[:DIR]", value_parser = source)]
+    from: Source,
+    /// `postgres`: at the address in the file that --database-url-file or the configuration names, or in WAXWING_RELAY_DATABASE_URL.
     #[arg(long, value_enum)]
     to: Target,
     #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
     database: DatabaseArgs,
+}
+
+/// Where the SQLite database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    /// In the relay's data folder.
+    Configured,
+    /// In this folder.
+    Folder(PathBuf),
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -31,11 +43,16 @@ enum Target {
 /// Nothing was moved, or nobody can read that it was.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotMigrated {
+    /// It is not known of which relay.
+    #[error(transparent)]
+    Which(#[from] Unknown),
     /// The address.
     #[error(transparent)]
     Address(#[from] BadAddress),
     /// There is none.
-    #[error("PostgreSQL's address is needed, in WAXWING_RELAY_DATABASE_URL or in the file of --database-url-file")]
+    #[error(
+        "PostgreSQL's address is needed: in the file of --database-url-file, here or in the configuration, or in WAXWING_RELAY_DATABASE_URL"
+    )]
     NoAddress,
     /// The databases.
     #[error(transparent)]
@@ -51,16 +68,22 @@ pub(super) enum NotMigrated {
 /// Moves, and says how much.
 pub(super) fn run(given: Migrate) -> Result<(), NotMigrated> {
     let Target::Postgres = given.to;
-    let to = given.database.postgres()?.ok_or(NotMigrated::NoAddress)?;
+    let configured = given.which.configuration()?;
+    let from = match given.from {
+        Source::Folder(folder) => folder,
+        Source::Configured => given.which.data(configured.as_ref())?,
+    };
+    let to = given.database.or(configured.as_ref()).postgres()?.ok_or(NotMigrated::NoAddress)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(NotMigrated::Runtime)?;
-    let moved = runtime.block_on(migrate(&given.from, &to))?;
+    let moved = runtime.block_on(migrate(&from, &to))?;
     let rows: String = moved.tables.iter().map(|(table, rows)| format!("{rows:>12} {table}\n")).collect();
     print(&rows).map_err(NotMigrated::Output)
 }
 
-fn folder(text: &str) -> Result<PathBuf, &'static str> {
-    text.strip_prefix("sqlite:")
-        .filter(|folder| !folder.is_empty())
-        .map(PathBuf::from)
-        .ok_or("it is written sqlite:DIR")
+fn source(text: &str) -> Result<Source, &'static str> {
+    match text.split_once(':') {
+        None if text == "sqlite" => Ok(Source::Configured),
+        Some(("sqlite", folder)) if !folder.is_empty() => Ok(Source::Folder(folder.into())),
+        _ => Err("it is written sqlite, or sqlite:DIR"),
+    }
 }

@@ -1,4 +1,5 @@
-//! `waxwing-relay restore`: a relay's database out of a backup, while no relay runs on it.
+//! `waxwing-relay restore`, also spelt `waxwing-relay admin restore`: a relay's database out of a backup, while no relay runs on it. So unlike the other
+//! acts of `admin` it asks no running relay.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,22 +8,22 @@ use clap::{ArgGroup, Args};
 
 use super::database::{BadAddress, DatabaseArgs};
 use super::print;
+use super::which::{Unknown, Which};
 use crate::relay::stopped::{NotRestored, restore, restore_postgres};
 
 /// Of what, to where.
 #[derive(Args)]
 #[command(group(ArgGroup::new("backup").required(true)))]
 pub(super) struct Restore {
-    /// What `waxwing-relay admin backup` wrote: it becomes the database of a data folder that has none.
+    /// What `waxwing-relay admin backup` wrote: it becomes the database of a data folder that has the relay's own log-key.json, and no database.
     #[arg(long, value_name = "FILE", group = "backup")]
     from: Option<PathBuf>,
     /// The PostgreSQL database at the address in WAXWING_RELAY_DATABASE_URL, or in the file that --database-url-file names. It has been put back already, and
-    /// no process of the relay has been started on it since.
+    /// no process of the relay has been started on it since. The data folder is that of any one of its processes.
     #[arg(long, group = "backup")]
     postgres: bool,
-    /// The data folder: with the relay's own log-key.json, and without a database. For --postgres that of any one of its processes.
-    #[arg(long, value_name = "DIR", env = "WAXWING_RELAY_DATA")]
-    data: PathBuf,
+    #[command(flatten)]
+    which: Which,
     /// The folder with log-key.json, if it is not the data folder.
     #[arg(long, value_name = "DIR", env = "WAXWING_RELAY_KEYS")]
     keys: Option<PathBuf>,
@@ -36,11 +37,16 @@ pub(super) enum RestoreError {
     /// Nothing was.
     #[error(transparent)]
     Not(#[from] NotRestored),
+    /// It is not known of which relay.
+    #[error(transparent)]
+    Which(#[from] Unknown),
     /// The address.
     #[error(transparent)]
     Address(#[from] BadAddress),
     /// There is none.
-    #[error("PostgreSQL's address is needed, in WAXWING_RELAY_DATABASE_URL or in the file of --database-url-file")]
+    #[error(
+        "PostgreSQL's address is needed: in the file of --database-url-file, here or in the configuration, or in WAXWING_RELAY_DATABASE_URL"
+    )]
     NoAddress,
     /// No threads.
     #[error("no threads could be started: {0}")]
@@ -52,13 +58,16 @@ pub(super) enum RestoreError {
 
 /// Restores, and says what that means.
 pub(super) fn run(given: Restore) -> Result<(), RestoreError> {
-    let keys = given.keys.as_ref().unwrap_or(&given.data);
+    let configured = given.which.configuration()?;
+    let data = given.which.data(configured.as_ref())?;
+    let keys = given.keys.or_else(|| configured.as_ref()?.value("keys").map(PathBuf::from));
+    let keys = keys.as_ref().unwrap_or(&data);
     let restored = match &given.from {
-        Some(from) => restore(from, &given.data, keys)?,
+        Some(from) => restore(from, &data, keys)?,
         None => {
-            let database = given.database.postgres()?.ok_or(RestoreError::NoAddress)?;
+            let database = given.database.or(configured.as_ref()).postgres()?.ok_or(RestoreError::NoAddress)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-            runtime.map_err(RestoreError::Runtime)?.block_on(restore_postgres(&database, &given.data, keys))?
+            runtime.map_err(RestoreError::Runtime)?.block_on(restore_postgres(&database, &data, keys))?
         }
     };
     print(&format!(

@@ -28,6 +28,79 @@ fn said(mut relay: Running) -> String {
     text
 }
 
+/// A folder of a relay that has stopped, with `alice` and one entry in it, and the configuration that names the folder.
+async fn stopped_relay(folder: &Path, more: &str) -> (String, u64) {
+    let data = folder.join("data");
+    let (mut relay, lines) = Running::of(serve(&data, "127.0.0.1:0", &[]), 1);
+    let http = Http::new(&url(&lines));
+    let mut alice = Account::new("alice", &http.authority());
+    assert_eq!(http.register(&alice).await.status(), StatusCode::CREATED);
+    alice.token = http.token(&alice).await;
+    let log = Log::new();
+    http.authed(&alice, Method::POST, "/v1/logs").body(log.create().encode()).send().await.unwrap();
+    let seq = http.stored(&log, &app(0, b"before")).await;
+    relay.signal("-TERM");
+    assert!(relay.0.wait().unwrap().success());
+    let file = folder.join("relay.toml");
+    std::fs::write(&file, format!("listen = \"127.0.0.1:0\"\ndata = {:?}\n{more}", data.display().to_string()))
+        .unwrap();
+    (file.display().to_string(), seq)
+}
+
+/// `migrate --from sqlite --to postgres`: where both are stands in the configuration, or in flags and variables that win over it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_moves_by_its_configuration() {
+    let cluster = Cluster::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let address = folder.path().join("address");
+    let (file, entries) =
+        stopped_relay(folder.path(), &format!("database-url-file = {:?}\n", address.display().to_string())).await;
+    let migrate = |more: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["migrate", "--from", "sqlite", "--to", "postgres"]).args(more);
+        command
+    };
+    let refusal = |command: &mut Command| {
+        let output = run(command);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(refusal(&mut migrate(&[])).contains("say which relay"));
+    assert!(refusal(&mut migrate(&["--config", "/nowhere"])).contains("cannot be read"));
+    let nowhere = refusal(&mut migrate(&["--config", &file]));
+    assert!(nowhere.contains("address") && nowhere.contains("cannot be read"), "{nowhere}");
+    let data = folder.path().join("data").display().to_string();
+    assert!(refusal(&mut migrate(&["--data", &data])).contains("PostgreSQL's address is needed"));
+    for wrong in ["sqlite:", "postgres", "postgres:/x"] {
+        let mut command = Command::new(PROGRAM);
+        let text = refusal(command.args(["migrate", "--from", wrong, "--to", "postgres", "--config", &file]));
+        assert!(text.contains("sqlite:DIR"), "{text}");
+    }
+    let moved = |database: &str, command: &mut Command| {
+        let output = run(command);
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(output.status.success(), "{err}");
+        assert!(out.lines().any(|line| line.trim() == format!("{entries} log_entries")), "{out}");
+        assert_eq!(cluster.sql(database, "SELECT count(*) FROM log_entries").trim(), entries.to_string());
+        assert!(!out.contains(PASSWORD) && !err.contains(PASSWORD));
+    };
+    let new = |database: &str| {
+        cluster.sql("postgres", &format!("CREATE DATABASE {database}"));
+        cluster.url(database)
+    };
+    // All of it from the configuration, which is named by a flag or a variable.
+    std::fs::write(&address, new("configured")).unwrap();
+    moved("configured", &mut migrate(&["--config", &file]));
+    std::fs::write(&address, new("by_variable")).unwrap();
+    moved("by_variable", migrate(&[]).env("WAXWING_RELAY_CONFIG", &file));
+    // A flag wins, and nothing but folder and address is needed.
+    let other = folder.path().join("other");
+    std::fs::write(&other, new("by_flag")).unwrap();
+    let other = other.display().to_string();
+    moved("by_flag", &mut migrate(&["--config", &file, "--database-url-file", &other]));
+    moved("without", migrate(&["--data", &data]).env(DATABASE, new("without")));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_moves_and_its_address_is_told_nobody() {
     let cluster = Cluster::shared();

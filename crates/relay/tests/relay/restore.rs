@@ -132,6 +132,50 @@ async fn d14_a_restored_relay_says_where_its_log_goes_on() {
         kit.take().stop().await;
     }
 }
+/// `admin restore` is `restore`, with the folder where `admin` has it or where `restore` has it, or in the configuration.
+#[tokio::test]
+async fn admin_restore_is_restore() {
+    let mut kit = Kit::new().await;
+    kit.account("alice").await;
+    let out = tempfile::tempdir().unwrap();
+    let (file, config) = (out.path().join("backup"), out.path().join("relay.toml"));
+    kit.admin(&["backup", file.to_str().unwrap()]).await.unwrap();
+    let data = kit.folder.path().to_str().unwrap().to_owned();
+    std::fs::write(&config, format!("data = {data:?}\n")).unwrap();
+    let [file, config] = [&file, &config].map(|path| path.to_str().unwrap());
+    let from = ["restore", "--from", file];
+    let refusal = |arguments: &[&str]| {
+        let output = run(Command::new(PROGRAM).args(arguments));
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let running = refusal(&[&["admin", "--data", &data], from.as_slice()].concat());
+    assert!(running.contains("running on this data folder"), "{running}");
+    assert!(refusal(&["admin", "restore", "--from", file]).contains("say which relay"));
+    kit.take().stop().await;
+    for arguments in [
+        [&["admin", "--data", &data], from.as_slice()].concat(),
+        [&["admin"], from.as_slice(), &["--data", &data]].concat(),
+        [&["admin", "--config", config], from.as_slice()].concat(),
+        [from.as_slice(), &["--config", config]].concat(),
+    ] {
+        let exists = refusal(&arguments);
+        assert!(exists.contains("database already"), "{arguments:?}: {exists}");
+        lose(&kit);
+        let output = run(Command::new(PROGRAM).args(&arguments));
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        assert!(String::from_utf8(output.stdout).unwrap().starts_with("Restored, with 2 leaves"));
+    }
+    kit.start().await;
+    assert_eq!(restorations(&kit).await.len(), 1);
+    assert!(kit.admin(&["audit"]).await.unwrap().contains("restored"));
+    let help = String::from_utf8(run(Command::new(PROGRAM).args(["admin", "--help"])).stdout).unwrap();
+    let acts = ["stats", "disable", "enable", "quota", "keys", "audit", "backup", "restore", "invite"];
+    for act in acts {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{act} "))), "{act}: {help}");
+    }
+}
+
 
 /// D14: what may have been given to somebody after the backup is given to nobody else.
 #[tokio::test]
