@@ -37,7 +37,7 @@ use crate::pseudonym::Pseudonyms;
 use crate::router;
 use crate::serve::{self, Door};
 use crate::state::App;
-use crate::storage::{OpenError, PostgresStorage, StorageError, StorageStats, restore, sqlite};
+use crate::storage::{OpenError, PostgresStorage, RestoredOn, StorageError, StorageStats, restore, sqlite};
 use crate::tls::{ServerTls, TlsError};
 use crate::token_keys::TokenKeys;
 
@@ -143,7 +143,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let server_tls = server_tls.map(Arc::new);
     let pin = server_tls.as_ref().and_then(|tls| tls.pin);
     let restorations = match &database {
-        Database::Sqlite => sqlite::restore::notes(&data)?,
+        Database::Sqlite => sqlite::restore::restorations(&data)?,
         Database::Postgres(config) => PostgresStorage::restorations(config).await?,
     };
     let origin = restore::origin(&restorations, &audience.authority(), log_key.verifying_key().as_bytes());
@@ -211,7 +211,7 @@ struct Parts {
     log_key: NoteKey,
     high_water: HighWater,
     blobs: Option<PathBuf>,
-    restorations: Vec<String>,
+    restorations: Vec<RestoredOn>,
     registration: Registration,
     proxies: Proxies,
 }

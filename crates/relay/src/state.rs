@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::names::NameHasher;
 use crate::proxies::Proxies;
 use crate::pseudonym::Pseudonyms;
-use crate::storage::Storage;
+use crate::storage::{RestoredOn, Storage};
 use crate::token_keys::TokenKeys;
 
 /// A running relay, as its commands see it.
@@ -49,8 +49,8 @@ pub(crate) struct App {
     pub(crate) log_key: NoteKey,
     /// The log's newest checkpoint that this process knows of.
     pub(crate) high_water: HighWater,
-    /// Notes of restorations, oldest first.
-    pub(crate) restorations: Vec<String>,
+    /// Restorations of the database, oldest first.
+    pub(crate) restorations: Vec<RestoredOn>,
     /// What the transparency log says in place of names.
     pub(crate) names: NameHasher,
     /// `host[:port]` that tokens and chains name.

@@ -27,7 +27,7 @@ pub use migrate::{MigrateError, Moved, migrate};
 pub use operator::{AccountUse, BackupError, Decided, Invitation, Invited, Totals};
 pub use postgres::{CONNECTIONS, PostgresConfig, PostgresStorage, PostgresUrl};
 pub use quotas::{Quota, SetQuotas};
-pub use restore::RestoreError;
+pub use restore::{RestoreError, RestoredOn};
 pub use setup::{OpenError, PostgresTrouble, RETENTION_DAYS, Setup, WakeListener};
 pub use sqlite::{SqliteStorage, sqlite_version};
 

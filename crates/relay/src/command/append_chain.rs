@@ -13,6 +13,7 @@ use waxwing_wire::{AccountId, ChainError, VerifiedChain};
 use super::{MAX_ENTRY_BODY, created};
 use crate::audit::{Event, Subject};
 use crate::auth::Device;
+use crate::clock::Clock;
 use crate::error::{Refusal, Reply};
 use crate::openapi::problems;
 use crate::request::{self as parse, Segment};
@@ -55,7 +56,8 @@ pub(crate) async fn run(
     }
     let SubmitEntry { entry } = parse::json(&parts.headers, body, MAX_ENTRY_BODY).await?;
     let entry = ChainEntry::decode(entry.as_ref()).map_err(|_| ProblemCode::InvalidEntry)?;
-    let restored = !app.restorations.is_empty();
+    // For a while: a key that was replaced after the backup, and stolen, is in force here until its owner has stated the replacement again.
+    let restored = app.restorations.last().is_some_and(|last| last.is_recent(Clock::system().now().day()));
     if device.is_none() && !restored && !matches!(entry.unsigned.statement, Statement::Recover(_)) {
         return Err(ProblemCode::Unauthorized.into());
     }

@@ -23,5 +23,6 @@ problems!(Problems: RateLimited);
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>) -> Reply {
     app.limiters.lookup.check(&peer.address.into())?;
-    Ok(Json(Restorations { notes: app.restorations.clone() }).into_response())
+    let notes = app.restorations.iter().map(|restored| restored.note.clone()).collect();
+    Ok(Json(Restorations { notes }).into_response())
 }

@@ -33,7 +33,7 @@ use futures_util::future::BoxFuture;
 use tokio_postgres::IsolationLevel;
 
 use super::quotas::QuotasInForce;
-use super::{Answer, OpenError, PostgresTrouble, Setup, StorageError, WakeListener};
+use super::{Answer, OpenError, PostgresTrouble, RestoredOn, Setup, StorageError, WakeListener};
 use crate::clock::Clock;
 use crate::hub::Wake;
 use crate::log_signer::LogSigner;
@@ -114,20 +114,24 @@ impl PostgresStorage {
         Ok(Self { inner, batches })
     }
 
-    /// The notes of restorations of the database from which this one was made, oldest first; none if there are none, or no tables yet. Asked before
-    /// [`PostgresStorage::open`], for they say how the transparency log is called.
-    pub async fn restorations(config: &PostgresConfig) -> Result<Vec<String>, OpenError> {
+    /// The restorations of the database, oldest first; none if there are none, or no tables yet. Asked before [`PostgresStorage::open`], for they say how
+    /// the transparency log is called.
+    pub async fn restorations(config: &PostgresConfig) -> Result<Vec<RestoredOn>, OpenError> {
         let client = client(config).await?;
         let failed = |error: tokio_postgres::Error| start::opening(error.into());
-        let there =
-            client.query_one("SELECT to_regclass('log_restorations') IS NOT NULL", &[]).await.map_err(failed)?;
-        let mut notes = Vec::new();
+        // A database of before the day was noted gets today's when it is opened.
+        let there = "SELECT to_regclass('log_restorations') IS NOT NULL, EXISTS (SELECT FROM pg_attribute
+                     WHERE attrelid = to_regclass('log_restorations') AND attname = 'day')";
+        let there = client.query_one(there, &[]).await.map_err(failed)?;
+        let day = if there.get(1) { "day" } else { "extract(epoch FROM now())::bigint / 86400" };
+        let mut found = Vec::new();
         if there.get(0) {
-            let rows = client.query("SELECT note FROM log_restorations ORDER BY n", &[]).await.map_err(failed)?;
-            notes.extend(rows.iter().map(|row| row.get::<_, String>(0)));
+            let select = format!("SELECT note, {day} FROM log_restorations ORDER BY n");
+            let rows = client.query(&select, &[]).await.map_err(failed)?;
+            found.extend(rows.iter().map(|row| RestoredOn { note: row.get(0), day: row.get(1) }));
         }
         drop(Object::take(client));
-        Ok(notes)
+        Ok(found)
     }
 
     /// The key under which processes disguise on the bus what they tell each other of: the same for all of them.

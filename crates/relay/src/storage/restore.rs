@@ -57,6 +57,27 @@ pub enum RestoreError {
     Random,
 }
 
+/// For so many days after a restoration a relay takes what it has lost of chains without a token. Then whoever has not been back recovers with the phrase,
+/// as anybody else does whose keys the relay does not know.
+const RESTATED_DAYS: i64 = 30;
+
+/// A restoration, as the database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoredOn {
+    /// Its signed note.
+    pub note: String,
+    /// When it was made: days since 1970.
+    pub day: i64,
+}
+
+impl RestoredOn {
+    /// Whether what was lost then may still be stated again without a token, on `today` (days since 1970).
+    #[must_use]
+    pub fn is_recent(&self, today: i64) -> bool {
+        today < self.day.saturating_add(RESTATED_DAYS)
+    }
+}
+
 /// How the log goes on.
 pub(super) struct Restoration {
     /// What the note says.
@@ -101,10 +122,24 @@ fn new_origin(previous: &str) -> Result<String, RestoreError> {
 }
 
 /// The origin under which the log of the relay at `audience` goes on: its own, or that of the last restoration.
-pub(crate) fn origin(notes: &[String], audience: &str, public: &[u8; 32]) -> Result<String, RestoredError> {
-    let Some(note) = notes.last() else { return Ok(audience.to_owned()) };
-    let restored = Restored::verify(note.as_bytes(), public)?;
+pub(crate) fn origin(found: &[RestoredOn], audience: &str, public: &[u8; 32]) -> Result<String, RestoredError> {
+    let Some(last) = found.last() else { return Ok(audience.to_owned()) };
+    let restored = Restored::verify(last.note.as_bytes(), public)?;
     // A relay that goes by another name has another log.
     let own = restored.origin.split('/').next() == Some(audience);
     if own { Ok(restored.origin) } else { Err(RestoredError::Origin) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lost_is_taken_for_a_while() {
+        let restored = RestoredOn { note: String::new(), day: 20_000 };
+        assert!([20_000, 20_001, 20_029].into_iter().all(|today| restored.is_recent(today)));
+        assert!(![20_030, 20_031, 30_000].into_iter().any(|today| restored.is_recent(today)));
+        // A clock that was set back since.
+        assert!(restored.is_recent(19_990));
+    }
 }

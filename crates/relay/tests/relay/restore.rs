@@ -429,5 +429,20 @@ async fn d14_a_restored_relay_takes_lost_entries_without_a_token() {
     for entry in [&lost, &next, &lost] {
         assert_eq!(unnamed(&kit, alice.id, entry).await.status(), StatusCode::CREATED);
     }
-    kit.http.token(&alice).await;
+    alice.token = kit.http.token(&alice).await;
+
+    // Not for good: a month later an entry needs a token again.
+    let third = alice.rotation().0;
+    let mut forged = third.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    for (days, refused) in [(29, ProblemCode::InvalidEntry), (30, ProblemCode::Unauthorized)] {
+        kit.take().stop().await;
+        let back = "UPDATE log_restorations SET day = unixepoch() / 86400 - ?1";
+        assert_eq!(kit.database().execute(back, [days]).unwrap(), 1);
+        kit.start().await;
+        assert_eq!(code(unnamed(&kit, alice.id, &forged).await).await, refused, "after {days} days");
+    }
+    assert_eq!(code(unnamed(&kit, alice.id, &third).await).await, ProblemCode::Unauthorized);
+    assert_eq!(crate::accounts::submit(&kit, &alice, &third).await.status(), StatusCode::CREATED);
+    assert_eq!(restorations(&kit).await.len(), 1, "that it was restored is told for good");
 }

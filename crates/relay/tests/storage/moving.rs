@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use waxwing_relay::storage::{
     AccountRef, Admission, Appended, Claimer, DeviceChange, Invitation, LogRead, OpenError, PostgresStorage,
-    PostgresTrouble, PostgresUrl, Quota, Registered, Setup, SqliteStorage, Storage, Watched,
+    PostgresTrouble, PostgresUrl, Quota, Registered, RestoredOn, Setup, SqliteStorage, Storage, Watched,
 };
 use waxwing_relay::{MigrateError, PostgresConfig, migrate};
 use waxwing_wire::frame::{Append, CreateLog, LogTokens};
@@ -55,7 +55,7 @@ async fn filled(folder: &Path, hands: &Hands) {
     storage.invite(Invitation { hash: [8; 32], uses: 3, until_hour }).await.unwrap();
     storage.close().await.unwrap();
     let db = rusqlite::Connection::open(folder.join("relay.db")).unwrap();
-    db.execute("INSERT INTO log_restorations (note) VALUES ('a note')", []).unwrap();
+    db.execute("INSERT INTO log_restorations (note, day) VALUES ('a note', 20000)", []).unwrap();
 }
 
 /// What there is to ask, in words.
@@ -121,7 +121,8 @@ async fn a_moved_relay_answers_as_before() {
     let rows = |name| moved.tables.iter().find(|(table, _)| *table == name).unwrap().1;
     assert_eq!((rows("accounts"), rows("log_entries"), rows("inbox_entries")), (18, 54, 2));
     assert!(moved.tables.iter().all(|(_, rows)| *rows > 0), "{moved:?}");
-    assert_eq!(PostgresStorage::restorations(&database).await.unwrap(), ["a note"]);
+    let restored = RestoredOn { note: "a note".to_owned(), day: 20_000 };
+    assert_eq!(PostgresStorage::restorations(&database).await.unwrap(), [restored]);
     let after: Arc<dyn Storage> = Arc::new(PostgresStorage::open(&database, setup()).await.unwrap());
     for (place, (now, then)) in answers(&*after).await.iter().zip(&expected).enumerate() {
         assert_eq!(now, then, "answer {place}");

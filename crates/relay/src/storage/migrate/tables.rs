@@ -127,7 +127,7 @@ pub(super) const TABLES: [Table; 25] = [
     table("disabled_accounts", 1, &[("account", Int)]),
     table("quotas", 2, &[("account", Int), ("name", Text), ("bytes", Int)]),
     table("decisions", 1, &[("n", Int), ("turn", Int)]),
-    numbered("log_restorations", &[("n", Int), ("note", Text)]),
+    numbered("log_restorations", &[("n", Int), ("note", Text), ("day", Int)]),
     table("name_leaves", 1, &[("name_hash", Bytes), ("account", Int), ("leaf", Int)]),
 ];
 

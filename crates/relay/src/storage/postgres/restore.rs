@@ -48,7 +48,7 @@ pub(crate) async fn restore(
     start::check(&tx, &log, &signer, None).await?;
     let Restoration { restored, note, signer } = Restoration::after(&last, &signer, log_key)?;
     let now = Clock::system().now();
-    execute(&tx, "INSERT INTO log_restorations (note) VALUES ($1)", &[&note]).await?;
+    execute(&tx, "INSERT INTO log_restorations (note, day) VALUES ($1, $2)", &[&note, &now.day()]).await?;
     log.seal(&tx, &signer, now).await?;
     void(&tx, now.day()).await?;
     tx.commit().await?;

@@ -8,8 +8,12 @@ use super::super::OpenError;
 use super::fault::Fault;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// Of all processes that start at a time one goes first. A number of this program's own, for advisory locks have no names.
 const LOCK: i64 = 0x5761_7877_696e_6701;

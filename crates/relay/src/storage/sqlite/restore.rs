@@ -10,7 +10,7 @@ use ed25519_dalek::SigningKey;
 use rusqlite::{Connection, OpenFlags, params};
 use waxwing_wire::transparency::Restored;
 
-use super::super::restore::{INBOX_GAP, Restoration, RestoreError, under_its_origin};
+use super::super::restore::{INBOX_GAP, Restoration, RestoreError, RestoredOn, under_its_origin};
 use super::transparency::{self, Growing};
 use super::{FILE, OpenError, backfill, backup, schema};
 use crate::clock::Clock;
@@ -59,12 +59,13 @@ fn fill(from: &Path, part: &Path, log_key: &SigningKey) -> Result<Restored, Rest
     backfill::check(&db, &signer, None)?;
     let Restoration { restored, note, signer } = Restoration::after(&transparency::checkpoint(&db)?, &signer, log_key)?;
     let transaction = db.transaction()?;
-    transaction.execute("INSERT INTO log_restorations (note) VALUES (?1)", params![note])?;
-    Growing::lock(&transaction)?.seal(&signer, Clock::system().now())?;
+    let now = Clock::system().now();
+    transaction.execute("INSERT INTO log_restorations (note, day) VALUES (?1, ?2)", params![note, now.day()])?;
+    Growing::lock(&transaction)?.seal(&signer, now)?;
     // After the backup these may have been handed out, or used: once is enough.
     transaction.execute(
         "INSERT OR IGNORE INTO spent_key_packages (device, digest, day) SELECT device, digest, ?1 FROM key_packages",
-        params![Clock::system().now().day()],
+        params![now.day()],
     )?;
     // Devices have read on since, and ask for what comes after: no place in an inbox is given again.
     transaction.execute("UPDATE devices SET inbox_head = inbox_head + ?1", [INBOX_GAP])?;
@@ -75,19 +76,22 @@ fn fill(from: &Path, part: &Path, log_key: &SigningKey) -> Result<Restored, Rest
     Ok(restored)
 }
 
-/// The notes in `folder`'s database, oldest first; none if there is no database yet, or it was never restored.
-pub(crate) fn notes(folder: &Path) -> Result<Vec<String>, OpenError> {
+/// The restorations of `folder`'s database, oldest first; none if there is no database yet, or it was never restored.
+pub(crate) fn restorations(folder: &Path) -> Result<Vec<RestoredOn>, OpenError> {
     let path = folder.join(FILE);
     if !path.exists() {
         return Ok(Vec::new());
     }
     // With its write-ahead log, which a relay that was killed may have left.
     let db = super::connect(&path)?;
-    let known = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'log_restorations'")?.exists([])?;
-    if !known {
+    let has = |what: &str| db.prepare(what)?.exists([]);
+    if !has("SELECT 1 FROM sqlite_schema WHERE name = 'log_restorations'")? {
         return Ok(Vec::new());
     }
-    let mut statement = db.prepare("SELECT note FROM log_restorations ORDER BY n")?;
-    let notes = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    Ok(notes)
+    // A database of before the day was noted gets today's when it is opened.
+    let day = has("SELECT 1 FROM pragma_table_info('log_restorations') WHERE name = 'day'")?;
+    let day = if day { "day" } else { "unixepoch() / 86400" };
+    let mut statement = db.prepare(&format!("SELECT note, {day} FROM log_restorations ORDER BY n"))?;
+    let found = statement.query_map([], |row| Ok(RestoredOn { note: row.get(0)?, day: row.get(1)? }))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
 }

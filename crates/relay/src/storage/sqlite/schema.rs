@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 7] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
+const MIGRATIONS: [&str; 8] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8];
 
 const VERSION_1: &str = "
     CREATE TABLE accounts (
@@ -245,6 +245,13 @@ const VERSION_7: &str = "
         bytes INTEGER NOT NULL,
         PRIMARY KEY (account, name)
     ) STRICT;
+";
+
+/// The day on which a database was restored, for what a relay does only for a while after that. Of those that were restored before it is not known: for
+/// them the while begins here.
+const VERSION_8: &str = "
+    ALTER TABLE log_restorations ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
+    UPDATE log_restorations SET day = unixepoch() / 86400;
 ";
 
 /// Brings the database to the newest schema, in one transaction.
