@@ -7,7 +7,8 @@ import os
 import subprocess
 import tempfile
 
-RATES = ["registration", "token", "lookup", "stranger", "claim", "key-packages", "account", "chain"]
+IN_TOTAL = ["registration", "token", "lookup", "stranger", "claim"]
+RATES = ["address", "key-packages", "account", "chain", *IN_TOTAL, *(f"{rate}-total" for rate in IN_TOTAL)]
 RATE = "1000000"
 
 

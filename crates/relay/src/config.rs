@@ -112,16 +112,28 @@ pub enum Registration {
 /// Bounds on what one client can cost.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// Requests of any kind, per address.
+    pub address: Rate,
     /// New accounts, per address.
     pub registration: Rate,
+    /// The same of all addresses together.
+    pub registration_total: Rate,
     /// Token requests, per address.
     pub token: Rate,
+    /// The same of all addresses together.
+    pub token_total: Rate,
     /// Look-ups of chains and requests to the transparency log, per address.
     pub lookup: Rate,
+    /// The same of all addresses together.
+    pub lookup_total: Rate,
     /// Inbox sends and claims of key packages without an access key, per address.
     pub stranger: Rate,
+    /// The same of all addresses together.
+    pub stranger_total: Rate,
     /// Claims of key packages, per address.
     pub claim: Rate,
+    /// The same of all addresses together.
+    pub claim_total: Rate,
     /// Uploads of key packages, per account.
     pub key_packages: Rate,
     /// Authenticated requests, per account.
@@ -143,11 +155,17 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            address: Rate { per_minute: 60_000, burst: 60_000 },
             registration: Rate { per_minute: 60, burst: 100 },
+            registration_total: Rate { per_minute: 1200, burst: 2000 },
             token: Rate { per_minute: 600, burst: 600 },
+            token_total: Rate { per_minute: 60_000, burst: 60_000 },
             lookup: Rate { per_minute: 1200, burst: 1200 },
+            lookup_total: Rate { per_minute: 120_000, burst: 120_000 },
             stranger: Rate { per_minute: 120, burst: 240 },
+            stranger_total: Rate { per_minute: 6000, burst: 12_000 },
             claim: Rate { per_minute: 600, burst: 600 },
+            claim_total: Rate { per_minute: 60_000, burst: 60_000 },
             key_packages: Rate { per_minute: 10, burst: 60 },
             account: Rate { per_minute: 6000, burst: 2000 },
             chain: Rate { per_minute: 10, burst: 60 },

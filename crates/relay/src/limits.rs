@@ -1,4 +1,6 @@
-//! Rates (governor): per address, IPv6 by its /56, and per account. Whose address that is: `proxies`.
+//! Rates (governor): per address, IPv6 by its /56, per account, and of all addresses together. Whose address that is: `proxies`.
+//!
+//! Each process counts for itself.
 
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
@@ -40,6 +42,7 @@ impl Neighbourhood {
 
 /// All limiters of a relay.
 pub(crate) struct Limiters {
+    pub(crate) address: Limiter<Neighbourhood>,
     pub(crate) registration: Limiter<Neighbourhood>,
     pub(crate) token: Limiter<Neighbourhood>,
     pub(crate) lookup: Limiter<Neighbourhood>,
@@ -53,11 +56,12 @@ pub(crate) struct Limiters {
 impl Limiters {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            registration: Limiter::new(limits.registration),
-            token: Limiter::new(limits.token),
-            lookup: Limiter::new(limits.lookup),
-            stranger: Limiter::new(limits.stranger),
-            claim: Limiter::new(limits.claim),
+            address: Limiter::new(limits.address),
+            registration: Limiter::in_total(limits.registration, limits.registration_total),
+            token: Limiter::in_total(limits.token, limits.token_total),
+            lookup: Limiter::in_total(limits.lookup, limits.lookup_total),
+            stranger: Limiter::in_total(limits.stranger, limits.stranger_total),
+            claim: Limiter::in_total(limits.claim, limits.claim_total),
             key_packages: Limiter::new(limits.key_packages),
             account: Limiter::new(limits.account),
             chain: Limiter::new(limits.chain),
@@ -66,7 +70,7 @@ impl Limiters {
 
     /// Forgets whoever has their full allowance back. Called now and then.
     pub(crate) fn sweep(&self) {
-        for limiter in [&self.registration, &self.token, &self.lookup, &self.stranger, &self.claim] {
+        for limiter in [&self.registration, &self.token, &self.lookup, &self.stranger, &self.claim, &self.address] {
             limiter.sweep();
         }
         for limiter in [&self.account, &self.chain, &self.key_packages] {
@@ -75,10 +79,11 @@ impl Limiters {
     }
 }
 
-/// One rate, for each key.
+/// One rate, for each key, and where there is one another for all keys together.
 pub(crate) struct Limiter<K: Hash + Eq + Clone> {
     keyed: DefaultKeyedRateLimiter<K>,
     overflow: DefaultDirectRateLimiter,
+    total: Option<DefaultDirectRateLimiter>,
     most: usize,
     clock: DefaultClock,
 }
@@ -88,23 +93,25 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         Self::bounded(rate, MAX_KEYS)
     }
 
+    fn in_total(rate: Rate, total: Rate) -> Self {
+        Self { total: Some(RateLimiter::direct(quota(total, 1))), ..Self::new(rate) }
+    }
+
     fn bounded(rate: Rate, most: usize) -> Self {
-        let quota = |factor: u32| {
-            let number = |n: u32| NonZeroU32::new(n.saturating_mul(factor)).unwrap_or(NonZeroU32::MIN);
-            Quota::per_minute(number(rate.per_minute)).allow_burst(number(rate.burst))
-        };
         Self {
-            keyed: RateLimiter::keyed(quota(1)),
-            overflow: RateLimiter::direct(quota(10)),
+            keyed: RateLimiter::keyed(quota(rate, 1)),
+            overflow: RateLimiter::direct(quota(rate, 10)),
+            total: None,
             most,
             clock: DefaultClock::default(),
         }
     }
 
-    /// Counts one request of `key`.
+    /// Counts one request of `key`. What its own rate refuses is not counted among those of all.
     pub(crate) fn check(&self, key: &K) -> Result<(), Refusal> {
         let now = self.clock.now();
         let outcome = if self.keyed.len() < self.most { self.keyed.check_key(key) } else { self.overflow.check() };
+        let outcome = outcome.and_then(|()| self.total.as_ref().map_or(Ok(()), RateLimiter::check));
         outcome.map_err(|refused| {
             let wait = refused.wait_time_from(now) + Duration::from_millis(999);
             Refusal::rate_limited(wait.as_secs().max(1))
@@ -115,6 +122,11 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         self.keyed.retain_recent();
         self.keyed.shrink_to_fit();
     }
+}
+
+fn quota(rate: Rate, factor: u32) -> Quota {
+    let number = |n: u32| NonZeroU32::new(n.saturating_mul(factor)).unwrap_or(NonZeroU32::MIN);
+    Quota::per_minute(number(rate.per_minute)).allow_burst(number(rate.burst))
 }
 
 #[cfg(test)]
@@ -144,5 +156,13 @@ mod tests {
     fn each_key_has_its_own_allowance() {
         let limiter = Limiter::new(Rate { per_minute: 1, burst: 2 });
         assert_eq!([1, 1, 1, 2].map(|key| limiter.check(&key).is_ok()), [true, true, false, true]);
+    }
+
+    /// P15: many addresses together get no more than all may, and one that is refused by itself takes nothing from the others.
+    #[test]
+    fn p15_all_keys_together_have_an_allowance() {
+        let limiter = Limiter::in_total(Rate { per_minute: 1, burst: 3 }, Rate { per_minute: 1, burst: 10 });
+        assert_eq!((0..100).filter(|_| limiter.check(&0).is_ok()).count(), 3);
+        assert_eq!((1..100).filter(|key| limiter.check(key).is_ok()).count(), 7);
     }
 }

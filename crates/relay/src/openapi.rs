@@ -23,13 +23,14 @@ use waxwing_wire::problem::{PROBLEM_JSON, Problem, ProblemCode};
 use crate::error::wording;
 
 /// What any operation may refuse with: before it is looked at, or by the relay's own trouble.
-const COMMON: [ProblemCode; 6] = [
+const COMMON: [ProblemCode; 7] = [
     ProblemCode::BadRequest,
     ProblemCode::Timeout,
     ProblemCode::UpdateNeeded,
     ProblemCode::Internal,
     ProblemCode::Unavailable,
     ProblemCode::TooLarge,
+    ProblemCode::RateLimited,
 ];
 
 /// Declares the refusals of a command beside the [`COMMON`] ones, as a type for its `responses`.

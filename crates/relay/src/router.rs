@@ -70,14 +70,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Around every command: the client's version, the time limit, the common headers.
+/// Around every command: how often an address asks, the client's version, the time limit, the common headers.
 async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
     // A template, or nothing: a path would name accounts and logs.
     let endpoint = request.extensions().get::<MatchedPath>().cloned();
     let address = locate(&app, &mut request);
-    let mut response = match check_size(&request).and_then(|()| check_version(&request)) {
+    let often = address.map_or(Ok(()), |address| app.limiters.address.check(&address.into()));
+    let mut response = match often.and_then(|()| check_size(&request)).and_then(|()| check_version(&request)) {
         Err(refusal) => refusal.into_response(),
         Ok(()) => match tokio::time::timeout(app.timeouts.request, next.run(request)).await {
             Ok(response) => response,

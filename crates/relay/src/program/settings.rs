@@ -55,21 +55,39 @@ pub(super) struct Settings {
     /// Most connections at a time of one address (IPv6: of one /56). Trusted proxies are not counted.
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections_per_address)]
     max_connections_per_address: usize,
+    /// Requests of any kind per minute and address. Those with limits of their own count here, too.
+    #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().address)]
+    rate_address: Rate,
     /// New accounts per minute and address.
     #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().registration)]
     rate_registration: Rate,
+    /// New accounts per minute, of all addresses together.
+    #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().registration_total)]
+    rate_registration_total: Rate,
     /// Token requests per minute and address.
     #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().token)]
     rate_token: Rate,
+    /// Token requests per minute, of all addresses together.
+    #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().token_total)]
+    rate_token_total: Rate,
     /// Look-ups of accounts and requests to the transparency log per minute and address.
     #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().lookup)]
     rate_lookup: Rate,
+    /// Look-ups of accounts and requests to the transparency log per minute, of all addresses together.
+    #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().lookup_total)]
+    rate_lookup_total: Rate,
     /// Inbox sends and claims of key packages without an access key per minute and address.
     #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().stranger)]
     rate_stranger: Rate,
+    /// Inbox sends and claims of key packages without an access key per minute, of all addresses together.
+    #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().stranger_total)]
+    rate_stranger_total: Rate,
     /// Claims of key packages per minute and address.
     #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().claim)]
     rate_claim: Rate,
+    /// Claims of key packages per minute, of all addresses together.
+    #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().claim_total)]
+    rate_claim_total: Rate,
     /// Uploads of key packages per minute and account.
     #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().key_packages)]
     rate_key_packages: Rate,
@@ -191,11 +209,17 @@ impl Settings {
         let limits = &mut config.limits;
         limits.connections = self.max_connections;
         limits.connections_per_address = self.max_connections_per_address;
+        limits.address = self.rate_address;
         limits.registration = self.rate_registration;
+        limits.registration_total = self.rate_registration_total;
         limits.token = self.rate_token;
+        limits.token_total = self.rate_token_total;
         limits.lookup = self.rate_lookup;
+        limits.lookup_total = self.rate_lookup_total;
         limits.stranger = self.rate_stranger;
+        limits.stranger_total = self.rate_stranger_total;
         limits.claim = self.rate_claim;
+        limits.claim_total = self.rate_claim_total;
         limits.key_packages = self.rate_key_packages;
         limits.account = self.rate_account;
         limits.chain = self.rate_chain;

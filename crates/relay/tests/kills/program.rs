@@ -16,11 +16,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What accounts are made for: the port is another one after each start.
 pub const AUDIENCE: &str = "127.0.0.1:1";
 /// The load is a few clients that do what thousands would.
-const LIMITS: [&str; 9] = [
+const LIMITS: [&str; 14] = [
+    "--rate-address=1000000",
     "--rate-registration=1000000",
+    "--rate-registration-total=1000000",
     "--rate-token=1000000",
+    "--rate-token-total=1000000",
     "--rate-lookup=1000000",
+    "--rate-lookup-total=1000000",
     "--rate-stranger=1000000",
+    "--rate-stranger-total=1000000",
     "--rate-account=1000000",
     "--rate-chain=1000000",
     "--quota-log=10737418240",

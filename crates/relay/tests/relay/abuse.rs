@@ -91,6 +91,69 @@ async fn a3_forged_forwarded_for() {
 }
 
 /// A3: bodies and frames that are too large are refused, and the relay goes on.
+/// As through a trusted proxy, from an address of its own for each `n`.
+async fn from_another_address(kit: &Kit, method: Method, path: &str, n: u8) -> reqwest::Response {
+    let request = kit.http.request(method, path).header("x-forwarded-for", format!("198.51.100.{n}"));
+    request.send().await.unwrap()
+}
+
+/// What a limit refuses is typed, and says when to come again.
+async fn is_too_often(answer: reqwest::Response) {
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    let seconds: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let problem = crate::kit::problem(answer).await;
+    assert_eq!((problem.code, problem.retry_after), (ProblemCode::RateLimited, Some(seconds)));
+    assert!((1..=60).contains(&seconds), "{seconds}");
+}
+
+/// P15: with however many addresses somebody asks, registers or writes, all together get so much and no more.
+#[tokio::test]
+async fn p15_many_addresses_have_one_allowance_in_total() {
+    type Adjust = fn(&mut waxwing_relay::Limits, Rate);
+    let inbox = format!("/v1/inboxes/{}", waxwing_wire::DeviceId::from_bytes([7; 16]));
+    let cases: [(Adjust, Method, &str); 5] = [
+        (|limits, rate| limits.registration_total = rate, Method::POST, "/v1/accounts"),
+        (|limits, rate| limits.token_total = rate, Method::POST, "/oauth/token"),
+        (|limits, rate| limits.lookup_total = rate, Method::GET, "/v1/accounts/nobody/chain"),
+        (|limits, rate| limits.stranger_total = rate, Method::POST, &inbox),
+        (|limits, rate| limits.claim_total = rate, Method::POST, "/v1/key-packages/claim"),
+    ];
+    for (adjust, method, path) in cases {
+        let kit = Kit::with(|config| {
+            config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+            adjust(&mut config.limits, Rate { per_minute: 1, burst: 3 });
+        })
+        .await;
+        for n in 1..=3 {
+            let status = from_another_address(&kit, method.clone(), path, n).await.status();
+            assert!(status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS, "{path}: {status}");
+        }
+        for n in 1..=5 {
+            is_too_often(from_another_address(&kit, method.clone(), path, n).await).await;
+        }
+        // Only that.
+        assert_eq!(kit.http.get("/healthz").await.status(), StatusCode::OK);
+    }
+}
+
+/// A3: whatever one address asks, with or without a token that is good, there is an end to it; others are served meanwhile.
+#[tokio::test]
+async fn a3_one_address_asks_so_often_and_no_more() {
+    let kit = Kit::with(|config| {
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        config.limits.address = Rate { per_minute: 1, burst: 4 };
+    })
+    .await;
+    let entries = format!("/v1/logs/{}/entries", waxwing_wire::LogId::from_bytes([7; 16]));
+    for path in ["/healthz", &entries, "/v1/key-packages", "/nowhere"] {
+        assert_ne!(from_another_address(&kit, Method::GET, path, 1).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    }
+    for path in ["/healthz", &entries, "/v1/key-packages", "/nowhere"] {
+        is_too_often(from_another_address(&kit, Method::GET, path, 1).await).await;
+    }
+    assert_eq!(from_another_address(&kit, Method::GET, "/healthz", 2).await.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn a3_huge_bodies_and_frames() {
     let kit = Kit::new().await;

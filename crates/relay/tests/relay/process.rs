@@ -236,7 +236,22 @@ async fn p17_kill_9_leaves_one_log() {
     let kills = std::env::var("WAXWING_KILLS").map_or(6, |kills| kills.parse::<u64>().unwrap() / 6);
     let folder = tempfile::tempdir().unwrap();
     let audience = "127.0.0.1:1";
-    let more = ["--audience", audience, "--log", "warn", "--rate-registration", "100000", "--rate-lookup", "1000000"];
+    let more = [
+        "--audience",
+        audience,
+        "--log",
+        "warn",
+        "--rate-registration",
+        "100000",
+        "--rate-lookup",
+        "1000000",
+        "--rate-registration-total",
+        "100000",
+        "--rate-lookup-total",
+        "1000000",
+        "--rate-address",
+        "1000000",
+    ];
     let mut auditor: Option<Auditor> = None;
     let mut names: Vec<String> = Vec::new();
     for round in 0..=kills {

@@ -110,6 +110,7 @@ async fn shows(client: &Client, group: &str, id: &str, state: MessageState) -> O
 pub(super) async fn start_relay(folder: &Path) -> Relay {
     let mut config = Config::new(([127, 0, 0, 1], 0).into(), folder.join("relay"));
     let much = Rate { per_minute: 1_000_000, burst: 1_000_000 };
+    config.limits.address = much;
     config.limits.registration = much;
     config.limits.lookup = much;
     config.limits.stranger = much;

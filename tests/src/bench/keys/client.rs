@@ -42,6 +42,7 @@ async fn start(folder: &Path, listen: std::net::SocketAddr) -> Relay {
     let any = Rate { per_minute: 1_000_000, burst: 1_000_000 };
     let mut config = Config::new(listen, folder.to_owned());
     config.limits = Limits {
+        address: any,
         registration: any,
         token: any,
         lookup: any,

@@ -129,18 +129,11 @@ fn spawn(place: &Place, protection: Protection) -> (Child, SocketAddr) {
     place.tell(&mut command);
     // One address and a few logs are the whole world here.
     command.args(["--max-connections", "30000", "--max-connections-per-address", "30000"]);
-    command.args([
-        "--rate-token",
-        ANY,
-        "--rate-lookup",
-        ANY,
-        "--rate-stranger",
-        ANY,
-        "--rate-account",
-        ANY,
-        "--rate-claim",
-        ANY,
-    ]);
+    for rate in
+        ["address", "token", "lookup", "lookup-total", "stranger", "stranger-total", "claim", "claim-total", "account"]
+    {
+        command.arg(format!("--rate-{rate}={ANY}"));
+    }
     if protection == Protection::Tls {
         command.args(["--tls", "self-signed"]);
     }
