@@ -20,7 +20,9 @@ use crate::auditor::Auditor;
 use crate::cluster::Cluster;
 use crate::kit::{Account, Kit, app, code, handshake, random, seq};
 use crate::nats::NatsServer;
-use crate::subscribe::{ask_for, closed_with, connect, connect_as, every_kind, push, shut_out_after, to};
+use crate::subscribe::{
+    ROUNDS, ask_for, closed_with, connect, connect_as, every_kind, mostly_within_a_second, push, shut_out_after, to,
+};
 
 /// Two processes, with what they share.
 struct Pair {
@@ -127,14 +129,13 @@ async fn what_one_stores_the_other_tells(pair: &Pair) {
     assert_eq!(closed_with(&mut again).await, CloseCode::Policy);
 }
 
-/// A4: at whichever process it is connected, by an entry of its chain or by the operator. Three times, for the machine may be loaded: once
-/// within the second is enough.
+/// A4: at whichever process it is connected, by an entry of its chain or by the operator.
 async fn who_is_shut_out_is_cut_off(pair: &Pair) {
     let Pair { one, two, .. } = pair;
     let mut alice = one.account("alice").await;
     let log = one.log(&alice).await;
-    let mut quickest = [Duration::MAX; 2];
-    for _ in 0..3 {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
         let (entry, mut other) = alice.add_device();
         submit(one, &alice, &entry).await;
         other.token = one.http.token(&other).await;
@@ -142,7 +143,7 @@ async fn who_is_shut_out_is_cut_off(pair: &Pair) {
         let mut sockets = every_kind(two, &other, &log).await;
         let revocation = alice.replace_account_key(vec![other.device]);
         submit(one, &alice, &revocation).await;
-        quickest[0] = quickest[0].min(shut_out_after(&mut sockets).await);
+        times[0].push(shut_out_after(&mut sockets).await);
         let mut again = connect_as(two, &other).await;
         assert_eq!(closed_with(&mut again).await, CloseCode::Policy);
         // The other device is as it was.
@@ -151,7 +152,7 @@ async fn who_is_shut_out_is_cut_off(pair: &Pair) {
 
         let mut sockets = every_kind(two, &alice, &log).await;
         one.admin(&["disable", "alice"]).await.unwrap();
-        quickest[1] = quickest[1].min(shut_out_after(&mut sockets).await);
+        times[1].push(shut_out_after(&mut sockets).await);
         assert_eq!(closed_with(&mut own).await, CloseCode::Policy);
         let refused = two.http.authed(&alice, Method::GET, "/v1/key-packages").send().await.unwrap();
         assert_eq!(code(refused).await, ProblemCode::AccountDisabled);
@@ -163,7 +164,7 @@ async fn who_is_shut_out_is_cut_off(pair: &Pair) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    assert!(quickest.iter().all(|quickest| *quickest < Duration::from_secs(1)), "{quickest:?}");
+    times.into_iter().for_each(mostly_within_a_second);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

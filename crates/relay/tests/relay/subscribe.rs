@@ -186,29 +186,41 @@ pub async fn shut_out_after(sockets: &mut [WebSocket]) -> Duration {
     began.elapsed()
 }
 
-/// A4: whatever they follow. Three times, for the machine may be loaded: once within the second is enough.
+/// How often something that is to happen within a second is tried. Others may use the machine, so one time or another may be slower for that; half of
+/// them may not.
+pub const ROUNDS: usize = 5;
+
+/// Of so many tries the one in the middle is within a second.
+pub fn mostly_within_a_second(mut times: Vec<Duration>) {
+    assert_eq!(times.len(), ROUNDS);
+    times.sort_unstable();
+    println!("{times:?}");
+    assert!(times[ROUNDS / 2] < Duration::from_secs(1), "{times:?}");
+}
+
+/// A4: whatever they follow.
 #[tokio::test]
 async fn a4_a_revoked_device_is_cut_off_within_a_second() {
     let kit = Kit::new().await;
     let mut alice = kit.account("alice").await;
     let log = kit.log(&alice).await;
-    let (mut quickest, mut own) = (Duration::MAX, every_kind(&kit, &alice, &log).await);
+    let (mut times, mut own) = (Vec::new(), every_kind(&kit, &alice, &log).await);
     let mut anonymous = connect(&kit).await;
     ask(&mut anonymous, vec![to(&log)], false).await;
     assert_eq!(push(&mut anonymous).await, Push::Ready);
-    for _ in 0..3 {
+    for _ in 0..ROUNDS {
         let (entry, mut other) = alice.add_device();
         assert_eq!(submit(&kit, &alice, &entry).await.status(), StatusCode::CREATED);
         other.token = kit.http.token(&other).await;
         let mut sockets = every_kind(&kit, &other, &log).await;
         let revocation = alice.replace_account_key(vec![other.device]);
         assert_eq!(submit(&kit, &alice, &revocation).await.status(), StatusCode::CREATED);
-        quickest = quickest.min(shut_out_after(&mut sockets).await);
+        times.push(shut_out_after(&mut sockets).await);
         // Its token has not run out, and opens nothing that stays open.
         let mut again = connect_as(&kit, &other).await;
         assert_eq!(closed_with(&mut again).await, CloseCode::Policy);
     }
-    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
+    mostly_within_a_second(times);
     // Nobody else's: neither those of the device that revoked it, nor whoever has said no name.
     kit.http.stored(&log, &app(0, b"hello")).await;
     for socket in [&mut anonymous, own.last_mut().unwrap()] {
