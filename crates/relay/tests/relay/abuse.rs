@@ -13,6 +13,7 @@ use waxwing_wire::frame::InboxSend;
 use waxwing_wire::log::{EnvelopeKind, token_hash};
 use waxwing_wire::problem::ProblemCode;
 
+use crate::cluster::Cluster;
 use crate::kit::{Account, Http, Kit, Log, app, code, random};
 use crate::process::{PROGRAM, Running, url};
 use crate::subscribe::connect;
@@ -90,7 +91,6 @@ async fn a3_forged_forwarded_for() {
     assert_eq!(look_up(&kit, "198.51.100.1, 198.51.100.2").await, StatusCode::NOT_FOUND);
 }
 
-/// A3: bodies and frames that are too large are refused, and the relay goes on.
 /// As through a trusted proxy, from an address of its own for each `n`.
 async fn from_another_address(kit: &Kit, method: Method, path: &str, n: u8) -> reqwest::Response {
     let request = kit.http.request(method, path).header("x-forwarded-for", format!("198.51.100.{n}"));
@@ -154,6 +154,7 @@ async fn a3_one_address_asks_so_often_and_no_more() {
     assert_eq!(from_another_address(&kit, Method::GET, "/healthz", 2).await.status(), StatusCode::OK);
 }
 
+/// A3: bodies and frames that are too large are refused, and the relay goes on.
 #[tokio::test]
 async fn a3_huge_bodies_and_frames() {
     let kit = Kit::new().await;
@@ -196,11 +197,25 @@ impl Secrets {
     }
 }
 
-/// A5: logs, metrics and audit log of a relay that people talk over hold no id, address or token. The search is proved by planting each.
 #[tokio::test]
 async fn a5_logs_metrics_and_audit_name_nobody() {
+    logs_metrics_and_audit_name_nobody(None).await;
+}
+
+/// A5: the same over PostgreSQL, whose driver would print what it stores at its level `debug` if anybody listened; its address is a secret, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a5_logs_metrics_and_audit_name_nobody_over_postgresql() {
+    let cluster = Cluster::shared();
+    cluster.sql("postgres", "CREATE DATABASE nobody");
+    logs_metrics_and_audit_name_nobody(Some(&cluster.url("nobody"))).await;
+    assert_eq!(cluster.sql("nobody", "SELECT count(*) FROM accounts").trim(), "2", "it was all stored there");
+}
+
+/// A5: logs, metrics and audit log of a relay that people talk over hold no id, address or token. The search is proved by planting each.
+async fn logs_metrics_and_audit_name_nobody(database: Option<&str>) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = std::process::Command::new(PROGRAM);
+    command.envs(database.map(|url| ("WAXWING_RELAY_DATABASE_URL", url)));
     command.args(["serve", "--listen", "127.0.0.1:0", "--operator-listen", "0", "--log", "trace", "--data"]);
     command.arg(folder.path()).args(["--rate-lookup", "1/5", "--trusted-proxies", "127.0.0.1"]);
     command.args(["--audience", "localhost:1"]);
@@ -278,16 +293,27 @@ async fn a5_logs_metrics_and_audit_name_nobody() {
         ("socket address", "127.0.0.1".to_owned()),
         ("text", "a text that is nobody's business".to_owned()),
     ];
+    if let Some(database) = database {
+        secrets.push(("database address", database.to_owned()));
+        secrets.push(("database password", "hunter2".to_owned()));
+    }
     for (name, secret) in [
         ("write token", log.write.as_slice()),
         ("read token", &log.read),
         ("access key", &key),
         ("invitation", &invitation),
+        ("hash of the write token", &token_hash(&log.write)),
+        ("hash of the read token", &token_hash(&log.read)),
         ("hash of the access key", &token_hash(&key)),
         ("account bytes", alice.id.as_bytes()),
+        ("device bytes", alice.device.as_bytes()),
+        ("log bytes", log.id.as_bytes()),
+        ("envelope bytes", envelope_id.as_bytes()),
     ] {
         secrets.push((name, base64url::encode(secret)));
         secrets.push((name, hex(secret)));
+        // As Debug has them.
+        secrets.push((name, format!("{secret:?}").trim_matches(['[', ']']).to_owned()));
     }
     let secrets = Secrets(secrets);
     for (what, text, control) in [
