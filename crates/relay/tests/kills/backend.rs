@@ -45,14 +45,23 @@ pub struct Postgres {
 impl Postgres {
     /// For the first process. With `nats`, the address of the server that carries wake-ups between them.
     pub fn new(cluster: &Cluster, nats: Option<&str>) -> Self {
-        let shared = Arc::new(tempfile::tempdir().unwrap());
         cluster.sql("postgres", "CREATE DATABASE kills");
+        Self::at(&cluster.url("kills"), nats)
+    }
+
+    /// The same over a database that is there.
+    pub fn over(url: &str) -> Self {
+        Self::at(url, None)
+    }
+
+    fn at(url: &str, nats: Option<&str>) -> Self {
+        let shared = Arc::new(tempfile::tempdir().unwrap());
         let write = |name: &str, text: &str| {
             let mut options = std::fs::OpenOptions::new();
             let mut file = options.write(true).create_new(true).mode(0o600).open(shared.path().join(name)).unwrap();
             std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
         };
-        write("database", &cluster.url("kills"));
+        write("database", url);
         if let Some(nats) = nats {
             write("nats", nats);
         }

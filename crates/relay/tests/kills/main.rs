@@ -13,9 +13,12 @@ mod check;
 #[allow(dead_code)]
 #[path = "../storage/cluster.rs"]
 mod cluster;
+mod disk;
 mod disk_full;
+mod disk_full_postgres;
 mod fault;
 mod follow;
+mod full;
 mod kill;
 #[allow(dead_code)]
 #[path = "../relay/kit.rs"]

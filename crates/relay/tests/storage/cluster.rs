@@ -1,5 +1,6 @@
 //! A PostgreSQL of the tests' own: started once in a process, stopped and removed when the process ends, however it ends.
 
+use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -25,6 +26,7 @@ const KEEPER: &str = r#"
 pub struct Cluster {
     folder: PathBuf,
     port: u16,
+    place: Place,
     // Held: the keeper ends with it.
     _keeper: (Child, ChildStdin),
 }
@@ -45,33 +47,38 @@ impl Cluster {
 
     /// The same, with another number for its socket, and with further files beside its data.
     pub fn start_on(port: u16, settings: &str, files: &[(&str, &str)]) -> Self {
-        let bin = binaries();
-        // Not where TMPDIR says: the server's user must get there, and the socket's path is to be short.
-        let private: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        let folder = tempfile::Builder::new().prefix("waxwing-pg-").permissions(private).tempdir_in("/tmp");
-        let folder = folder.unwrap().keep();
-        if root() {
-            run(Command::new("chown").arg("postgres:").arg(&folder));
-        }
+        Self::start_in(Place::default(), port, settings, files)
+    }
+
+    /// The same at another place.
+    pub fn start_in(place: Place, port: u16, settings: &str, files: &[(&str, &str)]) -> Self {
+        let folder = folder();
         let data = folder.join("data");
-        let mut initdb = as_server(&bin.join("initdb"));
+        let mut initdb = place.as_server(&binaries().join("initdb"));
         initdb.arg("-D").arg(&data).args(["-U", "relay", "--auth=trust", "--no-locale", "-E", "UTF8", "--no-sync"]);
+        if let Some(wal) = &place.wal {
+            // The smallest there is: a small disk has room for some.
+            initdb.arg("--wal-segsize=1").arg("--waldir").arg(wal);
+        }
         run(&mut initdb);
+        append(&data.join("postgresql.conf"), "include 'waxwing.conf'\n");
+        Self::run(place, folder, port, settings, files)
+    }
+
+    /// Starts a server on the data that is in `folder`.
+    fn run(place: Place, folder: PathBuf, port: u16, settings: &str, files: &[(&str, &str)]) -> Self {
         let configuration = format!(
             "listen_addresses = ''\nunix_socket_directories = '{}'\nshared_buffers = '32MB'\nmax_connections = 100\nlog_min_messages = warning\n{settings}\n",
             folder.display()
         );
         for (name, content) in [("waxwing.conf", configuration.as_str())].iter().chain(files) {
-            let path = data.join(name);
+            let path = folder.join("data").join(name);
             std::fs::write(&path, content).unwrap();
             std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-            if root() {
-                run(Command::new("chown").arg("postgres:").arg(path));
-            }
+            give_to_server(&path);
         }
-        append(&data.join("postgresql.conf"), "include 'waxwing.conf'\n");
-        let keeper = keeper(&bin, &folder);
-        let cluster = Self { folder, port, _keeper: keeper };
+        let keeper = keeper(&place, &folder);
+        let cluster = Self { folder, port, place, _keeper: keeper };
         cluster.wait();
         cluster
     }
@@ -117,6 +124,16 @@ impl Cluster {
         run(restore.arg("-h").arg(&self.folder).arg("-p").arg(self.port.to_string()));
     }
 
+    /// All of the server in a folder, taken while it runs, with the WAL that makes it whole.
+    pub fn base_backup(&self) -> BaseBackup {
+        let backup = BaseBackup(folder());
+        let mut basebackup = self.place.as_server(&binaries().join("pg_basebackup"));
+        basebackup.args(["--wal-method=stream", "--checkpoint=fast", "--no-sync", "-U", "relay", "-D"]);
+        basebackup.arg(backup.0.join("data")).arg("-h").arg(&self.folder).arg("-p").arg(self.port.to_string());
+        run(&mut basebackup);
+        backup
+    }
+
     /// Ends it as a crash would, and starts it again.
     pub fn crash(&self) {
         self.control(&["restart", "-m", "immediate"]);
@@ -133,7 +150,7 @@ impl Cluster {
     }
 
     fn control(&self, arguments: &[&str]) {
-        let mut control = as_server(&binaries().join("pg_ctl"));
+        let mut control = self.place.as_server(&binaries().join("pg_ctl"));
         control
             .arg("-D")
             .arg(self.folder.join("data"))
@@ -144,16 +161,33 @@ impl Cluster {
         run(control.args(arguments));
     }
 
+    /// Whether it takes connections.
+    pub fn is_ready(&self) -> bool {
+        let mut ready = Command::new(binaries().join("pg_isready"));
+        ready.arg("-q").arg("-h").arg(&self.folder).arg("-p").arg(self.port.to_string());
+        ready.status().unwrap().success()
+    }
+
+    /// What it wrote to its log, since it was started for the first time.
+    pub fn said(&self) -> String {
+        let read = |name: &str| std::fs::read_to_string(self.folder.join(name)).unwrap_or_default();
+        read("server.log") + &read("again.log")
+    }
+
+    /// Whether there is a server at all.
+    pub fn is_there(&self) -> bool {
+        let mut control = self.place.as_server(&binaries().join("pg_ctl"));
+        control.arg("-D").arg(self.folder.join("data")).arg("status").stdout(Stdio::null()).stderr(Stdio::null());
+        control.status().unwrap().success()
+    }
+
     fn wait(&self) {
         let until = Instant::now() + Duration::from_secs(60);
         loop {
-            let mut ready = Command::new(binaries().join("pg_isready"));
-            ready.arg("-q").arg("-h").arg(&self.folder).arg("-p").arg(self.port.to_string());
-            if ready.status().unwrap().success() {
+            if self.is_ready() {
                 return;
             }
-            let log = || std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();
-            assert!(Instant::now() < until, "PostgreSQL did not start: {}", log());
+            assert!(Instant::now() < until, "PostgreSQL did not start: {}", self.said());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -162,15 +196,65 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         // Also one that was started anew by `pg_ctl`, which the keeper does not know. One that is stopped already is no failure.
-        let mut control = as_server(&binaries().join("pg_ctl"));
+        let mut control = self.place.as_server(&binaries().join("pg_ctl"));
         control.arg("-D").arg(self.folder.join("data")).args(["-s", "stop", "-m", "immediate"]);
         let _ = control.stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 }
 
-fn keeper(bin: &Path, folder: &Path) -> (Child, ChildStdin) {
-    let mut keeper = as_server(Path::new("/bin/sh"));
-    keeper.arg("-c").arg(KEEPER).env("BIN", bin).env("DIR", folder);
+/// Where a server runs, and keeps what.
+#[derive(Default)]
+pub struct Place {
+    /// What its programs are started behind: in a namespace of the test's own.
+    pub behind: Vec<OsString>,
+    /// Another folder for its write-ahead log.
+    pub wal: Option<PathBuf>,
+}
+
+impl Place {
+    /// PostgreSQL does not run as root.
+    fn as_server(&self, program: &Path) -> Command {
+        let mut words = self.behind.clone();
+        if root() {
+            words.extend(["runuser", "-u", "postgres", "--"].map(OsString::from));
+        }
+        words.push(program.into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir("/");
+        command
+    }
+}
+
+/// What [`Cluster::base_backup`] has taken.
+pub struct BaseBackup(PathBuf);
+
+impl BaseBackup {
+    /// Another server, on what is in it.
+    pub fn start(self) -> Cluster {
+        Cluster::run(Place::default(), self.0, 5432, "", &[])
+    }
+}
+
+/// A folder that is the server's.
+fn folder() -> PathBuf {
+    // Not where TMPDIR says: the server's user must get there, and the socket's path is to be short.
+    let private: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    let folder = tempfile::Builder::new().prefix("waxwing-pg-").permissions(private).tempdir_in("/tmp");
+    let folder = folder.unwrap().keep();
+    give_to_server(&folder);
+    folder
+}
+
+/// Makes the server the owner of a file or folder.
+pub fn give_to_server(path: &Path) {
+    if root() {
+        run(Command::new("chown").arg("postgres:").arg(path));
+    }
+}
+
+fn keeper(place: &Place, folder: &Path) -> (Child, ChildStdin) {
+    let mut keeper = place.as_server(Path::new("/bin/sh"));
+    keeper.arg("-c").arg(KEEPER).env("BIN", binaries()).env("DIR", folder);
     // Nothing of it holds on to the test's own output.
     let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let input = keeper.stdin.take().unwrap();
@@ -191,20 +275,8 @@ fn binaries() -> PathBuf {
     PathBuf::from(format!("/usr/lib/postgresql/{}/bin", version()))
 }
 
-/// PostgreSQL does not run as root.
-fn as_server(program: &Path) -> Command {
-    let mut command = if root() {
-        let mut command = Command::new("runuser");
-        command.args(["-u", "postgres", "--"]).arg(program);
-        command
-    } else {
-        Command::new(program)
-    };
-    command.current_dir("/");
-    command
-}
-
-fn root() -> bool {
+/// Whether the tests run as root; then PostgreSQL runs as the distribution's user.
+pub fn root() -> bool {
     // Who owns it is who runs it.
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
