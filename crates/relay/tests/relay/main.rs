@@ -25,6 +25,7 @@ mod operator;
 mod process;
 mod registration;
 mod restore;
+mod restore_postgres;
 mod serving;
 mod stolen;
 mod subscribe;

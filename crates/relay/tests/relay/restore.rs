@@ -1,10 +1,10 @@
-//! A relay out of a backup: what it still has, under which origin its log goes on, and what it gives out no more.
+//! A relay out of a backup of SQLite: what it still has, under which origin its log goes on, and what it gives out no more.
 
 use std::path::Path;
 use std::process::Command;
 
 use reqwest::{Method, StatusCode};
-use waxwing_relay::storage::{OpenError, PostgresConfig, PostgresUrl};
+use waxwing_relay::storage::OpenError;
 use waxwing_relay::{Config, Database, StartError, start};
 use waxwing_wire::EnvelopeId;
 use waxwing_wire::api::{EntryBytes, RelayInfo, Restorations, SubmitEntry};
@@ -14,7 +14,6 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::transparency::{Checkpoint, NoteKey, Restored, SignedCheckpoint};
 
 use crate::auditor::Auditor;
-use crate::cluster::Cluster;
 use crate::inboxes::{as_stranger, inbox};
 use crate::kit::{Account, Kit, Log, app, code, random, seq};
 use crate::process::{PROGRAM, run};
@@ -26,21 +25,21 @@ fn restore(from: &Path, data: &Path) -> Result<String, String> {
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-async fn restorations(kit: &Kit) -> Vec<String> {
+pub async fn restorations(kit: &Kit) -> Vec<String> {
     kit.http.get("/v1/transparency/restored").await.json::<Restorations>().await.unwrap().notes
 }
 
-async fn log_key(kit: &Kit) -> NoteKey {
+pub async fn log_key(kit: &Kit) -> NoteKey {
     let info: RelayInfo = kit.http.get("/v1/relay").await.json().await.unwrap();
     info.log_key.unwrap().parse().unwrap()
 }
 
-async fn checkpoint(kit: &Kit, key: &NoteKey) -> SignedCheckpoint {
+pub async fn checkpoint(kit: &Kit, key: &NoteKey) -> SignedCheckpoint {
     let note = kit.http.get("/v1/transparency/checkpoint").await.bytes().await.unwrap();
     SignedCheckpoint::verify(&note, key).unwrap()
 }
 
-async fn upload(kit: &Kit, account: &Account) {
+pub async fn upload(kit: &Kit, account: &Account) {
     let packages = vec![vec![1], vec![2]];
     let upload = UploadKeyPackages { replace: false, last_resort: Some(vec![3]), packages }.encode();
     let answer = kit.http.authed(account, Method::POST, "/v1/key-packages").body(upload).send().await.unwrap();
@@ -53,7 +52,7 @@ fn lose(kit: &Kit) {
 }
 
 /// The relay out of a backup is the relay of before, its log goes on under a new origin, which is given, and `newcomer` gets an account.
-async fn goes_on(
+pub async fn goes_on(
     kit: &Kit,
     old_key: &NoteKey,
     at_backup: &Checkpoint,
@@ -132,6 +131,7 @@ async fn d14_a_restored_relay_says_where_its_log_goes_on() {
         kit.take().stop().await;
     }
 }
+
 /// `admin restore` is `restore`, with the folder where `admin` has it or where `restore` has it, or in the configuration.
 #[tokio::test]
 async fn admin_restore_is_restore() {
@@ -175,7 +175,6 @@ async fn admin_restore_is_restore() {
         assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{act} "))), "{act}: {help}");
     }
 }
-
 
 /// D14: what may have been given to somebody after the backup is given to nobody else.
 #[tokio::test]
@@ -256,82 +255,11 @@ async fn what_is_no_backup_of_this_relay_is_refused_and_leaves_nothing() {
 }
 
 /// Starts a relay on the kit's folder, and gives why it does not.
-async fn refused(kit: &Kit, audience: &str, database: Database) -> StartError {
+pub async fn refused(kit: &Kit, audience: &str, database: Database) -> StartError {
     let mut config = Config::new("127.0.0.1:0".parse().unwrap(), kit.folder.path().to_owned());
     config.audience = Some(audience.to_owned());
     config.database = database;
     start(config).await.err().expect("it starts")
-}
-
-/// D14: PostgreSQL that the operator has put back goes on as SQLite does; without being told so the relay does not start on it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn d14_a_postgresql_that_was_put_back_says_where_its_log_goes_on() {
-    // A server of its own: databases of other tests come and go beside it.
-    let cluster = Cluster::start("");
-    cluster.sql("postgres", "CREATE DATABASE kept");
-    let url = cluster.url("kept");
-    let database = Database::Postgres(PostgresConfig::new(PostgresUrl::new(url.clone())));
-    let mut kit = Kit::with(|config| config.database = database.clone()).await;
-    let audience = kit.http.authority();
-    let alice = kit.account("alice").await;
-    let log = kit.log(&alice).await;
-    kit.http.stored(&log, &app(0, b"before the backup")).await;
-    upload(&kit, &alice).await;
-    kit.admin(&["invite"]).await.unwrap();
-    let told = kit.admin(&["backup", "/nowhere"]).await.unwrap_err();
-    assert!(told.contains("pg_dump"), "{told}");
-    let old_key = log_key(&kit).await;
-    let out = tempfile::tempdir().unwrap();
-    let file = out.path().join("kept.dump");
-    let at_backup = checkpoint(&kit, &old_key).await.checkpoint().clone();
-    cluster.dump("kept", &file);
-    kit.account("bob").await;
-    kit.http.stored(&log, &app(0, b"after the backup")).await;
-
-    let restore = |data: &Path, url: &str| {
-        let mut command = Command::new(PROGRAM);
-        command.args(["restore", "--postgres", "--data"]).arg(data).env("WAXWING_RELAY_DATABASE_URL", url);
-        let output = run(&mut command);
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
-    };
-    let empty = tempfile::tempdir().unwrap();
-    let own = kit.folder.path().to_owned();
-    // A process that runs here, and one that runs elsewhere.
-    assert!(restore(&own, &url).unwrap_err().contains("running on this data folder"));
-    assert!(restore(empty.path(), &url).unwrap_err().contains("log-key.json"));
-    std::fs::copy(own.join("log-key.json"), empty.path().join("log-key.json")).unwrap();
-    assert!(restore(empty.path(), &url).unwrap_err().contains("is connected to that database"));
-    kit.take().stop().await;
-    // Connections take a moment to be gone.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    let at_the_end = cluster.sql("kept", "SELECT checkpoint FROM transparency_log");
-    cluster.put_back("kept", &file);
-    assert_ne!(cluster.sql("kept", "SELECT checkpoint FROM transparency_log"), at_the_end);
-    let error = refused(&kit, &audience, database.clone()).await;
-    assert!(matches!(error, StartError::Storage(OpenError::WentBack)), "{error:?}");
-
-    cluster.sql("postgres", "CREATE DATABASE nothing");
-    assert!(restore(&own, &cluster.url("nothing")).unwrap_err().contains("no relay in that database"));
-    let stranger = Kit::new().await;
-    std::fs::copy(stranger.folder.path().join("log-key.json"), empty.path().join("log-key.json")).unwrap();
-    assert!(restore(empty.path(), &url).unwrap_err().contains("another key"));
-    assert_eq!(cluster.sql("kept", "SELECT count(*) FROM log_restorations").trim(), "0");
-
-    let told = restore(&own, &url).unwrap();
-    assert!(told.contains(&format!("with {} leaves", at_backup.size)), "{told}");
-    kit.start_with(|config| config.database = database.clone()).await;
-    goes_on(&kit, &old_key, &at_backup, &alice, &log, "bob").await;
-    // What may have been given out or used is void.
-    let counts = kit.admin(&["quota", "alice"]).await.unwrap();
-    assert!(counts.contains("key-packages: 0"), "{counts}");
-    assert!(kit.admin(&["stats"]).await.unwrap().contains("invitations: 0"));
-    upload(&kit, &alice).await;
-    let counts = kit.admin(&["quota", "alice"]).await.unwrap();
-    assert!(counts.contains("key-packages: 0"), "{counts}");
-    kit.take().stop().await;
-    kit.start_with(|config| config.database = database.clone()).await;
-    assert_eq!(restorations(&kit).await.len(), 1);
 }
 
 /// D14: an older `relay.db` in the place of the relay's own is noticed; the newest one, and one that was restored, are not held up.

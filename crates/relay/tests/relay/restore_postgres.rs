@@ -1,0 +1,152 @@
+//! A relay out of a backup of PostgreSQL, by the tools that PostgreSQL has for that.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use waxwing_relay::storage::{OpenError, PostgresConfig, PostgresUrl};
+use waxwing_relay::{Database, StartError};
+
+use crate::cluster::Cluster;
+use crate::kit::{Kit, app};
+use crate::process::{PROGRAM, run};
+use crate::restore::{checkpoint, goes_on, log_key, refused, restorations, upload};
+
+/// What `waxwing-relay restore --postgres` says, or why it fails.
+fn restore(data: &Path, url: &str) -> Result<String, String> {
+    let mut command = Command::new(PROGRAM);
+    command.args(["restore", "--postgres", "--data"]).arg(data).env("WAXWING_RELAY_DATABASE_URL", url);
+    let output = run(&mut command);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+fn at(url: &str) -> Database {
+    Database::Postgres(PostgresConfig::new(PostgresUrl::new(url.to_owned())))
+}
+
+/// D14: PostgreSQL that the operator has put back goes on as SQLite does; without being told so the relay does not start on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d14_a_postgresql_that_was_put_back_says_where_its_log_goes_on() {
+    // A server of its own: databases of other tests come and go beside it.
+    let cluster = Cluster::start("");
+    cluster.sql("postgres", "CREATE DATABASE kept");
+    let url = cluster.url("kept");
+    let database = at(&url);
+    let mut kit = Kit::with(|config| config.database = database.clone()).await;
+    let audience = kit.http.authority();
+    let alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    kit.http.stored(&log, &app(0, b"before the backup")).await;
+    upload(&kit, &alice).await;
+    kit.admin(&["invite"]).await.unwrap();
+    let told = kit.admin(&["backup", "/nowhere"]).await.unwrap_err();
+    assert!(told.contains("pg_dump"), "{told}");
+    let old_key = log_key(&kit).await;
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("kept.dump");
+    let at_backup = checkpoint(&kit, &old_key).await.checkpoint().clone();
+    cluster.dump("kept", &file);
+    kit.account("bob").await;
+    kit.http.stored(&log, &app(0, b"after the backup")).await;
+
+    let empty = tempfile::tempdir().unwrap();
+    let own = kit.folder.path().to_owned();
+    // A process that runs here, and one that runs elsewhere.
+    assert!(restore(&own, &url).unwrap_err().contains("running on this data folder"));
+    assert!(restore(empty.path(), &url).unwrap_err().contains("log-key.json"));
+    std::fs::copy(own.join("log-key.json"), empty.path().join("log-key.json")).unwrap();
+    assert!(restore(empty.path(), &url).unwrap_err().contains("is connected to that database"));
+    kit.take().stop().await;
+    // Connections take a moment to be gone.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let at_the_end = cluster.sql("kept", "SELECT checkpoint FROM transparency_log");
+    cluster.put_back("kept", &file);
+    assert_ne!(cluster.sql("kept", "SELECT checkpoint FROM transparency_log"), at_the_end);
+    let error = refused(&kit, &audience, database.clone()).await;
+    assert!(matches!(error, StartError::Storage(OpenError::WentBack)), "{error:?}");
+
+    cluster.sql("postgres", "CREATE DATABASE nothing");
+    assert!(restore(&own, &cluster.url("nothing")).unwrap_err().contains("no relay in that database"));
+    let stranger = Kit::new().await;
+    std::fs::copy(stranger.folder.path().join("log-key.json"), empty.path().join("log-key.json")).unwrap();
+    assert!(restore(empty.path(), &url).unwrap_err().contains("another key"));
+    assert_eq!(cluster.sql("kept", "SELECT count(*) FROM log_restorations").trim(), "0");
+
+    let told = restore(&own, &url).unwrap();
+    assert!(told.contains(&format!("with {} leaves", at_backup.size)), "{told}");
+    kit.start_with(|config| config.database = database.clone()).await;
+    goes_on(&kit, &old_key, &at_backup, &alice, &log, "bob").await;
+    // What may have been given out or used is void.
+    let counts = kit.admin(&["quota", "alice"]).await.unwrap();
+    assert!(counts.contains("key-packages: 0"), "{counts}");
+    assert!(kit.admin(&["stats"]).await.unwrap().contains("invitations: 0"));
+    upload(&kit, &alice).await;
+    let counts = kit.admin(&["quota", "alice"]).await.unwrap();
+    assert!(counts.contains("key-packages: 0"), "{counts}");
+    kit.take().stop().await;
+    kit.start_with(|config| config.database = database.clone()).await;
+    assert_eq!(restorations(&kit).await.len(), 1);
+}
+
+/// D14: the same with all of the server out of a base backup, which was taken while entries came in: the log has those that were told before it began,
+/// of the others so many as it got, in order, and goes on from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d14_a_base_backup_has_all_that_was_told_before_it() {
+    const BEFORE: usize = 50;
+    let cluster = Arc::new(Cluster::start(""));
+    cluster.sql("postgres", "CREATE DATABASE based");
+    let mut kit = Kit::with(|config| config.database = at(&cluster.url("based"))).await;
+    let audience = kit.http.authority();
+    let alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    let mut told = Vec::new();
+    let store = async |told: &mut Vec<_>| {
+        let append = app(0, &told.len().to_be_bytes());
+        assert_eq!(kit.http.stored(&log, &append).await, told.len() as u64 + 1);
+        told.push(append.entry_id);
+    };
+    while told.len() < BEFORE {
+        store(&mut told).await;
+    }
+    let taken = Arc::clone(&cluster);
+    let backing_up = tokio::task::spawn_blocking(move || taken.base_backup());
+    while !backing_up.is_finished() {
+        store(&mut told).await;
+    }
+    let backup = backing_up.await.unwrap();
+    let meanwhile = told.len() - BEFORE;
+    assert!(meanwhile > 0, "nothing came in while it was taken");
+    for _ in 0..10 {
+        store(&mut told).await;
+    }
+    kit.account("bob").await;
+    let newest = checkpoint(&kit, &log_key(&kit).await).await.checkpoint().size;
+    kit.take().stop().await;
+    drop(cluster);
+
+    let cluster = backup.start();
+    let (url, own) = (cluster.url("based"), kit.folder.path().to_owned());
+    let error = refused(&kit, &audience, at(&url)).await;
+    assert!(matches!(error, StartError::Storage(OpenError::WentBack)), "{error:?}");
+    let told_of = restore(&own, &url).unwrap();
+    assert!(told_of.contains(&format!("with {} leaves", newest - 2)), "{told_of}");
+    kit.start_with(|config| config.database = at(&url)).await;
+    assert_eq!(restorations(&kit).await.len(), 1);
+    let mut found = Vec::new();
+    loop {
+        let page = kit.http.page(&log, found.len() as u64).await;
+        if page.entries.is_empty() {
+            break;
+        }
+        for entry in page.entries {
+            found.push(entry.entry_id);
+            assert_eq!(entry.seq, found.len() as u64);
+        }
+    }
+    println!("{BEFORE} before it, {meanwhile} meanwhile, 10 after it; {} are there", found.len());
+    assert!((BEFORE..=BEFORE + meanwhile).contains(&found.len()), "{} are there", found.len());
+    assert_eq!(found, told[..found.len()]);
+    assert_eq!(kit.http.stored(&log, &app(0, b"after")).await, found.len() as u64 + 1);
+    kit.account("bob").await;
+}
