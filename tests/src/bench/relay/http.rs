@@ -10,7 +10,7 @@ use waxwing_wire::api::base64url;
 use super::server::{AUDIENCE, Log, entry};
 
 /// Bytes of an entry's envelope.
-const ENTRY: usize = 1024;
+pub const ENTRY: usize = 1024;
 
 /// One keep-alive connection.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use super::server::AUDIENCE;
 pub const PEOPLE: u64 = 64;
 const STRANGER: u64 = 1_000_000;
 
-/// The name that the account with this number has or, where it is private, that only its owner knows.
+/// The name that the account with this number has or, where it is private, that only its owner knows: the relay is not told it.
 pub fn name(number: u64) -> String {
     format!("person-{number:07}")
 }

@@ -17,6 +17,7 @@ use waxwing_wire::log::{EnvelopeKind, token_hash};
 use waxwing_wire::{EnvelopeId, LogId, hash};
 
 use super::super::report::Report;
+use super::http::ENTRY;
 use super::place::{Backend, Place};
 use super::{people, percentile};
 
@@ -92,7 +93,7 @@ async fn prepare(place: &Place, entries: u64) -> Vec<Log> {
         let append = entry(
             number,
             EnvelopeId::from_bytes(*hash(&[b"filled", &number.to_be_bytes()]).first_chunk().unwrap()),
-            64,
+            ENTRY,
         );
         let digest = hash(&[&append.encode()]);
         let appending = Appending { log: log.id, write_hash: token_hash(&log.write), digest, append };
@@ -189,5 +190,6 @@ pub async fn restart(report: &mut Report, backend: Backend) {
     }
     let median = percentile(&mut times, 0.5);
     report.value("ready_ms_1m", median);
-    report.note(format!("ready again with {STORED} stored entries: {median:.0} ms (median of {STARTS} starts)"));
+    report
+        .note(format!("ready again with {STORED} stored entries of 1 KiB: {median:.0} ms (median of {STARTS} starts)"));
 }
