@@ -3,6 +3,7 @@
 //! Not here: when to ask (`engine`), and what envelopes mean (`waxwing-protocol`).
 
 mod auth;
+mod clock;
 mod http;
 mod key_packages;
 mod register;
@@ -11,6 +12,7 @@ mod tls;
 mod transparency;
 
 pub(crate) use auth::Credentials;
-pub(crate) use http::{ApiError, ChainRefused, RelayApi, local_ms};
+pub(crate) use clock::local_ms;
+pub(crate) use http::{ApiError, ChainRefused, RelayApi};
 pub(crate) use register::Invitation;
 pub(crate) use subscribe::Frame;

@@ -2,8 +2,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::Serialize;
@@ -20,13 +19,12 @@ use waxwing_wire::{API_VERSION, AccountId, DeviceId, LogId, RelayAddress, Verifi
 use zeroize::Zeroizing;
 
 use super::auth::{Credentials, Token};
+use super::clock::{RelayClock, parse_http_date};
 use super::tls;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const REQUEST: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(5);
-/// More than this between the clocks is shown to the user.
-const CLOCK_LIMIT_MS: i64 = 10 * 60 * 1000;
 /// Largest answer: a page of entries, or of chain entries in base64.
 const MAX_ANSWER: usize = MAX_PAGE_BYTES + MAX_ENVELOPE + 64 * 1024;
 pub(super) const BINARY: &str = "application/octet-stream";
@@ -104,9 +102,7 @@ pub(crate) struct RelayApi {
     base: String,
     http: reqwest::Client,
     credentials: Option<Arc<Credentials>>,
-    /// Relay time minus local time, in milliseconds.
-    offset_ms: AtomicI64,
-    dated: AtomicU64,
+    clock: RelayClock,
 }
 
 impl RelayApi {
@@ -131,35 +127,32 @@ impl RelayApi {
         }
         let http = builder.build().map_err(|error| ApiError::Unreachable(error.to_string()))?;
         let base = address.base_url();
-        Ok(Self { address, base, http, credentials, offset_ms: AtomicI64::new(0), dated: AtomicU64::new(0) })
+        Ok(Self { address, base, http, credentials, clock: RelayClock::new() })
     }
 
     pub(crate) fn address(&self) -> &RelayAddress {
         &self.address
     }
 
-    /// Relay time in milliseconds: the local clock plus the offset of the last answer's `Date`.
+    /// Relay time in milliseconds: the last answer's `Date` and what has passed since; the local clock's as long as there was none.
     pub(crate) fn now_ms(&self) -> u64 {
-        let local = local_ms();
-        u64::try_from(local.saturating_add(self.offset_ms.load(Ordering::Relaxed))).unwrap_or(0)
+        self.clock.now_ms()
     }
 
     /// Relay time, once an answer has told it: what must not depend on this computer's clock asks here.
     pub(crate) fn relay_ms(&self) -> Option<u64> {
-        (self.dated.load(Ordering::Relaxed) > 0).then(|| self.now_ms())
+        self.clock.told_ms()
     }
 
     /// As an answer that was dated so would set it.
     #[cfg(test)]
     pub(crate) fn set_offset(&self, offset_ms: i64) {
-        self.offset_ms.store(offset_ms, Ordering::Relaxed);
-        self.dated.fetch_add(1, Ordering::Relaxed);
+        self.clock.tell_ahead_ms(offset_ms);
     }
 
     /// Whether the local clock is more than 10 minutes off, by how many milliseconds.
     pub(crate) fn clock_error_ms(&self) -> Option<i64> {
-        let offset = self.offset_ms.load(Ordering::Relaxed);
-        (offset.abs() > CLOCK_LIMIT_MS).then_some(offset)
+        self.clock.wall_error_ms()
     }
 
     /// `GET /v1/relay`: whether this is a relay, and which.
@@ -393,21 +386,12 @@ impl RelayApi {
         }))
     }
 
-    /// `Date` has whole seconds; half a second is the best guess.
     fn note_time(&self, response: &Response) {
         let date = response.headers().get(header::DATE).and_then(|value| value.to_str().ok());
-        if let Some(relay) = date.and_then(parse_http_date) {
-            let offset = relay.saturating_mul(1000).saturating_add(500).saturating_sub(local_ms());
-            self.offset_ms.store(offset, Ordering::Relaxed);
-            self.dated.fetch_add(1, Ordering::Relaxed);
+        if let Some(seconds) = date.and_then(parse_http_date) {
+            self.clock.tell(seconds);
         }
     }
-}
-
-/// Local wall clock in milliseconds since the Unix epoch.
-pub(crate) fn local_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn bearer(token: &[u8; 32]) -> Result<header::HeaderValue, ApiError> {
@@ -441,22 +425,6 @@ pub(super) async fn read_body(mut response: Response) -> Result<Vec<u8>, ApiErro
     Ok(body)
 }
 
-/// Reads an IMF-fixdate (RFC 9110, section 5.6.7) into seconds since the Unix epoch.
-fn parse_http_date(text: &str) -> Option<i64> {
-    let mut parts = text.split_once(", ")?.1.split(' ');
-    let day: i64 = parts.next()?.parse().ok()?;
-    let month = parts.next()?;
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = i64::try_from(months.iter().position(|name| *name == month)?).ok()? + 1;
-    let year: i64 = parts.next()?.parse().ok()?;
-    let mut clock = parts.next()?.split(':').map(str::parse::<i64>);
-    let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
-    // Days since 1970-01-01 of a civil date, counting years from March.
-    let (y, m) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
-    ((1970..=9999).contains(&year)).then_some(days * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
 /// What a failed request says of the relay. A refused certificate is not "down".
 pub(super) fn classify(error: &reqwest::Error) -> ApiError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
@@ -483,19 +451,4 @@ pub(super) fn classify(error: &reqwest::Error) -> ApiError {
     }
     let text = if error.is_timeout() { "no answer in time" } else { "no connection" };
     ApiError::Unreachable(text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn http_dates() {
-        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(parse_http_date("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
-        for bad in ["", "Sun, 06", "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, xx Nov 1994 08:49:37 GMT"] {
-            assert_eq!(parse_http_date(bad), None);
-        }
-    }
 }
