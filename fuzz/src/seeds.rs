@@ -174,12 +174,16 @@ fn tokens() -> Vec<Seed> {
         Assertion { iss: device, sub: account, aud: aud.clone(), iat: NOW, exp: NOW + 60, jti: jti.clone() };
     let cnf = Confirmation { jkt: thumbprint(&key.verifying_key().to_bytes()) };
     let access = AccessToken { iss: aud, sub: device, account, iat: NOW, exp: NOW + 600, cnf };
-    let proof = |ath| DpopProof { jti: jti.clone(), htm: "POST".to_owned(), htu: URL.to_owned(), iat: NOW, ath };
+    let proof = |ath, nonce: Option<&str>| {
+        let (jti, nonce) = (jti.clone(), nonce.map(str::to_owned));
+        DpopProof { jti, htm: "POST".to_owned(), htu: URL.to_owned(), iat: NOW, ath, nonce }
+    };
     [
         ("assertion", assertion.sign(&key)),
         ("access", access.sign("kid", &key)),
-        ("proof", proof(None).sign(&key)),
-        ("proof_bound", proof(Some(AccessToken::ath("token"))).sign(&key)),
+        ("proof", proof(None, None).sign(&key)),
+        ("proof_bound", proof(Some(AccessToken::ath("token")), None).sign(&key)),
+        ("proof_nonce", proof(None, Some("eyJ7S_zG.eyJH0-Z")).sign(&key)),
     ]
     .map(|(name, token)| ("token", name, token.unwrap().into_bytes()))
     .to_vec()

@@ -6,6 +6,7 @@ mod auth;
 mod clock;
 mod http;
 mod key_packages;
+mod proven;
 mod register;
 mod subscribe;
 mod tls;

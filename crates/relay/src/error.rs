@@ -126,6 +126,9 @@ pub(crate) fn wording(code: ProblemCode) -> (StatusCode, &'static str) {
         ProblemCode::UnknownAccount => (StatusCode::NOT_FOUND, "No such account"),
         ProblemCode::ChainConflict => (StatusCode::CONFLICT, "The chain entry does not follow the stored head"),
         ProblemCode::Unauthorized => (StatusCode::UNAUTHORIZED, "No valid token, proof or assertion"),
+        ProblemCode::UseDpopNonce => {
+            (StatusCode::UNAUTHORIZED, "The proof needs a nonce of this relay that is good now")
+        }
         ProblemCode::LogRefused => (StatusCode::FORBIDDEN, "No such log, or the token does not open it"),
         ProblemCode::Rekeyed => (StatusCode::CONFLICT, "The write token was replaced"),
         ProblemCode::Conflict => (StatusCode::CONFLICT, "Not after the last handshake"),
@@ -189,6 +192,11 @@ impl IntoResponse for Refusal {
             ProblemCode::Unauthorized => {
                 // RFC 9449, section 7.1.
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("DPoP algs=\"EdDSA\""));
+            }
+            // RFC 9449, section 9. The token endpoint's 400 has no such header.
+            ProblemCode::UseDpopNonce if self.status == StatusCode::UNAUTHORIZED => {
+                let wanted = HeaderValue::from_static("DPoP error=\"use_dpop_nonce\", algs=\"EdDSA\"");
+                headers.insert(WWW_AUTHENTICATE, wanted);
             }
             // RFC 9110, section 15.5.22: a 426 names what to upgrade to.
             ProblemCode::UpdateNeeded => {

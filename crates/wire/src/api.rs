@@ -237,5 +237,8 @@ impl std::fmt::Debug for Subscribe {
 
 /// Header with the API version in every answer.
 pub const API_HEADER: &str = "waxwing-api";
+/// Header with the relay's newest nonce for DPoP proofs (RFC 9449, section 8.1): on a refusal for want of it, and wherever a good proof had an older
+/// one.
+pub const DPOP_NONCE_HEADER: &str = "dpop-nonce";
 /// Header with an access key, base64url.
 pub const ACCESS_KEY_HEADER: &str = "waxwing-access-key";

@@ -35,6 +35,8 @@ pub const KEY_PACKAGES: usize = 100;
 pub const TOKEN_SECONDS: u64 = 600;
 /// Longest life of a token request's assertion and age of a DPoP proof, in seconds of relay time.
 pub const ASSERTION_SECONDS: u64 = 60;
+/// Longest nonce of a relay for DPoP proofs, in bytes.
+pub const MAX_DPOP_NONCE: usize = 128;
 /// Longest name of a group, in UTF-8 bytes.
 pub const MAX_GROUP_NAME: usize = 256;
 /// Most people in a group.

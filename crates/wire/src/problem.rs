@@ -31,6 +31,8 @@ pub enum ProblemCode {
     ChainConflict,
     /// No valid token, proof, assertion or access key.
     Unauthorized,
+    /// The DPoP proof has no nonce, or none that is good any more: again with the one in the answer's header (RFC 9449, sections 8 and 9).
+    UseDpopNonce,
     /// No such log, or the token does not open it (both answer alike).
     LogRefused,
     /// The write token was replaced by a rekeying handshake: replay to head.

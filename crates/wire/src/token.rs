@@ -16,7 +16,7 @@ use signature::{Error as SignatureError, Signer, Verifier};
 use crate::api::base64url;
 use crate::ids::{AccountId, DeviceId};
 use crate::label::hash;
-use crate::limits::ASSERTION_SECONDS;
+use crate::limits::{ASSERTION_SECONDS, MAX_DPOP_NONCE};
 
 /// The token cannot be read, is not signed by the expected key, or its time has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +78,9 @@ pub struct DpopProof {
     /// Base64url SHA-256 of the access token; absent at the token endpoint.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ath: Option<String>,
+    /// The relay's newest nonce that the client knows of ([`crate::api::DPOP_NONCE_HEADER`]); absent where it knows none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub nonce: Option<String>,
 }
 
 impl Assertion {
@@ -147,7 +150,7 @@ impl DpopProof {
 
     /// Checks the proof against the key that it carries, the request and the time; gives the key's thumbprint.
     ///
-    /// `ath`: [`AccessToken::ath`] of the token presented, none at the token endpoint. RFC 9449, section 4.3.
+    /// `ath`: [`AccessToken::ath`] of the token presented, none at the token endpoint. RFC 9449, section 4.3. The nonce is the relay's to check.
     pub fn verify(
         token: &str,
         htm: &str,
@@ -166,6 +169,13 @@ impl DpopProof {
             && sane(&claims.jti);
         if good { Ok((claims, thumbprint(&key))) } else { Err(InvalidToken) }
     }
+}
+
+/// Whether `text` can be a nonce: printable ASCII but for `"` and `\` (RFC 9449, section 8.1), and no longer than a client keeps for a relay.
+#[must_use]
+pub fn is_nonce(text: &str) -> bool {
+    let nqchar = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    (1..=MAX_DPOP_NONCE).contains(&text.len()) && text.bytes().all(nqchar)
 }
 
 /// JWK thumbprint of an Ed25519 key: SHA-256 of its canonical JSON (RFC 7638; RFC 8037, appendix A.3), base64url.

@@ -4,8 +4,8 @@
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use waxwing_wire::api::base64url;
-use waxwing_wire::limits::ASSERTION_SECONDS;
-use waxwing_wire::token::{AccessToken, Assertion, Confirmation, DpopProof, InvalidToken, jwk, thumbprint};
+use waxwing_wire::limits::{ASSERTION_SECONDS, MAX_DPOP_NONCE};
+use waxwing_wire::token::{AccessToken, Assertion, Confirmation, DpopProof, InvalidToken, is_nonce, jwk, thumbprint};
 use waxwing_wire::{AccountId, DeviceId};
 
 const NOW: u64 = 1_700_000_000;
@@ -43,7 +43,8 @@ fn access_token() -> AccessToken {
 }
 
 fn proof() -> DpopProof {
-    DpopProof { jti: "0123456789abcdef".to_owned(), htm: "POST".to_owned(), htu: URL.to_owned(), iat: NOW, ath: None }
+    let jti = "0123456789abcdef".to_owned();
+    DpopProof { jti, htm: "POST".to_owned(), htu: URL.to_owned(), iat: NOW, ath: None, nonce: None }
 }
 
 /// A compact JWT of any header and claims, rightly signed.
@@ -155,6 +156,38 @@ fn dpop_proofs() {
     let good = proof().sign(&dpop).unwrap();
     for token in damaged(&good) {
         assert!(DpopProof::verify(&token, "POST", URL, None, NOW).is_err(), "{token}");
+    }
+}
+
+/// RFC 9449, section 4.2: the nonce is a claim of the proof, and absent where there is none.
+#[test]
+fn a_proof_carries_its_nonce() {
+    let verify = |proof: &DpopProof| {
+        let token = proof.sign(&key(3)).unwrap();
+        let claims = String::from_utf8(base64url::decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
+        (DpopProof::verify(&token, "POST", URL, None, NOW).unwrap().0.nonce, claims)
+    };
+    let (nonce, claims) = verify(&DpopProof { nonce: Some("eyJ7S_zG.eyJH0-Z".to_owned()), ..proof() });
+    assert_eq!(nonce.as_deref(), Some("eyJ7S_zG.eyJH0-Z"));
+    assert!(claims.contains(r#""nonce":"eyJ7S_zG.eyJH0-Z""#), "{claims}");
+    let (nonce, claims) = verify(&proof());
+    assert!(nonce.is_none() && !claims.contains("nonce"), "{claims}");
+    // Of another type it is none, and neither is the proof.
+    let header = format!(r#"{{"alg":"EdDSA","typ":"dpop+jwt","jwk":{}}}"#, json(&jwk(&public(&key(3)))));
+    let mut claims = serde_json::to_value(proof()).unwrap();
+    claims["nonce"] = 5.into();
+    let token = forge(&header, &claims.to_string(), &key(3));
+    assert_eq!(DpopProof::verify(&token, "POST", URL, None, NOW), Err(InvalidToken));
+}
+
+/// RFC 9449, section 8.1: `nonce = 1*NQCHAR` (RFC 6749, appendix A).
+#[test]
+fn p18_what_can_be_a_nonce() {
+    for good in ["a", "!", "~", "#[]^", "eyJ7S_zG.eyJH0-Z.HX4w-7v", &"n".repeat(MAX_DPOP_NONCE)] {
+        assert!(is_nonce(good), "{good}");
+    }
+    for bad in ["", " ", "a b", "a\"b", "a\\b", "a\tb", "a\r\nb", "\u{7f}", "\u{e4}", &"n".repeat(MAX_DPOP_NONCE + 1)] {
+        assert!(!is_nonce(bad), "{bad:?}");
     }
 }
 

@@ -550,6 +550,8 @@ fn waits(error: &ApiError) -> bool {
                 | ProblemCode::Unavailable
                 | ProblemCode::Internal
                 | ProblemCode::Unauthorized
+                // A relay that is not content with its own nonces, as one whose processes differ.
+                | ProblemCode::UseDpopNonce
                 // Whoever has disabled an account can enable it again.
                 | ProblemCode::AccountDisabled
                 | ProblemCode::UpdateNeeded

@@ -90,14 +90,22 @@ impl Credentials {
         assertion.sign(&key).map_err(|_| ApiError::Malformed("assertion"))
     }
 
-    /// The proof for one request.
-    pub(super) fn proof(&self, method: &str, url: &str, token: Option<&str>, now: u64) -> Result<String, ApiError> {
+    /// The proof for one request. `nonce`: the relay's newest one that is known.
+    pub(super) fn proof(
+        &self,
+        method: &str,
+        url: &str,
+        token: Option<&str>,
+        nonce: Option<String>,
+        now: u64,
+    ) -> Result<String, ApiError> {
         let proof = DpopProof {
             jti: jti(),
             htm: method.to_owned(),
             htu: url.to_owned(),
             iat: now,
             ath: token.map(AccessToken::ath),
+            nonce,
         };
         proof.sign(&self.dpop).map_err(|_| ApiError::Malformed("proof"))
     }

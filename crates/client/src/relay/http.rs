@@ -9,17 +9,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use waxwing_protocol::{AccessKey, ChainPageError, ChainPages, ChainProgress};
 use waxwing_wire::api::{
-    ACCESS_KEY_HEADER, API_HEADER, AccessKeys, Ack, ChainPage, EntryAccepted, EntryBytes, JWT_BEARER, RelayInfo,
-    SERVICE, Stored, SubmitEntry, TokenRequest, TokenResponse, base64url,
+    ACCESS_KEY_HEADER, API_HEADER, AccessKeys, Ack, ChainPage, EntryAccepted, EntryBytes, RelayInfo, SERVICE, Stored,
+    SubmitEntry, base64url,
 };
 use waxwing_wire::frame::{Append, CreateLog, InboxPage, InboxSend, LogPage};
 use waxwing_wire::limits::{MAX_ENVELOPE, MAX_PAGE_BYTES};
 use waxwing_wire::problem::{Problem, ProblemCode};
 use waxwing_wire::{API_VERSION, AccountId, DeviceId, LogId, RelayAddress, VerifiedChain};
-use zeroize::Zeroizing;
 
-use super::auth::{Credentials, Token};
+use super::auth::Credentials;
 use super::clock::{RelayClock, parse_http_date};
+use super::proven::Nonce;
 use super::tls;
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -103,6 +103,7 @@ pub(crate) struct RelayApi {
     http: reqwest::Client,
     credentials: Option<Arc<Credentials>>,
     clock: RelayClock,
+    pub(super) nonce: Nonce,
 }
 
 impl RelayApi {
@@ -127,7 +128,7 @@ impl RelayApi {
         }
         let http = builder.build().map_err(|error| ApiError::Unreachable(error.to_string()))?;
         let base = address.base_url();
-        Ok(Self { address, base, http, credentials, clock: RelayClock::new() })
+        Ok(Self { address, base, http, credentials, clock: RelayClock::new(), nonce: Nonce::default() })
     }
 
     pub(crate) fn address(&self) -> &RelayAddress {
@@ -142,6 +143,12 @@ impl RelayApi {
     /// Relay time, once an answer has told it: what must not depend on this computer's clock asks here.
     pub(crate) fn relay_ms(&self) -> Option<u64> {
         self.clock.told_ms()
+    }
+
+    /// Goes by other clocks than this computer's.
+    #[cfg(test)]
+    pub(super) fn go_by(&mut self, clock: RelayClock) {
+        self.clock = clock;
     }
 
     /// As an answer that was dated so would set it.
@@ -291,68 +298,12 @@ impl RelayApi {
 
     /// An unauthenticated request for `path`.
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base)).header(API_HEADER, API_VERSION)
+        self.http.request(method, self.url(path)).header(API_HEADER, API_VERSION)
     }
 
-    /// Token and proof headers for one request. The proof's URL is the one asked for, without query.
-    pub(super) async fn authorize(
-        &self,
-        request: RequestBuilder,
-        method: &Method,
-        path: &str,
-    ) -> Result<RequestBuilder, ApiError> {
-        let credentials = self.credentials()?;
-        let token = credentials.token(self.now_s(), || self.new_token(credentials)).await?;
-        let url = format!("{}{}", self.base, path.split('?').next().unwrap_or(path));
-        let proof = credentials.proof(method.as_str(), &url, Some(&token.text), self.now_s())?;
-        let authorization = sensitive(&format!("DPoP {}", token.text.as_str()))?;
-        Ok(request.header(header::AUTHORIZATION, authorization).header("DPoP", proof))
-    }
-
-    /// An authenticated request; a refused token is replaced once (the relay restarted, or the clock was unknown).
-    pub(super) async fn authenticated(
-        &self,
-        method: Method,
-        path: &str,
-        media: &str,
-        body: Vec<u8>,
-    ) -> Result<Response, ApiError> {
-        let mut again = true;
-        loop {
-            let request = self.request(method.clone(), path);
-            let request = self.authorize(request, &method, path).await?;
-            let request =
-                if body.is_empty() { request } else { request.header(header::CONTENT_TYPE, media).body(body.clone()) };
-            match self.send(request).await {
-                Err(error) if again && error.problem() == Some(ProblemCode::Unauthorized) => {
-                    again = false;
-                    self.credentials()?.forget().await;
-                }
-                other => return other,
-            }
-        }
-    }
-
-    /// `POST /oauth/token`. Relay time must be known first, or a wrong local clock would block: the first answer of any
-    /// kind carries it.
-    async fn new_token(&self, credentials: &Credentials) -> Result<Token, ApiError> {
-        self.info().await?;
-        let now = self.now_s();
-        // The name that the user gave, not one that the relay claims: an assertion must be of no use at another relay.
-        let audience = self.address.authority();
-        let url = format!("{}/oauth/token", self.base);
-        let form =
-            TokenRequest { grant_type: JWT_BEARER.to_owned(), assertion: credentials.assertion(&audience, now)? };
-        let proof = credentials.proof("POST", &url, None, now)?;
-        let request = self.request(Method::POST, "/oauth/token").header("DPoP", proof).form(&form);
-        let answer: TokenResponse = self.json(request).await?;
-        // Renewed after three quarters of its life, so that no request meets its end.
-        let renew_at = now.saturating_add(answer.expires_in.saturating_mul(3) / 4);
-        Ok(Token { text: Zeroizing::new(answer.access_token), renew_at })
-    }
-
-    fn now_s(&self) -> u64 {
-        self.now_ms() / 1000
+    /// Where `path` is.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
     }
 
     pub(super) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ApiError> {

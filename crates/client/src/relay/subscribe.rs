@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
+use reqwest::header::AUTHORIZATION;
 use reqwest_websocket::{CloseCode, Message, Upgrade as _, WebSocket};
 use waxwing_wire::api::Subscribe;
 use waxwing_wire::frame::Push;
+use waxwing_wire::problem::ProblemCode;
 
+use super::auth::Token;
 use super::http::{ApiError, RelayApi, classify};
+use super::proven::{dpop, wants_nonce};
 
 /// No frame for this long (the relay pings every 30 s): the connection is dead.
 const SILENCE: Duration = Duration::from_secs(90);
@@ -28,30 +32,53 @@ pub(crate) enum Frame {
 }
 
 impl RelayApi {
-    /// Opens a subscription; as oneself (for the inbox) or unnamed (for logs), never both on one connection.
+    /// Opens a subscription; as oneself (for the inbox) or unnamed (for logs), never both on one connection. As oneself a refusal is heeded once, as of
+    /// every request.
     pub(crate) async fn subscribe(&self, as_oneself: bool) -> Result<Subscription, ApiError> {
+        if !as_oneself {
+            return self.open(None).await;
+        }
+        let (mut another_token, mut another_nonce) = (true, true);
+        loop {
+            let token = self.token().await?;
+            match self.open(Some(&token)).await {
+                Err(error) if another_nonce && wants_nonce(&error) => another_nonce = false,
+                Err(error) if error.problem() == Some(ProblemCode::Unauthorized) => {
+                    self.credentials()?.forget().await;
+                    if !std::mem::take(&mut another_token) {
+                        return Err(error);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn open(&self, token: Option<&Token>) -> Result<Subscription, ApiError> {
         let mut request = self.request(Method::GET, PATH).timeout(Duration::from_secs(u64::from(u32::MAX)));
-        if as_oneself {
-            request = self.authorize(request, &Method::GET, PATH).await?;
+        if let Some(token) = token {
+            let proof = self.proof(&Method::GET, PATH, Some(token))?;
+            request = request.header(AUTHORIZATION, dpop(token)?).header("DPoP", proof);
         }
         let attempt = async {
             let response = request.upgrade().send().await.map_err(|error| broken(&error))?;
             if response.status() != reqwest::StatusCode::SWITCHING_PROTOCOLS {
-                self.accept(response.into_inner()).await?;
+                let response = response.into_inner();
+                match token {
+                    Some(_) => self.accept_proven(response).await?,
+                    None => self.accept(response).await?,
+                };
                 return Err(ApiError::NotARelay("no WebSocket"));
+            }
+            if token.is_some() {
+                self.nonce.heard(response.headers());
             }
             response.into_websocket().await.map_err(|error| broken(&error))
         };
         let socket = tokio::time::timeout(Duration::from_secs(20), attempt)
             .await
             .map_err(|_| ApiError::Unreachable("no answer in time".to_owned()))?;
-        match socket {
-            Err(error) if as_oneself && error.problem() == Some(waxwing_wire::problem::ProblemCode::Unauthorized) => {
-                self.credentials()?.forget().await;
-                Err(error)
-            }
-            other => other.map(Subscription),
-        }
+        socket.map(Subscription)
     }
 }
 

@@ -27,6 +27,7 @@ fn proof(http: &Http, account: &Account, adjust: impl FnOnce(&mut DpopProof)) ->
         htu: format!("{}{PATH}", http.base),
         iat: now(),
         ath: Some(AccessToken::ath(&account.token)),
+        nonce: None,
     };
     adjust(&mut proof);
     proof.sign(&account.dpop).unwrap()
@@ -167,7 +168,8 @@ async fn a_relay_for_others_takes_proofs_for_its_own_name_alone() {
     let mut alice = Account::new("alice", "relay.example");
     assert_eq!(kit.http.register(&alice).await.status(), StatusCode::CREATED);
     let ask = async |host: &str, htu: &str| {
-        let proof = DpopProof { jti: jti(), htm: "POST".to_owned(), htu: htu.to_owned(), iat: now(), ath: None };
+        let (jti, htm, htu) = (jti(), "POST".to_owned(), htu.to_owned());
+        let proof = DpopProof { jti, htm, htu, iat: now(), ath: None, nonce: None };
         let assertion = alice.assertion().sign(&alice.keys.relay_auth).unwrap();
         let form = [("grant_type", JWT_BEARER), ("assertion", assertion.as_str())];
         let request = kit.http.request(Method::POST, "/oauth/token").header("host", host);

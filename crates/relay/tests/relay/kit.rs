@@ -193,6 +193,7 @@ impl Http {
             htu: format!("{}{path}", self.base),
             iat: now(),
             ath: token.map(AccessToken::ath),
+            nonce: None,
         };
         proof.sign(&account.dpop).unwrap()
     }

@@ -109,7 +109,8 @@ impl Stranger {
     fn proof(&mut self, path: &str, ath: Option<String>) -> String {
         // As if a proxy did TLS: the relay goes by a name.
         let htu = format!("https://{AUDIENCE}{path}");
-        DpopProof { jti: self.jti(), htm: "POST".to_owned(), htu, iat: now(), ath }.sign(&self.dpop).unwrap()
+        let jti = self.jti();
+        DpopProof { jti, htm: "POST".to_owned(), htu, iat: now(), ath, nonce: None }.sign(&self.dpop).unwrap()
     }
 
     fn jti(&mut self) -> String {
