@@ -299,6 +299,31 @@ def test_no_credentials_open_nothing(world, name):
         case.validate_response(answer)
 
 
+@pytest.mark.parametrize("name, status", [("token", 400), ("count_key_packages", 401)])
+def test_a_proof_without_a_nonce_is_given_one(world, name, status):
+    """RFC 9449, sections 8 and 9: what is refused for that alone, and as documented, is granted with the nonce that comes with it."""
+    token = None if name == "token" else world.alice.token
+    form = {"body": world.token_request(world.alice), "media_type": "application/x-www-form-urlencoded"}
+    case = OPERATIONS[name].Case(**({} if token else form))
+
+    def prove(nonce):
+        def sign(request):
+            request.headers["DPoP"] = waxwing.proof(world.alice, request.method, request.url, token, nonce)
+            if token:
+                request.headers["Authorization"] = f"DPoP {token}"
+            return request
+
+        answer = case.call(auth=sign)
+        case.validate_response(answer)
+        return answer
+
+    refused = prove(None)
+    assert (refused.status_code, refused.json()["code"]) == (status, "use_dpop_nonce")
+    assert ("www-authenticate" in refused.headers) == (status == 401)
+    [nonce] = refused.headers["dpop-nonce"]
+    assert prove(nonce).status_code == 200
+
+
 # Made up
 
 

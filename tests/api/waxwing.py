@@ -152,11 +152,13 @@ def assertion(account):
     return jws(account.device.relay_auth, {"typ": "JWT"}, claims | {"iat": now, "exp": now + 60, "jti": base64url(os.urandom(16))})
 
 
-def proof(account, method, url, token=None):
-    """RFC 9449: this request, by the key that the token is bound to. `url` without query."""
+def proof(account, method, url, token=None, nonce=None):
+    """RFC 9449: this request, by the key that the token is bound to, with a nonce of the relay's. `url` without query."""
     claims = {"jti": base64url(os.urandom(16)), "htm": method, "htu": url, "iat": int(time.time())}
     if token is not None:
         claims["ath"] = base64url(digest(token.encode()))
+    if nonce is not None:
+        claims["nonce"] = nonce
     jwk = {"kty": "OKP", "crv": "Ed25519", "x": base64url(public(account.dpop))}
     return jws(account.dpop, {"typ": "dpop+jwt", "jwk": jwk}, claims)
 

@@ -14,16 +14,42 @@ BINARY = {"Content-Type": "application/octet-stream"}
 
 
 class DeviceAuth(requests.auth.AuthBase):
-    """A token and a proof for the very request that goes out; without a token (at the token endpoint) the proof alone."""
+    """A token and a proof for the very request that goes out; without a token (at the token endpoint) the proof alone.
+
+    The relay's nonce goes into the proof. A refusal for want of it is heeded once: the request goes out again, with a proof that has it.
+    """
+
+    nonce = None
 
     def __init__(self, account, token):
         self.account, self.token = account, token
 
     def __call__(self, request):
+        self.sign(request)
+        request.register_hook("response", self.heed)
+        return request
+
+    def sign(self, request):
         if self.token is not None:
             request.headers["Authorization"] = f"DPoP {self.token}"
-        request.headers["DPoP"] = waxwing.proof(self.account, request.method, request.url.split("?")[0], self.token)
-        return request
+        url = request.url.split("?")[0]
+        request.headers["DPoP"] = waxwing.proof(self.account, request.method, url, self.token, DeviceAuth.nonce)
+
+    def heed(self, answer, **kwargs):
+        # The same for everybody, so it is kept for all.
+        DeviceAuth.nonce = answer.headers.get("DPoP-Nonce", DeviceAuth.nonce)
+        # What cannot be read as HTTP at all gets a bare 400.
+        refused = answer.status_code in (400, 401) and answer.headers.get("Content-Type") == "application/problem+json"
+        if not refused or answer.json()["code"] != "use_dpop_nonce":
+            return answer
+        answer.close()
+        again = answer.request.copy()
+        self.sign(again)
+        second = answer.connection.send(again, **kwargs)
+        DeviceAuth.nonce = second.headers.get("DPoP-Nonce", DeviceAuth.nonce)
+        second.history.append(answer)
+        second.request = again
+        return second
 
 
 class HeaderAuth(requests.auth.AuthBase):

@@ -9,6 +9,7 @@ use waxwing_wire::token::{AccessToken, DpopProof};
 use waxwing_wire::{AccountId, DeviceId};
 
 use crate::error::Refusal;
+use crate::nonce::{Age, Ending};
 use crate::replay::{Seen, Showing, Shows};
 use crate::request;
 use crate::state::{App, now};
@@ -32,10 +33,12 @@ impl Device {
         let kid = AccessToken::kid(token).map_err(|_| ProblemCode::Unauthorized)?;
         let key = app.keys.verifying(&kid, now).ok_or(ProblemCode::Unauthorized)?;
         let claims = AccessToken::verify(token, &key, &app.audience, now).map_err(|_| ProblemCode::Unauthorized)?;
-        let key = proven_key(app, parts, Some(&AccessToken::ath(token))).await?;
-        if key != claims.cnf.jkt {
+        let proof = Proven::check(app, parts, Some(&AccessToken::ath(token)))?;
+        // Before it is looked up: what was signed by another key than the token's is not worth remembering.
+        if proof.key != claims.cnf.jkt {
             return Err(ProblemCode::Unauthorized.into());
         }
+        proof.first_showing(app).await?;
         app.decisions.check(&claims.account)?;
         // Counted last: a token alone, without its key, uses up nothing of its account's allowance.
         app.limiters.account.check(&claims.account)?;
@@ -53,16 +56,33 @@ impl Device {
     }
 }
 
-/// Thumbprint of the key that signed this request's DPoP proof. `ath` as in [`DpopProof::verify`].
-pub(crate) async fn proven_key(app: &App, parts: &Parts, ath: Option<&str>) -> Result<String, Refusal> {
-    let proof = request::header(&parts.headers, &DPOP)?.ok_or(ProblemCode::Unauthorized)?;
-    let now = now().as_secs();
-    for url in urls(app, parts)? {
-        if let Ok((proof, key)) = DpopProof::verify(proof, parts.method.as_str(), &url, ath, now) {
-            return first_showing(app, Showing::new(Shows::Proof, key.as_bytes(), &proof.jti)).await.map(|()| key);
+/// A proof that is made for its request, now, with a nonce that is good. Whether it was shown before is still to be asked.
+pub(crate) struct Proven {
+    /// Thumbprint of the key that signed it.
+    pub(crate) key: String,
+    jti: String,
+}
+
+impl Proven {
+    /// Checks the proof in a request. `ath` as in [`DpopProof::verify`].
+    pub(crate) fn check(app: &App, parts: &Parts, ath: Option<&str>) -> Result<Self, Refusal> {
+        let proof = request::header(&parts.headers, &DPOP)?.ok_or(ProblemCode::Unauthorized)?;
+        let now = now().as_secs();
+        let verify = |url: &String| DpopProof::verify(proof, parts.method.as_str(), url, ath, now).ok();
+        let (proof, key) = urls(app, parts)?.iter().find_map(verify).ok_or(ProblemCode::Unauthorized)?;
+        // RFC 9449, sections 8 and 9. Only now: who cannot even make a proof is told that, and not to come again.
+        match proof.nonce.and_then(|nonce| app.nonces.check(&nonce, now)) {
+            Some(Age::Newest) => {}
+            Some(Age::Older) => parts.extensions.get::<Ending>().into_iter().for_each(Ending::note),
+            None => return Err(ProblemCode::UseDpopNonce.into()),
         }
+        Ok(Self { key, jti: proof.jti })
     }
-    Err(ProblemCode::Unauthorized.into())
+
+    /// Lets it pass if it was never shown.
+    pub(crate) async fn first_showing(&self, app: &App) -> Result<(), Refusal> {
+        first_showing(app, Showing::new(Shows::Proof, self.key.as_bytes(), &self.jti)).await
+    }
 }
 
 /// Lets pass what was never shown.

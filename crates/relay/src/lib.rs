@@ -37,7 +37,8 @@
 //! | `GET /v1/subscribe` | anyone; a device for its inbox and checkpoints | WebSocket: [`Subscribe`](waxwing_wire::api::Subscribe) in, [`Push`](waxwing_wire::frame::Push) out |
 //!
 //! Devices authenticate with `Authorization: DPoP TOKEN` and `DPoP: PROOF` (RFC 9449), logs with
-//! `Authorization: Bearer` and the base64url of their token, inbox senders and claimers with `waxwing-access-key`.
+//! `Authorization: Bearer` and the base64url of their token, inbox senders and claimers with `waxwing-access-key`. A proof without a nonce of the
+//! relay's that is good now is answered `use_dpop_nonce`, with one in the header `dpop-nonce`.
 //!
 //! A device of an account that the operator has disabled is answered `account_disabled`, whatever it asks for.
 //!
@@ -70,6 +71,7 @@ pub mod limits;
 mod log_signer;
 mod metrics;
 mod names;
+mod nonce;
 mod openapi;
 mod operator;
 mod private_file;

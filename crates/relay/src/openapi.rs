@@ -17,7 +17,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 use waxwing_wire::API_VERSION;
-use waxwing_wire::api::{ACCESS_KEY_HEADER, API_HEADER};
+use waxwing_wire::api::{ACCESS_KEY_HEADER, API_HEADER, DPOP_NONCE_HEADER};
 use waxwing_wire::problem::{PROBLEM_JSON, Problem, ProblemCode};
 
 use crate::error::wording;
@@ -33,15 +33,19 @@ const COMMON: [ProblemCode; 7] = [
     ProblemCode::RateLimited,
 ];
 
-/// Declares the refusals of a command beside the [`COMMON`] ones, as a type for its `responses`.
+/// Declares the refusals of a command beside the [`COMMON`] ones, as a type for its `responses`. `at` a status, where it is not the code's usual one.
 macro_rules! problems {
-    ($name:ident: $($code:ident),* $(,)?) => {
+    (@status $code:ident) => { $crate::error::wording(waxwing_wire::problem::ProblemCode::$code).0 };
+    (@status $code:ident $status:ident) => { http::StatusCode::$status };
+    ($name:ident: $($code:ident $(at $status:ident)?),* $(,)?) => {
         /// Refusals, for the OpenAPI document.
         struct $name;
 
         impl utoipa::IntoResponses for $name {
             fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-                $crate::openapi::refusals(&[$(waxwing_wire::problem::ProblemCode::$code),*])
+                $crate::openapi::refusals(&[
+                    $(($crate::openapi::problems!(@status $code $($status)?), waxwing_wire::problem::ProblemCode::$code)),*
+                ])
             }
         }
     };
@@ -99,7 +103,10 @@ pub(crate) fn document() -> OpenApi {
         )
         .security_scheme(
             "device_proof",
-            header("DPoP", "A proof by the token's key for this method, address and token (RFC 9449, section 4.2)."),
+            header(
+                "DPoP",
+                "A proof by the token's key for this method, address and token, with the relay's newest nonce (RFC 9449, sections 4.2, 8 and 9).",
+            ),
         )
         .security_scheme("log_token", SecurityScheme::Http(token.build()))
         .security_scheme(
@@ -114,10 +121,10 @@ pub(crate) fn document() -> OpenApi {
 }
 
 /// The answers that are no success, by status: each lists the codes that it comes with.
-pub(crate) fn refusals(own: &[ProblemCode]) -> BTreeMap<String, RefOr<Response>> {
+pub(crate) fn refusals(own: &[(StatusCode, ProblemCode)]) -> BTreeMap<String, RefOr<Response>> {
     let mut codes: BTreeMap<StatusCode, Vec<ProblemCode>> = BTreeMap::new();
-    for &code in COMMON.iter().chain(own) {
-        let (status, _) = wording(code);
+    let common = COMMON.iter().map(|&code| (wording(code).0, code));
+    for (status, code) in common.chain(own.iter().copied()) {
         let at = codes.entry(status).or_default();
         if !at.contains(&code) {
             at.push(code);
@@ -128,7 +135,7 @@ pub(crate) fn refusals(own: &[ProblemCode]) -> BTreeMap<String, RefOr<Response>>
         codes.entry(status).or_default().push(ProblemCode::TooLarge);
     }
     // Nothing that comes without a body has one that is too large.
-    if !own.contains(&ProblemCode::TooLarge) {
+    if own.iter().all(|(_, code)| *code != ProblemCode::TooLarge) {
         codes.remove(&StatusCode::PAYLOAD_TOO_LARGE);
     }
     codes.into_iter().map(|(status, codes)| (status.as_str().to_owned(), problem(status, &codes).into())).collect()
@@ -169,11 +176,17 @@ fn header(kind: Type, description: &str) -> Header {
 /// The headers of every request and every answer.
 fn finish(operation: &mut Operation) {
     operation.parameters.get_or_insert_default().push(api_parameter());
+    // Whoever can be told that a proof is not good can have shown one.
+    let proves = operation.responses.responses.contains_key(StatusCode::UNAUTHORIZED.as_str());
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             let version = header(Type::Integer, "The version of the API that the relay speaks.");
             response.headers.insert(API_HEADER.to_owned(), version);
             response.headers.insert("Date".to_owned(), header(Type::String, "Relay time (RFC 9110, section 5.6.7)."));
+            if proves {
+                let nonce = "The relay's newest nonce, where the proof had none that is good or an older one (RFC 9449, section 8).";
+                response.headers.insert(DPOP_NONCE_HEADER.to_owned(), header(Type::String, nonce));
+            }
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::limits::Limiters;
 use crate::log_signer::LogSigner;
 use crate::metrics::Metrics;
 use crate::names::NameHasher;
+use crate::nonce::Nonces;
 use crate::operator;
 use crate::private_file;
 use crate::proxies::Proxies;
@@ -148,6 +149,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     };
     let origin = restore::origin(&restorations, &audience.authority(), log_key.verifying_key().as_bytes());
     let origin = origin.map_err(|_| OpenError::OtherLog)?;
+    let nonces = Nonces::new(&log_key)?;
     let signer = LogSigner::new(&origin, log_key).map_err(|_| StartError::BadAudience)?;
     let registration = registration.unwrap_or(match audience.is_loopback() {
         true => Registration::Open,
@@ -160,7 +162,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let opening = Opening { database, nats, retention_days, quotas, signer, newest, fingerprints };
     let database = database::open(&data, opening).await?;
     let proxies = Proxies::new(trusted_proxies);
-    let parts = Parts { database, keys, log_key, high_water, blobs, restorations, registration, proxies };
+    let parts = Parts { database, keys, nonces, log_key, high_water, blobs, restorations, registration, proxies };
     let app = open(&data, parts, &audience, server_tls.is_some(), &limits).await?;
     let drain = limits.timeouts.drain;
     let tls = server_tls.is_some();
@@ -208,6 +210,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
 struct Parts {
     database: Opened,
     keys: TokenKeys,
+    nonces: Nonces,
     log_key: NoteKey,
     high_water: HighWater,
     blobs: Option<PathBuf>,
@@ -223,7 +226,7 @@ async fn open(
     tls: bool,
     limits: &Limits,
 ) -> Result<Arc<App>, StartError> {
-    let Parts { database: Opened { storage, hub, bus }, keys, log_key, high_water, .. } = parts;
+    let Parts { database: Opened { storage, hub, bus }, keys, nonces, log_key, high_water, .. } = parts;
     let Parts { blobs, restorations, registration, proxies, .. } = parts;
     let audit = Audit::open(data).map_err(StartError::Audit)?;
     let blobs = match blobs {
@@ -237,6 +240,7 @@ async fn open(
         blobs,
         hub,
         keys,
+        nonces,
         decisions,
         registration,
         proxies,

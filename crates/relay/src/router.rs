@@ -14,17 +14,19 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use waxwing_wire::API_VERSION;
-use waxwing_wire::api::API_HEADER;
+use waxwing_wire::api::{API_HEADER, DPOP_NONCE_HEADER};
 use waxwing_wire::problem::ProblemCode;
 
 use crate::audit::{Event, Subject};
 use crate::command;
 use crate::error::{Refusal, Refused};
+use crate::nonce::Ending;
 use crate::openapi;
 use crate::request;
 use crate::state::{App, Peer, now};
 
 const VERSION: HeaderName = HeaderName::from_static(API_HEADER);
+const DPOP_NONCE: HeaderName = HeaderName::from_static(DPOP_NONCE_HEADER);
 
 /// Request line and headers, in bytes; DPoP proofs and tokens take about 1.5 KiB.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -77,6 +79,8 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
     // A template, or nothing: a path would name accounts and logs.
     let endpoint = request.extensions().get::<MatchedPath>().cloned();
     let address = locate(&app, &mut request);
+    let ending = Ending::default();
+    request.extensions_mut().insert(ending.clone());
     let often = address.map_or(Ok(()), |address| app.limiters.address.check(&address.into()));
     let mut response = match often.and_then(|()| check_size(&request)).and_then(|()| check_version(&request)) {
         Err(refusal) => refusal.into_response(),
@@ -92,6 +96,12 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
         app.audit.record(event, Subject::Address(address.into()));
     }
     let headers = response.headers_mut();
+    let wanted = refused.is_some_and(|refused| refused.code == ProblemCode::UseDpopNonce);
+    if (wanted || ending.noted())
+        && let Ok(nonce) = HeaderValue::try_from(app.nonces.newest(now().as_secs()))
+    {
+        headers.insert(DPOP_NONCE, nonce);
+    }
     // Told anew in each answer: what hyper would add stands still after the clock was set back, and clients go by it.
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(UNIX_EPOCH + now())) {
         headers.insert(DATE, date);

@@ -20,6 +20,7 @@ use crate::hub::Hub;
 use crate::limits::Limiters;
 use crate::metrics::Metrics;
 use crate::names::NameHasher;
+use crate::nonce::Nonces;
 use crate::proxies::Proxies;
 use crate::pseudonym::Pseudonyms;
 use crate::storage::{RestoredOn, Storage};
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     /// Sign access tokens.
     pub(crate) keys: TokenKeys,
+    /// Of DPoP proofs.
+    pub(crate) nonces: Nonces,
     /// What the operator has decided.
     pub(crate) decisions: Arc<Decisions>,
     /// Who may make an account.

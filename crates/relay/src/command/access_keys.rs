@@ -19,8 +19,8 @@ use crate::state::App;
 /// 43 letters, quotes and a comma for each.
 const MAX_BODY: usize = MAX_ACCESS_KEYS * 48 + 1024;
 
-problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, QuotaExceeded, RateLimited, InsufficientStorage);
-problems!(DismissProblems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, RateLimited, InsufficientStorage);
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, AccountDisabled, QuotaExceeded, RateLimited, InsufficientStorage);
+problems!(DismissProblems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, AccountDisabled, RateLimited, InsufficientStorage);
 
 /// Admits whoever has one of these access keys
 #[utoipa::path(

@@ -16,7 +16,7 @@ use crate::state::App;
 
 const MAX_BODY: usize = 256;
 
-problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, InboxRefused, RateLimited, InsufficientStorage);
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, AccountDisabled, InboxRefused, RateLimited, InsufficientStorage);
 
 /// What the device has stored may go
 #[utoipa::path(

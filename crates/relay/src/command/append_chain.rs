@@ -20,7 +20,7 @@ use crate::request::{self as parse, Segment};
 use crate::state::{App, Peer};
 use crate::storage::{AccountRef, Chained, DeviceChange, NextEntry};
 
-problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, UnknownAccount, InvalidEntry, ChainConflict, AccountExists, RateLimited, InsufficientStorage);
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, AccountDisabled, UnknownAccount, InvalidEntry, ChainConflict, AccountExists, RateLimited, InsufficientStorage);
 
 /// The next entry of one's own chain; a recovery comes without a token
 #[utoipa::path(

@@ -17,7 +17,7 @@ use crate::storage::{Claim, Claimed, Claimer};
 
 const MAX_BODY: usize = 256;
 
-problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, InboxRefused, RateLimited, InsufficientStorage);
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, AccountDisabled, InboxRefused, RateLimited, InsufficientStorage);
 
 /// One key package of each device of an account
 #[utoipa::path(

@@ -13,7 +13,7 @@ use crate::error::Reply;
 use crate::openapi::problems;
 use crate::state::App;
 
-problems!(Problems: Unauthorized, AccountDisabled, RateLimited);
+problems!(Problems: Unauthorized, UseDpopNonce, AccountDisabled, RateLimited);
 
 /// How many of the device's own key packages are left
 #[utoipa::path(

@@ -16,7 +16,7 @@ use crate::state::App;
 
 const MAX_BODY: usize = 256;
 
-problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, LogRefused, RateLimited, InsufficientStorage);
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, AccountDisabled, LogRefused, RateLimited, InsufficientStorage);
 
 /// A new log; who asks is not kept
 #[utoipa::path(

@@ -19,7 +19,7 @@ use crate::request::{self as parse, BINARY, Segment};
 use crate::state::App;
 
 problems!(
-    Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, WrongOffset, BlobMismatch, QuotaExceeded, RateLimited, InsufficientStorage
+    Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, AccountDisabled, WrongOffset, BlobMismatch, QuotaExceeded, RateLimited, InsufficientStorage
 );
 
 /// A blob, whole or a part of it; its answer means that what came is on disk

@@ -13,7 +13,7 @@ use crate::openapi::{Binary, problems};
 use crate::request::{self as parse, Segment};
 use crate::state::App;
 
-problems!(Problems: Unauthorized, AccountDisabled, InboxRefused, RateLimited);
+problems!(Problems: Unauthorized, UseDpopNonce, AccountDisabled, InboxRefused, RateLimited);
 
 /// What waits for oneself
 #[utoipa::path(

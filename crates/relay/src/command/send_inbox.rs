@@ -16,7 +16,7 @@ use crate::request::{self as parse, Segment};
 use crate::state::{App, Peer};
 use crate::storage::{Admission, Delivered, Delivery};
 
-problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, InboxRefused, IdReused, QuotaExceeded, RateLimited, InsufficientStorage);
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, AccountDisabled, InboxRefused, IdReused, QuotaExceeded, RateLimited, InsufficientStorage);
 
 /// An envelope for a device
 #[utoipa::path(

@@ -32,7 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// The same for who is shut out: their connection is gone within a second in any case.
 const LAST_WORD: Duration = Duration::from_millis(250);
 
-problems!(Problems: Unauthorized, AccountDisabled, RateLimited);
+problems!(Problems: Unauthorized, UseDpopNonce, AccountDisabled, RateLimited);
 
 /// A WebSocket (RFC 6455): text frames ask, binary frames tell. Unnamed for logs, authenticated for the own inbox and checkpoints
 #[utoipa::path(

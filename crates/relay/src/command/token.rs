@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::{Extension, FromRequest as _, Request, State};
 use axum::response::IntoResponse as _;
 use axum::{Form, Json};
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use waxwing_wire::api::{JWT_BEARER, TokenRequest, TokenResponse};
 use waxwing_wire::limits::TOKEN_SECONDS;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::token::{AccessToken, Assertion, Confirmation};
 
-use crate::auth::{first_showing, proven_key};
+use crate::auth::{Proven, first_showing};
 use crate::error::{Refusal, Reply};
 use crate::openapi::problems;
 use crate::replay::{Showing, Shows};
@@ -20,7 +21,7 @@ use crate::state::{App, Peer, now};
 
 const MAX_BODY: usize = 4 * 1024;
 
-problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, RateLimited);
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce at BAD_REQUEST, AccountDisabled, RateLimited);
 
 /// An assertion by the device's relay-auth key (RFC 7523) for an access token bound by DPoP (RFC 9449)
 #[utoipa::path(
@@ -41,8 +42,10 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     if form.grant_type != JWT_BEARER {
         return Err(Refusal::bad_request("The only grant is a JWT bearer assertion"));
     }
+    // Before the assertion is: the same one is good again together with a proof that has a nonce.
+    let proof = Proven::check(&app, &parts, None).map_err(nonce_wanted)?;
     let claims = verify(&app, &form.assertion).await?;
-    let jkt = proven_key(&app, &parts, None).await?;
+    proof.first_showing(&app).await?;
     let now = now().as_secs();
     first_showing(&app, Showing::new(Shows::Assertion, claims.iss.as_bytes(), &claims.jti)).await?;
     // Only now: whether an account is disabled is for those to know who have its keys.
@@ -53,11 +56,19 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
         account: claims.sub,
         iat: now,
         exp: now + TOKEN_SECONDS,
-        cnf: Confirmation { jkt },
+        cnf: Confirmation { jkt: proof.key },
     };
     let key = &app.keys.ring().current;
     let access_token = token.sign(key.kid(), key.signing()).map_err(|_| ProblemCode::Internal)?;
     Ok(Json(TokenResponse { access_token, token_type: "DPoP".to_owned(), expires_in: TOKEN_SECONDS }).into_response())
+}
+
+/// RFC 9449, section 8: a token endpoint asks for a nonce as OAuth asks for anything, with a 400; other addresses with a 401 (section 9).
+fn nonce_wanted(refusal: Refusal) -> Refusal {
+    match refusal.code() {
+        ProblemCode::UseDpopNonce => refusal.with_status(StatusCode::BAD_REQUEST),
+        _ => refusal,
+    }
 }
 
 async fn form(bytes: Vec<u8>) -> Result<TokenRequest, Refusal> {

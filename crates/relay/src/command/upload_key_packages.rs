@@ -19,7 +19,7 @@ use crate::storage::Uploaded;
 /// As many one-time packages as there may be, the last resort, and what stands around them.
 const MAX_BODY: usize = (KEY_PACKAGES + 1) * (MAX_KEY_PACKAGE + 4) + 16;
 
-problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, AccountDisabled, QuotaExceeded, RateLimited, InsufficientStorage);
+problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, AccountDisabled, QuotaExceeded, RateLimited, InsufficientStorage);
 
 /// What others may claim of this device
 #[utoipa::path(

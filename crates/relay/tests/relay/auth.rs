@@ -27,7 +27,7 @@ fn proof(http: &Http, account: &Account, adjust: impl FnOnce(&mut DpopProof)) ->
         htu: format!("{}{PATH}", http.base),
         iat: now(),
         ath: Some(AccessToken::ath(&account.token)),
-        nonce: None,
+        nonce: http.nonce(),
     };
     adjust(&mut proof);
     proof.sign(&account.dpop).unwrap()
@@ -168,13 +168,19 @@ async fn a_relay_for_others_takes_proofs_for_its_own_name_alone() {
     let mut alice = Account::new("alice", "relay.example");
     assert_eq!(kit.http.register(&alice).await.status(), StatusCode::CREATED);
     let ask = async |host: &str, htu: &str| {
-        let (jti, htm, htu) = (jti(), "POST".to_owned(), htu.to_owned());
-        let proof = DpopProof { jti, htm, htu, iat: now(), ath: None, nonce: None };
+        let (jti, htm, htu, nonce) = (jti(), "POST".to_owned(), htu.to_owned(), kit.http.nonce());
+        let proof = DpopProof { jti, htm, htu, iat: now(), ath: None, nonce };
         let assertion = alice.assertion().sign(&alice.keys.relay_auth).unwrap();
         let form = [("grant_type", JWT_BEARER), ("assertion", assertion.as_str())];
         let request = kit.http.request(Method::POST, "/oauth/token").header("host", host);
-        request.header("dpop", proof.sign(&alice.dpop).unwrap()).form(&form).send().await.unwrap().status()
+        let request = request.header("dpop", proof.sign(&alice.dpop).unwrap()).form(&form);
+        let answer = request.send().await.unwrap();
+        kit.http.heard(&answer);
+        answer.status()
     };
+    // Without a nonce a good proof is asked for one, and one for another name is not.
+    assert_eq!(ask("relay.example", "https://evil.example/oauth/token").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask("relay.example", "https://relay.example/oauth/token").await, StatusCode::BAD_REQUEST);
     // Behind a proxy that does TLS, clients see https.
     for (host, htu) in [
         ("relay.example", "https://relay.example/oauth/token"),

@@ -120,7 +120,7 @@ async fn what_init_writes_works() {
     let pin = lines[1].strip_prefix("certificate sha256 ").unwrap();
     assert!(told.contains(&format!("relay.example:8443#{pin}")), "{told}");
     let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
-    let http = Http { client, base: url(&lines) };
+    let http = Http::by(client, &url(&lines));
     let answer = http.get("/v1/relay").await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.json::<RelayInfo>().await.unwrap().audience, "relay.example:8443");

@@ -1,12 +1,13 @@
 //! A started relay, accounts with keys, and requests. Signs chain entries by hand: the relay must not depend on the protocol crate.
 
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use tempfile::TempDir;
 use waxwing_relay::{Config, Relay, StartError, StorageStats, start};
-use waxwing_wire::api::{EntryBytes, JWT_BEARER, Stored, SubmitEntry, TokenResponse, base64url};
+use waxwing_wire::api::{DPOP_NONCE_HEADER, EntryBytes, JWT_BEARER, Stored, SubmitEntry, TokenResponse, base64url};
 use waxwing_wire::chain::{ChainEntry, Create, InForce, Recover, RotateAccountKey, Statement, UnsignedEntry};
 use waxwing_wire::frame::{Append, CreateLog, LogPage, LogTokens};
 use waxwing_wire::log::{EnvelopeKind, token_hash};
@@ -60,6 +61,7 @@ impl Kit {
             adjust(config);
         })
         .await;
+        other.http.nonce = Arc::clone(&self.http.nonce);
         other.audience = audience;
         other
     }
@@ -80,7 +82,7 @@ impl Kit {
         config.audience = Some(self.audience.clone());
         adjust(&mut config);
         let relay = again(config).await;
-        self.http = Http::new(&relay.base_url());
+        self.http = self.http.moved(&relay.base_url());
         self.relay = Some(relay);
     }
 
@@ -146,11 +148,33 @@ async fn again(config: Config) -> Relay {
 pub struct Http {
     pub client: Client,
     pub base: String,
+    /// The relay's newest nonce that was heard of.
+    nonce: Arc<Mutex<Option<String>>>,
 }
 
 impl Http {
     pub fn new(base: &str) -> Self {
-        Self { client: Client::builder().no_proxy().build().unwrap(), base: base.to_owned() }
+        Self::by(Client::builder().no_proxy().build().unwrap(), base)
+    }
+
+    pub fn by(client: Client, base: &str) -> Self {
+        Self { client, base: base.to_owned(), nonce: Arc::default() }
+    }
+
+    /// The same relay at another address.
+    pub fn moved(&self, base: &str) -> Self {
+        Self { nonce: Arc::clone(&self.nonce), ..Self::new(base) }
+    }
+
+    pub fn nonce(&self) -> Option<String> {
+        self.nonce.lock().unwrap().clone()
+    }
+
+    /// Takes the nonce that an answer to a proof comes with.
+    pub fn heard(&self, answer: &Response) {
+        if let Some(nonce) = answer.headers().get(DPOP_NONCE_HEADER) {
+            *self.nonce.lock().unwrap() = Some(nonce.to_str().unwrap().to_owned());
+        }
     }
 
     pub fn authority(&self) -> String {
@@ -171,8 +195,16 @@ impl Http {
     }
 
     pub async fn token(&self, account: &Account) -> String {
-        let answer =
-            self.token_with(account, &account.assertion(), &self.proof(account, "POST", "/oauth/token", None)).await;
+        let ask = async || {
+            let proof = self.proof(account, "POST", "/oauth/token", None);
+            self.token_with(account, &account.assertion(), &proof).await
+        };
+        let mut answer = ask().await;
+        // The first at this relay learns the nonce.
+        if answer.status() == StatusCode::BAD_REQUEST {
+            assert_eq!(code(answer).await, ProblemCode::UseDpopNonce);
+            answer = ask().await;
+        }
         assert_eq!(answer.status(), StatusCode::OK);
         let token: TokenResponse = answer.json().await.unwrap();
         assert_eq!((token.token_type.as_str(), token.expires_in), ("DPoP", 600));
@@ -182,7 +214,10 @@ impl Http {
     pub async fn token_with(&self, account: &Account, assertion: &Assertion, proof: &str) -> Response {
         let assertion = assertion.sign(&account.keys.relay_auth).unwrap();
         let form = [("grant_type", JWT_BEARER), ("assertion", assertion.as_str())];
-        self.request(Method::POST, "/oauth/token").header("dpop", proof).form(&form).send().await.unwrap()
+        let request = self.request(Method::POST, "/oauth/token").header("dpop", proof).form(&form);
+        let answer = request.send().await.unwrap();
+        self.heard(&answer);
+        answer
     }
 
     pub fn proof(&self, account: &Account, method: &str, path: &str, token: Option<&str>) -> String {
@@ -193,7 +228,7 @@ impl Http {
             htu: format!("{}{path}", self.base),
             iat: now(),
             ath: token.map(AccessToken::ath),
-            nonce: None,
+            nonce: self.nonce(),
         };
         proof.sign(&account.dpop).unwrap()
     }

@@ -144,10 +144,10 @@ async fn a_relay_moves_and_its_address_is_told_nobody() {
     let mut from_environment = over_postgres(folder.path(), &audience, &[]);
     from_environment.env(DATABASE, &address);
     let (one, lines) = Running::of(from_environment, 1);
-    let first = Http::new(&url(&lines));
+    let first = http.moved(&url(&lines));
     let more = ["--database-url-file", file.to_str().unwrap(), "--keys", &keys];
     let (two, lines) = Running::of(over_postgres(other.path(), &audience, &more), 1);
-    let second = Http::new(&url(&lines));
+    let second = http.moved(&url(&lines));
     first.stored(&log, &app(0, b"after")).await;
     let page = second.page(&log, 0).await;
     assert_eq!(

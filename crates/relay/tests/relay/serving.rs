@@ -234,7 +234,7 @@ async fn a_self_signed_certificate_is_kept_and_its_pin_is_its_hash() {
         pins.push(relay.pin().unwrap());
         let client =
             reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).tls_info(true).build().unwrap();
-        let mut http = Http { client, base: relay.base_url() };
+        let mut http = Http::by(client, &relay.base_url());
         let answer = http.get("/healthz").await;
         let info = answer.extensions().get::<reqwest::tls::TlsInfo>().unwrap();
         assert_eq!(hash(&[info.peer_certificate().unwrap()]), relay.pin().unwrap());

@@ -55,6 +55,14 @@ impl Connection {
         &self.answer[end + 4..]
     }
 
+    /// A header of the last answer, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let end = self.answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&self.answer[..end]);
+        let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+    }
+
     /// Reads one answer; its status.
     async fn answer(&mut self) -> u16 {
         self.answer.clear();

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ed25519_dalek::SigningKey;
 use waxwing_relay::storage::{NewAccount, PublicName, Registered, Storage};
-use waxwing_wire::api::{JWT_BEARER, TokenResponse, base64url};
+use waxwing_wire::api::{DPOP_NONCE_HEADER, JWT_BEARER, TokenResponse, base64url};
 use waxwing_wire::chain::{Create, Statement, UnsignedEntry};
 use waxwing_wire::token::{AccessToken, Assertion, DpopProof};
 use waxwing_wire::{AccountId, DeviceId, DeviceRecord, hash};
@@ -72,13 +72,16 @@ fn new(number: u64) -> NewAccount {
 pub struct Stranger {
     token: String,
     dpop: SigningKey,
+    /// Good for 5 minutes at least: for longer than what is asked with it.
+    nonce: Option<String>,
     shown: u64,
 }
 
 impl Stranger {
     /// Gets the token.
     pub async fn of(connection: &mut Connection) -> Self {
-        let mut stranger = Self { token: String::new(), dpop: SigningKey::from_bytes(&[7; 32]), shown: 0 };
+        let dpop = SigningKey::from_bytes(&[7; 32]);
+        let mut stranger = Self { token: String::new(), dpop, nonce: None, shown: 0 };
         let iat = now();
         let assertion = Assertion {
             iss: device(STRANGER),
@@ -89,12 +92,16 @@ impl Stranger {
             jti: stranger.jti(),
         };
         let assertion = assertion.sign(&relay_auth(STRANGER)).unwrap();
-        let proof = stranger.proof("/oauth/token", None);
-        let headers = format!("dpop: {proof}\r\ncontent-type: application/x-www-form-urlencoded\r\n");
         let grant = JWT_BEARER.replace(':', "%3A");
         let body = format!("grant_type={grant}&assertion={assertion}");
-        let status = connection.ask("POST", "/oauth/token", &headers, body.as_bytes()).await;
-        assert_eq!(status, 200, "{}", String::from_utf8_lossy(connection.body()));
+        // The first is told the nonce.
+        for expected in [400, 200] {
+            let proof = stranger.proof("/oauth/token", None);
+            let headers = format!("dpop: {proof}\r\ncontent-type: application/x-www-form-urlencoded\r\n");
+            let status = connection.ask("POST", "/oauth/token", &headers, body.as_bytes()).await;
+            assert_eq!(status, expected, "{}", String::from_utf8_lossy(connection.body()));
+            stranger.nonce = connection.header(DPOP_NONCE_HEADER).or(stranger.nonce);
+        }
         let token: TokenResponse = serde_json::from_slice(connection.body()).unwrap();
         stranger.token = token.access_token;
         stranger
@@ -109,8 +116,8 @@ impl Stranger {
     fn proof(&mut self, path: &str, ath: Option<String>) -> String {
         // As if a proxy did TLS: the relay goes by a name.
         let htu = format!("https://{AUDIENCE}{path}");
-        let jti = self.jti();
-        DpopProof { jti, htm: "POST".to_owned(), htu, iat: now(), ath, nonce: None }.sign(&self.dpop).unwrap()
+        let (jti, nonce) = (self.jti(), self.nonce.clone());
+        DpopProof { jti, htm: "POST".to_owned(), htu, iat: now(), ath, nonce }.sign(&self.dpop).unwrap()
     }
 
     fn jti(&mut self) -> String {
