@@ -11,6 +11,7 @@
 //! | `window` | one app window: finding, clicking, typing, pictures |
 //! | `steps` | what people do: first run, add, write, read |
 //! | `search` | looking for secrets in files, in every way they could be written |
+//! | `memory` | the same in the memory of a process |
 //! | `layers` | who imports whom, from cargo |
 //!
 //! Not here: anything of the product. A test that needs an inner function of the app belongs to the app.
@@ -18,6 +19,7 @@
 pub mod group;
 pub mod layers;
 pub mod lies;
+pub mod memory;
 pub mod person;
 pub mod place;
 pub mod relay;

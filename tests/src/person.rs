@@ -2,7 +2,7 @@
 //! the app there. Nothing of the user who runs the tests is read or written.
 
 use std::fs::{self, File, Permissions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::iter;
 use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -31,6 +31,9 @@ const BUS_WITHOUT_SERVICES: &str = r#"<busconfig>
 
 /// The desktop's opener of this person: notes what it is asked to open, one line each.
 const OPENER: &str = "#!/bin/sh\nprintf '%s\\n' \"$*\" >>\"$XDG_RUNTIME_DIR/opened\"\n";
+
+/// What the app's items in a keychain are called by.
+const KEYCHAIN_SERVICE: &str = "app.waxwing.desktop";
 
 /// Which keychain a session has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,14 +166,39 @@ impl Person {
         let facts: serde_json::Value =
             serde_json::from_str(&facts).map_err(|error| Fault::Unexpected(format!("profile.json: {error}")))?;
         let id = facts["id"].as_str().ok_or_else(|| Fault::Unexpected("profile.json has no id".into()))?;
-        let output = self
-            .command(&place::tool("secret-tool")?)?
-            .args(["lookup", "service", "app.waxwing.desktop", "username", id])
-            .stdin(Stdio::null())
-            .output()
-            .map_err(Fault::io("secret-tool"))?;
-        if !output.status.success() || output.stdout.is_empty() {
+        let secret = self.secret_tool(&["lookup", "service", KEYCHAIN_SERVICE, "username", id], "")?;
+        if secret.is_empty() {
             return Err(Fault::Unexpected(format!("the keychain has no item for profile {id}")));
+        }
+        Ok(secret)
+    }
+
+    /// Everything that the keychain holds for the app: each item with its secret.
+    pub fn keychain_items(&self) -> Outcome<String> {
+        self.secret_tool(&["search", "--all", "--unlock", "service", KEYCHAIN_SERVICE], "")
+    }
+
+    /// Puts an item of the app's into the keychain, beside the profile's.
+    pub fn plant_in_keychain(&self, name: &str, secret: &str) -> Outcome<()> {
+        let words = ["store", "--label", name, "service", KEYCHAIN_SERVICE, "username", name];
+        self.secret_tool(&words, secret).map(drop)
+    }
+
+    /// Takes it out again.
+    pub fn clear_from_keychain(&self, name: &str) -> Outcome<()> {
+        self.secret_tool(&["clear", "service", KEYCHAIN_SERVICE, "username", name], "").map(drop)
+    }
+
+    fn secret_tool(&self, words: &[&str], input: &str) -> Outcome<String> {
+        let mut command = self.command(&place::tool("secret-tool")?)?;
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(Fault::io("secret-tool"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes()).map_err(Fault::io("secret-tool"))?;
+        }
+        let output = child.wait_with_output().map_err(Fault::io("secret-tool"))?;
+        if !output.status.success() {
+            return Err(Fault::Unexpected(format!("secret-tool {} ended with {}", words[0], output.status)));
         }
         String::from_utf8(output.stdout).map_err(|_| Fault::Unexpected("the keychain's item is no text".into()))
     }

@@ -4,6 +4,7 @@ mod account;
 mod bad_input;
 mod chat;
 mod doubt;
+mod erased;
 mod groups;
 mod keychain;
 mod offline;

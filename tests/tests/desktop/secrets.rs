@@ -16,7 +16,7 @@ const THEIRS: &str = "Pangolin brings the umbrella and the second map.";
 const DRAFT: &str = "Axolotl has not decided yet whether to come along.";
 
 /// Every key of the keychain's record: base64 of CBOR, whose byte strings are keys or rows of 32-byte seeds.
-fn keys_of(secret: &str) -> Outcome<Vec<Vec<u8>>> {
+pub(crate) fn keys_of(secret: &str) -> Outcome<Vec<Vec<u8>>> {
     let wrong = |what: &str| Fault::Unexpected(format!("the keychain's record: {what}"));
     let cbor = STANDARD_NO_PAD.decode(secret).map_err(|_| wrong("no base64"))?;
     let record: Value = ciborium::from_reader(cbor.as_slice()).map_err(|_| wrong("no CBOR"))?;
