@@ -1,21 +1,22 @@
-//! Another account key, and shutting others out, interrupted wherever a relay can interrupt it (D2). Real engines, a real relay, and somebody
-//! between them who loses what goes into chains. Where no relay has a part in it: `engine::testing::account_changes` of the client.
+//! Another account key, and shutting others out, interrupted wherever a relay can interrupt it (D2), and what they say of each conversation. Real
+//! engines, a real relay, and somebody between them who loses what goes into chains. Where no relay has a part in it:
+//! `engine::testing::account_changes` of the client.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests too
 
 mod world;
 
 use waxwing_client::KeyEvent::{self, AccountKeyRotated, Rotated};
-use waxwing_client::{KeysView, Notice};
+use waxwing_client::{AccountKeyOutcomeView, Event, KeysView, Notice, RotationWait};
 use world::losing::{self, Fate, Losing};
-use world::{Person, acquainted, start};
+use world::{Person, acquainted, introduce, start};
 
 fn kinds(keys: &KeysView) -> Vec<KeyEvent> {
     keys.history.iter().map(|item| item.what).collect()
 }
 
 /// The quiet lines about another account key.
-async fn told(person: &Person, conversation: &str) -> usize {
+async fn told_of(person: &Person, conversation: &str) -> usize {
     let notices = person.notices(conversation).await;
     notices.iter().filter(|notice| matches!(notice, Notice::AccountKeyReplaced { .. })).count()
 }
@@ -87,14 +88,79 @@ async fn d2_another_account_key_is_complete_exactly_once_wherever_it_was_interru
             })
             .await;
         assert_eq!(chain.iter().map(|item| item.what).collect::<Vec<_>>(), whole, "case {turn}");
-        bob.until("the quiet line", async |_| (told(&bob, &conversation).await > turn).then_some(())).await;
+        bob.until("the quiet line", async |_| (told_of(&bob, &conversation).await > turn).then_some(())).await;
         // Another start finds nothing left to do.
         alice = alice.restart().await;
         alice.until_online().await;
         alice.client.sync().await.unwrap();
         let again = alice.client.keys().await.unwrap();
         assert_eq!((again.rotating, kinds(&again)), (false, whole), "case {turn}");
-        assert_eq!((told(&bob, &conversation).await, told(&alice, &conversation).await), (turn + 1, turn + 1));
+        assert_eq!((told_of(&bob, &conversation).await, told_of(&alice, &conversation).await), (turn + 1, turn + 1));
     }
     assert!(alice.client.transparency_log().await.unwrap().alarms.is_empty(), "an alarm about an own key");
+}
+
+async fn outcome(person: &Person) -> Option<AccountKeyOutcomeView> {
+    person.client.keys().await.unwrap().account_outcome
+}
+
+/// Whether all conversations know the account key that was replaced last; what is told meanwhile goes together.
+fn is_everywhere(outcome: &AccountKeyOutcomeView) -> bool {
+    assert_eq!(outcome.conversations - outcome.updated, u32::try_from(outcome.waiting.len()).unwrap(), "{outcome:?}");
+    outcome.updated == outcome.conversations
+}
+
+/// The relay takes the account key, and nothing that would tell a conversation of it; then it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_conversation_is_said_to_wait_for_the_account_key_until_it_has_it() {
+    let (world, losing) = losing::world().await;
+    let (mut alice, bob, with_bob) = acquainted(&world).await;
+    let cem = world.register("cem").await;
+    let with_cem = introduce(&alice, &cem).await;
+    for (other, id) in [(&bob, &with_bob), (&cem, &with_cem)] {
+        alice.send(id, "hello").await;
+        other.until_texts(id, &["hello"]).await;
+    }
+    assert_eq!(outcome(&alice).await, None, "it was never replaced");
+    for shut_out in [false, true] {
+        losing.loses_entries();
+        let client = &alice.client;
+        let view = if shut_out { client.shut_others_out().await } else { client.replace_account_key().await }.unwrap();
+        assert!(!view.rotating, "{:?}", view.rotation_problem);
+        let begun = view.account_outcome.unwrap();
+        assert_eq!((begun.shut_out, begun.conversations, begun.updated), (shut_out, 2, 0));
+        let mut waiting: Vec<_> = begun.waiting.iter().map(|one| one.conversation.clone()).collect();
+        waiting.sort();
+        let mut both = vec![with_bob.clone(), with_cem.clone()];
+        both.sort();
+        assert_eq!(waiting, both);
+        assert!(begun.waiting.iter().all(|one| one.why == RotationWait::Sending && one.due.is_none()), "{begun:?}");
+        // After a start it says the same.
+        alice = alice.restart().await;
+        let again = outcome(&alice).await.unwrap();
+        assert_eq!((again.at, again.shut_out, again.updated, again.waiting.len()), (begun.at, shut_out, 0, 2));
+        // Told as it gets on: no question is needed.
+        let mut events = alice.client.events();
+        losing.is_mended();
+        alice.client.try_now();
+        let told = async {
+            loop {
+                let Ok(Event::Keys { keys }) = events.recv().await else { continue };
+                if keys.account_outcome.as_ref().is_some_and(is_everywhere) {
+                    return keys;
+                }
+            }
+        };
+        let keys = tokio::time::timeout(world::PATIENCE, told).await.expect("what it has come to is told");
+        assert_eq!(keys.account_outcome.map(|last| (last.shut_out, last.updated)), Some((shut_out, 2)));
+        // Where shutting others out has replaced the device's keys, too, that is told beside it.
+        assert_eq!(keys.outcome.is_some(), shut_out);
+        alice = alice.restart().await;
+        assert!(is_everywhere(&outcome(&alice).await.unwrap()), "after a start");
+        for (other, id) in [(&bob, &with_bob), (&cem, &with_cem)] {
+            other
+                .until("the quiet line", async |_| (told_of(other, id).await > usize::from(shut_out)).then_some(()))
+                .await;
+        }
+    }
 }

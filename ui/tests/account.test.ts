@@ -2,7 +2,7 @@ import { fireEvent } from "@testing-library/svelte";
 import axe from "axe-core";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { KeyAlarmView, KeysView } from "../src/lib/backend";
-import { fakeInvitation } from "../src/lib/backend/fake";
+import { fakeInvitation, type Scenario } from "../src/lib/backend/fake";
 import { fakeLog } from "../src/lib/backend/fake-data";
 import { evidenceText } from "../src/lib/words/log";
 import { phraseMistake } from "../src/lib/words/phrase";
@@ -70,8 +70,8 @@ describe("recovering an account", () => {
   });
 });
 
-async function keys() {
-  const played = await play();
+async function keys(scenario: Partial<Scenario> = {}) {
+  const played = await play(scenario);
   played.app.openSettings("keys");
   await settled();
   return played;
@@ -115,6 +115,37 @@ describe("another account key", () => {
     expect([after.version, after.fingerprint]).toEqual([before.version, before.fingerprint]);
     expect(after.history[0]?.what).toBe("accountKeyRotated");
     expect(one("key-emergency").textContent).not.toContain("Only this device is in force");
+  });
+
+  it.each([
+    ["replace-account-key", "go by the new account key.", false],
+    ["shut-others-out", "No other device of yours is left in them.", true],
+  ] as const)("tells what %s did in each conversation, as it gets on", async (way, words, shutOut) => {
+    const { app } = await keys({ latency: 20 });
+    await new Promise((done) => setTimeout(done, 60));
+    await settled();
+    expect(all("account-outcome")).toEqual([]);
+    await fireEvent.click(one(way));
+    await settled();
+    await fireEvent.click(one("emergency-confirm"));
+    await new Promise((done) => setTimeout(done, 45));
+    await settled();
+    const of = Number(one("account-outcome").dataset.conversations);
+    expect(of).toBeGreaterThan(2);
+    expect(one("account-outcome").dataset.state).toBe("partial");
+    expect(all("account-waiting").length).toBeGreaterThan(0);
+    expect(all("account-waiting")[0]?.dataset.kind).toBe("sending");
+    expect(one("account-outcome").querySelector("progress")?.getAttribute("aria-label")).toContain("account key");
+    await new Promise((done) => setTimeout(done, 40 * of + 100));
+    await settled();
+    expect(one("account-outcome").dataset).toMatchObject({ state: "complete", updated: `${of}` });
+    expect(all("account-waiting")).toEqual([]);
+    expect(one("account-outcome").textContent).toContain(words);
+    expect(one("account-outcome").textContent.includes("everybody else shut out")).toBe(shutOut);
+    expect(shown(app.keys).accountOutcome).toMatchObject({ shutOut, updated: of });
+    // Of the device's keys it says something only where they were replaced, too.
+    expect(all("keys-outcome").length).toBe(1);
+    expect((await axe.run(one("settings"), { rules: { "color-contrast": { enabled: false } } })).violations).toEqual([]);
   });
 
   function shown(view: KeysView | null): KeysView {

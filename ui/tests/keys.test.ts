@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { fakeWords } from "../src/lib/backend/fake-data";
 import { fakeHistory } from "../src/lib/backend/fake-keys";
 import type { KeysView, RotationWaitView } from "../src/lib/backend";
-import { keyEventWords, logWords, nextWords, outcomeWords, phraseCheckWords, waitWords } from "../src/lib/words/keys";
+import { accountKeyWords, keyEventWords, logWords, nextWords, outcomeWords, phraseCheckWords, waitWords } from "../src/lib/words/keys";
 import { untilThen } from "../src/lib/words/time";
 import { all, one, play, rowOf, settled } from "./play";
 import type { Scenario } from "../src/lib/backend/fake";
@@ -186,6 +186,17 @@ describe("the words of keys", () => {
     expect(outcomeWords({ ...outcome, updated: 3 })).toBe("All 3 conversations have the new keys.");
     expect(outcomeWords({ ...outcome, conversations: 1, updated: 1 })).toBe("Your conversation has the new keys.");
     expect(outcomeWords({ ...outcome, conversations: 0, updated: 0 })).toContain("Version 4");
+  });
+
+  it("say how far another account key has got", () => {
+    const account = { at: now, shutOut: false, conversations: 3, updated: 1, waiting: [] };
+    expect(accountKeyWords(account)).toBe("1 of 3 conversations goes by the new account key. The others follow by themselves.");
+    expect(accountKeyWords({ ...account, updated: 3 })).toBe("All 3 conversations go by the new account key.");
+    const shutOut = { ...account, shutOut: true };
+    expect(accountKeyWords({ ...shutOut, updated: 3 })).toMatch(/ No other device of yours is left in them\.$/u);
+    expect(accountKeyWords({ ...shutOut, conversations: 1, updated: 1 })).toMatch(/ No other device of yours is left in it\.$/u);
+    expect(accountKeyWords(shutOut)).not.toContain("No other device");
+    expect(accountKeyWords({ ...account, conversations: 0, updated: 0 })).toContain("no conversation yet");
   });
 
   it("say what a conversation waits for", () => {

@@ -1,13 +1,13 @@
 //! Keys and their history as lines for people. Not here: what a key is called elsewhere (`lines`).
 
 use waxwing_client::{
-    ContradictionView, ConversationKind, ErrorCode, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView,
-    PhraseCheck, RotationOutcomeView, RotationSchedule, RotationWait, RotationWaitView,
+    ContradictionView, ErrorCode, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView, PhraseCheck,
+    RotationSchedule,
 };
 
 use crate::clock::utc;
-use crate::terminal::{line, quoted};
-use crate::wording;
+use crate::outcome_lines;
+use crate::terminal::line;
 
 /// The own keys.
 pub(crate) fn keys(keys: &KeysView) -> String {
@@ -26,7 +26,11 @@ pub(crate) fn keys(keys: &KeysView) -> String {
     }
     if let Some(last) = &keys.outcome {
         text.push('\n');
-        text.push_str(&outcome(last));
+        text.push_str(&outcome_lines::rotation(last));
+    }
+    if let Some(last) = &keys.account_outcome {
+        text.push('\n');
+        text.push_str(&outcome_lines::account_key(last));
     }
     text
 }
@@ -47,41 +51,6 @@ fn schedule_line(keys: &KeysView) -> String {
         Some(next) => format!("Rotated:         {often}, next {}", utc(next)),
         None => format!("Rotated:         {often}"),
     }
-}
-
-/// What the last rotation has come to.
-fn outcome(last: &RotationOutcomeView) -> String {
-    let by = if last.scheduled { "by schedule" } else { "by hand" };
-    let mut text = format!(
-        "  Last rotation:   {}, {by}; {} of {} conversations have the new keys",
-        utc(last.at),
-        last.updated,
-        last.conversations
-    );
-    for one in &last.waiting {
-        text.push_str(&format!("\n    {}", wait(one)));
-    }
-    let untold = last.conversations.saturating_sub(last.updated) as usize;
-    if untold > last.waiting.len() {
-        text.push_str(&format!("\n    and {} more", untold - last.waiting.len()));
-    }
-    text
-}
-
-fn wait(one: &RotationWaitView) -> String {
-    let who = match one.kind {
-        ConversationKind::NoteToSelf => "me".to_owned(),
-        ConversationKind::Direct | ConversationKind::Group => quoted(&one.title),
-    };
-    let why = match (one.why, &one.problem, one.due) {
-        (RotationWait::Later, _, Some(due)) => format!("its turn comes {}", utc(due)),
-        (RotationWait::Later, _, None) => "its turn comes within a day".to_owned(),
-        (RotationWait::Sending, ..) => "on its way to the relay".to_owned(),
-        (RotationWait::Mending, ..) => "this device waits to be let back in there".to_owned(),
-        (RotationWait::Stopped, Some(problem), _) => wording::words(problem.code).sentence.to_owned(),
-        (RotationWait::Stopped, None, _) => "nothing can be sent there now".to_owned(),
-    };
-    format!("{who}: {why}")
 }
 
 /// What is known of the relay's public log of keys, where something is wrong with it or with what it says of one.
@@ -237,12 +206,12 @@ pub(crate) fn phrase(check: PhraseCheck) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use waxwing_client::{ErrorView, RestorationView};
 
     use super::*;
 
-    fn view() -> KeysView {
+    pub(crate) fn view() -> KeysView {
         KeysView {
             version: 3,
             fingerprint: "1a2b".to_owned(),
@@ -254,6 +223,7 @@ mod tests {
             rotating: false,
             rotation_problem: None,
             outcome: None,
+            account_outcome: None,
             old_versions_kept: 2,
             old_keys_live_days: 67,
             history: Vec::new(),
@@ -330,40 +300,6 @@ mod tests {
         );
         assert!(told.contains("\nEVIDENCE (1970-01-01 00:01Z): "), "{told}");
         assert!(log(&other).unwrap().contains("two checkpoints that the relay has signed"));
-    }
-
-    #[test]
-    fn what_waits_and_why() {
-        let waits = |why, due, title: &str| RotationWaitView {
-            conversation: "0a".repeat(32),
-            kind: ConversationKind::Direct,
-            title: title.to_owned(),
-            why,
-            due,
-            problem: None,
-        };
-        let last = RotationOutcomeView {
-            version: 3,
-            at: 0.0,
-            scheduled: true,
-            conversations: 5,
-            updated: 2,
-            waiting: vec![
-                waits(RotationWait::Later, Some(60_000.0), "Bob\u{1b}"),
-                waits(RotationWait::Mending, None, "Cy"),
-            ],
-        };
-        let text = keys(&KeysView { outcome: Some(last), ..view() });
-        let lines: Vec<_> = text.lines().rev().take(4).map(str::trim).collect();
-        assert_eq!(
-            lines,
-            [
-                "and 1 more",
-                "\"Cy\": this device waits to be let back in there",
-                "\"Bob␛\": its turn comes 1970-01-01 00:01Z",
-                "Last rotation:   1970-01-01 00:00Z, by schedule; 2 of 5 conversations have the new keys",
-            ]
-        );
     }
 
     #[test]

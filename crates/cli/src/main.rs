@@ -14,6 +14,7 @@ mod input;
 mod key_lines;
 mod lines;
 mod notice;
+mod outcome_lines;
 mod output;
 mod room;
 mod secret_file;

@@ -25,6 +25,7 @@ mod key_log;
 mod keys;
 mod links;
 mod outbox;
+mod outcome;
 mod packages;
 mod pending;
 mod phrase;

@@ -523,6 +523,8 @@ pub struct KeysView {
     pub rotation_problem: Option<ErrorView>,
     /// How far the last rotation has got, if there was one.
     pub outcome: Option<RotationOutcomeView>,
+    /// How far the last replacement of the account key has got, if there was one.
+    pub account_outcome: Option<AccountKeyOutcomeView>,
     /// Older sealing keys still kept, because the relay may hold messages for them.
     pub old_versions_kept: u32,
     /// How many days such a key is kept after it was replaced.
@@ -560,6 +562,22 @@ pub struct RotationOutcomeView {
     /// Conversations that one takes part in.
     pub conversations: u32,
     /// Those of them that have the new keys.
+    pub updated: u32,
+    /// Those that wait; at most 100 are named.
+    pub waiting: Vec<RotationWaitView>,
+}
+
+/// What another account key has come to: which conversations have learnt of it, and let nobody in any more whom it has revoked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountKeyOutcomeView {
+    /// When it was replaced, by relay time.
+    pub at: Millis,
+    /// Whether every other device was revoked with it, and this device's keys were replaced too.
+    pub shut_out: bool,
+    /// Conversations that one takes part in.
+    pub conversations: u32,
+    /// Those of them that go by the new account key.
     pub updated: u32,
     /// Those that wait; at most 100 are named.
     pub waiting: Vec<RotationWaitView>,

@@ -1,4 +1,5 @@
-//! Somebody between people and their relay, under the relay's name, who loses what goes into chains: on its way there, or the answer to it.
+//! Somebody between people and their relay, under the relay's name, who loses what goes into chains, on its way there or the answer to it; or all
+//! that goes into logs.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -27,6 +28,8 @@ struct Plan {
     fate: Option<Fate>,
     /// How many have met it.
     met: usize,
+    /// Whether nothing gets into a log.
+    no_entries: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -49,12 +52,18 @@ pub async fn world() -> (World, Losing) {
 impl Losing {
     /// So many appends pass; all behind them meet this fate.
     pub fn loses(&self, first: usize, fate: Fate) {
-        *self.0.lock().unwrap() = Plan { first, fate: Some(fate), met: 0 };
+        *self.0.lock().unwrap() = Plan { first, fate: Some(fate), ..Plan::default() };
+    }
+
+    /// From now on nothing gets into a log.
+    pub fn loses_entries(&self) {
+        self.0.lock().unwrap().no_entries = true;
     }
 
     /// Everything passes again.
     pub fn is_mended(&self) {
-        self.0.lock().unwrap().fate = None;
+        let mut plan = self.0.lock().unwrap();
+        (plan.fate, plan.no_entries) = (None, false);
     }
 
     /// How many appends have met their fate since it was set.
@@ -91,6 +100,9 @@ impl Losing {
     async fn forth(&self, mut from: OwnedReadHalf, mut back: OwnedWriteHalf, swallows: &Mutex<bool>) {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            if buffer.starts_with(b"POST /v1/logs/") && self.0.lock().unwrap().no_entries {
+                return;
+            }
             if buffer.starts_with(b"POST /v1/accounts/") {
                 match self.next() {
                     Some(Fate::Lost) => return,

@@ -34,8 +34,8 @@
  * rotate-state    data-state: idle | running | done | problem
  * keys-version    data-version
  * keys-history-item   data-version, data-kind: a KeyEvent
- * keys-outcome    data-state: complete | partial, data-updated, data-conversations
- * keys-waiting    data-kind: later | sending | mending | stopped
+ * keys-outcome    data-state: complete | partial, data-updated, data-conversations; account-outcome likewise
+ * keys-waiting    data-kind: later | sending | mending | stopped; account-waiting likewise
  * keys-export     data-state: idle | running | copied
  * phrase-check-result   data-state: right | wordCount | unknownWord | checksum | otherAccount
  * peer-keys       data-state: closed | loading | loaded
@@ -231,6 +231,8 @@ export const testids = {
   keysExport: "keys-export",
   keysNext: "keys-next",
   keysSchedule: "keys-schedule",
+  accountOutcome: "account-outcome",
+  accountWaiting: "account-waiting",
   keysOutcome: "keys-outcome",
   keysWaiting: "keys-waiting",
   phraseCheckOpen: "phrase-check-open",

@@ -17,6 +17,7 @@ use crate::profile::Profile;
 use crate::random;
 use crate::store::Store;
 use crate::store::keys::{self, AccountChange};
+use crate::store::rotation::{self as schedule, LastAccountKey};
 use crate::views::KeysView;
 
 impl Client {
@@ -169,6 +170,7 @@ impl Engine {
         let guard = self.keys_guard.write().await;
         let (me, seq, entry, context) = (self.account, chain.seq(), change.entry, self.context());
         let then_rotate = change.then_rotate;
+        let last = LastAccountKey { seq, at_ms: self.now_ms(), shut_out: then_rotate };
         let whole = chain.clone();
         self.store
             .run(move |tx| {
@@ -176,6 +178,7 @@ impl Engine {
                 crate::store::transparency::forget_alarms(tx, |seq, hash| whole.hash_at(seq) == Some(hash))?;
                 keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
                 keys::end_account_change(tx, then_rotate)?;
+                schedule::set_last_account_key(tx, &last)?;
                 follow::chain_grew(tx, &context, me)?;
                 Ok(())
             })

@@ -58,7 +58,7 @@ pub(super) struct Taken {
     pub(super) rekeyed: bool,
     /// Whether something waits to be sent because of it.
     pub(super) wake: bool,
-    /// Whether an own leaf has newer keys now.
+    /// Whether an own leaf has newer keys now, or a group has learnt of the own account key.
     pub(super) updated: bool,
     /// Chains that were extended and stored.
     pub(super) chains: Vec<Arc<VerifiedChain>>,

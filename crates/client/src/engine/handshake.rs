@@ -17,6 +17,7 @@ use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
 use crate::store::account::Account;
 use crate::store::logs::Noted;
+use crate::store::rotation as schedule;
 use crate::store::{account, conversations, deliveries, keys, links, logs, outbox, people, unproved};
 use crate::views::{Notice, Role, Standing};
 
@@ -245,6 +246,12 @@ fn changed(
         reading.quiet_line(by, &notice)?;
     }
     links_after(reading, &me, before, &after, commit)?;
+    let own_line = |facts: &GroupFacts| facts.roster.line(me.account).map(|line| line.chain_seq);
+    if let Some(seq) = own_line(&after).filter(|seq| own_line(before) != Some(*seq)) {
+        // Another account key of one's own has got on by one conversation, whoever brought it in.
+        schedule::set_line_seq(tx, reading.log.log, seq)?;
+        reading.taken.updated = true;
+    }
     // Whatever waited for a change like this is looked at again, in its order.
     outbox::hurry_messages(tx, &conversation)?;
     follow::say_again(reading, before, &after)?;

@@ -11,7 +11,7 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{ChainEntry, VerifiedChain};
 
 use super::key_log::history;
-use super::{Client, Engine, rotation};
+use super::{Client, Engine, outcome, rotation};
 use crate::error::{Error, ErrorCode, ErrorView};
 use crate::event::Event;
 use crate::random;
@@ -234,15 +234,15 @@ impl Engine {
         let chain = self.chain(self.account).await?;
         let logged = self.logged(&chain).await?;
         let (context, version) = (self.context(), self.keys().key_version());
-        let (me, (rotating, changing), old, plan, outcome) = self
+        let (me, (rotating, changing), old, plan, (outcome, account_outcome)) = self
             .store
             .run(move |tx| {
                 let rotating = keys::rotation(tx)?.is_some();
                 // Shutting others out has two halves, and is not done between them.
                 let changing = keys::account_change(tx)?.is_some() || keys::is_rotation_wanted(tx)?;
-                let outcome = rotation::outcome(tx, &context)?;
+                let outcomes = (outcome::of_rotation(tx, &context)?, outcome::of_account_key(tx, &context)?);
                 let old = keys::old_versions(tx)?;
-                Ok((account::require(tx)?, (rotating, changing), old, rotation::Plan::load(tx, version)?, outcome))
+                Ok((account::require(tx)?, (rotating, changing), old, rotation::Plan::load(tx, version)?, outcomes))
             })
             .await?;
         let current = self.keys();
@@ -260,6 +260,7 @@ impl Engine {
             rotating: rotating || changing,
             rotation_problem: self.rotation_problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             outcome,
+            account_outcome,
             old_versions_kept: kept,
             old_keys_live_days: plan.old_keys_live_days(),
             history: history(&chain, &logged),

@@ -1,14 +1,13 @@
-//! When a rotation is due, how its updates of the groups are spread, what came of the last one, and when old keys are erased.
+//! When a rotation is due, how its updates of the groups are spread, and when old keys are erased.
 //!
 //! All of it by relay time: a wrong clock of this computer neither brings about a rotation nor prevents one. Not here: the rotation
-//! itself and its journal (`keys`).
+//! itself and its journal (`keys`), what came of the last one (`outcome`).
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use rusqlite::Transaction;
 use waxwing_wire::LogId;
-use waxwing_wire::ids::to_hex;
 
 use super::context::Context;
 use super::keys::Cause;
@@ -16,10 +15,8 @@ use super::{Engine, renewal};
 use crate::error::Error;
 use crate::mls::{Group, GroupChange};
 use crate::random;
-use crate::store::conversations::{self, ConversationId};
-use crate::store::logs::Trouble;
-use crate::store::{account, keys, logs, outbox, rotation as schedule};
-use crate::views::{ConversationKind, RotationOutcomeView, RotationSchedule, RotationWait, RotationWaitView, Standing};
+use crate::store::{conversations, keys, logs, outbox, rotation as schedule};
+use crate::views::{RotationSchedule, Standing};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// As long as the relay keeps what nobody has fetched.
@@ -33,11 +30,9 @@ const MOST_VERSIONS: u32 = 6;
 /// Within this time after a scheduled rotation each group's update goes out.
 const SPREAD_MS: u64 = DAY_MS;
 /// The update's time is not given yet, since relay time was unknown: after a crash, at the next start.
-const TIME_UNKNOWN: u64 = 1 << 62;
+pub(super) const TIME_UNKNOWN: u64 = 1 << 62;
 /// The schedule begins at most one rotation in this time, whatever the relay says that the time is.
 const AT_MOST_ONE_IN: Duration = Duration::from_secs(20 * 60 * 60);
-/// Conversations that wait which are told one by one; the others are only counted.
-const MOST_TOLD: usize = 100;
 
 /// When the keys in force are to be replaced.
 pub(super) struct Plan {
@@ -154,7 +149,7 @@ pub(super) fn look_after_updates(tx: &Transaction<'_>, version: u32, now_ms: u64
 }
 
 /// The key version of the own leaf in a group, kept beside its log: to load all groups for it would take seconds.
-fn leaf_version(tx: &Transaction<'_>, context: &Context, log: LogId) -> Result<Option<u32>, Error> {
+pub(super) fn leaf_version(tx: &Transaction<'_>, context: &Context, log: LogId) -> Result<Option<u32>, Error> {
     let known = schedule::leaf_version(tx, log)?;
     if known > 0 {
         return Ok(Some(known));
@@ -229,60 +224,6 @@ pub(super) fn erase_expired(tx: &Transaction<'_>, context: &Context) -> Result<b
         (context.keys.key_version() + 1).saturating_sub(MOST_VERSIONS).min(OldestLeaf::find(tx, context)?.spoken);
     let erased = keys::erase_old_sealing_keys(tx, before, surplus, context.keys.key_version())? > 0;
     Ok(erase_device_keys(tx, context, before.0)? || erased)
-}
-
-/// How far the last rotation has got, in each conversation.
-pub(super) fn outcome(tx: &Transaction<'_>, context: &Context) -> Result<Option<RotationOutcomeView>, Error> {
-    let Some(last) = schedule::last(tx)? else { return Ok(None) };
-    let mut view = RotationOutcomeView {
-        version: last.version,
-        at: last.at_ms as f64,
-        scheduled: last.scheduled,
-        conversations: 0,
-        updated: 0,
-        waiting: Vec::new(),
-    };
-    for id in schedule::conversations(tx)? {
-        let Some(log) = logs::to_send(tx, &id)? else { continue };
-        view.conversations += 1;
-        if leaf_version(tx, context, log.log)?.is_none_or(|version| version >= context.keys.key_version()) {
-            view.updated += 1;
-        } else if view.waiting.len() < MOST_TOLD {
-            view.waiting.push(waiting(tx, context, &id, &log)?);
-        }
-    }
-    Ok(Some(view))
-}
-
-/// Why a conversation waits for the new keys.
-fn waiting(
-    tx: &Transaction<'_>,
-    context: &Context,
-    id: &ConversationId,
-    log: &logs::Log,
-) -> Result<RotationWaitView, Error> {
-    let conversation = conversations::load(tx, id)?;
-    let problem = conversation.problem();
-    let due =
-        outbox::changes(tx, id)?.iter().filter(|item| item.log == Some(log.log)).map(|item| item.not_before_ms).min();
-    let later = due.filter(|due| *due > context.now);
-    let why = match (later, log.trouble) {
-        (_, Trouble::Behind | Trouble::RolledBack | Trouble::Frozen) => RotationWait::Mending,
-        (Some(_), _) => RotationWait::Later,
-        (None, _) if problem.is_some() => RotationWait::Stopped,
-        (None, _) => RotationWait::Sending,
-    };
-    let title = match conversation.kind {
-        ConversationKind::NoteToSelf => account::require(tx)?.display_name,
-        ConversationKind::Group => conversation.title.clone(),
-        ConversationKind::Direct => {
-            let contact = crate::store::contacts::load(tx, conversation.account)?;
-            contact.map_or_else(String::new, |contact| contact.display_name)
-        }
-    };
-    // The time is not given yet, or is far from anything that could be said.
-    let due = later.filter(|due| *due < TIME_UNKNOWN).map(|due| due as f64);
-    Ok(RotationWaitView { conversation: to_hex(id), kind: conversation.kind, title, why, due, problem })
 }
 
 impl Engine {

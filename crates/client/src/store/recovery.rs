@@ -78,7 +78,8 @@ pub(crate) fn take_over(
          DELETE FROM rotation; DELETE FROM account_change; DELETE FROM rotation_wanted; DELETE FROM key_alarms;
          DELETE FROM deliveries; DELETE FROM waiting_welcomes; DELETE FROM lost_welcomes; DELETE FROM log_devices;
          DELETE FROM sealed_to_erased;
-         UPDATE key_schedule SET version = 0, since_ms = 0, last_version = 0, last_ms = 0, last_scheduled = 0;
+         UPDATE key_schedule SET version = 0, since_ms = 0, last_version = 0, last_ms = 0, last_scheduled = 0,
+             account_seq = 0, account_ms = 0, account_shut_out = 0;
          UPDATE access_keys SET registered = 0 WHERE registered = 1;
          UPDATE access_keys SET registered = 2 WHERE key IN (SELECT key FROM group_links);
          DELETE FROM group_links;

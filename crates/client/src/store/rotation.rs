@@ -1,5 +1,5 @@
-//! When the device keys are replaced, when they last were, and which version each own leaf has. Not here: the journal of a rotation
-//! under way and the keys themselves (`keys`).
+//! When the device keys are replaced, when they and the account key last were, and how much of that each group knows. Not here: the journals
+//! of what is under way and the keys themselves (`keys`).
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use waxwing_wire::LogId;
@@ -66,6 +66,36 @@ pub(crate) fn set_last(tx: &Transaction<'_>, last: &Last) -> Result<(), Error> {
     Ok(())
 }
 
+/// A replacement of the account key that is complete but for the groups that are to learn of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastAccountKey {
+    /// Number of its entry in the own chain.
+    pub(crate) seq: u32,
+    /// When, by relay time.
+    pub(crate) at_ms: u64,
+    /// Whether every other device was revoked, and this one's keys were replaced too.
+    pub(crate) shut_out: bool,
+}
+
+/// The last replacement of the account key, if there was one.
+pub(crate) fn last_account_key(tx: &Transaction<'_>) -> Result<Option<LastAccountKey>, Error> {
+    let read = |row: &Row<'_>| Ok(LastAccountKey { seq: row.get(0)?, at_ms: row.get(1)?, shut_out: row.get(2)? });
+    let row = tx
+        .prepare_cached("SELECT account_seq, account_ms, account_shut_out FROM key_schedule WHERE account_seq > 0")?
+        .query_row([], read)
+        .optional()?;
+    Ok(row)
+}
+
+pub(crate) fn set_last_account_key(tx: &Transaction<'_>, last: &LastAccountKey) -> Result<(), Error> {
+    make_row(tx)?;
+    tx.execute(
+        "UPDATE key_schedule SET account_seq = ?1, account_ms = ?2, account_shut_out = ?3",
+        params![last.seq, last.at_ms, last.shut_out],
+    )?;
+    Ok(())
+}
+
 fn make_row(tx: &Transaction<'_>) -> Result<(), Error> {
     tx.execute("INSERT OR IGNORE INTO key_schedule (one, days) VALUES (1, ?1)", [DEFAULT_DAYS])?;
     Ok(())
@@ -81,6 +111,17 @@ pub(crate) fn leaf_version(tx: &Transaction<'_>, log: LogId) -> Result<u32, Erro
 
 pub(crate) fn set_leaf_version(tx: &Transaction<'_>, log: LogId, version: u32) -> Result<(), Error> {
     tx.prepare_cached("UPDATE logs SET leaf_version = ?2 WHERE log = ?1")?.execute(params![log.as_bytes(), version])?;
+    Ok(())
+}
+
+/// Up to which entry of the own chain the roster of a log's group has followed it; none: the group is to be asked.
+pub(crate) fn line_seq(tx: &Transaction<'_>, log: LogId) -> Result<Option<u32>, Error> {
+    let mut statement = tx.prepare_cached("SELECT line_seq FROM logs WHERE log = ?1 AND line_seq >= 0")?;
+    Ok(statement.query_row([log.as_bytes()], |row| row.get(0)).optional()?)
+}
+
+pub(crate) fn set_line_seq(tx: &Transaction<'_>, log: LogId, seq: u32) -> Result<(), Error> {
+    tx.prepare_cached("UPDATE logs SET line_seq = ?2 WHERE log = ?1")?.execute(params![log.as_bytes(), seq])?;
     Ok(())
 }
 

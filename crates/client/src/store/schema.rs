@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 25] = [
+const MIGRATIONS: [&str; 26] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -30,6 +30,7 @@ const MIGRATIONS: [&str; 25] = [
     RESTORED_RELAYS,
     SETTLED_LOGS,
     SENT_AGAIN,
+    ACCOUNT_KEY_OUTCOME,
 ];
 
 const V1: &str = "
@@ -683,6 +684,16 @@ ALTER TABLE logs ADD COLUMN answered_by BLOB;
 ALTER TABLE logs ADD COLUMN went_back_ms INTEGER NOT NULL DEFAULT 0;
 -- Whether what an envelope carries was said again, for whoever had newer keys.
 ALTER TABLE sealed_for ADD COLUMN said_again INTEGER NOT NULL DEFAULT 0;
+";
+
+const ACCOUNT_KEY_OUTCOME: &str = "
+-- The last replacement of the account key: number of its entry in the own chain (0: none), when (relay time), and whether others were shut out
+-- with it.
+ALTER TABLE key_schedule ADD COLUMN account_seq INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE key_schedule ADD COLUMN account_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE key_schedule ADD COLUMN account_shut_out INTEGER NOT NULL DEFAULT 0;
+-- Up to which entry of the own chain the group's roster has followed it; -1: the group is to be asked.
+ALTER TABLE logs ADD COLUMN line_seq INTEGER NOT NULL DEFAULT -1;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -142,6 +142,20 @@ export const events = {
 };
 
 /* Types */
+/**  What another account key has come to: which conversations have learnt of it, and let nobody in any more whom it has revoked. */
+export type AccountKeyOutcomeView = {
+	/**  When it was replaced, by relay time. */
+	at: number | null,
+	/**  Whether every other device was revoked with it, and this device's keys were replaced too. */
+	shutOut: boolean,
+	/**  Conversations that one takes part in. */
+	conversations: number,
+	/**  Those of them that go by the new account key. */
+	updated: number,
+	/**  Those that wait; at most 100 are named. */
+	waiting: RotationWaitView[],
+};
+
 /**  Which screen the window shows. */
 export type AppState = 
 /**  The engine is starting. */
@@ -590,6 +604,8 @@ export type KeysView = {
 	rotationProblem: ErrorView | null,
 	/**  How far the last rotation has got, if there was one. */
 	outcome: RotationOutcomeView | null,
+	/**  How far the last replacement of the account key has got, if there was one. */
+	accountOutcome: AccountKeyOutcomeView | null,
 	/**  Older sealing keys still kept, because the relay may hold messages for them. */
 	oldVersionsKept: number,
 	/**  How many days such a key is kept after it was replaced. */

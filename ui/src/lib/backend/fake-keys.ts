@@ -28,6 +28,7 @@ export function fakeKeys(now: number): KeysView {
     rotating: false,
     rotationProblem: null,
     outcome: { version: 3, at: since, scheduled: true, conversations: 6, updated: 6, waiting: [] },
+    accountOutcome: null,
     oldVersionsKept: 1,
     oldKeysLiveDays: 67,
     history: [
@@ -49,31 +50,42 @@ export function withSchedule(keys: KeysView, schedule: RotationSchedule): KeysVi
   };
 }
 
-/** Another account key. */
-export function withAccountKey(keys: KeysView, now: number): KeysView {
+/** What every conversation waits for that one takes part in. */
+function allWait(conversations: readonly ConversationView[]) {
+  return conversations
+    .filter(({ standing }) => standing === "member")
+    .map(({ id, kind, title }) => ({ conversation: id, kind, title, why: "sending" as const, due: null, problem: null }));
+}
+
+/** Another account key is in force; the conversations have not learnt of it yet. */
+export function withAccountKey(keys: KeysView, conversations: readonly ConversationView[], shutOut: boolean, now: number): KeysView {
   const accountFingerprint = "71be 0a4c e59f 2d83 b6c0 184e f7a2 935d";
   const seq = (keys.history[0]?.seq ?? 0) + 1;
-  return { ...keys, accountFingerprint, history: [item(seq, { what: "accountKeyRotated", at: now, accountFingerprint }), ...keys.history] };
+  const waiting = allWait(conversations);
+  const accountOutcome = { at: now, shutOut, conversations: waiting.length, updated: 0, waiting };
+  const history = [item(seq, { what: "accountKeyRotated", at: now, accountFingerprint }), ...keys.history];
+  return { ...keys, accountFingerprint, accountOutcome, history };
 }
 
 /** New keys are in force; the conversations have not learnt of them yet. */
 export function rotated(keys: KeysView, conversations: readonly ConversationView[], now: number): KeysView {
   const version = keys.version + 1;
   const fingerprint = "5ad3 0c7e b918 f642 83e0 4d7f c25b 916a";
-  const waiting = conversations
-    .filter(({ standing }) => standing === "member")
-    .map(({ id, kind, title }) => ({ conversation: id, kind, title, why: "sending" as const, due: null, problem: null }));
+  const waiting = allWait(conversations);
   const outcome: RotationOutcomeView = { version, at: now, scheduled: false, conversations: waiting.length, updated: 0, waiting };
   const next = withSchedule({ ...keys, since: now }, keys.schedule);
   const history = [item((keys.history[0]?.seq ?? -1) + 1, { what: "rotated", deviceId: keys.deviceId, version, at: now, fingerprint }), ...keys.history];
   return { ...next, version, fingerprint, outcome, oldVersionsKept: Math.min(5, keys.oldVersionsKept + 1), history };
 }
 
-/** One more conversation has the new keys. */
+/** One more conversation knows the new keys, and the new account key. */
 export function gotOn(keys: KeysView): KeysView {
-  if (!keys.outcome || keys.outcome.waiting.length === 0) return keys;
-  const { outcome } = keys;
-  return { ...keys, outcome: { ...outcome, updated: outcome.updated + 1, waiting: outcome.waiting.slice(1) } };
+  return { ...keys, outcome: oneMore(keys.outcome), accountOutcome: oneMore(keys.accountOutcome) };
+}
+
+function oneMore<T extends { updated: number; waiting: unknown[] }>(outcome: T | null): T | null {
+  if (!outcome || outcome.waiting.length === 0) return outcome;
+  return { ...outcome, updated: outcome.updated + 1, waiting: outcome.waiting.slice(1) };
 }
 
 /** Somebody else's, in which each kind of statement occurs. */
@@ -122,5 +134,5 @@ export function recovered(keys: KeysView, now: number): KeysView {
   const fingerprint = "27c1 9ea4 50bd f386 e97a 14c8 b06d 53f2";
   const seq = (keys.history[0]?.seq ?? 0) + 1;
   const event = item(seq, { what: "recovered", at: now, version: 1, fingerprint, accountFingerprint });
-  return { ...keys, version: 1, fingerprint, since: now, accountFingerprint, outcome: null, history: [event, ...keys.history] };
+  return { ...keys, version: 1, fingerprint, since: now, accountFingerprint, outcome: null, accountOutcome: null, history: [event, ...keys.history] };
 }

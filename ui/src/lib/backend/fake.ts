@@ -556,12 +556,12 @@ export class FakeBackend implements Backend {
     });
 
   replaceAccountKey = () =>
-    this.#answer("replaceAccountKey", [], () => structuredClone(this.#setKeys(withAccountKey(this.#keys, Date.now()))));
+    this.#answer("replaceAccountKey", [], () => this.#spreads(withAccountKey(this.#keys, this.#conversations, false, Date.now())));
 
   shutOthersOut = () =>
     this.#answer("shutOthersOut", [], () => {
-      const keys = withAccountKey(this.#keys, Date.now());
-      return structuredClone(this.#setKeys(rotated(keys, this.#conversations, Date.now())));
+      const keys = withAccountKey(this.#keys, this.#conversations, true, Date.now());
+      return this.#spreads(rotated(keys, this.#conversations, Date.now()));
     });
 
   recoverHere = (phrase: string) =>
@@ -580,12 +580,7 @@ export class FakeBackend implements Backend {
       return this.#state();
     });
 
-  rotateKeys = () =>
-    this.#answer("rotateKeys", [], () => {
-      const turns = this.#setKeys(rotated(this.#keys, this.#conversations, Date.now())).outcome?.waiting.length ?? 0;
-      for (let turn = 1; turn <= turns; turn += 1) setTimeout(() => this.#setKeys(gotOn(this.#keys)), this.scenario.latency * 2 * turn);
-      return structuredClone(this.#keys);
-    });
+  rotateKeys = () => this.#answer("rotateKeys", [], () => this.#spreads(rotated(this.#keys, this.#conversations, Date.now())));
 
   setRotationSchedule = (schedule: RotationSchedule) =>
     this.#answer("setRotationSchedule", [schedule], () => structuredClone(this.#setKeys(withSchedule(this.#keys, schedule))));
@@ -597,6 +592,14 @@ export class FakeBackend implements Backend {
 
   // The words are kept nowhere, not even among the calls.
   checkPhrase = (words: string) => this.#answer("checkPhrase", [], () => checkedPhrase(words));
+
+  /** These keys; one conversation after the other learns of them. */
+  #spreads(keys: KeysView): KeysView {
+    this.#setKeys(keys);
+    const turns = Math.max(keys.outcome?.waiting.length ?? 0, keys.accountOutcome?.waiting.length ?? 0);
+    for (let turn = 1; turn <= turns; turn += 1) setTimeout(() => this.#setKeys(gotOn(this.#keys)), this.scenario.latency * 2 * turn);
+    return structuredClone(this.#keys);
+  }
 
   #setKeys(keys: KeysView): KeysView {
     this.#keys = keys;

@@ -19,6 +19,7 @@ type Whole<T> = [T] extends [null]
 /** The numbers that may be missing. Anything else of the name is no `f64`, and stays as it is. */
 type MayLack = "nextRotationAt" | "due" | "version" | "logIndex" | "seq";
 
+export type AccountKeyOutcomeView = Whole<bound.AccountKeyOutcomeView>;
 export type AppState = Whole<bound.AppState>;
 export type Connection = Whole<bound.Connection>;
 export type ContactView = bound.ContactView;

@@ -1,5 +1,6 @@
 /** The words of keys: their history, their rotation, and the check of the recovery phrase. */
 import type {
+  AccountKeyOutcomeView,
   KeyEvent,
   KeyHistoryItem,
   PhraseCheck,
@@ -44,6 +45,18 @@ export function outcomeWords({ conversations, updated, scheduled, version }: Rot
   }
   const rest = scheduled ? "The others follow within a day, in random order." : "The others follow by themselves.";
   return `${updated} of ${conversations} conversations ${updated === 1 ? "has" : "have"} the new keys. ${rest}`;
+}
+
+/** What another account key has come to, in one sentence. */
+export function accountKeyWords({ conversations, updated, shutOut }: AccountKeyOutcomeView): string {
+  if (conversations === 0) return "There is no conversation yet that has to learn of it.";
+  const gone = shutOut ? " No other device of yours is left in " : "";
+  if (updated === conversations) {
+    return conversations === 1
+      ? `Your conversation goes by the new account key.${gone && `${gone}it.`}`
+      : `All ${conversations} conversations go by the new account key.${gone && `${gone}them.`}`;
+  }
+  return `${updated} of ${conversations} conversations ${updated === 1 ? "goes" : "go"} by the new account key. The others follow by themselves.`;
 }
 
 /** Why a conversation does not have the new keys yet. */

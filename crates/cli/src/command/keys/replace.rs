@@ -4,8 +4,8 @@ use clap::Args;
 use waxwing_client::Client;
 
 use crate::failure::Failure;
-use crate::key_lines;
 use crate::output::Output;
+use crate::{key_lines, session};
 
 /// The command's arguments.
 #[derive(Debug, Args)]
@@ -15,13 +15,16 @@ pub(crate) struct Arguments {
     pub(crate) shut_others_out: bool,
 }
 
-/// Replaces it, and prints the keys as they are then.
+/// Replaces it, has the conversations learn of it, and prints the keys as they are then, with what waits.
 pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
-    let keys = match arguments.shut_others_out {
+    match arguments.shut_others_out {
         true => client.shut_others_out().await?,
         false => client.replace_account_key().await?,
     };
-    // The groups learn of it with what is sent now.
-    client.sync().await?;
-    output.view(&keys, key_lines::keys)
+    let told = session::fetch(client).await;
+    // Whatever came of telling them: the key may be in force, and what waits says where not.
+    let keys = client.keys().await?;
+    output.view(&keys, key_lines::keys)?;
+    told?;
+    if keys.rotating { Err(Failure::StillRotating(keys.rotation_problem)) } else { Ok(()) }
 }

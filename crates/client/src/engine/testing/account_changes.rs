@@ -43,6 +43,7 @@ async fn d2_an_account_key_that_the_keystore_has_is_in_force_once_after_the_next
     let lone = Lone::new().await;
     lone.client.create_group("one", &[]).await.unwrap();
     let before = lone.client.keys().await.unwrap();
+    assert_eq!(before.account_outcome, None);
     let mut lone = until_the_keystore(lone, false).await;
     for start in 0..3 {
         let view = lone.client.keys().await.unwrap();
@@ -52,6 +53,10 @@ async fn d2_an_account_key_that_the_keystore_has_is_in_force_once_after_the_next
         let engine = lone.engine();
         assert_eq!(engine.account_key().public(), *engine.chain(engine.account).await.unwrap().account_key());
         assert_eq!(follows(engine).await, 1, "each group is told once");
+        // And it is said that the group does not know it yet.
+        let outcome = view.account_outcome.expect("what has become of it");
+        assert_eq!((outcome.shut_out, outcome.conversations, outcome.updated), (false, 1, 0), "start {start}");
+        assert_eq!(outcome.waiting.iter().map(|one| one.title.as_str()).collect::<Vec<_>>(), ["one"]);
         assert!(!engine.store.run(keys::is_rotation_wanted).await.unwrap());
         lone = lone.restart().await;
     }
@@ -88,6 +93,7 @@ async fn d2_the_second_half_of_shutting_others_out_is_done_after_the_next_start(
         assert_eq!(kinds(&view), [Rotated, AccountKeyRotated, Created]);
         assert_ne!(view.account_fingerprint, before.account_fingerprint);
         assert!(!lone.engine().store.run(begun).await.unwrap());
+        assert!(view.account_outcome.is_some_and(|outcome| outcome.shut_out && outcome.updated == 0));
         assert_eq!(follows(lone.engine()).await, 1, "each group is told once");
     }
     lone.client.stop().await;

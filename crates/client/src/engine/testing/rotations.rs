@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use waxwing_wire::{LogId, MessageId};
 
-use super::super::rotation;
+use super::super::outcome;
 use super::faults::{everybody, group, requests, rotate, say, shows};
 use super::world::World;
 use crate::mls::{Group, GroupChange};
@@ -25,7 +25,7 @@ fn setting(people: usize) -> (World, ConversationId) {
 
 fn outcome(world: &mut World, who: usize) -> RotationOutcomeView {
     let context = world.devices[who].context(world.outside.now);
-    world.devices[who].look(|tx| rotation::outcome(tx, &context)).unwrap()
+    world.devices[who].look(|tx| outcome::of_rotation(tx, &context)).unwrap()
 }
 
 /// When each update of an own leaf is to go out.
