@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use terminal::Terminal;
+use terminal::{CLOCK, Terminal};
 use waxwing_tests::place;
 use waxwing_tests::relay::RelayProcess;
 
@@ -95,7 +95,7 @@ fn d8_an_account_is_recovered_on_a_machine_whose_clock_is_years_off() {
         assert_eq!(texts(&new, &bob.address), ["it is me", "there you are"]);
         assert_eq!(texts(&bob, &new.address), ["before", "it is me", "there you are"]);
         // The log, read from its first leaf on, is of now and raises no alarm; the chain's entry has the relay's time.
-        assert_eq!(new.asides(&["keys", "log"]), "");
+        assert_eq!(new.asides(&["keys", "log"]), CLOCK);
         let history = new.run(&["keys", "log"]).remove(0);
         assert_eq!(history[0]["what"], "recovered", "{history}");
         assert!(off_by(&history[0]["at"]) < DAY_MS, "{history}");
@@ -135,7 +135,7 @@ fn d8_somebody_new_is_found_by_name_and_by_link_with_a_clock_that_is_years_off()
             person.run(&["send", &contact.address, "and hello"]);
             assert_eq!(texts(contact, &person.address), ["hello", "and hello"]);
         }
-        assert_eq!(person.asides(&["keys", "log"]), "", "{shift}");
+        assert_eq!(person.asides(&["keys", "log"]), CLOCK, "{shift}");
     }
 }
 
@@ -157,13 +157,30 @@ fn d8_an_engine_says_that_its_computers_clock_is_years_off() {
     for (name, shift) in SHIFTS {
         let Some(wrong) = clock(shift) else { return };
         let person = Terminal::register(&relay, name, &under(&wrong));
+        // Every command says it that has waited for the relay, whether it got what it wanted or not; on standard error, and to no program.
+        for asks in [&["sync"][..], &["send", "me", "hello"], &["rotate"], &["keys", "replace"], &["read", "me"]] {
+            assert_eq!(person.asides(asks), CLOCK, "{shift}: {asks:?}");
+            let output = person.command(asks).output().unwrap();
+            assert!(output.status.success() && output.stderr.is_empty(), "{shift}: {asks:?}: {output:?}");
+        }
+        let unknown = format!("nobody@{}", relay.address());
+        let output = person.words(&["add", &unknown]).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.starts_with(&format!("{CLOCK}error[unknownUser]: ")), "{shift}: {errors}");
+        // Nothing that looks at this computer alone does.
+        for local in [&["list"][..], &["whoami"], &["keys", "show"]] {
+            assert_eq!(person.asides(local), "", "{shift}: {local:?}");
+        }
+        // One that stays says it when it learns it. The last, for what runs it under that clock outlives it.
         let told =
             "Connected. This computer's clock differs from the relay's by more than 10 minutes. Set the date and time.";
         assert_eq!(connected(&person), told, "{shift}");
     }
     // Off by as little as clocks are, nothing is said.
     let Some(wrong) = clock("+5m") else { return };
-    assert_eq!(connected(&Terminal::register(&relay, "right", &under(&wrong))), "Connected.");
+    let right = Terminal::register(&relay, "right", &under(&wrong));
+    assert_eq!(right.asides(&["sync"]), "");
+    assert_eq!(connected(&right), "Connected.");
 }
 
 /// The library that the clocks are set with, for a program whose clock is set while it runs.
@@ -206,7 +223,7 @@ fn d8_a_log_is_a_day_old_by_the_relays_clock_and_then_nobody_new_is_taken_from_i
     // Its clock goes on; it signs the log once an hour of its own running, so not for now.
     std::fs::write(&file, "+23h\n").unwrap();
     people[0].run(&["accept", &bob.address]);
-    assert_eq!(people[1].asides(&["keys", "log"]), "");
+    assert_eq!(people[1].asides(&["keys", "log"]), CLOCK);
     std::fs::write(&file, "+25h\n").unwrap();
     let old = "The relay's transparency log cannot be read up to now, so its newest keys prove nothing. Nobody new is added meanwhile.";
     for person in all {

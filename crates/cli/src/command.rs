@@ -37,9 +37,35 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
         return recover::run(arguments, &options, output).await;
     }
     let client = session::start(&options).await?;
+    let asks = asks_relay(&command);
     let result = with_account(command, &client, output).await;
+    if asks {
+        session::tell_clock(&client, output);
+    }
     client.stop().await;
     result
+}
+
+/// Whether a command waits for the relay, so that it knows the time afterwards. `listen` says by itself what it knows, as it learns it.
+fn asks_relay(command: &Command) -> bool {
+    match command {
+        Command::Phrase(_) | Command::Whoami | Command::List | Command::Listen(_) => false,
+        Command::Keys(arguments) => keys::asks_relay(&arguments.command),
+        Command::Register(_)
+        | Command::Recover(_)
+        | Command::Invite(_)
+        | Command::Add(_)
+        | Command::Send(_)
+        | Command::Read(_)
+        | Command::Requests(_)
+        | Command::Accept(_)
+        | Command::Block(_)
+        | Command::Unblock(_)
+        | Command::Delete(_)
+        | Command::Group(_)
+        | Command::Rotate
+        | Command::Sync => true,
+    }
 }
 
 async fn with_account(command: Command, client: &Client, output: &mut Output) -> Result<(), Failure> {

@@ -208,14 +208,17 @@ pub(crate) fn connection(connection: &Connection) -> Option<String> {
     match connection {
         Connection::Connecting => None,
         Connection::Online { notice: None } => Some("Connected.".to_owned()),
-        Connection::Online { notice: Some(notice) } => {
-            let words = wording::words(notice.code);
-            Some(format!("Connected. {} {}", words.sentence, words.action))
-        }
+        Connection::Online { notice: Some(problem) } => Some(format!("Connected. {}", notice(problem))),
         Connection::Offline { reason: why, .. } => {
             Some(format!("Not connected; trying again by itself. {}", reason(why)))
         }
     }
+}
+
+/// What is wrong although it goes on, and what to do about it.
+pub(crate) fn notice(problem: &ErrorView) -> String {
+    let words = wording::words(problem.code);
+    format!("{} {}", words.sentence, words.action)
 }
 
 fn reason(error: &ErrorView) -> &'static str {

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::arguments::Options;
 use crate::failure::Failure;
-use crate::secret_file;
+use crate::output::Output;
+use crate::{lines, secret_file};
 
 /// Longest wait for the relay before what is here is shown as it is.
 const FETCHING_SECONDS: u64 = 60;
@@ -59,5 +60,13 @@ pub(crate) async fn settle(client: &Client) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "settling"),
         Err(_) => tracing::debug!("settling takes too long"),
+    }
+}
+
+/// Says that this computer's clock is wrong, where the relay has told the time and it is. The relay's time is what counts, and what people see
+/// is not.
+pub(crate) fn tell_clock(client: &Client, output: &Output) {
+    if let Some(problem) = client.clock_problem() {
+        output.aside(&lines::notice(&problem));
     }
 }

@@ -151,6 +151,12 @@ impl Client {
         self.0.connection.borrow().clone()
     }
 
+    /// That this computer's clock is wrong, as soon as the own relay has told the time and where it differs by more than 10 minutes.
+    #[must_use]
+    pub fn clock_problem(&self) -> Option<ErrorView> {
+        self.0.clock_notice()
+    }
+
     /// The own account on this device.
     pub async fn profile(&self) -> Result<ProfileView, Error> {
         let kind = self.0.keystore.kind();

@@ -51,6 +51,19 @@ pub(crate) enum Command {
     Verify(verify::Arguments),
 }
 
+/// Whether it waits for the relay.
+pub(super) fn asks_relay(command: &Command) -> bool {
+    match command {
+        Command::Show | Command::Schedule(_) | Command::Export(_) | Command::Number(_) => false,
+        Command::Rotate
+        | Command::Replace(_)
+        | Command::Recover
+        | Command::RegisterAgain(_)
+        | Command::Log(_)
+        | Command::Verify(_) => true,
+    }
+}
+
 /// Does what the command line asks for.
 pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
     match &arguments.command {

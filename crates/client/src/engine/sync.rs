@@ -405,7 +405,7 @@ impl Engine {
         let _ = tokio::time::timeout(wait, now.changed()).await;
     }
 
-    fn clock_notice(&self) -> Option<crate::ErrorView> {
+    pub(super) fn clock_notice(&self) -> Option<crate::ErrorView> {
         let off = self.home.clock_error_ms()?;
         let minutes = off.unsigned_abs() / 60_000;
         let detail = format!("the relay's clock and this computer's differ by {minutes} minutes");
