@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use rusqlite::Transaction;
-use waxwing_protocol::{ChainPageError, Refuted};
+use waxwing_protocol::{ChainPageError, InLog, Refuted};
 use waxwing_wire::{AccountId, DeviceRecord, RelayAddress, VerifiedChain};
 
-use super::transparency::InLog;
 use super::{Engine, follow, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::relay::ChainRefused;

@@ -7,7 +7,7 @@ use waxwing_protocol::content::{Content, Welcome};
 use waxwing_protocol::group::{ChainPart, GroupKind, Roster, RosterRole};
 use waxwing_wire::chain::What;
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{AccountId, DeviceId, VerifiedChain};
+use waxwing_wire::{AccountId, DeviceId};
 
 use super::context::{introduction, is_line_of, meet};
 use super::entries::{Reading, Verdict};
@@ -124,7 +124,7 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<Account
             continue;
         }
         let known = reading.context.chains.load(reading.tx, part.account)?;
-        let Some((chain, from, fresh)) = extended(known.as_deref(), part) else { continue };
+        let Some((chain, from, fresh)) = part.extends(known.as_deref()) else { continue };
         // Somebody new must be whom the roster names.
         let line = change.facts.roster.line(part.account);
         let fits = line.is_some_and(|line| {
@@ -154,7 +154,7 @@ pub(super) fn learn_more(reading: &mut Reading<'_>, part: &ChainPart) -> Result<
         return Ok(());
     }
     let known = reading.context.chains.load(reading.tx, part.account)?;
-    let Some((chain, from, fresh)) = known.and_then(|known| extended(Some(&known), part)) else { return Ok(()) };
+    let Some((chain, from, fresh)) = known.and_then(|known| part.extends(Some(&known))) else { return Ok(()) };
     keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
     unproved::note(reading.tx, part.account)?;
     if follow::concerns_groups(&fresh) {
@@ -162,20 +162,6 @@ pub(super) fn learn_more(reading: &mut Reading<'_>, part: &ChainPart) -> Result<
     }
     reading.taken.chains.push(Arc::new(chain));
     Ok(())
-}
-
-/// What is new of a chain part: the chain with it, and the place and bytes of the new entries.
-fn extended(known: Option<&VerifiedChain>, part: &ChainPart) -> Option<(VerifiedChain, u32, Vec<Vec<u8>>)> {
-    let Some(known) = known else {
-        let chain = VerifiedChain::verify(&part.entries).ok()?;
-        return (part.from_seq == 0 && chain.account() == part.account).then(|| (chain, 0, part.entries.clone()));
-    };
-    let from = known.seq().checked_add(1)?;
-    let skip = usize::try_from(from.checked_sub(part.from_seq)?).ok()?;
-    let mut chain = known.clone();
-    let fresh: Vec<_> =
-        part.entries.iter().skip(skip).take_while(|entry| chain.extend(entry).is_ok()).cloned().collect();
-    (!fresh.is_empty()).then_some((chain, from, fresh))
 }
 
 /// One is taken out and brought in again in one step: the Welcome is on its way. Until it is there the group stays as it was: should it

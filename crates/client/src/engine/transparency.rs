@@ -24,7 +24,6 @@ use waxwing_wire::{RelayAddress, Username};
 #[cfg(test)]
 pub(super) use gossip::Strange;
 pub(super) use gossip::{AllHeard, Heard};
-pub(super) use in_log::InLog;
 
 use super::{Engine, follow};
 use crate::error::{Error, ErrorCode};

@@ -2,7 +2,7 @@
 //! chain entries of those whom it concerns, and proofs by leaves that it removes.
 
 use waxwing_wire::limits::MAX_CHAIN_ENTRY;
-use waxwing_wire::{AccountId, DecodeError, Reader, Writer};
+use waxwing_wire::{AccountId, DecodeError, Reader, VerifiedChain, Writer};
 
 use super::proof::{LeaveProof, ResyncProof};
 
@@ -23,6 +23,24 @@ pub struct ChainPart {
     pub from_seq: u32,
     /// The entries, as they stand in the chain; 1 to 64.
     pub entries: Vec<Vec<u8>>,
+}
+
+impl ChainPart {
+    /// What is new of it: the chain with it, and the place and bytes of the new entries. As much is taken as follows from what is known; where
+    /// nothing is, all of it from the first entry on or nothing.
+    #[must_use]
+    pub fn extends(&self, known: Option<&VerifiedChain>) -> Option<(VerifiedChain, u32, Vec<Vec<u8>>)> {
+        let Some(known) = known else {
+            let chain = VerifiedChain::verify(&self.entries).ok()?;
+            return (self.from_seq == 0 && chain.account() == self.account).then(|| (chain, 0, self.entries.clone()));
+        };
+        let from = known.seq().checked_add(1)?;
+        let skip = usize::try_from(from.checked_sub(self.from_seq)?).ok()?;
+        let mut chain = known.clone();
+        let fresh: Vec<_> =
+            self.entries.iter().skip(skip).take_while(|entry| chain.extend(entry).is_ok()).cloned().collect();
+        (!fresh.is_empty()).then_some((chain, from, fresh))
+    }
 }
 
 /// What a commit brings along.

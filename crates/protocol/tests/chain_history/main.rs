@@ -1,11 +1,18 @@
 //! Over random histories: no sequence of relay answers makes a client accept a key that the account's owner did not sign (P1, P2).
-//! The same 64 histories in every run.
 //!
-//! What a chain alone cannot give is part of the model, so that the test says the truth:
+//! 64 histories that are the same in every run, then as many others as fit into a few seconds, from a seed that is printed and that
+//! `WAXWING_HISTORIES_SEED` sets.
+//!
+//! The code is the client's own wherever it is without I/O: how an answer is taken ([`waxwing_protocol::ChainPages`]), what of a commit is
+//! ([`waxwing_protocol::group::ChainPart`]), what the relay's log says of it ([`waxwing_protocol::WantedInLog`]), and chains. A model: the loop that asks
+//! again while the log has more, what is stored, and that the leaves of the log were proved.
+//!
+//! What a chain alone cannot give is part of the rules here, so that the test says the truth:
 //! - An owner who signed two entries for one place (one lost the relay's compare-and-swap) makes both acceptable, to different
 //!   clients; a client that has one takes nothing of the other branch.
 //! - Whoever stole a key that was in force after some entry can sign another successor of THAT entry. A client that has the owner's
-//!   successor refuses it; a client that was kept from it cannot know. Only the transparency log shows it.
+//!   successor refuses it; a client that was kept from it cannot know. Whoever reads the log does: it takes the owner's chain and no other as long as
+//!   the log has no other, and if it has, the owner sees that, too.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
@@ -16,6 +23,7 @@ mod world;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -55,6 +63,7 @@ fn acts(thefts: u32) -> impl Strategy<Value = Vec<Act>> {
 fn answers() -> impl Strategy<Value = Vec<Answer>> {
     let index = any::<Index>;
     let piece = prop_oneof![
+        4 => Just(Piece::Honest),
         6 => (index(), weighted(0.3, index()), 1_usize..8).prop_map(|(to, from, len)| Piece::Run { to, from, len }),
         5 => index().prop_map(Piece::Next),
         2 => index().prop_map(Piece::Any),
@@ -93,6 +102,11 @@ struct Seen {
     refused_answers: usize,
     of_thief: usize,
     lost_branches: usize,
+    /// Of a log that has the owner's entries alone: chains that were taken, and that were not.
+    logged: usize,
+    not_logged: usize,
+    /// Chains that were taken since a log had others' entries, too.
+    shown_to_owner: usize,
     recovered_from_thief: usize,
     refuted: usize,
 }
@@ -153,6 +167,11 @@ fn check(world: &World, chain: &VerifiedChain, seen: &mut Seen) {
 
 type Play = fn(&[Act], &[Answer], &[Vec<u8>], &mut Seen);
 
+/// Longest that histories are played that are others in every run.
+const A_WHILE: Duration = Duration::from_secs(2);
+/// How often somebody asks while the log has more (`client::engine::chains`).
+const TRIES: usize = 4;
+
 /// Plays a history; then a client that knows nothing yet asks the relay, as often as there are answers.
 fn play_to_newcomer(acts: &[Act], answers: &[Answer], foreign: &[Vec<u8>], seen: &mut Seen) {
     let mut world = World::new();
@@ -187,6 +206,42 @@ fn play_to_follower(acts: &[Act], answers: &[Answer], foreign: &[Vec<u8>], seen:
     check_refuted(&world, &client, seen);
 }
 
+/// The same for a newcomer who reads the relay's log. In every other history the relay shows the longest chain that is not the owner's, a thief's for
+/// instance, and its log has that, too.
+fn play_to_reader(acts: &[Act], answers: &[Answer], foreign: &[Vec<u8>], seen: &mut Seen) {
+    let mut world = World::new();
+    acts.iter().for_each(|act| world.act(act));
+    let leaf = |node: &usize| (world.nodes[*node].chain.seq(), world.nodes[*node].chain.head());
+    let leaves = |to| world.path(to).iter().map(leaf).collect::<HashSet<_>>();
+    let (honest, owners) = (world.head, leaves(world.head));
+    let others = (0..world.nodes.len()).filter(|node| !owners.contains(&leaf(node)));
+    let longest = others.max_by_key(|node| world.nodes[*node].chain.seq());
+    let lies = !answers.len().is_multiple_of(2);
+    let shown = longest.filter(|_| lies).unwrap_or(honest);
+    let log: HashSet<_> = owners.union(&leaves(shown)).copied().collect();
+    world.head = shown;
+    let mut client = Client::new(1 + acts.len() % 5);
+    for turn in 0..answers.len() {
+        let again: Vec<_> = answers[turn..].iter().chain(&answers[..turn]).take(TRIES).cloned().collect();
+        client.take_logged(&again, &world, foreign, &log);
+        let Some(chain) = &client.chain else {
+            seen.not_logged += 1;
+            continue;
+        };
+        check(&world, chain, seen);
+        let held = (0..=chain.seq()).map(|seq| (seq, chain.hash_at(seq).unwrap()));
+        assert!(held.clone().all(|entry| log.contains(&entry)), "an entry that nobody can see in the log");
+        if log == owners {
+            assert_eq!(chain, &world.nodes[honest].chain, "not the newest that the owner has");
+            seen.logged += 1;
+        } else if held.clone().any(|entry| !owners.contains(&entry)) {
+            // What is not the owner's stands in the log, where the owner finds it.
+            seen.shown_to_owner += 1;
+        }
+    }
+    check_refuted(&world, &client, seen);
+}
+
 /// What a client takes for nobody's stands on no branch, a thief's included.
 fn check_refuted(world: &World, client: &Client, seen: &mut Seen) {
     let possible: HashSet<_> = world.nodes.iter().map(|node| node.chain.head()).collect();
@@ -194,17 +249,40 @@ fn check_refuted(world: &World, client: &Client, seen: &mut Seen) {
     seen.refuted += client.refuted.len();
 }
 
-/// Runs 64 cases, the same in every run. `thefts` is how often the account key in force is stolen, among other things that happen.
+/// Where the histories begin that are others in every run.
+fn seed() -> u64 {
+    let set = std::env::var("WAXWING_HISTORIES_SEED").ok();
+    let seed = set.map(|seed| seed.parse().unwrap_or_else(|_| panic!("WAXWING_HISTORIES_SEED is no number: {seed}")));
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    seed.unwrap_or_else(|| u64::try_from(now()).unwrap())
+}
+
+/// 64 cases that are the same in every run, and others. `thefts` is how often the account key in force is stolen, among other things that
+/// happen.
 fn run(thefts: u32, play: Play) -> Seen {
-    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let (seen, foreign) = (RefCell::new(Seen::default()), foreign());
-    let result = runner.run(&(acts(thefts), answers()), |(acts, answers)| {
-        play(&acts, &answers, &foreign, &mut seen.borrow_mut());
-        Ok(())
-    });
-    if let Err(error) = result {
-        panic!("{error}");
+    let play_some = |cases, rng, which: &str| {
+        let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+        let result = TestRunner::new_with_rng(config, rng).run(&(acts(thefts), answers()), |(acts, answers)| {
+            play(&acts, &answers, &foreign, &mut seen.borrow_mut());
+            Ok(())
+        });
+        if let Err(error) = result {
+            panic!("{which}: {error}");
+        }
+    };
+    play_some(64, TestRng::deterministic_rng(RngAlgorithm::ChaCha), "of the histories that are always the same");
+    let (first, start) = (seed(), Instant::now());
+    println!("WAXWING_HISTORIES_SEED={first}");
+    // The first one always, so that a seed that was set brings back what it was set for.
+    for seed in first.. {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        play_some(8, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes), &format!("WAXWING_HISTORIES_SEED={seed}"));
+        if start.elapsed() > A_WHILE {
+            println!("{} histories", 64 + 8 * (seed - first + 1));
+            break;
+        }
     }
     let seen = seen.into_inner();
     assert_eq!(seen.statements.len(), 6, "each statement came about: {seen:?}");
@@ -228,4 +306,13 @@ fn p1_p2_a_newcomer_holds_what_was_signed_by_keys_in_force() {
 fn p1_p2_the_phrase_ends_what_a_thief_of_the_account_key_has_begun() {
     let seen = run(3, play_to_newcomer);
     assert!(seen.of_thief > 20 && seen.recovered_from_thief > 10, "{seen:?}");
+}
+
+#[test]
+fn p1_p2_a_newcomer_who_reads_the_log_holds_the_owners_chain_or_what_the_owner_sees_too() {
+    for thefts in [0, 3] {
+        let seen = run(thefts, play_to_reader);
+        assert!(seen.logged > 20 && seen.not_logged > 100, "{seen:?}");
+        assert!(seen.shown_to_owner > 0, "{seen:?}");
+    }
 }

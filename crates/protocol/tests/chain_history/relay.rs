@@ -1,9 +1,10 @@
 //! A relay that answers whatever it likes, made of everything that was ever signed, and a client that asks it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use proptest::sample::Index;
-use waxwing_protocol::{ChainPageError, ChainPages, ChainProgress};
+use waxwing_protocol::group::ChainPart;
+use waxwing_protocol::{ChainPageError, ChainPages, ChainProgress, EntryId, InLog, WantedInLog};
 use waxwing_wire::api::{ChainPage, EntryBytes};
 use waxwing_wire::{AccountId, ChainEntry, VerifiedChain};
 
@@ -12,6 +13,8 @@ use crate::world::{ALICE, World};
 /// A part of an answer.
 #[derive(Debug, Clone)]
 pub enum Piece {
+    /// What an honest relay answers: all that the client does not have of the owner's chain.
+    Honest,
     /// Entries of one history as they follow each other: so many, from the client's next on or from the one given.
     Run { to: Index, from: Option<Index>, len: usize },
     /// One with the number that comes next, of whichever branch.
@@ -62,6 +65,11 @@ impl Answer {
         let any = |index: &Index| world.pool[index.index(world.pool.len())].clone();
         for piece in &self.pieces {
             match piece {
+                Piece::Honest => {
+                    let path = world.path(world.head);
+                    let rest = path.iter().skip(next + entries.len());
+                    entries.extend(rest.map(|node| world.nodes[*node].bytes.clone()));
+                }
                 Piece::Run { to, from, len } => {
                     let path = world.path(to.index(world.nodes.len()));
                     let from = from.map_or(next, |from| from.index(path.len()));
@@ -113,7 +121,7 @@ impl Answer {
 pub struct Client {
     pub chain: Option<VerifiedChain>,
     /// Hashes of entries that it takes for nobody's.
-    pub refuted: Vec<[u8; 32]>,
+    pub refuted: HashSet<[u8; 32]>,
     stored: Vec<Vec<u8>>,
     /// How many new entries a page has.
     page: usize,
@@ -121,7 +129,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(page: usize) -> Self {
-        Self { chain: None, refuted: Vec::new(), stored: Vec::new(), page }
+        Self { chain: None, refuted: HashSet::new(), stored: Vec::new(), page }
     }
 
     /// How many entries it has.
@@ -142,13 +150,29 @@ impl Client {
 
     /// A relay's answer is taken as a whole or not at all, in pages of whatever length.
     pub fn take_page(&mut self, entries: &[Vec<u8>], told: &[Told]) {
+        if let Some((chain, fresh)) =
+            self.asks(self.chain.clone(), self.stored.last().cloned().as_ref(), self.len(), entries, told)
+        {
+            self.keep(chain, &fresh);
+        }
+    }
+
+    /// One question for what follows from `known`, whose last entry and length are these, and its answer.
+    fn asks(
+        &mut self,
+        known: Option<VerifiedChain>,
+        last: Option<&Vec<u8>>,
+        len: usize,
+        entries: &[Vec<u8>],
+        told: &[Told],
+    ) -> Option<(VerifiedChain, Vec<Vec<u8>>)> {
         // What is most likely to be believed.
         let account = entries.first().and_then(|entry| ChainEntry::decode(entry).ok());
         let account = account.map_or(ALICE, |entry| entry.unsigned.account);
-        let head = (self.len() + entries.len()).saturating_sub(1) as u32;
+        let head = (len + entries.len()).saturating_sub(1) as u32;
         let mut left: VecDeque<_> = entries.iter().cloned().map(EntryBytes).collect();
-        let mut last = self.stored.last().cloned().map(EntryBytes);
-        let mut pages = ChainPages::new(self.chain.clone());
+        let mut last = last.cloned().map(EntryBytes);
+        let mut pages = ChainPages::new(known);
         let mut told = told.iter().cycle();
         loop {
             let said = told.next();
@@ -170,32 +194,46 @@ impl Client {
                 Ok(ChainProgress::More(further)) => pages = further,
                 Ok(ChainProgress::Whole(chain, fresh)) => {
                     assert_eq!((chain.account(), chain.seq()), (account, head), "it is not what it was said to be");
-                    if account == ALICE {
-                        self.keep(chain, &fresh);
-                    }
-                    return;
+                    return (account == ALICE).then_some((chain, fresh));
                 }
                 Err(error) => {
                     if let ChainPageError::Chain { refuted: Some(refuted), .. } = error {
-                        self.refuted.push(refuted.hash);
+                        self.refuted.insert(refuted.hash);
                     }
-                    return;
+                    return None;
                 }
             }
         }
     }
 
-    /// Of what came in a commit, as much is taken as follows from what is known (`client::engine::handshake`).
-    fn take_part(&mut self, from: usize, entries: &[Vec<u8>]) {
-        let Some(mut chain) = self.chain.clone() else {
-            if from == 0 {
-                self.take_page(entries, &[]);
+    /// What comes of answers by somebody who reads the relay's log, as `client::engine::chains::fetch_chain` does it: nothing is kept that the log
+    /// does not hold, or while it holds something newer; then it is asked for again, a few times.
+    pub fn take_logged(&mut self, answers: &[Answer], world: &World, foreign: &[Vec<u8>], log: &HashSet<EntryId>) {
+        let (from, mut known) = (self.len(), self.chain.clone());
+        let mut fresh: Vec<Vec<u8>> = Vec::new();
+        for answer in answers {
+            let len = from + fresh.len();
+            let entries = answer.entries(world, foreign, len);
+            let last = fresh.last().or(self.stored.last()).cloned();
+            let Some((chain, more)) = self.asks(known.clone(), last.as_ref(), len, &entries, &answer.told) else {
+                return;
+            };
+            fresh.extend(more);
+            let wanted = WantedInLog::new(&chain, u32::try_from(from).unwrap());
+            match wanted.judge(log, &HashSet::new(), &self.refuted) {
+                InLog::Whole => return self.keep(chain, &fresh),
+                InLog::Lacks => return,
+                InLog::Newer => known = Some(chain),
             }
-            return;
-        };
-        let Some(skip) = self.len().checked_sub(from) else { return };
-        let fresh: Vec<_> =
-            entries.iter().skip(skip).take_while(|entry| chain.extend(entry).is_ok()).cloned().collect();
+        }
+    }
+
+    /// Of what came in a commit, as much is taken as follows from what is known.
+    fn take_part(&mut self, from: usize, entries: &[Vec<u8>]) {
+        let from_seq = u32::try_from(from).unwrap();
+        let part = ChainPart { account: ALICE, from_seq, entries: entries.to_vec() };
+        let Some((chain, at, fresh)) = part.extends(self.chain.as_ref()) else { return };
+        assert_eq!(at as usize, self.len(), "a gap, or something known once more");
         self.keep(chain, &fresh);
     }
 

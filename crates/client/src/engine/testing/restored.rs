@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 
+use waxwing_protocol::InLog;
 use waxwing_wire::RelayAddress;
 use waxwing_wire::transparency::Leaf;
 
 use super::super::Engine;
-use super::super::transparency::{InLog, Strange};
+use super::super::transparency::Strange;
 use super::doubts::{Log, RELAY, chain, in_doubt, know, leaf, lone};
 use crate::store::restorations::{self, Restoration};
 use crate::store::transparency::{self as stored, Against, Alarm};

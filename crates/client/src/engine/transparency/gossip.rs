@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Transaction;
 use tokio::sync::Notify;
+use waxwing_protocol::InLog;
 use waxwing_protocol::envelope::CompactCheckpoint;
 use waxwing_wire::transparency::{Frontier, NoteKey, SignedCheckpoint, Verdict, judge};
 use waxwing_wire::{AccountId, RelayAddress};
 
 use super::super::emit::Changes;
 use super::super::{Engine, safety};
-use super::{InLog, PATIENCE, load, unavailable};
+use super::{PATIENCE, load, unavailable};
 use crate::error::{Error, ErrorCode};
 use crate::store::transparency::{self as stored, Against, relay_of};
 use crate::store::{contacts, restorations, unproved};

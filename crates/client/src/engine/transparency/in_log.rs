@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::Transaction;
-use waxwing_wire::limits::MAX_CHAIN;
+use waxwing_protocol::{InLog, WantedInLog};
 use waxwing_wire::transparency::{Leaf, account_hash};
 use waxwing_wire::{AccountId, RelayAddress, Username, VerifiedChain};
 
@@ -14,26 +14,11 @@ use crate::error::{Error, ErrorCode};
 use crate::store::transparency::{self as stored};
 use crate::store::{keys, restorations};
 
-/// How a chain stands in its relay's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum InLog {
-    /// All that was asked for is there, and nothing newer.
-    Whole,
-    /// All that was asked for is there, and entries that the chain does not have: the relay holds them back, or they came in this moment.
-    /// Those that were seen and cannot be the account's do not count.
-    Newer,
-    /// Something that was asked for is not there.
-    Lacks,
-}
-
-/// What a log must hold about an account.
-struct Wanted {
+/// About whom a log is asked, and what it must hold.
+struct Question {
     account: AccountId,
     who: [u8; 32],
-    /// Number of the newest entry that is known.
-    newest: u32,
-    /// Entries, by number, and their hashes.
-    hashes: Vec<(u32, [u8; 32])>,
+    wanted: WantedInLog,
 }
 
 impl Engine {
@@ -51,16 +36,11 @@ impl Engine {
         if from <= chain.seq() && evidence.iter().any(signed) {
             return Err(Error::new(ErrorCode::LogContradicts, "the relay's log has contradicted itself"));
         }
-        let hashes: Vec<_> = (from..=chain.seq()).filter_map(|seq| Some((seq, chain.hash_at(seq)?))).collect();
-        let wanted = Arc::new(Wanted {
-            account: chain.account(),
-            who: account_hash(&chain.account()),
-            newest: chain.seq(),
-            hashes,
-        });
+        let (account, who) = (chain.account(), account_hash(&chain.account()));
+        let question = Arc::new(Question { account, who, wanted: WantedInLog::new(chain, from) });
         for again in [true, false] {
-            let (origin, wanted) = (relay.authority(), Arc::clone(&wanted));
-            let found = self.store.run(move |tx| look_up(tx, &origin, &wanted)).await?;
+            let (origin, question) = (relay.authority(), Arc::clone(&question));
+            let found = self.store.run(move |tx| look_up(tx, &origin, &question)).await?;
             if found != InLog::Lacks || !again {
                 return Ok(found);
             }
@@ -106,26 +86,16 @@ impl Engine {
     }
 }
 
-/// The leaves about an account against what its chain must have there: the newest entry's number, and entries with their hashes.
-fn look_up(tx: &Transaction<'_>, origin: &str, wanted: &Wanted) -> Result<InLog, Error> {
-    let Wanted { account, who, newest, hashes } = wanted;
+/// The leaves about an account against what its chain must have there.
+fn look_up(tx: &Transaction<'_>, origin: &str, question: &Question) -> Result<InLog, Error> {
+    let Question { account, who, wanted } = question;
     let Some(log) = stored::load(tx, origin)?.filter(|log| log.size() > 0) else { return Ok(InLog::Lacks) };
-    let leaves: HashSet<(u32, [u8; 32])> = stored::about(tx, &log, who, 0)?
+    let leaves: HashSet<_> = stored::about(tx, &log, who, 0)?
         .into_iter()
         .filter_map(|placed| match placed.leaf {
             Leaf::Chain { seq, entry_hash, .. } => Some((seq, entry_hash)),
             Leaf::Name { .. } => None,
         })
         .collect();
-    // What a restored log has lost was proved before, and its owner may never come back to state it again.
-    let dropped = restorations::dropped(tx, &log, who)?;
-    let there = |entry: &(u32, [u8; 32])| leaves.contains(entry) || dropped.contains(entry);
-    // Whatever else is there: a leaf that does not belong takes none away that does.
-    if !hashes.iter().all(there) {
-        return Ok(InLog::Lacks);
-    }
-    let refuted = keys::refuted(tx, *account)?;
-    let holds = |(seq, hash): &(u32, [u8; 32])| seq > newest && *seq as usize <= MAX_CHAIN && !refuted.contains(hash);
-    let newer = leaves.iter().any(holds);
-    Ok(if newer { InLog::Newer } else { InLog::Whole })
+    Ok(wanted.judge(&leaves, &restorations::dropped(tx, &log, who)?, &keys::refuted(tx, *account)?))
 }
