@@ -208,6 +208,53 @@ async fn d14_restorations_one_after_another_are_followed_by_whoever_was_away() {
     assert!(log.restorations.is_empty() && !log.stale);
 }
 
+/// No note leads on from what somebody has read who came to know the relay while it ran on the wrong backup. The user ends that.
+#[tokio::test(flavor = "multi_thread")]
+async fn d14_whoever_came_between_the_wrong_backup_and_the_right_one_is_not_stuck() {
+    let mut world = World::new().await;
+    let alice = world.register("alice").await;
+    let wrong = backup(&world, "wrong");
+    for name in ["bob", "dan"] {
+        let person = world.register(name).await;
+        person.until_online().await;
+        stopped(person).await;
+    }
+    let right = backup(&world, "right");
+    restore(&mut world, &wrong).await;
+    let cem = world.register("cem").await;
+    let before = until_log(&cem, "himself in the log", |log| log.size >= 4.0).await;
+    until_followed(&[&alice], 1).await;
+    restore(&mut world, &right).await;
+    // Whoever has followed from the log's first origin follows this, too.
+    until_followed(&[&alice], 2).await;
+    // He has read a log that is gone. That is told, with both notes, and nobody new is taken from the relay.
+    let log = until_log(&cem, "that it is gone", |log| !log.contradictions.is_empty()).await;
+    assert_eq!((log.contradictions[0].kind, log.size), (ContradictionKind::Diverged, before.size));
+    assert!(log.contradictions[0].second.contains("restored ") && log.restorations.is_empty());
+    let link = alice.client.invite().await.unwrap().link;
+    let refused = cem.client.add_contact(&link).await.unwrap_err();
+    assert!(matches!(refused.code(), ErrorCode::LogContradicts | ErrorCode::LogUnavailable), "{:?}", refused.code());
+    // Asked again and again it stays one contradiction, and it outlives a start.
+    let cem = cem.restart().await;
+    for _ in 0..2 {
+        let _ = cem.client.sync().await;
+        let log = cem.client.transparency_log().await.unwrap();
+        assert_eq!((log.contradictions.len(), log.restorations.len()), (1, 0));
+    }
+    // He goes on with it: then he follows the restoration, is registered again, and meets people.
+    cem.client.settle_log(&log.origin).await.unwrap();
+    let log = until_log(&cem, "the restoration", |log| log.restorations.len() == 1 && !log.stale).await;
+    assert!(log.contradictions.iter().all(|one| one.settled) && log.alarms.is_empty(), "{log:?}");
+    cem.until("the own entries in the log", async |client| {
+        let _ = client.sync().await;
+        client.keys().await.ok().filter(|keys| keys.history.iter().all(|item| item.proved == Some(true)))
+    })
+    .await;
+    let with_cem = introduce(&cem, &alice).await;
+    cem.send(&with_cem, "here again").await;
+    until_all(&[&alice, &cem], &with_cem, &["here again"]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn d14_keys_that_a_restored_relay_has_lost_stay_in_force_while_their_owner_is_away() {
     let mut world = World::new().await;

@@ -13,7 +13,7 @@ use super::{MOST_LEAVES, load, unavailable};
 use crate::error::Error;
 use crate::relay::RelayApi;
 use crate::store::restorations::{self, Restoration};
-use crate::store::transparency::{Against, TransparencyLog, relay_of};
+use crate::store::transparency::{self as stored, Against, TransparencyLog, relay_of};
 
 /// Most restorations that a relay can have gone through.
 const MOST_NOTES: usize = 256;
@@ -118,7 +118,14 @@ impl Engine {
             restored.push(Restoration {
                 previous: std::mem::replace(&mut previous, one.origin.clone()),
                 origin: one.origin,
-                size: if n == 0 { way.kept } else { one.size },
+                // Of a log that the user goes on with nothing is held against another any more.
+                size: if n > 0 {
+                    one.size
+                } else if proved.is_some() {
+                    way.kept
+                } else {
+                    kept.size()
+                },
                 time_ms: one.time_ms,
                 found_ms: now,
                 note,
@@ -142,30 +149,60 @@ impl Engine {
         way: &Way,
         mut edge: Frontier,
     ) -> Result<(), Error> {
-        let own = edge.size();
+        let own = edge.clone();
         for (n, (note, text)) in way.notes.iter().enumerate() {
-            while edge.size() < note.size {
-                let from = edge.size();
-                let mut leaves = api.log_leaves(from).await?;
-                leaves.truncate(usize::try_from(note.size - from).unwrap_or(usize::MAX));
-                if leaves.is_empty() {
-                    return Err(unavailable("the relay's log has fewer leaves than it says"));
-                }
-                for leaf in &leaves {
-                    edge.append(leaf.hash()).map_err(|error| unavailable(error.to_string()))?;
-                }
-            }
+            read_on(api, &mut edge, note.size).await?;
             if edge.size() == note.size && edge.root() == note.root {
                 continue;
             }
             // Leaves of the relay's are not signed. Those that were proved here before are as good as its signature.
-            if let Some(proved) = log.proved.as_ref().filter(|_| n == 0 && way.from_pinned && own == note.size) {
-                return Err(self.against_notes(Against::Diverged, &log.relay, proved.note(), text).await);
+            if let Some(proved) = log.proved.as_ref().filter(|_| n == 0 && own.size() > 0) {
+                let known = self.is_evidence(&log.relay, proved.note(), text).await?;
+                let alone = way.from_pinned && own.size() == note.size;
+                if known || alone || self.parts_from(api, &own, note).await? {
+                    return Err(self.against_notes(Against::Diverged, &log.relay, proved.note(), text).await);
+                }
             }
             return Err(unavailable("the relay's log was not restored from what was read of it"));
         }
         Ok(())
     }
+
+    /// Whether a log's leaves of now, read from the first one on, have the note's root, and these first leaves of one's own are not theirs. So it
+    /// is where a backup was restored by mistake, one came to know the relay then, and another backup was restored after it: no note leads on from
+    /// what one has read, and nobody but the user can end that.
+    async fn parts_from(&self, api: &RelayApi, own: &Frontier, note: &Restored) -> Result<bool, Error> {
+        let (mut edge, mut parted) = (Frontier::new(), false);
+        while edge.size() < note.size {
+            let next = if edge.size() < own.size() { own.size().min(note.size) } else { note.size };
+            read_on(api, &mut edge, next).await?;
+            parted |= edge.size() == own.size() && edge.root() != own.root();
+        }
+        Ok(parted && edge.root() == note.root)
+    }
+
+    /// Whether these two are kept as evidence that the user has not settled.
+    async fn is_evidence(&self, relay: &str, first: &str, second: &str) -> Result<bool, Error> {
+        let relay = relay.to_owned();
+        let evidence = self.store.run(move |tx| stored::unsettled(tx, &relay)).await?;
+        Ok(evidence.iter().any(|one| one.first == first && one.second == second))
+    }
+}
+
+/// Reads leaves of a log as it is now into a tree, up to this size.
+async fn read_on(api: &RelayApi, edge: &mut Frontier, size: u64) -> Result<(), Error> {
+    while edge.size() < size {
+        let from = edge.size();
+        let mut leaves = api.log_leaves(from).await?;
+        leaves.truncate(usize::try_from(size - from).unwrap_or(usize::MAX));
+        if leaves.is_empty() {
+            return Err(unavailable("the relay's log has fewer leaves than it says"));
+        }
+        for leaf in &leaves {
+            edge.append(leaf.hash()).map_err(|error| unavailable(error.to_string()))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
