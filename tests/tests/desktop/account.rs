@@ -8,7 +8,7 @@ use waxwing_tests::{Fault, Outcome, wait};
 use crate::Two;
 
 /// The 24 words, read where a new user writes them down.
-async fn words(window: &Window) -> Outcome<Vec<String>> {
+pub(crate) async fn words(window: &Window) -> Outcome<Vec<String>> {
     window.click(r#"[data-testid="banner"][data-kind="phrase"] [data-testid="banner-action"]"#).await?;
     window.wait(r#"[data-testid="phrase-words"][data-state="shown"]"#).await?;
     let words = window.texts(&format!("{} li", testid("phrase-words"))).await?;
@@ -79,6 +79,16 @@ async fn others_are_shut_out_and_the_account_is_closed() -> Outcome<()> {
     ada.click(&testid("emergency-confirm")).await?;
     ada.wait(r#"[data-testid="key-emergency"][data-state="done"]"#).await?;
     ada.wait(r#"[data-testid="keys-version"][data-version="2"]"#).await?;
+    // What it did in each conversation.
+    ada.wait(r#"[data-testid="account-outcome"][data-state="complete"][data-updated="1"]"#).await?;
+    ada.wait(r#"[data-testid="keys-outcome"][data-state="complete"][data-updated="1"]"#).await?;
+    ada.eval::<u32>(
+        "document.querySelector('[data-testid=account-outcome]').scrollIntoView({ block: 'center' }); return 1",
+    )
+    .await?;
+    ada.pictures("settings-keys-shut-out").await?;
+    let faults = ada.axe().await?;
+    assert!(faults.is_empty(), "{faults:#?}");
     ada.close_dialog(&testid("settings")).await?;
     two.bea_window.wait(r#"[data-testid="notice"][data-kind="accountKeyReplaced"]"#).await?;
     ada.write("Under new keys.").await?;

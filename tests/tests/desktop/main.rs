@@ -7,6 +7,8 @@ mod doubt;
 mod erased;
 mod groups;
 mod keychain;
+mod keys;
+mod log;
 mod offline;
 mod restart;
 mod rotate;
