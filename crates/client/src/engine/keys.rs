@@ -6,9 +6,10 @@
 
 use std::sync::{Arc, PoisonError};
 
-use waxwing_protocol::{DeviceKeys, DeviceSeeds, account_fingerprint, fingerprint_text, statement};
+use rusqlite::Transaction;
+use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, account_fingerprint, fingerprint_text, statement};
 use waxwing_wire::problem::ProblemCode;
-use waxwing_wire::{ChainEntry, VerifiedChain};
+use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
 
 use super::key_log::history;
 use super::{Client, Engine, outcome, rotation};
@@ -27,6 +28,71 @@ pub(super) enum Cause {
     ByHand,
     /// The schedule: nothing is in a hurry.
     Schedule,
+}
+
+/// New keys for a device, and the chain entry that states them. A chain that takes no more is an error: nothing is begun that could never end.
+pub(super) fn new_keys(
+    chain: &VerifiedChain,
+    account_key: &AccountKey,
+    current: &DeviceKeys,
+    cause: Cause,
+    now_ms: u64,
+) -> Result<Rotation, Error> {
+    let seeds = DeviceSeeds::generate(&mut random::rng());
+    let bytes = seeds.to_bytes();
+    let key_version = current.key_version().saturating_add(1);
+    let new = DeviceKeys::new(current.record().device, key_version, seeds)?;
+    let entry = statement::rotate_device_keys(chain, account_key, &new, now_ms);
+    VerifiedChain::clone(chain).extend(entry.as_bytes())?;
+    let seeds = DeviceSeeds::from_bytes(&bytes);
+    Ok(Rotation { key_version, seeds, entry: entry.as_bytes().to_vec(), scheduled: cause == Cause::Schedule })
+}
+
+/// Begins with them, unless something is under way already.
+pub(super) fn begin(tx: &Transaction<'_>, rotation: &Rotation, current: &DeviceKeys, now_ms: u64) -> Result<(), Error> {
+    match keys::rotation(tx)? {
+        // Both would state the same place of the chain.
+        None if keys::account_change(tx)?.is_some() => Ok(()),
+        Some(_) if !rotation.scheduled => keys::hurry_rotation(tx),
+        Some(_) => Ok(()),
+        None => {
+            // Now, while they are at hand: after a crash the keystore may hold the new ones alone.
+            keys::keep_device_keys(tx, current.leaf(), now_ms)?;
+            keys::begin_rotation(tx, rotation, current.sealing(), now_ms)
+        }
+    }
+}
+
+/// The own chain with a rotation's entry, if that is not there already.
+pub(super) fn with_entry(
+    mut chain: VerifiedChain,
+    device: DeviceId,
+    rotation: &Rotation,
+) -> Result<VerifiedChain, Error> {
+    if chain.device(device).is_none_or(|device| device.version(rotation.key_version).is_none()) {
+        chain.extend(&rotation.entry)?;
+    }
+    Ok(chain)
+}
+
+/// The last step in the database, once the keystore has the new keys: the chain has the entry at this place, and every group is to learn of it.
+pub(super) fn complete(
+    tx: &Transaction<'_>,
+    (me, seq, entry): (AccountId, u32, &[u8]),
+    last: &Last,
+    relay_ms: Option<u64>,
+) -> Result<(), Error> {
+    account::require(tx)?;
+    keys::add_chain_entries(tx, me, seq, &[entry.to_vec()])?;
+    keys::end_rotation(tx)?;
+    // Only now are the old keys out of use: a rotation may have waited for weeks.
+    keys::retire(tx, last.version.saturating_sub(1), last.at_ms)?;
+    rotation::queue_updates(tx, if last.scheduled { Cause::Schedule } else { Cause::ByHand }, relay_ms)?;
+    schedule::set_last(tx, last)?;
+    match relay_ms {
+        Some(since) => schedule::set_since(tx, last.version, since),
+        None => Ok(()),
+    }
 }
 
 impl Client {
@@ -77,35 +143,9 @@ impl Engine {
 
     /// Stores new seeds and the chain entry that states them, unless a rotation is under way already.
     pub(super) async fn begin_rotation(&self, cause: Cause) -> Result<(), Error> {
-        let current = self.keys();
-        let chain = self.chain(self.account).await?;
-        let seeds = DeviceSeeds::generate(&mut random::rng());
-        let bytes = seeds.to_bytes();
-        let version = current.key_version().saturating_add(1);
-        let new = DeviceKeys::new(self.device, version, seeds)?;
-        let now = self.now_ms();
-        let entry = statement::rotate_device_keys(&chain, &self.account_key(), &new, now);
-        // A chain that takes no more, say: nothing is begun that could never end.
-        VerifiedChain::clone(&chain).extend(entry.as_bytes())?;
-        let rotation = Rotation {
-            key_version: version,
-            seeds: DeviceSeeds::from_bytes(&bytes),
-            entry: entry.as_bytes().to_vec(),
-            scheduled: cause == Cause::Schedule,
-        };
-        self.store
-            .run(move |tx| match keys::rotation(tx)? {
-                // Both would state the same place of the chain.
-                None if keys::account_change(tx)?.is_some() => Ok(()),
-                Some(_) if cause == Cause::ByHand => keys::hurry_rotation(tx),
-                Some(_) => Ok(()),
-                None => {
-                    // Now, while they are at hand: after a crash the keystore may hold the new ones alone.
-                    keys::keep_device_keys(tx, current.leaf(), now)?;
-                    keys::begin_rotation(tx, &rotation, current.sealing(), now)
-                }
-            })
-            .await
+        let (chain, current, now) = (self.chain(self.account).await?, self.keys(), self.now_ms());
+        let rotation = new_keys(&chain, &self.account_key(), &current, cause, now)?;
+        self.store.run(move |tx| begin(tx, &rotation, &current, now)).await
     }
 
     /// Takes a rotation under way to its end.
@@ -185,33 +225,12 @@ impl Engine {
 
     /// The relay has the entry and the keystore the seeds: the database and everybody one talks with follow.
     pub(super) async fn finish_rotation(&self, rotation: Rotation) -> Result<(), Error> {
-        let mut chain = VerifiedChain::clone(&*self.chain(self.account).await?);
-        let stated = |chain: &VerifiedChain| {
-            chain.device(self.device).is_some_and(|device| device.version(rotation.key_version).is_some())
-        };
-        if !stated(&chain) {
-            chain.extend(&rotation.entry)?;
-        }
+        let chain = with_entry(VerifiedChain::clone(&*self.chain(self.account).await?), self.device, &rotation)?;
         let new = Arc::new(DeviceKeys::new(self.device, rotation.key_version, rotation.seeds)?);
         let guard = self.keys_guard.write().await;
-        let (me, now, seq, version) = (self.account, self.now_ms(), chain.seq(), rotation.key_version);
-        let (entry, scheduled, relay_ms) = (rotation.entry, rotation.scheduled, self.home.relay_ms());
-        self.store
-            .run(move |tx| {
-                account::require(tx)?;
-                keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
-                keys::end_rotation(tx)?;
-                // Only now are the old keys out of use: a rotation may have waited for weeks.
-                keys::retire(tx, version.saturating_sub(1), now)?;
-                let cause = if scheduled { Cause::Schedule } else { Cause::ByHand };
-                rotation::queue_updates(tx, cause, relay_ms)?;
-                schedule::set_last(tx, &Last { version, at_ms: now, scheduled })?;
-                if let Some(since) = relay_ms {
-                    schedule::set_since(tx, version, since)?;
-                }
-                Ok(())
-            })
-            .await?;
+        let last = Last { version: rotation.key_version, at_ms: self.now_ms(), scheduled: rotation.scheduled };
+        let (me, seq, entry, relay_ms) = (self.account, chain.seq(), rotation.entry, self.home.relay_ms());
+        self.store.run(move |tx| complete(tx, (me, seq, &entry), &last, relay_ms)).await?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
         self.chains.keep(Arc::new(chain));
         drop(guard);

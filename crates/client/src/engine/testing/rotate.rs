@@ -1,21 +1,20 @@
-//! `keys::{begin_rotation, advance_rotation, finish_rotation, finish_stored_rotation}` and `packages::refill_key_packages`.
+//! `keys::{begin_rotation, advance_rotation, finish_rotation, finish_stored_rotation}` and `packages::refill_key_packages`, with the engine's own
+//! steps; between them what the engine asks its relay and its keystore.
 
 use std::sync::Arc;
 
-use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, statement};
-use waxwing_wire::VerifiedChain;
+use waxwing_protocol::{AccountKey, DeviceKeys};
 
-use super::super::keys::Cause;
+use super::super::keys::{self as steps, Cause};
+use super::super::not_found;
 use super::super::packages::{self, Stock};
-use super::super::{not_found, rotation as turns};
 use super::Step;
 use super::device::{Device, refused};
 use super::ledger::Outside;
 use crate::error::{Error, ErrorCode};
-use crate::random;
 use crate::store::keys::Rotation;
 use crate::store::rotation::Last;
-use crate::store::{account, keys, rotation as schedule};
+use crate::store::{account, keys};
 
 /// Fewer than the engine's, for speed.
 const FEWER: Stock = Stock { full: 3, few: 2 };
@@ -24,25 +23,10 @@ impl Device {
     pub(super) fn begin_rotation(&mut self, outside: &Outside) -> Step<()> {
         let chain = self.look(|tx| keys::chain(tx, self_account(tx)?)).ok_or_else(|| not_found("no own chain"))?;
         let (current, now) = (Arc::clone(&self.keys), outside.now);
-        let seeds = DeviceSeeds::generate(&mut random::rng());
-        let bytes = seeds.to_bytes();
-        let version = current.key_version() + 1;
-        let new = DeviceKeys::new(self.device, version, seeds).map_err(Error::from)?;
         let account_key = AccountKey::from_seed(&self.kept.account_seed);
-        let entry = statement::rotate_device_keys(&chain, &account_key, &new, now);
-        let rotation = Rotation {
-            key_version: version,
-            seeds: DeviceSeeds::from_bytes(&bytes),
-            entry: entry.as_bytes().to_vec(),
-            scheduled: outside.spreads,
-        };
-        self.tx(|tx| match keys::rotation(tx)? {
-            Some(_) => Ok(()),
-            None => {
-                keys::keep_device_keys(tx, current.leaf(), now)?;
-                keys::begin_rotation(tx, &rotation, current.sealing(), now)
-            }
-        })?;
+        let cause = if outside.spreads { Cause::Schedule } else { Cause::ByHand };
+        let rotation = steps::new_keys(&chain, &account_key, &current, cause, now)?;
+        self.tx(|tx| steps::begin(tx, &rotation, &current, now))?;
         self.renew_opening();
         Ok(())
     }
@@ -74,23 +58,13 @@ impl Device {
     }
 
     fn finish_rotation(&mut self, outside: &Outside, rotation: Rotation) -> Step<()> {
-        let (me, now, version) = (self.account, outside.now, rotation.key_version);
-        let mut chain: VerifiedChain = self.look(|tx| keys::chain(tx, me)).ok_or_else(|| not_found("no own chain"))?;
-        if chain.device(self.device).is_none_or(|device| device.version(version).is_none()) {
-            chain.extend(&rotation.entry).map_err(Error::from)?;
-        }
-        let new = Arc::new(DeviceKeys::new(self.device, version, rotation.seeds).map_err(Error::from)?);
-        let (seq, entry, scheduled) = (chain.seq(), rotation.entry, rotation.scheduled);
-        self.tx(|tx| {
-            account::require(tx)?;
-            keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
-            keys::end_rotation(tx)?;
-            keys::retire(tx, version - 1, now)?;
-            let cause = if scheduled { Cause::Schedule } else { Cause::ByHand };
-            turns::queue_updates(tx, cause, Some(now))?;
-            schedule::set_last(tx, &Last { version, at_ms: now, scheduled })?;
-            schedule::set_since(tx, version, now)
-        })?;
+        let (me, now) = (self.account, outside.now);
+        let chain = self.look(|tx| keys::chain(tx, me)).ok_or_else(|| not_found("no own chain"))?;
+        let chain = steps::with_entry(chain, self.device, &rotation)?;
+        let last = Last { version: rotation.key_version, at_ms: now, scheduled: rotation.scheduled };
+        let new = Arc::new(DeviceKeys::new(self.device, last.version, rotation.seeds).map_err(Error::from)?);
+        let (seq, entry) = (chain.seq(), rotation.entry);
+        self.tx(|tx| steps::complete(tx, (me, seq, &entry), &last, Some(now)))?;
         self.keys = new;
         self.chains.keep(Arc::new(chain));
         self.renew_opening();
