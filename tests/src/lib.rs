@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `place` | where binaries, tools and artifacts are |
 //! | `group` | processes that end together |
+//! | `clock` | programs under another clock |
 //! | `wait` | waiting for something to become true, never for time to pass |
 //! | `relay` | a relay as a process of its own |
 //! | `lies` | what a relay says of somebody's keys, changed behind its back |
@@ -16,6 +17,7 @@
 //!
 //! Not here: anything of the product. A test that needs an inner function of the app belongs to the app.
 
+pub mod clock;
 pub mod group;
 pub mod layers;
 pub mod lies;

@@ -7,12 +7,12 @@ mod terminal;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use terminal::{CLOCK, Terminal};
-use waxwing_tests::place;
+use waxwing_tests::clock;
 use waxwing_tests::relay::RelayProcess;
 
 /// Ten years, ahead and behind.
@@ -20,17 +20,7 @@ const SHIFTS: [(&str, &str); 2] = [("ahead", "+3650d"), ("behind", "-3650d")];
 const PATIENCE: Duration = Duration::from_secs(60);
 const DAY_MS: f64 = 24.0 * 60.0 * 60.0 * 1000.0;
 
-/// Runs what stands behind it under a clock that is off; nothing where that cannot be had.
-fn clock(shift: &str) -> Option<[String; 5]> {
-    let Ok(faketime) = place::tool("faketime") else {
-        println!("SKIPPED: faketime is not installed; script/bootstrap test installs it");
-        return None;
-    };
-    let words = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", &faketime.to_string_lossy(), "-f", shift];
-    Some(words.map(str::to_owned))
-}
-
-fn under(clock: &[String; 5]) -> [&str; 5] {
+fn under(clock: &[String; 4]) -> [&str; 4] {
     clock.each_ref().map(String::as_str)
 }
 
@@ -70,7 +60,7 @@ fn d8_an_account_is_recovered_on_a_machine_whose_clock_is_years_off() {
     let mut relay = RelayProcess::start().unwrap();
     let bob = Terminal::register(&relay, "bob", &[]);
     for (name, shift) in SHIFTS {
-        let Some(wrong) = clock(shift) else { return };
+        let Some(wrong) = clock::off_by(shift) else { return };
         let old = Terminal::register(&relay, name, &[]);
         bob.run(&["add", &old.address]);
         old.run(&["accept", &bob.address]);
@@ -114,7 +104,7 @@ fn d8_somebody_new_is_found_by_name_and_by_link_with_a_clock_that_is_years_off()
     let (bob, cem) = (Terminal::register(&relay, "bob", &[]), Terminal::register(&relay, "cem", &[]));
     let link = cem.run(&["invite"])[0]["link"].as_str().unwrap().to_owned();
     for (name, shift) in SHIFTS {
-        let Some(wrong) = clock(shift) else { return };
+        let Some(wrong) = clock::off_by(shift) else { return };
         let person = Terminal::register(&relay, name, &under(&wrong));
         // The relay out of reach: said so, and nobody was added.
         relay.stop();
@@ -155,7 +145,7 @@ fn connected(terminal: &Terminal) -> String {
 fn d8_an_engine_says_that_its_computers_clock_is_years_off() {
     let relay = RelayProcess::start().unwrap();
     for (name, shift) in SHIFTS {
-        let Some(wrong) = clock(shift) else { return };
+        let Some(wrong) = clock::off_by(shift) else { return };
         let person = Terminal::register(&relay, name, &under(&wrong));
         // Every command says it that has waited for the relay, whether it got what it wanted or not; on standard error, and to no program.
         for asks in [&["sync"][..], &["send", "me", "hello"], &["rotate"], &["keys", "replace"], &["read", "me"]] {
@@ -177,24 +167,16 @@ fn d8_an_engine_says_that_its_computers_clock_is_years_off() {
         assert_eq!(connected(&person), told, "{shift}");
     }
     // Off by as little as clocks are, nothing is said.
-    let Some(wrong) = clock("+5m") else { return };
+    let Some(wrong) = clock::off_by("+5m") else { return };
     let right = Terminal::register(&relay, "right", &under(&wrong));
     assert_eq!(right.asides(&["sync"]), "");
     assert_eq!(connected(&right), "Connected.");
 }
 
-/// The library that the clocks are set with, for a program whose clock is set while it runs.
-fn library() -> Option<String> {
-    let [.., faketime, _, _] = clock("+0")?;
-    let output = Command::new(faketime).args(["-f", "+0", "printenv", "LD_PRELOAD"]).output().ok()?;
-    let library = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (!library.is_empty()).then_some(library)
-}
-
 /// A relay whose clock goes by a file.
 fn relay_with_clock(file: &Path) -> Option<RelayProcess> {
     let mut relay = RelayProcess::start().unwrap();
-    let library = library()?;
+    let library = clock::library()?;
     relay.stop();
     let words = [
         "env".to_owned(),
@@ -215,7 +197,8 @@ fn d8_a_log_is_a_day_old_by_the_relays_clock_and_then_nobody_new_is_taken_from_i
     std::fs::write(&file, "+0\n").unwrap();
     let Some(relay) = relay_with_clock(&file) else { return };
     let bob = Terminal::register(&relay, "bob", &[]);
-    let people = SHIFTS.map(|(name, shift)| clock(shift).map(|wrong| Terminal::register(&relay, name, &under(&wrong))));
+    let people =
+        SHIFTS.map(|(name, shift)| clock::off_by(shift).map(|wrong| Terminal::register(&relay, name, &under(&wrong))));
     let people = people.map(Option::unwrap);
     let all = [&people[0], &people[1], &Terminal::register(&relay, "right", &[])];
     bob.run(&["add", &people[0].address]);

@@ -11,7 +11,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 use terminal::Terminal;
 use waxwing_protocol::Invite;
-use waxwing_tests::place;
+use waxwing_tests::clock;
 use waxwing_tests::relay::RelayProcess;
 use waxwing_wire::api::{ACCESS_KEY_HEADER, API_HEADER, base64url};
 use waxwing_wire::frame::{ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages};
@@ -114,14 +114,9 @@ async fn p10_fifty_are_there_refilled_when_few_are_left_and_the_last_resort_when
 /// The relay's clock is what counts: those of the two here are ten years ahead and behind.
 #[test]
 fn d8_after_a_week_of_relay_time_all_are_replaced_whatever_the_local_clock_says() {
-    let Ok(faketime) = place::tool("faketime") else {
-        println!("SKIPPED: faketime is not installed; script/bootstrap test installs it");
-        return;
-    };
-    let faketime = faketime.to_string_lossy().into_owned();
-    let under = |shift| ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", &faketime, "-f", shift].map(str::to_owned);
+    let (Some(ahead), Some(behind)) = (clock::off_by("+3650d"), clock::off_by("-3650d")) else { return };
+    let under = |shift| clock::off_by(shift).unwrap();
     let mut relay = RelayProcess::start().unwrap();
-    let [ahead, behind] = [under("+3650d"), under("-3650d")];
     let alice = Terminal::register(&relay, "alice", &ahead.each_ref().map(String::as_str));
     let bob = Terminal::register(&relay, "bob", &behind.each_ref().map(String::as_str));
     let there = |relay: &RelayProcess| [1, 2].map(|n| at_relay(relay.data(), n));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use terminal::Terminal;
-use waxwing_tests::place;
+use waxwing_tests::clock;
 use waxwing_tests::relay::RelayProcess;
 
 /// Times that a client is killed.
@@ -114,16 +114,11 @@ fn d2_a_client_killed_at_any_moment_loses_nothing_and_doubles_nothing() {
 
 #[test]
 fn d8_a_clock_that_is_years_off_changes_nothing() {
-    let Ok(faketime) = place::tool("faketime") else {
-        println!("SKIPPED: faketime is not installed; script/bootstrap test installs it");
-        return;
-    };
-    let faketime = faketime.to_string_lossy().into_owned();
     let relay = RelayProcess::start().unwrap();
     let alice = Terminal::register(&relay, "alice", &[]);
     for (name, shift) in [("ahead", "+1200d"), ("behind", "-3000d")] {
-        let wrapper = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", &faketime, "-f", shift];
-        let wrong = Terminal::register(&relay, name, &wrapper);
+        let Some(clock) = clock::off_by(shift) else { return };
+        let wrong = Terminal::register(&relay, name, &clock.each_ref().map(String::as_str));
         let conversation = alice.run(&["add", &wrong.address]);
         assert_eq!(conversation.len(), 1);
         alice.run(&["send", &wrong.address, "what time is it?"]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use waxwing_client::{Client, Profile, Registration};
 use waxwing_tests::relay::RelayProcess;
 use waxwing_tests::window::{Window, testid};
-use waxwing_tests::{Fault, Outcome, place, wait};
+use waxwing_tests::{Fault, Outcome, clock, place, wait};
 
 use crate::Two;
 
@@ -141,32 +141,23 @@ async fn d14_a_relay_that_was_restored_is_told_of_in_the_settings() -> Outcome<(
     two.bea_window.close().await
 }
 
-/// The library that a relay's clock is set with while it runs.
-fn clock_library() -> Outcome<Option<String>> {
-    let Ok(faketime) = place::tool("faketime") else { return Ok(None) };
-    let output = Command::new(faketime).args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
-    let output = output.map_err(Fault::io("faketime"))?;
-    let library = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    Ok((!library.is_empty()).then_some(library))
-}
-
 /// The relay's time goes on by a day, and its log is not signed: once that stays so, it is said above the conversations, and taken back as soon
 /// as it is signed again.
 #[tokio::test]
 async fn d8_a_log_that_is_a_day_old_is_told_of_above_the_conversations() -> Outcome<()> {
-    let Some(library) = clock_library()? else {
+    let Some(library) = clock::library() else {
         println!("SKIPPED: faketime is not installed; script/bootstrap test installs it");
         return Ok(());
     };
     let mut two = Two::meet().await?;
     let folder = tempfile::tempdir().map_err(Fault::io("a folder"))?;
-    let clock = folder.path().join("clock");
-    let set = |time: &str| fs::write(&clock, format!("{time}\n")).map_err(Fault::io("the relay's clock"));
+    let file = folder.path().join("clock");
+    let set = |time: &str| fs::write(&file, format!("{time}\n")).map_err(Fault::io("the relay's clock"));
     set("+0")?;
     let words = [
         "env".to_owned(),
         format!("LD_PRELOAD={library}"),
-        format!("FAKETIME_TIMESTAMP_FILE={}", clock.display()),
+        format!("FAKETIME_TIMESTAMP_FILE={}", file.display()),
         "FAKETIME_NO_CACHE=1".to_owned(),
         "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
     ];
