@@ -6,6 +6,7 @@
 mod account_key;
 mod admit;
 mod asking;
+mod chain_parts;
 mod chains;
 mod changes;
 mod claims;

@@ -1,21 +1,18 @@
 //! Changes of a group: planned against the group as it stands when their turn comes.
 
 use rusqlite::Transaction;
-use waxwing_protocol::group::{ChainPart, CommitData, GroupKind, RosterRole};
+use waxwing_protocol::group::{CommitData, GroupKind, RosterRole};
 use waxwing_protocol::{AppMessage, Content};
+use waxwing_wire::AccountId;
 use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{AccountId, DeviceId};
 
 use super::context::{Context, contact_line};
-use super::{admit, follow};
+use super::{admit, chain_parts, follow};
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::{self, GroupFacts};
 use crate::mls::{ClaimedPackage, Group, GroupChange, Plan, read_package};
-use crate::store::{contacts, keys, logs};
-
-/// Longest part of a chain that travels with a commit, in entries; whoever needs more asks the relay.
-const MOST_ENTRIES: usize = 32;
+use crate::store::{contacts, logs};
 
 /// What is to be done.
 pub(super) enum Planned {
@@ -41,7 +38,7 @@ pub(super) fn plan(
     // A rotation's news travels with whatever comes first.
     let mut data = CommitData::default();
     if rotates {
-        data.chains.extend(chain_part(tx, context.account, Some((context.device, own.identity.key_version)))?);
+        data.chains.extend(chain_parts::news(tx, context.account, (context.device, own.identity.key_version))?);
     }
     let admin =
         facts.roster.kind != GroupKind::Group || rules::admins(&facts.roster, &facts.leaves).contains(&context.account);
@@ -161,7 +158,7 @@ fn add(
             let chain = context.chains.load(tx, *account)?.ok_or_else(|| super::not_found("no chain"))?;
             roster.set(contact_line(&contact, &chain, RosterRole::Member));
         }
-        data.chains.extend(chain_part(tx, *account, None)?);
+        chain_parts::bring(tx, &mut data.chains, *account)?;
     }
     let add: Vec<_> = claimed.into_iter().filter(|one| new.contains(&one.account)).collect();
     if roster.lines.len() > MAX_GROUP_PEOPLE || facts.leaves.len() + add.len() > MAX_GROUP_DEVICES {
@@ -173,26 +170,4 @@ fn add(
 
 fn leaves_of(facts: &GroupFacts, account: AccountId) -> Vec<u32> {
     facts.leaves.iter().filter(|leaf| leaf.identity.account == account).map(|leaf| leaf.index).collect()
-}
-
-/// The entries of a chain that others may lack: all, or for the own chain those since a key version.
-fn chain_part(
-    tx: &Transaction<'_>,
-    account: AccountId,
-    since: Option<(DeviceId, u32)>,
-) -> Result<Option<ChainPart>, Error> {
-    let entries = keys::chain_entries(tx, account)?;
-    let skip = match since {
-        Some((device, version)) => {
-            let chain = keys::chain(tx, account)?;
-            let stated = chain.as_ref().and_then(|chain| chain.past_device(device)?.version(version));
-            stated.map_or(0, |stated| stated.seq as usize + 1)
-        }
-        None => 0,
-    };
-    let rest = entries.get(skip..).unwrap_or_default();
-    if rest.is_empty() || rest.len() > MOST_ENTRIES {
-        return Ok(None);
-    }
-    Ok(Some(ChainPart { account, from_seq: u32::try_from(skip).unwrap_or(u32::MAX), entries: rest.to_vec() }))
 }

@@ -7,6 +7,7 @@ use rusqlite::Transaction;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, LogId};
 
+use super::chain_parts::Room;
 use super::context::Context;
 use super::sealing::Outcome;
 use super::{Engine, admit, follow, not_found};
@@ -42,23 +43,30 @@ impl Engine {
     ) -> Result<Result<(Item, Vec<ClaimedPackage>), Outcome>, Error> {
         match GroupChange::decode(&item.content)? {
             GroupChange::Add(people) => {
-                let (mut claimed, mut had, mut missing, mut why) = (Vec::new(), Vec::new(), Vec::new(), None);
+                let (mut claimed, mut sorted, mut why) = (Vec::new(), Sorted::default(), None);
                 for account in people {
+                    let look = move |tx: &Transaction<'_>| Ok((sorted.has_place(tx, account)?, sorted));
+                    let fits;
+                    (fits, sorted) = self.store.run(look).await?;
+                    if !fits {
+                        sorted.rest.push(account);
+                        continue;
+                    }
                     match self.claim(account).await {
                         Ok(packages) => {
-                            had.push(account);
                             claimed.extend(packages);
+                            sorted = self.store.run(move |tx| sorted.is_had(tx, account)).await?;
                         }
                         Err(error) => {
                             tracing::info!(%error, "somebody cannot be added now");
-                            missing.push(account);
+                            sorted.missing.push(account);
                             why = Some(error);
                         }
                     }
                 }
                 let (context, log, n, conversation) = (self.context(), log.log, item.n, item.conversation);
                 let item = item.clone();
-                let add = move |tx: &Transaction<'_>| without(tx, &context, (n, &conversation, log), had, missing);
+                let add = move |tx: &Transaction<'_>| without(tx, &context, (n, &conversation, log), sorted);
                 match (self.store.run(add).await?, why) {
                     (Ready::Change(content), _) => Ok(Ok((Item { content: content.into(), ..item }, claimed))),
                     (Ready::Later(when), _) => Ok(Err(Outcome::Later(when))),
@@ -129,13 +137,39 @@ impl Engine {
     }
 }
 
-/// Of those who are to be added, who can be had and who cannot: the latter become an item of their own, for later.
+/// Those who are to be added.
+#[derive(Default)]
+pub(super) struct Sorted {
+    /// Whoever can be had now, and fits into one commit.
+    had: Vec<AccountId>,
+    /// Whoever cannot be had.
+    pub(super) missing: Vec<AccountId>,
+    /// Whoever has no place in this commit any more.
+    pub(super) rest: Vec<AccountId>,
+    room: Room,
+}
+
+impl Sorted {
+    /// Whether somebody fits in beside those who are. Once one does not, nobody behind them is asked for: they come in their order.
+    pub(super) fn has_place(&self, tx: &Transaction<'_>, account: AccountId) -> Result<bool, Error> {
+        Ok(self.rest.is_empty() && (self.had.is_empty() || self.room.has_place(tx, account)?))
+    }
+
+    /// Somebody can be had, and their chain is known as it is now.
+    pub(super) fn is_had(mut self, tx: &Transaction<'_>, account: AccountId) -> Result<Self, Error> {
+        self.room.take(tx, account)?;
+        self.had.push(account);
+        Ok(self)
+    }
+}
+
+/// Of those who are to be added, those who can be had now. Whoever cannot becomes an item of their own, for later; and so does, at once and before
+/// all else, whoever has no place in this commit: what was said after they were added is for them, too.
 pub(super) fn without(
     tx: &Transaction<'_>,
     context: &Context,
     (n, conversation, log): (i64, &ConversationId, LogId),
-    had: Vec<AccountId>,
-    missing: Vec<AccountId>,
+    Sorted { had, missing, rest, .. }: Sorted,
 ) -> Result<Ready, Error> {
     let later = context.now + ADD_AGAIN_MS;
     if had.is_empty() {
@@ -144,9 +178,31 @@ pub(super) fn without(
         return Ok(if alone { Ready::Nobody } else { Ready::Later(later) });
     }
     let content = GroupChange::Add(had).encode()?;
-    if !missing.is_empty() {
+    if !missing.is_empty() || !rest.is_empty() {
         outbox::replace_change(tx, n, &content)?;
+    }
+    if !missing.is_empty() {
         outbox::push_change(tx, conversation, log, &GroupChange::Add(missing).encode()?, later)?;
     }
+    if !rest.is_empty() {
+        // Which of the two comes first is all the same. Before what was said it must be.
+        outbox::push_change_first(tx, conversation, log, &GroupChange::Add(rest).encode()?)?;
+    }
     Ok(Ready::Change(content))
+}
+
+/// A commit with all of them is longer than an envelope may be: it is made in two. False if it adds no two people.
+pub(super) fn halve(
+    tx: &Transaction<'_>,
+    (n, conversation, log): (i64, &ConversationId, LogId),
+    change: &[u8],
+) -> Result<bool, Error> {
+    let GroupChange::Add(mut people) = GroupChange::decode(change)? else { return Ok(false) };
+    if people.len() < 2 {
+        return Ok(false);
+    }
+    let rest = people.split_off(people.len() / 2);
+    outbox::replace_change(tx, n, &GroupChange::Add(people).encode()?)?;
+    outbox::push_change_first(tx, conversation, log, &GroupChange::Add(rest).encode()?)?;
+    Ok(true)
 }

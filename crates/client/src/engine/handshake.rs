@@ -11,7 +11,7 @@ use waxwing_wire::{AccountId, DeviceId};
 
 use super::context::{introduction, is_line_of, meet};
 use super::entries::{Reading, Verdict};
-use super::{follow, groups, restored, resync, safety};
+use super::{chain_parts, follow, groups, restored, resync, safety};
 use crate::error::Error;
 use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
@@ -118,7 +118,7 @@ pub(super) fn own(
 /// Gives those whose other groups must follow, too.
 fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<AccountId>, Error> {
     let mut grown = Vec::new();
-    for part in &change.facts.data.chains {
+    for part in &chain_parts::joined(&change.facts.data.chains) {
         // What is new in one's own chain is one's own doing, or an alarm; nobody else brings it.
         if part.account == reading.context.account {
             continue;

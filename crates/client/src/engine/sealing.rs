@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 use waxwing_protocol::content::Content;
-use waxwing_protocol::envelope::{CompactCheckpoint, Epoch, Recipient, SealRequest, Sender, Suite, seal};
+use waxwing_protocol::envelope::{CompactCheckpoint, Epoch, Recipient, SealError, SealRequest, Sender, Suite, seal};
 use waxwing_protocol::group::LeaveProof;
 use waxwing_protocol::{AppMessage, DeviceKeys, SealingKeys};
 use waxwing_wire::log::EnvelopeKind;
@@ -13,7 +13,7 @@ use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, VerifiedChain};
 
 use super::changes::{Planned, plan};
 use super::context::Context;
-use super::{Engine, not_found};
+use super::{Engine, claims, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::mls::{ClaimedPackage, Group, GroupChange};
 use crate::random;
@@ -163,7 +163,15 @@ pub(super) fn seal_item(
     };
     let blob = match seal(&request, &mut random::rng()) {
         Ok(blob) => blob,
-        Err(error) => return Ok(Outcome::Refused(Error::new(ErrorCode::Internal, format!("sealing: {error}")))),
+        Err(error) => {
+            let place = (item.n, &item.conversation, log.log);
+            if error == SealError::TooLong && item.what == What::Change && claims::halve(tx, place, &item.content)? {
+                // Longer than was reckoned: those who are to come in come in two commits.
+                group.drop_pending()?;
+                return Ok(Outcome::Later(0));
+            }
+            return Ok(Outcome::Refused(Error::new(ErrorCode::Internal, format!("sealing: {error}"))));
+        }
     };
     if item.what == What::Message {
         let message = match AppMessage::decode(&item.content) {

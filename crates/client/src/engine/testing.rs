@@ -30,6 +30,7 @@ mod ledger;
 mod liar;
 mod lockouts;
 mod lone;
+mod long_chains;
 mod malice;
 mod malice_commits;
 mod plunder;

@@ -208,6 +208,11 @@ impl<'a> Group<'a> {
         self.mls.pending_commit().is_some()
     }
 
+    /// The own commit that waits is given up.
+    pub(crate) fn drop_pending(&mut self) -> Result<(), Error> {
+        self.mls.clear_pending_commit(self.provider.storage()).map_err(internal("clearing a commit"))
+    }
+
     /// Encrypts an application message. `keys` are those of the own leaf.
     pub(crate) fn encrypt(&mut self, keys: &LeafKeys, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let message =
@@ -233,7 +238,7 @@ impl<'a> Group<'a> {
             return Err(broken("what a commit brings along is too much"));
         }
         let devices: Vec<_> = add.iter().map(|claimed| (claimed.account, claimed.device)).collect();
-        self.mls.clear_pending_commit(self.provider.storage()).map_err(internal("clearing a commit"))?;
+        self.drop_pending()?;
         self.mls.set_aad(data.encode());
         let mut builder = self
             .mls

@@ -25,6 +25,13 @@ pub(crate) fn chain_entries(tx: &Transaction<'_>, account: AccountId) -> Result<
     Ok(entries.collect::<rusqlite::Result<Vec<_>>>()?)
 }
 
+/// How many entries of an account's chain are stored, and their bytes.
+pub(crate) fn chain_size(tx: &Transaction<'_>, account: AccountId) -> Result<(usize, usize), Error> {
+    let mut statement =
+        tx.prepare_cached("SELECT count(*), coalesce(sum(length(bytes)), 0) FROM chain_entries WHERE account = ?1")?;
+    Ok(statement.query_row([account.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
 /// Adds verified entries from `from` on. What is there already stays, since a chain is append-only; another entry in its place is an
 /// error, lest two branches that were fetched at once be mixed. What was compared of the account is judged anew.
 pub(crate) fn add_chain_entries(

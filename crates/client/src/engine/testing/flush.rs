@@ -10,7 +10,7 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, LogId};
 
-use super::super::claims::{self, Ready};
+use super::super::claims::{self, Ready, Sorted};
 use super::super::conversations::ensure_group;
 use super::super::follow::{self, First};
 use super::super::safety;
@@ -173,22 +173,26 @@ impl Device {
             // No own commit before the log is replayed to its head.
             self.drain_log(outside, log.log)?;
             if let GroupChange::Add(people) = GroupChange::decode(&item.content)? {
-                let (mut had, mut missing, mut why) = (Vec::new(), Vec::new(), None);
+                let (mut sorted, mut why) = (Sorted::default(), None);
                 for account in people {
+                    if !self.look(|tx| sorted.has_place(tx, account)) {
+                        sorted.rest.push(account);
+                        continue;
+                    }
                     match self.claim(outside, account) {
                         Ok(packages) => {
-                            had.push(account);
+                            sorted = self.look(|tx| sorted.is_had(tx, account));
                             claimed.extend(packages);
                         }
                         Err(Halt::Trouble(error)) => {
-                            missing.push(account);
+                            sorted.missing.push(account);
                             why = Some(error);
                         }
                         Err(halt) => return Err(halt),
                     }
                 }
                 let (context, of) = (self.context(outside.now), (item.n, &item.conversation, log.log));
-                match self.tx(|tx| claims::without(tx, &context, of, had, missing))? {
+                match self.tx(|tx| claims::without(tx, &context, of, sorted))? {
                     Ready::Change(content) => item.content = content.into(),
                     Ready::Later(when) => return Ok(Outcome::Later(when)),
                     Ready::Nobody => return Err(why.unwrap().into()),
