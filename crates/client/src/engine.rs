@@ -25,6 +25,7 @@ mod join;
 mod key_log;
 mod keys;
 mod links;
+mod missed;
 mod outbox;
 mod outcome;
 mod packages;

@@ -11,7 +11,7 @@ use waxwing_wire::{AccountId, DeviceId};
 
 use super::context::{introduction, is_line_of, meet};
 use super::entries::{Reading, Verdict};
-use super::{chain_parts, follow, groups, restored, resync, safety};
+use super::{chain_parts, follow, groups, missed, restored, resync, safety};
 use crate::error::Error;
 use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
@@ -250,6 +250,7 @@ fn changed(
     }
     for proof in &commit.data.resyncs {
         logs::note_device(tx, reading.log.log, proof.device, Noted::Answered, reading.context.now, 0)?;
+        reading.taken.wake |= missed::back_in(tx, reading.context, (proof.account, proof.device))?;
     }
     // A wish to leave or to be let back in ends with its answer, whoever else was to give one.
     for item in outbox::changes(tx, &conversation)? {

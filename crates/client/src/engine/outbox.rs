@@ -353,22 +353,37 @@ impl Engine {
                 }
             }
         };
+        let conversation = item.conversation;
+        let kind = self.store.run(move |tx| Ok(conversations::load(tx, &conversation)?.kind)).await?;
+        let (group, says) = (kind == ConversationKind::Group, item.what == What::Message);
         let mut asked = HashSet::new();
+        let mut absent = if group { self.absent_now() } else { HashSet::new() };
         for _ in 0..MOST_CHAINS {
             let lock = self.log_lock(log.log);
             let one = lock.lock().await;
             // A rotation's last step waits meanwhile.
             let guard = self.keys_guard.read().await;
             let (context, item, id, claimed) = (self.context(), item.clone(), log.log, claimed.clone());
-            let known = asked.clone();
-            let outcome =
-                self.store.run(move |tx| sealing::seal_item(tx, &context, &item, id, claimed, &known)).await?;
+            let (known, gone) = (asked.clone(), absent.clone());
+            let seal =
+                move |tx: &Transaction<'_>| sealing::seal_item(tx, &context, &item, id, claimed, (&known, &gone));
+            let outcome = self.store.run(seal).await?;
             drop((guard, one));
             match outcome {
-                Outcome::Need(account) => {
-                    self.refresh_chain(account).await?;
-                    asked.insert(account);
-                }
+                Outcome::Need(account) => match self.chain_for_reading(account).await {
+                    Ok(()) => drop(asked.insert(account)),
+                    // Where there is but one to hear it, it waits.
+                    Err(error) if !group => return Err(error),
+                    Err(error) => {
+                        tracing::info!(%error, "a member's chain cannot be had; what is sealed now is not for them yet");
+                        self.is_absent(account);
+                        absent.insert(account);
+                        if says && is_doubt(error.code()) {
+                            // Whether anything is said there is looked at anew.
+                            return Err(error);
+                        }
+                    }
+                },
                 outcome => return Ok(outcome),
             }
         }
@@ -533,6 +548,11 @@ impl Drop for Sending<'_> {
 fn back_off(times: u32) -> Duration {
     let [fraction] = random::bytes::<1>();
     (FIRST_BACK_OFF * 2u32.pow(times.saturating_sub(2).min(5))).mul_f64(f64::from(fraction) / 256.0)
+}
+
+/// Whether what a relay has shown of a chain is another one than is known.
+fn is_doubt(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::ChainBroken | ErrorCode::NotInLog | ErrorCode::LogContradicts)
 }
 
 /// Whether the same request may succeed later without anybody's doing.

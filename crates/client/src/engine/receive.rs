@@ -166,10 +166,15 @@ impl Engine {
     }
 
     /// Whose chains could not be had a moment ago.
-    fn absent_now(&self) -> HashSet<AccountId> {
+    pub(super) fn absent_now(&self) -> HashSet<AccountId> {
         let mut all = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, since| since.elapsed() < ABSENT_FOR);
         all.keys().copied().collect()
+    }
+
+    /// An account's chain could not be had now.
+    pub(super) fn is_absent(&self, account: AccountId) {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).insert(account, Instant::now());
     }
 
     /// Takes in entries that follow the cursor. The caller holds the log's lock. True if the log has other tokens now.
@@ -215,7 +220,7 @@ impl Engine {
                 // One member's relay, or chain, is no reason not to hear the others.
                 tracing::info!(%error, "a member's chain cannot be had; what they say is kept apart");
                 absent.insert(account);
-                self.absent.lock().unwrap_or_else(PoisonError::into_inner).insert(account, Instant::now());
+                self.is_absent(account);
             } else if error.code() == ErrorCode::ChainBroken {
                 // It was noted with the account, and is shown in all conversations with them.
                 return Err(error);

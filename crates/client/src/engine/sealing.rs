@@ -44,14 +44,18 @@ fn keep_to_who_had_it(
     tx: &Transaction<'_>,
     context: &Context,
     item: &Item,
-    chains: &mut Vec<(DeviceId, Arc<VerifiedChain>)>,
+    (chains, missed): (&mut Vec<(DeviceId, Arc<VerifiedChain>)>, &mut Vec<(AccountId, DeviceId)>),
 ) -> Result<bool, Error> {
     let Some(message) = item.message else { return Ok(true) };
     if !messages::load(tx, context.account, message)?.is_some_and(|line| line.placed) {
         return Ok(true);
     }
     // Of what is older than the relay keeps anything, nobody knows any more for whom it was.
-    let Some(had) = sealed_for::devices_of(tx, message)? else { return Ok(false) };
+    let Some(had) = sealed_for::devices_of(tx, message)? else {
+        missed.clear();
+        return Ok(false);
+    };
+    missed.retain(|(_, device)| had.contains(device));
     let own = |chain: &VerifiedChain| chain.account() == context.account;
     let had_it = |chain: &VerifiedChain| chain.past_devices().iter().any(|device| had.contains(&device.id()));
     chains.retain(|(device, chain)| own(chain) || had.contains(device) || had_it(chain));
@@ -60,14 +64,14 @@ fn keep_to_who_had_it(
 
 /// Seals an item for a log and stores the envelope with it. The caller holds the log's lock and has read it to its head.
 ///
-/// `asked`: accounts whose relay has been asked already.
+/// `asked`: accounts whose relay has been asked already; `absent`: those whose chain cannot be had.
 pub(super) fn seal_item(
     tx: &Transaction<'_>,
     context: &Context,
     item: &Item,
     log: LogId,
     claimed: Vec<ClaimedPackage>,
-    asked: &HashSet<AccountId>,
+    (asked, absent): (&HashSet<AccountId>, &HashSet<AccountId>),
 ) -> Result<Outcome, Error> {
     if !outbox::exists(tx, item.n)? {
         return Ok(Outcome::Done);
@@ -85,17 +89,27 @@ pub(super) fn seal_item(
         return Ok(Outcome::Refused(Error::new(ErrorCode::NotMember, "the own keys of that leaf are gone")));
     };
     let (leaves, epoch) = (group.leaves()?, group.epoch());
-    let mut chains = Vec::with_capacity(leaves.len());
+    let (mut chains, mut missed) = (Vec::with_capacity(leaves.len()), Vec::new());
     for leaf in &leaves {
         match context.chains.load(tx, leaf.identity.account)? {
             Some(chain) if chain.device(leaf.identity.device).is_some() => chains.push((leaf.identity.device, chain)),
             // A device that is in no chain gets nothing, and keeps nobody from writing to the others.
             Some(_) if asked.contains(&leaf.identity.account) => {}
+            // Nobody's relay keeps the others from being written to. What it is for will be said to this device again.
+            _ if absent.contains(&leaf.identity.account) => missed.push((leaf.identity.account, leaf.identity.device)),
             // Its chain may lag behind its leaf: then the relay is asked.
             _ => return Ok(Outcome::Need(leaf.identity.account)),
         }
     }
-    if item.what == What::Message && !keep_to_who_had_it(tx, context, item, &mut chains)? {
+    if !missed.is_empty() && chains.iter().all(|(_, chain)| chain.account() == context.account) {
+        // There is nobody else to hear it.
+        return Ok(Outcome::Wait(Error::new(ErrorCode::RelayBusy, "the others' chains cannot be had")));
+    }
+    if item.what == What::Message && !keep_to_who_had_it(tx, context, item, (&mut chains, &mut missed))? {
+        if !missed.is_empty() {
+            // It is for them alone.
+            return Ok(Outcome::Later(context.now.saturating_add(MISSED_AGAIN_MS)));
+        }
         // It is for nobody who is here.
         outbox::remove(tx, item.n)?;
         return Ok(Outcome::Done);
@@ -138,6 +152,13 @@ pub(super) fn seal_item(
                 Err(error) if error.code() == ErrorCode::NotAdmin => return Ok(Outcome::Refused(error)),
                 committed => committed?,
             };
+            let hurries = !matches!(change, GroupChange::Update | GroupChange::JoinUpdate);
+            if !missed.is_empty() && (committed.secret.is_none() || !hurries) {
+                // Whoever gets no wrap of a commit is out of step. With a new channel secret they cannot write either, and ask to be let back
+                // in; without one they would speak, and nobody would hear them. So that waits, and holds up nothing.
+                group.drop_pending()?;
+                return Ok(Outcome::Later(context.now.saturating_add(MISSED_AGAIN_MS)));
+            }
             let welcome = committed.welcome.as_ref().map(crate::mls::PendingWelcome::encode).transpose()?;
             (EnvelopeKind::Handshake, Suite::XWing, committed.message, committed.secret, welcome)
         }
@@ -178,7 +199,11 @@ pub(super) fn seal_item(
             Ok(AppMessage::Text { message_id, .. }) => Some(message_id),
             _ => None,
         };
-        let recipients = recipients.iter().map(|to| (to.record.device, to.record.key_version)).collect();
+        let sealed = recipients.iter().map(|to| (to.record.device, to.record.key_version));
+        let recipients = sealed.chain(missed.iter().map(|(_, device)| (*device, sealed_for::NO_WRAP))).collect();
+        for (account, device) in missed {
+            sealed_for::miss(tx, account, device)?;
+        }
         sealed_for::note(tx, entry_id, &SealedFor { message, recipients }, context.now)?;
     }
     let sealed = Sealed { log: log.log, entry_id, after: log.last_handshake, blob, secret, welcome };
@@ -186,6 +211,8 @@ pub(super) fn seal_item(
     Ok(Outcome::Sealed(sealed))
 }
 
+/// How long a change waits that somebody would be out of step by without knowing it.
+const MISSED_AGAIN_MS: u64 = 15 * 60 * 1000;
 /// How long a text waits where the other side is not in the group yet.
 const ALONE_AGAIN_MS: u64 = 60 * 1000;
 /// Erased versions that are told from what is for somebody else.

@@ -120,6 +120,7 @@ impl Engine {
         }
         outcome = outcome.and(self.mend_awaited().await);
         outcome = outcome.and(self.release_held().await);
+        outcome = outcome.and(self.mend_missed().await);
         self.look_again_at_doubts().await;
         // What reading has brought up is answered, and what another pass is sending is waited for.
         for _ in 0..ROUNDS {
@@ -156,6 +157,9 @@ impl Engine {
             }
             if let Err(error) = self.release_held().await {
                 tracing::debug!(%error, "asking for members' chains again");
+            }
+            if let Err(error) = self.mend_missed().await {
+                tracing::debug!(%error, "saying again what some have missed");
             }
             self.look_again_at_doubts().await;
         }

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 26] = [
+const MIGRATIONS: [&str; 27] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -31,6 +31,7 @@ const MIGRATIONS: [&str; 26] = [
     SETTLED_LOGS,
     SENT_AGAIN,
     ACCOUNT_KEY_OUTCOME,
+    WITHOUT_WRAP,
 ];
 
 const V1: &str = "
@@ -694,6 +695,15 @@ ALTER TABLE key_schedule ADD COLUMN account_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE key_schedule ADD COLUMN account_shut_out INTEGER NOT NULL DEFAULT 0;
 -- Up to which entry of the own chain the group's roster has followed it; -1: the group is to be asked.
 ALTER TABLE logs ADD COLUMN line_seq INTEGER NOT NULL DEFAULT -1;
+";
+
+const WITHOUT_WRAP: &str = "
+-- Devices in groups for which something was sealed to the others alone, since their account's chain could not be had. In `sealed_for` they stand
+-- with version 0.
+CREATE TABLE without_wrap (
+    device BLOB PRIMARY KEY,
+    account BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to the newest version, in one transaction.

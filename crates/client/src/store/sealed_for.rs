@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use waxwing_wire::{DeviceId, EnvelopeId, MessageId, Reader, Writer};
+use waxwing_wire::{AccountId, DeviceId, EnvelopeId, MessageId, Reader, Writer};
 
 use super::conversations::ConversationId;
 use crate::error::{Error, ErrorCode};
@@ -11,11 +11,14 @@ use crate::error::{Error, ErrorCode};
 /// As long as the relay keeps entries for whoever has not read them.
 const KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// In the place of a version: there is no wrap for that device.
+pub(crate) const NO_WRAP: u32 = 0;
+
 /// One envelope.
 pub(crate) struct SealedFor {
     /// The text's id; none where it was something else.
     pub(crate) message: Option<MessageId>,
-    /// Each device with the version of its keys.
+    /// Each device with the version of its keys; [`NO_WRAP`] where it was meant for a device whose keys could not be had.
     pub(crate) recipients: Vec<(DeviceId, u32)>,
 }
 
@@ -100,6 +103,41 @@ pub(crate) fn devices_of(tx: &Transaction<'_>, message: MessageId) -> Result<Opt
         devices.extend(sealed.into_iter().flat_map(|sealed| sealed.recipients).map(|(device, _)| device));
     }
     Ok((!devices.is_empty()).then_some(devices))
+}
+
+/// A device gets no wrap for now.
+pub(crate) fn miss(tx: &Transaction<'_>, account: AccountId, device: DeviceId) -> Result<(), Error> {
+    tx.prepare_cached("INSERT OR IGNORE INTO without_wrap (device, account) VALUES (?1, ?2)")?
+        .execute(params![device.as_bytes(), account.as_bytes()])?;
+    Ok(())
+}
+
+/// Every device that got none.
+pub(crate) fn missed(tx: &Transaction<'_>) -> Result<Vec<(AccountId, DeviceId)>, Error> {
+    let mut statement = tx.prepare_cached("SELECT account, device FROM without_wrap ORDER BY account, device")?;
+    let rows =
+        statement.query_map([], |row| Ok((AccountId::from_bytes(row.get(0)?), DeviceId::from_bytes(row.get(1)?))))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A device is not waited for any more.
+pub(crate) fn miss_no_more(tx: &Transaction<'_>, device: DeviceId) -> Result<(), Error> {
+    tx.execute("DELETE FROM without_wrap WHERE device = ?1", [device.as_bytes()])?;
+    Ok(())
+}
+
+/// Envelopes with own texts that have no wrap for a device, the oldest first, each with the conversation.
+pub(crate) fn without(tx: &Transaction<'_>, device: DeviceId) -> Result<Vec<(EnvelopeId, ConversationId)>, Error> {
+    let mut recipient = Writer::new();
+    recipient.bytes(device.as_bytes()).u32(NO_WRAP);
+    let mut statement = tx.prepare_cached(
+        "SELECT sealed_for.envelope, messages.conversation FROM sealed_for
+             JOIN messages ON messages.id = sealed_for.message AND messages.mine = 1 AND messages.notice IS NULL
+         WHERE instr(sealed_for.recipients, ?1) > 0 ORDER BY sealed_for.at_ms",
+    )?;
+    let rows =
+        statement.query_map([recipient.finish()], |row| Ok((EnvelopeId::from_bytes(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// For which devices an envelope was sealed.

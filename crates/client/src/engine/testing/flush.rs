@@ -24,7 +24,7 @@ use crate::mls::{ClaimedPackage, GroupChange, read_package};
 use crate::store::conversations::ConversationId;
 use crate::store::outbox::{Item, Sealed, What};
 use crate::store::{account, conversations, deliveries, logs, messages, outbox, sealed_for};
-use crate::views::{MessageState, Standing};
+use crate::views::{ConversationKind, MessageState, Standing};
 
 const RESEALS: usize = 8;
 const MOST_CHAINS: usize = 80;
@@ -200,14 +200,16 @@ impl Device {
             }
         }
         let item = &item;
-        let mut asked = HashSet::new();
+        let kind = self.look(|tx| Ok(conversations::load(tx, &item.conversation)?.kind));
+        let (mut asked, mut absent) = (HashSet::new(), HashSet::new());
         for _ in 0..MOST_CHAINS {
             let (context, claimed) = (self.context(outside.now), claimed.clone());
-            match self.tx(|tx| sealing::seal_item(tx, &context, item, log.log, claimed, &asked))? {
-                Outcome::Need(account) => {
-                    self.refresh_chain(outside, account)?;
-                    asked.insert(account);
-                }
+            match self.tx(|tx| sealing::seal_item(tx, &context, item, log.log, claimed, (&asked, &absent)))? {
+                Outcome::Need(account) => match self.refresh_chain(outside, account).map(drop) {
+                    Ok(()) => drop(asked.insert(account)),
+                    Err(Halt::Trouble(_)) if kind == ConversationKind::Group => drop(absent.insert(account)),
+                    refreshed => refreshed?,
+                },
                 outcome => return Ok(outcome),
             }
         }

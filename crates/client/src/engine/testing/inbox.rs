@@ -12,10 +12,10 @@ use super::super::inbox::{CheckedSender, new_from};
 use super::super::inbox::{INBOX, verify_in_force};
 use super::super::join::{self, Welcomed};
 use super::super::resync;
-use super::Step;
 use super::device::Device;
 use super::ledger::Outside;
 use super::sync::state;
+use super::{Halt, Step};
 use crate::mls::GroupChange;
 use crate::store::{account, aside, contacts, conversations, keys, logs, outbox};
 use crate::views::Standing;
@@ -83,7 +83,10 @@ impl Device {
         if self.look(|tx| keys::chain(tx, sender)).is_none() {
             return Ok(None);
         }
-        let chain = self.refresh_chain(outside, sender)?;
+        let chain = match self.refresh_chain(outside, sender) {
+            Err(Halt::Trouble(_)) => Arc::new(self.look(|tx| keys::chain(tx, sender)).unwrap()),
+            chain => chain?,
+        };
         Ok(verify_in_force(opened, &chain, outside.now))
     }
 

@@ -142,6 +142,100 @@ fn d13_the_chain_of_whoever_is_added_comes_along_in_parts() {
     }
 }
 
+/// A chain that is too long to come along, of somebody whose relay does not answer: that keeps nobody from sending, and they hear it later.
+#[test]
+fn d13_a_member_whose_chain_cannot_be_had_keeps_nobody_from_sending() {
+    let (mut world, id) = with_a_newcomer(130);
+    let messages = [say(&mut world, 1, id), say(&mut world, 1, id)];
+    everybody(&mut world);
+    for message in messages {
+        for who in 0..4 {
+            assert_eq!(shows(&mut world, who, id, message), who != 3, "{who}");
+        }
+    }
+    // Their relay answers: what was sealed without them is said again, once.
+    world.outside.relay.dark.clear();
+    everybody(&mut world);
+    for message in messages {
+        for who in 0..4 {
+            assert!(shows(&mut world, who, id, message), "{who}");
+        }
+    }
+    let log = members(&mut world, 1, id).0;
+    let entries = world.outside.relay.logs[&log].entries.len();
+    everybody(&mut world);
+    assert_eq!(world.outside.relay.logs[&log].entries.len(), entries, "it is said again and again");
+}
+
+/// The same for what changes the group: somebody is taken out all the same, and whoever could not be told comes back in.
+#[test]
+fn d13_a_member_whose_chain_cannot_be_had_keeps_nobody_from_being_removed() {
+    let (mut world, id) = with_a_newcomer(130);
+    let (cem, dot) = (world.devices[2].account, world.devices[3].account);
+    // Dot is out of step until she is let back in.
+    world.outside.ledger.misled.insert(dot);
+    change(&mut world, 1, id, &GroupChange::Remove(cem));
+    let message = say(&mut world, 1, id);
+    everybody(&mut world);
+    assert!(!members(&mut world, 0, id).1.contains(&cem));
+    assert!(shows(&mut world, 0, id, message));
+    world.outside.relay.dark.clear();
+    everybody(&mut world);
+    // Whoever was asked first may not have known her; she asks again after a day.
+    world.outside.now += 25 * 60 * 60 * 1000;
+    world.settle();
+    assert!(shows(&mut world, 3, id, message), "what was said without her is lost");
+    let message = say(&mut world, 3, id);
+    world.settle();
+    for who in [0, 1, 3] {
+        assert!(shows(&mut world, who, id, message), "{who}");
+    }
+}
+
+/// What would leave somebody out of step without their knowing waits, and nothing waits for it.
+#[test]
+fn d13_a_change_that_somebody_would_not_hear_of_waits_and_holds_up_no_words() {
+    let (mut world, id) = with_a_newcomer(130);
+    change(&mut world, 1, id, &GroupChange::Rename("Owls".to_owned()));
+    let message = say(&mut world, 1, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 2, id, message));
+    let title = |world: &mut World, who: usize| world.devices[who].look(|tx| Ok(conversations::load(tx, &id)?.title));
+    assert_eq!(title(&mut world, 2), "Birds");
+    // Nobody has lost their place by it.
+    let heard = say(&mut world, 3, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 0, id, heard));
+    world.outside.relay.dark.clear();
+    world.settle();
+    for who in 0..4 {
+        assert_eq!(title(&mut world, who), "Owls", "{who}");
+        assert!(shows(&mut world, who, id, message) && shows(&mut world, who, id, heard), "{who}");
+    }
+}
+
+/// In a conversation of two there is nobody else to say it to: it waits.
+#[test]
+fn what_is_said_to_one_whose_chain_cannot_be_had_waits() {
+    let mut world = World::new(7, 2);
+    let bea = world.devices[1].account;
+    let id = world.on(0, |device, outside| device.start_direct(outside, bea)).unwrap();
+    everybody(&mut world);
+    world.devices[0].db.execute("DELETE FROM chain_entries WHERE account = ?1", [bea.as_bytes()]).unwrap();
+    world.outside.relay.dark.insert(bea);
+    let World { outside, devices, .. } = &mut world;
+    devices[0].restart(outside);
+    let message = waxwing_wire::MessageId::from_bytes([9; 16]);
+    world.on(0, |device, outside| device.send(outside, id, message)).unwrap();
+    let World { outside, devices, .. } = &mut world;
+    devices[0].flush(outside).unwrap_err();
+    let waiting = devices[0].look(|tx| Ok(outbox::messages(tx, &id)?.into_iter().any(|item| item.sealed.is_none())));
+    assert!(waiting, "it was sealed for nobody");
+    world.outside.relay.dark.clear();
+    everybody(&mut world);
+    assert!(shows(&mut world, 1, id, message));
+}
+
 /// Should a commit be longer than was reckoned, nobody is lost: it is made in two, before what was said after them.
 #[test]
 fn an_add_that_is_too_long_is_halved_before_what_follows_it() {

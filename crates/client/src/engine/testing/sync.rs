@@ -17,7 +17,7 @@ use super::{Halt, Step};
 use crate::error::{Error, ErrorCode};
 use crate::mls::Group;
 use crate::store::logs::Trouble;
-use crate::store::{conversations, held, keys, logs};
+use crate::store::{conversations, held, keys, logs, sealed_for};
 use crate::views::ConversationKind;
 
 impl Device {
@@ -37,6 +37,7 @@ impl Device {
         self.drain_logs(outside)?;
         self.release_held(outside)?;
         self.retry_welcomes(outside)?;
+        self.mend_missed(outside)?;
         flushed.and(again)
     }
 
@@ -146,6 +147,19 @@ impl Device {
             if refreshed.is_ok() {
                 let context = self.context(outside.now);
                 self.tx(|tx| super::super::held::release(tx, &context, sender))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `missed::mend_missed`.
+    fn mend_missed(&mut self, outside: &mut Outside) -> Step<()> {
+        for (account, _) in self.look(sealed_for::missed) {
+            let refreshed = self.refresh_chain(outside, account).map(drop);
+            fatal(&refreshed)?;
+            if refreshed.is_ok() {
+                let context = self.context(outside.now);
+                self.tx(|tx| super::super::missed::say_again(tx, &context, account))?;
             }
         }
         Ok(())
