@@ -14,6 +14,7 @@ mod compose;
 mod contacts;
 mod context;
 mod conversations;
+mod deliveries;
 mod emit;
 mod entries;
 mod follow;
@@ -113,6 +114,8 @@ pub(crate) struct Engine {
     replayed: Mutex<HashSet<LogId>>,
     /// Whose chains could not be had, and when: in groups they are not waited for again and again.
     absent: Mutex<HashMap<AccountId, std::time::Instant>>,
+    /// How the relays stand that something is on its way into inboxes of.
+    lanes: deliveries::Lanes,
     log_locks: Mutex<HashMap<LogId, Arc<tokio::sync::Mutex<()>>>>,
     /// One pass of the outbox at a time.
     flushing: tokio::sync::Mutex<()>,
@@ -197,6 +200,7 @@ impl Client {
     /// Tries the relay again at once instead of waiting.
     pub fn try_now(&self) {
         self.0.try_now.send_modify(|count| *count += 1);
+        self.0.lanes.try_now();
         self.0.outbox_wake.notify_one();
     }
 

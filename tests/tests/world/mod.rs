@@ -12,6 +12,7 @@
 
 pub mod between;
 pub mod losing;
+pub mod silent;
 
 use std::net::SocketAddr;
 use std::path::Path;

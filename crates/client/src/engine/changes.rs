@@ -8,6 +8,7 @@ use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
 use waxwing_wire::log::EnvelopeKind;
 
 use super::context::{Context, contact_line};
+use super::deliveries::is_reachable;
 use super::{admit, chain_parts, follow};
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::{self, GroupFacts};
@@ -87,6 +88,10 @@ pub(super) fn plan(
             let Some(leaf) = facts.leaves.iter().find(|leaf| leaf.identity.device == proof.device) else {
                 return Ok(Planned::Nothing);
             };
+            // Let in and not told of it, it would have no place at all; whoever else was asked may know a way.
+            if !is_reachable(tx, *account)? {
+                return Ok(Planned::Nothing);
+            }
             let Some(chain) = context.chains.load(tx, *account)? else { return Ok(Planned::Nothing) };
             let Ok(again) = read_package(&context.crypto, &chain, proof.device, &request.key_package) else {
                 return Ok(Planned::Nothing);

@@ -1,7 +1,7 @@
-//! The way out: access keys, new logs, Welcomes and notices, then each conversation's queue in order. Conversations do not wait
-//! for each other. What is sent is retried byte for byte until the relay has answered.
+//! The way out: access keys, new logs, Welcomes and notices, and each conversation's queue in order. Conversations do not wait
+//! for each other. What is sent is retried byte for byte until the relay has answered. Not here: what goes into inboxes (`deliveries`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rusqlite::Transaction;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use waxwing_protocol::AccessKey;
-use waxwing_wire::frame::{Append, CreateLog, InboxSend};
+use waxwing_wire::frame::{Append, CreateLog};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 
@@ -24,12 +24,11 @@ use crate::mls::Group;
 use crate::random;
 use crate::relay::ApiError;
 use crate::store::conversations::ConversationId;
-use crate::store::deliveries::{self, Delivery};
 use crate::store::outbox::{Item, Sealed, What};
-use crate::store::{account, contacts, conversations, logs, messages, outbox};
+use crate::store::{account, conversations, deliveries, logs, messages, outbox};
 use crate::views::{ConversationKind, MessageState, Standing};
 
-/// Conversations sent to at once.
+/// Conversations sent to at once, through each relay.
 const ABREAST: usize = 8;
 /// Times that an envelope is sealed anew in one pass before it waits for the next.
 const RESEALS: u32 = 8;
@@ -68,20 +67,20 @@ impl Engine {
             outcome = outcome.and(self.flush_new_logs().await);
         }
         // Dropped with this pass, so a cancelled pass leaves nothing running.
-        let (mut sends, abreast) = (JoinSet::new(), Arc::new(Semaphore::new(ABREAST)));
-        for delivery in self.store.run(deliveries::all).await? {
-            let (engine, abreast) = (Arc::clone(self), Arc::clone(&abreast));
-            sends.spawn(async move {
-                let _place = abreast.acquire().await;
-                engine.deliver(delivery).await
-            });
+        let mut sends = JoinSet::new();
+        for (relay, entries) in self.on_their_way().await? {
+            let engine = Arc::clone(self);
+            sends.spawn(async move { engine.deliver_to(&relay, entries).await });
         }
+        // What is for one relay, and may wait for it, takes no place from what is for another.
+        let mut abreast: HashMap<Option<String>, Arc<Semaphore>> = HashMap::new();
         let now = self.now_ms();
-        for head in self.store.run(move |tx| outbox::heads(tx, now)).await? {
-            let (engine, abreast) = (Arc::clone(self), Arc::clone(&abreast));
+        for (conversation, relay) in self.store.run(move |tx| queues(tx, now)).await? {
+            let places = abreast.entry(relay).or_insert_with(|| Arc::new(Semaphore::new(ABREAST)));
+            let (engine, places) = (Arc::clone(self), Arc::clone(places));
             sends.spawn(async move {
-                let _place = abreast.acquire().await;
-                engine.flush_conversation(head.conversation).await
+                let _place = places.acquire().await;
+                engine.flush_conversation(conversation).await
             });
         }
         while let Some(result) = sends.join_next().await {
@@ -133,60 +132,6 @@ impl Engine {
             self.logs_changed.send_modify(|count| *count += 1);
         }
         outcome
-    }
-
-    /// Puts an envelope into an inbox: unnamed with an access key, else as somebody of the same relay.
-    async fn deliver(&self, delivery: Delivery) -> Result<(), Error> {
-        let (peer, conversation) = (delivery.account, delivery.conversation);
-        let contact = self.store.run(move |tx| contacts::load(tx, peer)).await?;
-        let entry = InboxSend { entry_id: delivery.entry_id, kind: delivery.kind, blob: delivery.blob };
-        let asks = delivery.link.is_some();
-        let access_key = delivery.link.or_else(|| contact.and_then(|contact| contact.access_key));
-        let mut outcome = Err(ApiError::Malformed("no path"));
-        if let Some(key) = &access_key {
-            let relay = self.relay(&delivery.relay)?;
-            outcome = relay.inbox_send(delivery.device, Some(key), &entry).await;
-        }
-        // A refused key falls back to the stranger's path, which needs an account on the same relay. Not that of a link: it is off.
-        let refused = matches!(&outcome, Err(error) if error.problem() == Some(ProblemCode::InboxRefused));
-        let at_home = delivery.relay.authority() == self.home.address().authority();
-        if (access_key.is_none() || refused) && at_home && !asks {
-            outcome = self.home.inbox_send(delivery.device, None, &entry).await;
-        }
-        let error = match outcome {
-            Ok(_) => None,
-            Err(error) if waits(&error) => return Err(error.into()),
-            Err(_) if refused && asks => Some(Error::new(ErrorCode::LinkOff, "the relay does not know the link")),
-            Err(error) => Some(Error::from(error)),
-        };
-        let welcome = delivery.kind == EnvelopeKind::Welcome;
-        let off = refused && asks;
-        // A Welcome that is refused is kept and tried again (the other side may free space, a better link may be pasted); until
-        // it has arrived, the conversation says that nobody can have read anything. A notice is a courtesy.
-        let view = error.as_ref().filter(|_| welcome || asks).map(Error::view);
-        let news = self
-            .store
-            .run(move |tx| {
-                if view.is_none() || off {
-                    deliveries::remove(tx, delivery.entry_id)?;
-                }
-                let over = view.is_none() && (asks || (welcome && !deliveries::welcoming(tx, &conversation)?));
-                if over || view.is_some() {
-                    conversations::set_problem(tx, &conversation, view.as_ref())
-                } else {
-                    Ok(false)
-                }
-            })
-            .await?;
-        if news {
-            let mut changes = Changes::default();
-            changes.conversation(conversation);
-            self.tell(changes).await;
-        }
-        match error {
-            Some(error) if (welcome || asks) && !off => Err(error),
-            _ => Ok(()),
-        }
     }
 
     /// Sends a conversation's queue, oldest first, until it is empty or has to wait. Another pass's queue is left to it.
@@ -511,6 +456,18 @@ impl Engine {
     }
 }
 
+/// Conversations that something waits in, and through which relay it goes; none where it has no log yet.
+fn queues(tx: &Transaction<'_>, now_ms: u64) -> Result<Vec<(ConversationId, Option<String>)>, Error> {
+    let relay = |item: Item| {
+        let log = match item.log {
+            Some(log) => logs::load(tx, log)?,
+            None => logs::to_send(tx, &item.conversation)?,
+        };
+        Ok((item.conversation, log.map(|log| log.relay.authority())))
+    };
+    outbox::heads(tx, now_ms)?.into_iter().map(relay).collect()
+}
+
 /// Whether nobody has let a device back in for a day that has nothing left of the group: not even what it would ask with.
 fn given_up(tx: &Transaction<'_>, context: &Context, conversation: &ConversationId) -> Result<bool, Error> {
     for log in logs::of(tx, conversation)?.into_iter().filter(|log| !log.active) {
@@ -556,7 +513,7 @@ fn is_doubt(code: ErrorCode) -> bool {
 }
 
 /// Whether the same request may succeed later without anybody's doing.
-fn waits(error: &ApiError) -> bool {
+pub(super) fn waits(error: &ApiError) -> bool {
     match error {
         ApiError::Unreachable(_) | ApiError::Certificate(_) | ApiError::NotValidYet => true,
         ApiError::NotARelay(_) | ApiError::Version(_) => true,

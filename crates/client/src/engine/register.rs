@@ -314,6 +314,7 @@ pub(super) async fn run(
         packages_lock: tokio::sync::Mutex::default(),
         replayed: Mutex::default(),
         absent: Mutex::default(),
+        lanes: super::deliveries::Lanes::default(),
         log_locks: Mutex::default(),
         flushing: tokio::sync::Mutex::default(),
         inbox_lock: tokio::sync::Mutex::default(),

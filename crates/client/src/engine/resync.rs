@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::Engine;
 use super::context::Context;
 use super::conversations::started_line;
+use super::deliveries::is_reachable;
 use super::emit::Changes;
 use super::inbox::CheckedSender;
 use super::join::Welcomed;
@@ -159,8 +160,13 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
     let nonce = random::bytes();
     let requests = requests(tx, context, log.log, group.own_leaf()?.identity.key_version, nonce)?;
-    let mut others: Vec<Leaf> =
-        group.leaves()?.into_iter().filter(|leaf| leaf.identity.device != context.device).collect();
+    let mut others: Vec<Leaf> = Vec::new();
+    for leaf in group.leaves()?.into_iter().filter(|leaf| leaf.identity.device != context.device) {
+        // Whoever nothing can be sent to is not asked; another one is.
+        if is_reachable(tx, leaf.identity.account)? {
+            others.push(leaf);
+        }
+    }
     // Own devices first, then any; last of all whoever signed what could not be taken in. One of the two is an admin, who alone could begin
     // anew, should all have lost their places.
     let facts = group.facts()?;
@@ -175,12 +181,19 @@ fn ask(tx: &Transaction<'_>, context: &Context, log: &logs::Log) -> Result<bool,
         others.insert(usize::from(others.first().is_some_and(|leaf| leaf.identity.account == context.account)), admin);
     }
     logs::forget_noted(tx, log.log, Noted::Asked)?;
-    for leaf in others.iter().take(ASKED) {
+    let mut asked = 0;
+    for leaf in &others {
+        if asked == ASKED {
+            break;
+        }
         let to = (leaf.identity.account, leaf.identity.device);
+        let mut sent = false;
         for request in &requests {
-            if deliver(tx, context, log.conversation, to, EnvelopeKind::Resync, request)? {
-                logs::note_device(tx, log.log, to.1, Noted::Asked, context.now, 0)?;
-            }
+            sent |= deliver(tx, context, log.conversation, to, EnvelopeKind::Resync, request)?;
+        }
+        if sent {
+            logs::note_device(tx, log.log, to.1, Noted::Asked, context.now, 0)?;
+            asked += 1;
         }
     }
     logs::set_resync(tx, log.log, context.now, &nonce)?;
@@ -243,7 +256,8 @@ pub(super) fn ask_again(tx: &Transaction<'_>, context: &Context, welcomed: &Welc
     Ok(())
 }
 
-/// Seals something for a device's inbox, to be sent from there on until it has arrived. False if nothing is known of the device.
+/// Seals something for a device's inbox, to be sent from there on until it has arrived. False if nothing is known of the device, or if
+/// there is no way to it; a Welcome waits for one.
 pub(super) fn deliver(
     tx: &Transaction<'_>,
     context: &Context,
@@ -254,6 +268,9 @@ pub(super) fn deliver(
 ) -> Result<bool, Error> {
     let Some(chain) = context.chains.load(tx, account)? else { return Ok(false) };
     let Some(record) = chain.device(device).map(|state| &state.current().record) else { return Ok(false) };
+    if kind != EnvelopeKind::Welcome && !is_reachable(tx, account)? {
+        return Ok(false);
+    }
     let relay = match contacts::load(tx, account)? {
         Some(contact) => contact.relay,
         None => account::require(tx)?.relay,

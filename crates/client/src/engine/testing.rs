@@ -33,6 +33,7 @@ mod lone;
 mod long_chains;
 mod malice;
 mod malice_commits;
+mod no_way;
 mod plunder;
 mod reasons;
 mod relay;

@@ -394,7 +394,7 @@ pub(crate) fn is_empty(tx: &Transaction<'_>, now_ms: u64) -> Result<bool, Error>
         .prepare_cached(
             "SELECT 1 FROM outbox WHERE accepted = 0 AND not_before_ms <= ?1
                  AND conversation NOT IN (SELECT id FROM conversations WHERE standing = 1)
-             UNION ALL SELECT 1 FROM deliveries
+             UNION ALL SELECT 1 FROM deliveries WHERE no_way = 0
              UNION ALL SELECT 1 FROM access_keys WHERE registered <> 1",
         )?
         .exists([now_ms])?)

@@ -32,6 +32,7 @@ const MIGRATIONS: [&str; 27] = [
     SENT_AGAIN,
     ACCOUNT_KEY_OUTCOME,
     WITHOUT_WRAP,
+    DELIVERY_TIMES,
 ];
 
 const V1: &str = "
@@ -704,6 +705,12 @@ CREATE TABLE without_wrap (
     device BLOB PRIMARY KEY,
     account BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+const DELIVERY_TIMES: &str = "
+-- Since when something is on its way (relay time; 0: that was not looked at yet), and whether there is no way to whom it is for.
+ALTER TABLE deliveries ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN no_way INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.

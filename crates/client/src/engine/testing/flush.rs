@@ -46,7 +46,8 @@ impl Device {
             account::dismissed_access_keys(tx)?.iter().try_for_each(|key| account::access_key_dismissed(tx, key))
         })?;
         self.flush_new_logs(outside)?;
-        for delivery in self.look(deliveries::all) {
+        for (_, entry) in self.look(deliveries::waiting) {
+            let Some(delivery) = self.look(|tx| deliveries::load(tx, entry)) else { continue };
             let entry = InboxSend { entry_id: delivery.entry_id, kind: delivery.kind, blob: delivery.blob };
             self.ask(&mut outside.relay, |relay| relay.send(delivery.device, &entry))?.map_err(refused)?;
             self.tx(|tx| deliveries::remove(tx, delivery.entry_id))?;

@@ -30,7 +30,7 @@ fn outgoing(world: &mut World, who: usize) -> (usize, usize, logs::Trouble, LogI
     world.devices[who].look(|tx| {
         let waiting: usize = tx.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?;
         let log = logs::active(tx)?.remove(0);
-        Ok((waiting, deliveries::all(tx)?.len(), log.trouble, log.log))
+        Ok((waiting, deliveries::waiting(tx)?.len(), log.trouble, log.log))
     })
 }
 

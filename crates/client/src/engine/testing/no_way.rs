@@ -1,0 +1,123 @@
+//! What is for somebody on another relay who has told nobody here how to reach them, and what nobody waits for any more.
+
+use std::time::Duration;
+
+use rusqlite::Transaction;
+use waxwing_protocol::AccessKey;
+use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::{AccountId, DeviceId, EnvelopeId};
+
+use super::lone::Lone;
+use super::world::World;
+use crate::error::{Error, ErrorCode};
+use crate::store::contacts::Contact;
+use crate::store::conversations::ConversationId;
+use crate::store::deliveries::{self, Delivery};
+use crate::store::{contacts, conversations};
+use crate::views::Trust;
+
+const FAR: AccountId = AccountId::from_bytes([7; 16]);
+
+fn delivery(kind: EnvelopeKind, conversation: ConversationId) -> Delivery {
+    Delivery {
+        entry_id: EnvelopeId::from_bytes([kind as u8; 16]),
+        kind,
+        conversation,
+        account: FAR,
+        device: DeviceId::from_bytes([8; 16]),
+        // Where nobody listens.
+        relay: "127.0.0.2:1".parse().unwrap(),
+        blob: vec![1; 100],
+        link: None,
+    }
+}
+
+fn far(access_key: Option<AccessKey>) -> Contact {
+    Contact {
+        account: FAR,
+        name: "far".parse().unwrap(),
+        relay: "127.0.0.2:1".parse().unwrap(),
+        display_name: "Far".to_owned(),
+        trust: Trust::FirstUse,
+        access_key,
+        known: false,
+        blocked: false,
+    }
+}
+
+/// What is on its way still, and whether it is something that could be sent now.
+fn rest(tx: &Transaction<'_>) -> Result<Vec<(EnvelopeId, bool)>, Error> {
+    let mut statement = tx.prepare("SELECT entry_id, no_way FROM deliveries ORDER BY rowid")?;
+    let rows = statement.query_map([], |row| Ok((EnvelopeId::from_bytes(row.get(0)?), row.get::<_, i64>(1)? == 0)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A notice and a request end, a Welcome waits and is told; neither is a failure of everything else.
+#[tokio::test]
+async fn without_a_way_a_notice_ends_and_a_welcome_waits_for_one() {
+    let lone = Lone::new().await;
+    let engine = lone.engine();
+    let id = conversations::parse_id(&lone.client.note_to_self().await.unwrap().id).unwrap();
+    let welcome = delivery(EnvelopeKind::Welcome, id).entry_id;
+    let pushed = engine.store.run(move |tx| {
+        contacts::upsert(tx, &far(None))?;
+        for kind in [EnvelopeKind::Notice, EnvelopeKind::Resync, EnvelopeKind::Welcome] {
+            deliveries::push(tx, &delivery(kind, id))?;
+        }
+        Ok(())
+    });
+    pushed.await.unwrap();
+    // The engine's own pass may be about it, too.
+    let mut left = Vec::new();
+    for _ in 0..200 {
+        for (relay, entries) in engine.on_their_way().await.unwrap() {
+            engine.deliver_to(&relay, entries).await.unwrap();
+        }
+        left = engine.store.run(rest).await.unwrap();
+        if left == [(welcome, false)] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(left, [(welcome, false)]);
+    let problem = engine.store.run(move |tx| Ok(conversations::load(tx, &id)?.problem())).await.unwrap();
+    assert_eq!(problem.map(|problem| problem.code), Some(ErrorCode::OtherRelay));
+    // They have told a key: now it is tried.
+    let told = engine.store.run(|tx| contacts::upsert(tx, &far(Some(AccessKey::from_bytes(&[3; 16])))));
+    told.await.unwrap();
+    engine.on_their_way().await.unwrap();
+    assert_eq!(engine.store.run(rest).await.unwrap(), [(welcome, true)]);
+    let mut tried = Ok(());
+    for _ in 0..200 {
+        for (relay, entries) in engine.on_their_way().await.unwrap() {
+            tried = tried.and(engine.deliver_to(&relay, entries).await);
+        }
+        if tried.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(tried.map_err(|error| error.code()), Err(ErrorCode::RelayDown));
+    assert_eq!(engine.store.run(rest).await.unwrap(), [(welcome, true)], "it is gone");
+    lone.client.stop().await;
+}
+
+#[test]
+fn what_an_inbox_would_keep_no_longer_is_not_sent_any_more() {
+    let mut world = World::new(7, 1);
+    let left = world.devices[0].tx(|tx| {
+        for kind in [EnvelopeKind::Notice, EnvelopeKind::Resync, EnvelopeKind::Welcome] {
+            deliveries::push(tx, &delivery(kind, [1; 32]))?;
+        }
+        deliveries::expire(tx, 5000)?;
+        let undated = rest(tx)?.len();
+        deliveries::date(tx, 5000)?;
+        deliveries::date(tx, 9000)?;
+        deliveries::expire(tx, 4999)?;
+        let young = rest(tx)?.len();
+        deliveries::expire(tx, 5000)?;
+        Ok((undated, young, rest(tx)?))
+    });
+    let welcome = delivery(EnvelopeKind::Welcome, [1; 32]).entry_id;
+    assert_eq!(left.unwrap(), (3, 3, vec![(welcome, true)]));
+}
