@@ -7,10 +7,10 @@ mod world;
 
 use std::time::Duration;
 
-use waxwing_client::Role;
+use waxwing_client::{Role, Standing};
 use waxwing_tests::wait::within;
 use world::silent::{self, Answers};
-use world::{Person, World, introduce};
+use world::{Person, World, introduce, start};
 
 /// Far less than a request to a relay that does not answer takes.
 const AT_ONCE: Duration = Duration::from_secs(8);
@@ -57,6 +57,53 @@ async fn d13_a_relay_that_never_answers_holds_up_no_other_conversation() {
         Ok((all.iter().filter(|one| one.title.starts_with("Birds")).count() == 16).then_some(()))
     };
     within(A_WHILE, "all groups", all_groups).await.unwrap();
+}
+
+/// Three notices of somebody abroad stand in an inbox before a Welcome; their relay, and that of the logs that they are about, does not answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn d13_notices_of_somebody_whose_relay_never_answers_hold_up_no_inbox() {
+    let (world, (abroad, silent)) = (World::new().await, silent::world().await);
+    let (ada, bea, cem) = tokio::join!(world.register("ada"), world.register("bea"), abroad.register("cem"));
+    let with_cem = introduce(&ada, &cem).await;
+    // The one has the key of the other from there on.
+    ada.send(&with_cem, "hello").await;
+    cem.send(&with_cem, "hello").await;
+    ada.until_texts(&with_cem, &["hello", "hello"]).await;
+    let adas = ada.account().await;
+    let link = ada.client.invite().await.unwrap().link;
+    let mut groups = Vec::new();
+    for number in 0..3 {
+        let id = cem.client.create_group(&format!("Birds {number}"), std::slice::from_ref(&adas)).await.unwrap().id;
+        ada.until("the group", async |client| {
+            client.conversation(&id).await.ok().filter(|view| view.standing == Standing::Member)
+        })
+        .await;
+        groups.push(id);
+    }
+    let profile = ada.profile.dir().to_owned();
+    ada.client.stop().await;
+    drop(ada);
+    for id in &groups {
+        cem.client.remove_member(id, &adas).await.unwrap();
+        until_people(&cem, id, 1).await;
+    }
+    cem.client.sync().await.unwrap();
+    silent.answers(Answers::Nothing);
+    let id = bea.client.add_contact(&link).await.unwrap().id;
+    bea.client.sync().await.unwrap();
+    let ada = start(&profile).await;
+    let seen = ada.until("the Welcome", async |client| client.conversation(&id).await.ok());
+    tokio::time::timeout(AT_ONCE, seen).await.expect("the inbox waits for the other relay");
+    // They are looked at all the same, once there is an answer.
+    silent.answers(Answers::Everything);
+    ada.client.try_now();
+    for id in &groups {
+        let removed = async || {
+            let view = ada.client.conversation(id).await;
+            Ok(view.is_ok_and(|view| view.standing == Standing::Removed).then_some(()))
+        };
+        within(A_WHILE, "the removal", removed).await.unwrap();
+    }
 }
 
 /// Whoever is to be told something, and whom nobody has told how to reach, is not told; nothing waits for that.

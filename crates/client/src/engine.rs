@@ -3,6 +3,7 @@
 //! Locks, outermost first: `rotating`, a log's lock, `keys_guard`, the store. None is held over another's network request
 //! except a log's own.
 
+mod abroad;
 mod account_key;
 mod admit;
 mod asking;
@@ -114,6 +115,10 @@ pub(crate) struct Engine {
     replayed: Mutex<HashSet<LogId>>,
     /// Whose chains could not be had, and when: in groups they are not waited for again and again.
     absent: Mutex<HashMap<AccountId, std::time::Instant>>,
+    /// Relays that did not answer when they were asked about somebody who had written, and when.
+    silent: Mutex<HashMap<String, std::time::Instant>>,
+    /// Logs at other relays that an inbox entry says have news.
+    to_look_at: Mutex<HashSet<LogId>>,
     /// How the relays stand that something is on its way into inboxes of.
     lanes: deliveries::Lanes,
     log_locks: Mutex<HashMap<LogId, Arc<tokio::sync::Mutex<()>>>>,
@@ -201,6 +206,7 @@ impl Client {
     pub fn try_now(&self) {
         self.0.try_now.send_modify(|count| *count += 1);
         self.0.lanes.try_now();
+        self.0.silent.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.0.outbox_wake.notify_one();
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Transaction;
-use waxwing_protocol::content::{Content, Introduction, JoinRequest, ResyncRequest, Welcome};
+use waxwing_protocol::content::{Content, JoinRequest, ResyncRequest, Welcome};
 use waxwing_protocol::envelope::{self, Message, OpenContext, Opened};
 use waxwing_wire::frame::InboxEntry;
 use waxwing_wire::{AccountId, LogId, RelayAddress, VerifiedChain};
 
 use super::Engine;
+use super::abroad::Known;
 use super::admit::{self, Asking};
 use super::context::Context;
 use super::emit::Changes;
@@ -20,10 +21,10 @@ use crate::store::{account, aside, contacts, keys, logs};
 
 pub(super) const INBOX: LogId = LogId::from_bytes([0; 16]);
 
-const THIS_COMPUTER: &str = "it names this computer as a relay";
+pub(super) const THIS_COMPUTER: &str = "it names this computer as a relay";
 
 /// Longest wait for another relay's answer about one of them.
-const ABROAD: Duration = Duration::from_secs(20);
+pub(super) const ABROAD: Duration = Duration::from_secs(20);
 
 /// How long after its replacement a signing key is still taken in an inbox: 30 days at the relay, and as much again for whoever made the
 /// envelope and could not send it, and 7 days.
@@ -36,7 +37,8 @@ enum Verdict {
     Look(LogId, u64, Box<Message>),
     /// Somebody in a group asks to be let back in.
     Resync(Box<(ResyncRequest, Message)>),
-    /// A Welcome, or a request to be let in, whose sender's relay is out of reach; it is looked at again with every new connection.
+    /// Its sender's relay, or that of its log, is to be asked first, which the inbox does not wait for; it is looked at again with every new
+    /// connection.
     Waits,
     /// Somebody asks with a link to be let into a group.
     Asked(Box<Asking>),
@@ -96,8 +98,8 @@ impl Engine {
         // Only to learn which relay has the sender's chain; used for nothing else before the signature is checked.
         match Content::decode(entry.kind, &opened.unverified_content()) {
             Ok(Content::Welcome(welcome)) => {
-                let home = welcome.sender.home.clone();
-                self.patiently(&home, abroad, self.check_welcome(opened, welcome)).await
+                let home = self.asked_at(&welcome.sender).await?;
+                self.patiently(&home, abroad, self.check_welcome(opened, welcome, abroad)).await
             }
             Ok(Content::Join(request)) => {
                 let (context, asked) = (self.context(), request.clone());
@@ -105,17 +107,19 @@ impl Engine {
                 if let Some(reason) = self.store.run(move |tx| admit::refuse(tx, &context, &asked)).await? {
                     return Ok(Verdict::SetAside(reason));
                 }
-                let home = request.sender.home.clone();
-                self.patiently(&home, abroad, self.check_join(opened, request)).await
+                let home = self.asked_at(&request.sender).await?;
+                self.patiently(&home, abroad, self.check_join(opened, request, abroad)).await
             }
-            Ok(Content::Removed { log, seq }) => match self.known_sender(opened).await? {
-                Some(message) => Ok(Verdict::Look(log, seq, Box::new(message))),
-                None => Ok(Verdict::SetAside("a notice of somebody unknown, or without keys in force")),
-            },
-            Ok(Content::Resync(request)) => match self.known_sender(opened).await? {
-                Some(message) => Ok(Verdict::Resync(Box::new((request, message)))),
-                None => Ok(Verdict::SetAside("a request of somebody unknown, or without keys in force")),
-            },
+            Ok(Content::Removed { log, seq }) => Ok(match self.known_sender(opened, abroad).await? {
+                Known::Signed(message) => Verdict::Look(log, seq, message),
+                Known::Later => Verdict::Waits,
+                Known::Nobody => Verdict::SetAside("a notice of somebody unknown, or without keys in force"),
+            }),
+            Ok(Content::Resync(request)) => Ok(match self.known_sender(opened, abroad).await? {
+                Known::Signed(message) => Verdict::Resync(Box::new((request, *message))),
+                Known::Later => Verdict::Waits,
+                Known::Nobody => Verdict::SetAside("a request of somebody unknown, or without keys in force"),
+            }),
             _ => Ok(Verdict::SetAside("its content cannot be read")),
         }
     }
@@ -127,11 +131,18 @@ impl Engine {
         abroad: bool,
         check: impl Future<Output = Result<Verdict, Error>>,
     ) -> Result<Verdict, Error> {
-        let at_home = home.authority() == self.home.address().authority();
-        if !at_home && !abroad {
+        let at_home = !self.is_abroad(home);
+        if !at_home && (!abroad || self.is_silent(home)) {
             return Ok(Verdict::Waits);
         }
-        match check.await {
+        let checked = if abroad { tokio::time::timeout(ABROAD, check).await } else { Ok(check.await) };
+        let Ok(checked) = checked else {
+            if !at_home {
+                self.did_not_answer(home);
+            }
+            return Ok(Verdict::Waits);
+        };
+        match checked {
             Err(error) if matches!(error.code(), ErrorCode::ChainBroken | ErrorCode::UnknownUser) => {
                 tracing::info!(%error, "an inbox entry was refused");
                 Ok(Verdict::SetAside("its sender's chain does not match"))
@@ -146,12 +157,15 @@ impl Engine {
         }
     }
 
-    async fn check_welcome(&self, opened: Opened, welcome: Welcome) -> Result<Verdict, Error> {
+    async fn check_welcome(&self, opened: Opened, welcome: Welcome, abroad: bool) -> Result<Verdict, Error> {
         if let Some(reason) = self.refuse_sender(&opened, welcome.sender.account).await? {
             return Ok(Verdict::SetAside(reason));
         }
         let log = welcome.log;
-        if self.store.run(move |tx| logs::load(tx, log)).await?.is_some_and(|log| log.active) {
+        if let Some(known) = self.store.run(move |tx| logs::load(tx, log)).await?.filter(|log| log.active) {
+            if !abroad && self.is_abroad(&known.relay) {
+                return Ok(Verdict::Waits);
+            }
             // Taken out and brought in again, perhaps, and the first is not read yet.
             if let Err(error) = self.drain_log(log).await {
                 tracing::info!(%error, "a Welcome waits for its log");
@@ -167,12 +181,15 @@ impl Engine {
         })
     }
 
-    async fn check_join(&self, opened: Opened, request: JoinRequest) -> Result<Verdict, Error> {
+    async fn check_join(&self, opened: Opened, request: JoinRequest, abroad: bool) -> Result<Verdict, Error> {
         if let Some(reason) = self.refuse_sender(&opened, request.sender.account).await? {
             return Ok(Verdict::SetAside(reason));
         }
         let conversation = request.conversation;
         if let Some(log) = self.store.run(move |tx| logs::to_send(tx, &conversation)).await? {
+            if !abroad && self.is_abroad(&log.relay) {
+                return Ok(Verdict::Waits);
+            }
             // They may have left before they asked again, and that is not read yet.
             if let Err(error) = self.drain_log(log.log).await {
                 tracing::info!(%error, "a request to be let in is judged by what is known");
@@ -193,57 +210,12 @@ impl Engine {
         Ok(contact.is_some_and(|contact| contact.blocked).then_some("its sender is blocked"))
     }
 
-    /// Asks the sender's relay for their chain, which must be the one stated, and checks the signature against it.
-    async fn check_sender(
-        &self,
-        opened: Opened,
-        stated: &Introduction,
-    ) -> Result<Result<CheckedSender, &'static str>, Error> {
-        let sender = stated.account;
-        let (known, contact) =
-            self.store.run(move |tx| Ok((keys::chain(tx, sender)?, contacts::load(tx, sender)?))).await?;
-        // Somebody who is known already is asked for where they are known to be.
-        let relay = contact.map_or_else(|| stated.home.clone(), |contact| contact.relay);
-        // A stranger does not make this computer speak to itself.
-        if !self.home.address().is_loopback() && relay.is_loopback() {
-            return Ok(Err(THIS_COMPUTER));
-        }
-        let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
-        let fetched = self.fetch_chain(&relay, &sender.to_string(), known.as_ref()).await;
-        let (chain, entries) = self.noting_doubt(sender, fetched).await?;
-        let matches = *chain.account_key() == stated.account_key
-            && chain.hash_at(stated.chain_seq) == Some(stated.chain_head)
-            && chain.name() == Some(&stated.name)
-            && chain.log_origin() == relay.authority();
-        if !matches {
-            return Ok(Err("the chain is not the one it names"));
-        }
-        let Some(message) = verify_in_force(opened, &chain, self.now_ms()) else {
-            return Ok(Err("it is not signed with keys in force"));
-        };
-        Ok(Ok(CheckedSender { message, chain: Arc::new(chain), entries, from }))
-    }
-
-    /// Checks an envelope of somebody whose chain is known: by keys in force, as their relay has them now where it can be asked.
-    async fn known_sender(&self, opened: Opened) -> Result<Option<Message>, Error> {
-        let sender = opened.claimed().account;
-        if self.store.run(move |tx| keys::chain(tx, sender)).await?.is_none() {
-            return Ok(None);
-        }
-        let chain = match tokio::time::timeout(ABROAD, self.refresh_chain(sender)).await {
-            Ok(Ok(chain)) => chain,
-            _ => self.chain(sender).await?,
-        };
-        Ok(verify_in_force(opened, &chain, self.now_ms()))
-    }
-
     /// Looks again at Welcomes and requests whose sender's relay was out of reach.
     pub(super) async fn retry_welcomes(&self) -> Result<(), Error> {
         for (n, entry) in self.store.run(aside::waiting).await? {
-            let looked_at = tokio::time::timeout(ABROAD, self.judge_inbox(&entry, true)).await;
-            let verdict = match looked_at {
-                Err(_) | Ok(Ok(Verdict::Waits)) => continue,
-                Ok(verdict) => verdict?,
+            let verdict = match self.judge_inbox(&entry, true).await? {
+                Verdict::Waits => continue,
+                verdict => verdict,
             };
             self.store_inbox(entry, verdict, None).await?;
             self.store.run(move |tx| aside::waited(tx, n)).await?;
@@ -329,15 +301,8 @@ impl Engine {
             self.outbox_wake.notify_one();
         }
         // Whoever asks may be what shows that all are locked out. Judged with the log read to its head, as everything that mends.
-        if let Some(log) = about
-            && let Err(error) = self.drain_log(log).await
-        {
-            tracing::info!(%error, "looking at a log");
-        }
-        if let Some(log) = look
-            && let Err(error) = self.drain_log(log).await
-        {
-            tracing::info!(%error, "looking at a log");
+        for log in about.into_iter().chain(look) {
+            self.look_at(log).await?;
         }
         Ok(())
     }

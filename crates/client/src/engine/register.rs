@@ -314,6 +314,8 @@ pub(super) async fn run(
         packages_lock: tokio::sync::Mutex::default(),
         replayed: Mutex::default(),
         absent: Mutex::default(),
+        silent: Mutex::default(),
+        to_look_at: Mutex::default(),
         lanes: super::deliveries::Lanes::default(),
         log_locks: Mutex::default(),
         flushing: tokio::sync::Mutex::default(),

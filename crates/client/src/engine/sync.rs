@@ -155,6 +155,7 @@ impl Engine {
             if let Err(error) = self.retry_welcomes().await {
                 tracing::debug!(%error, "looking at Welcomes again");
             }
+            self.read_logs_abroad().await;
             if let Err(error) = self.release_held().await {
                 tracing::debug!(%error, "asking for members' chains again");
             }

@@ -89,7 +89,7 @@ pub(crate) fn sums(tx: &Transaction<'_>, log: LogId) -> Result<Sums, Error> {
     Ok(found.unwrap_or_default())
 }
 
-/// Keeps a Welcome, or a request to be let in, until its sender's relay can be asked.
+/// Keeps a Welcome, a notice or a request until its sender's relay can be asked.
 pub(crate) fn wait(tx: &Transaction<'_>, entry: &InboxEntry) -> Result<(), Error> {
     tx.execute(
         "INSERT INTO waiting_welcomes (seq, entry_id, blob) VALUES (?1, ?2, ?3)",
@@ -103,7 +103,11 @@ pub(crate) fn wait(tx: &Transaction<'_>, entry: &InboxEntry) -> Result<(), Error
         if entries <= MAX_WAITING && bytes <= MAX_WAITING_BYTES {
             return Ok(());
         }
-        tx.execute("DELETE FROM waiting_welcomes WHERE n = (SELECT min(n) FROM waiting_welcomes)", [])?;
+        // Notices and requests make room before Welcomes do: whoever sends many of them keeps nobody out.
+        let all = waiting(tx)?;
+        let lesser = all.iter().find(|(_, entry)| entry.kind != EnvelopeKind::Welcome);
+        let Some((n, _)) = lesser.or(all.first()) else { return Ok(()) };
+        waited(tx, *n)?;
     }
 }
 

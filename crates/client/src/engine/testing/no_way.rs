@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use rusqlite::Transaction;
 use waxwing_protocol::AccessKey;
+use waxwing_protocol::envelope::Recipient;
+use waxwing_wire::frame::InboxEntry;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, DeviceId, EnvelopeId};
 
+use super::super::sealing::seal_for_inbox;
 use super::lone::Lone;
 use super::world::World;
 use crate::error::{Error, ErrorCode};
 use crate::store::contacts::Contact;
 use crate::store::conversations::ConversationId;
 use crate::store::deliveries::{self, Delivery};
-use crate::store::{contacts, conversations};
+use crate::store::{aside, contacts, conversations};
 use crate::views::Trust;
 
 const FAR: AccountId = AccountId::from_bytes([7; 16]);
@@ -120,4 +123,32 @@ fn what_an_inbox_would_keep_no_longer_is_not_sent_any_more() {
     });
     let welcome = delivery(EnvelopeKind::Welcome, [1; 32]).entry_id;
     assert_eq!(left.unwrap(), (3, 3, vec![(welcome, true)]));
+}
+
+/// Whoever fills up what waits for other relays with notices keeps no Welcome out.
+#[test]
+fn what_waits_for_other_relays_gives_place_to_welcomes() {
+    let mut world = World::new(7, 1);
+    let (account, keys) = (world.devices[0].account, world.devices[0].keys.clone());
+    let recipient = Recipient { account, record: keys.record() };
+    let sealed = |kind| seal_for_inbox(&keys, account, kind, &recipient, b"anything", (0, None)).unwrap().1;
+    let (welcome, notice) = (sealed(EnvelopeKind::Welcome), sealed(EnvelopeKind::Notice));
+    let entry = |seq: u64, kind| {
+        let entry_id = EnvelopeId::from_bytes(u128::from(seq).to_be_bytes());
+        let blob = if kind == EnvelopeKind::Welcome { welcome.clone() } else { notice.clone() };
+        InboxEntry { seq, entry_id, kind, blob }
+    };
+    let waiting = world.devices[0].tx(|tx| {
+        aside::wait(tx, &entry(1, EnvelopeKind::Welcome))?;
+        for seq in 2..=400 {
+            aside::wait(tx, &entry(seq, EnvelopeKind::Notice))?;
+        }
+        aside::wait(tx, &entry(401, EnvelopeKind::Welcome))?;
+        aside::waiting(tx)
+    });
+    let waiting: Vec<_> = waiting.unwrap().into_iter().map(|(_, entry)| (entry.seq, entry.kind)).collect();
+    assert_eq!(waiting.len(), 256);
+    assert_eq!(waiting[0], (1, EnvelopeKind::Welcome));
+    assert_eq!(waiting[255], (401, EnvelopeKind::Welcome));
+    assert_eq!(waiting[1].0, 147, "the oldest of the others go first");
 }
