@@ -55,7 +55,7 @@ impl Engine {
                     match self.claim(account).await {
                         Ok(packages) => {
                             claimed.extend(packages);
-                            sorted = self.store.run(move |tx| sorted.is_had(tx, account)).await?;
+                            sorted = self.store.run(move |tx| sorted.with(tx, account)).await?;
                         }
                         Err(error) => {
                             tracing::info!(%error, "somebody cannot be added now");
@@ -156,7 +156,7 @@ impl Sorted {
     }
 
     /// Somebody can be had, and their chain is known as it is now.
-    pub(super) fn is_had(mut self, tx: &Transaction<'_>, account: AccountId) -> Result<Self, Error> {
+    pub(super) fn with(mut self, tx: &Transaction<'_>, account: AccountId) -> Result<Self, Error> {
         self.room.take(tx, account)?;
         self.had.push(account);
         Ok(self)

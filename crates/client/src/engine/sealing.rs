@@ -44,7 +44,8 @@ fn keep_to_who_had_it(
     tx: &Transaction<'_>,
     context: &Context,
     item: &Item,
-    (chains, missed): (&mut Vec<(DeviceId, Arc<VerifiedChain>)>, &mut Vec<(AccountId, DeviceId)>),
+    chains: &mut Vec<(DeviceId, Arc<VerifiedChain>)>,
+    missed: &mut Vec<(AccountId, DeviceId)>,
 ) -> Result<bool, Error> {
     let Some(message) = item.message else { return Ok(true) };
     if !messages::load(tx, context.account, message)?.is_some_and(|line| line.placed) {
@@ -105,7 +106,7 @@ pub(super) fn seal_item(
         // There is nobody else to hear it.
         return Ok(Outcome::Wait(Error::new(ErrorCode::RelayBusy, "the others' chains cannot be had")));
     }
-    if item.what == What::Message && !keep_to_who_had_it(tx, context, item, (&mut chains, &mut missed))? {
+    if item.what == What::Message && !keep_to_who_had_it(tx, context, item, &mut chains, &mut missed)? {
         if !missed.is_empty() {
             // It is for them alone.
             return Ok(Outcome::Later(context.now.saturating_add(MISSED_AGAIN_MS)));

@@ -182,7 +182,7 @@ impl Device {
                     }
                     match self.claim(outside, account) {
                         Ok(packages) => {
-                            sorted = self.look(|tx| sorted.is_had(tx, account));
+                            sorted = self.look(|tx| sorted.with(tx, account));
                             claimed.extend(packages);
                         }
                         Err(Halt::Trouble(error)) => {
