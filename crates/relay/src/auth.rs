@@ -90,7 +90,6 @@ pub(crate) async fn first_showing(app: &App, showing: Showing) -> Result<(), Ref
     match app.storage.shown(showing).await? {
         Seen::Fresh => Ok(()),
         Seen::Replayed => Err(ProblemCode::Unauthorized.into()),
-        Seen::Full => Err(ProblemCode::Unavailable.into()),
     }
 }
 

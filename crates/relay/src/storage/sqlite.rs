@@ -16,6 +16,7 @@ mod readers;
 mod relay_keys;
 pub(crate) mod restore;
 mod schema;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod transparency;
@@ -43,7 +44,7 @@ use crate::config::Quotas;
 use crate::hub::Wake;
 use crate::log_signer::LogSigner;
 use crate::private_file;
-use crate::replay::{Seen, Showing, Shown};
+use crate::replay::{Seen, Showing};
 
 /// 3.51.3: the first release in which a WAL that is reset at the wrong moment cannot lose a commit.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -61,7 +62,6 @@ pub struct SqliteStorage {
     writer: writer::Writer,
     readers: readers::Readers,
     checkpointer: checkpoint::Checkpointer,
-    shown: Shown,
     quotas: Arc<QuotasInForce>,
     retention_days: u32,
     signer: Arc<LogSigner>,
@@ -99,8 +99,8 @@ impl SqliteStorage {
         let checkpointer = checkpoint::Checkpointer::start(&path)?;
         let readers = readers::Readers::open(&path)?;
         let writer = writer::Writer::start(connection)?;
-        let (signer, shown) = (Arc::new(signer), Shown::default());
-        Ok(Self { path, writer, readers, checkpointer, shown, quotas, retention_days, signer, wake, clock })
+        let signer = Arc::new(signer);
+        Ok(Self { path, writer, readers, checkpointer, quotas, retention_days, signer, wake, clock })
     }
 
     /// Appends leaves of entries that there are not, so that a benchmark has a long log to work on.
@@ -237,8 +237,8 @@ impl Storage for SqliteStorage {
     }
 
     fn shown(&self, showing: Showing) -> Answer<'_, Seen> {
-        let seen = self.shown.check(showing, self.clock.now().seconds());
-        Box::pin(async move { Ok(seen) })
+        let clock = self.clock.clone();
+        self.writer.write(move |db| shown::check(db, &showing, clock.now()))
     }
 
     fn expire(&self) -> Answer<'_, bool> {

@@ -39,7 +39,7 @@ pub struct Scene {
     pub operator: Http,
     pub alice: Account,
     pub key: [u8; 16],
-    /// Alice's, from before there was no space: PostgreSQL keeps what was shown, so with a full disk nobody gets one.
+    /// Alice's, from before there was no space: what was shown is kept, so with a full disk nobody gets one.
     pub pass: Pass,
     pub log: Log,
     pub told: Vec<(EnvelopeId, u64)>,

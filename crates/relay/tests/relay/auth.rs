@@ -77,6 +77,38 @@ async fn a4_stolen_token_alone_is_useless() {
     assert_eq!(code(put(&kit.http, &stolen, &good).await).await, ProblemCode::Unauthorized);
 }
 
+/// A4: a nonce outlives a restart, and so does that a proof or an assertion was shown. Whoever comes right after it with new ones is served.
+#[tokio::test]
+async fn a4_a_restart_makes_nothing_good_again() {
+    let mut kit = Kit::new().await;
+    let mut alice = kit.account("alice").await;
+    let thief = kit.account("thief").await;
+    // As they went to the relay's address, which is another here after the restart.
+    let host = kit.http.authority();
+    let [shown, kept] = [(); 2].map(|()| proof(&kit.http, &alice, |_| {}));
+    let at_host = async |kit: &Kit, proof: &str| {
+        let request = kit.http.request(Method::PUT, PATH).header("host", &host).header("dpop", proof);
+        let request = request.header("authorization", format!("DPoP {}", alice.token)).body(r#"{"hashes":[]}"#);
+        request.send().await.unwrap()
+    };
+    assert_eq!(at_host(&kit, &shown).await.status(), StatusCode::NO_CONTENT);
+    let ask = async |kit: &Kit, by: &Account, assertion: &Assertion| {
+        let proof = kit.http.proof(by, "POST", "/oauth/token", None);
+        kit.http.token_with(&alice, assertion, &proof).await
+    };
+    let (used, unused) = (alice.assertion(), alice.assertion());
+    assert_eq!(ask(&kit, &alice, &used).await.status(), StatusCode::OK);
+    kit.restart().await;
+    assert_eq!(code(at_host(&kit, &shown).await).await, ProblemCode::Unauthorized);
+    assert_eq!(code(ask(&kit, &thief, &used).await).await, ProblemCode::Unauthorized);
+    // It was for having been shown: others of the same time are good.
+    assert_eq!(at_host(&kit, &kept).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(ask(&kit, &alice, &unused).await.status(), StatusCode::OK);
+    alice.token = kit.http.token(&alice).await;
+    let new = proof(&kit.http, &alice, |_| {});
+    assert_eq!(put(&kit.http, &alice.token, &new).await.status(), StatusCode::NO_CONTENT);
+}
+
 #[tokio::test]
 async fn forged_and_foreign_tokens_do_not_open() {
     let kit = Kit::new().await;

@@ -53,7 +53,7 @@ conformance! {
     operator: an_invitation_is_used_up_once_for_each_account, an_invitation_is_not_used_too_often,
         accounts_are_disabled_and_counted, quotas_are_set_and_taken_back;
     retention: entries_expire_and_what_judges_them_stays, envelopes_expire, a_full_log_has_room_again;
-    shared: everything_is_shown_once, keys_are_recorded_once;
+    shared: everything_is_shown_once, a_restart_forgets_nothing_that_was_shown, keys_are_recorded_once;
     transparency: p17_each_entry_has_a_leaf_and_each_name, every_proof_of_every_size_holds, p17_one_line_of_checkpoints,
         p17_another_key_does_not_start;
 }

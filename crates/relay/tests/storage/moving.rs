@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use waxwing_relay::replay::{Seen, Showing, Shows};
 use waxwing_relay::storage::{
     AccountRef, Admission, Appended, Claimer, DeviceChange, Invitation, LogRead, OpenError, PostgresStorage,
     PostgresTrouble, PostgresUrl, Quota, Registered, RestoredOn, Setup, SqliteStorage, Storage, Watched,
@@ -53,6 +54,7 @@ async fn filled(folder: &Path, hands: &Hands) {
     storage.set_disabled(AccountRef::Id(account(4)), true).await.unwrap();
     let until_hour = u64::try_from(hands.clock().now().hour()).unwrap() + 2;
     storage.invite(Invitation { hash: [8; 32], uses: 3, until_hour }).await.unwrap();
+    assert_eq!(storage.shown(Showing::new(Shows::Proof, b"a", "1")).await, Ok(Seen::Fresh));
     storage.close().await.unwrap();
     let db = rusqlite::Connection::open(folder.join("relay.db")).unwrap();
     db.execute("INSERT INTO log_restorations (note, day) VALUES ('a note', 20000)", []).unwrap();
@@ -100,6 +102,7 @@ async fn answers(storage: &dyn Storage) -> Vec<String> {
         storage.deliver(delivery(1, 5, Admission::AccessKey([6; 32]), 100)),
         storage.claim_key_packages(claim(1, 1, Claimer::AccessKey(KEY))),
         storage.upload_key_packages(device_id(1), upload(0..10, true, false)),
+        storage.shown(Showing::new(Shows::Proof, b"a", "1")),
     );
     said
 }
@@ -114,6 +117,7 @@ async fn a_moved_relay_answers_as_before() {
     let expected = answers(&before).await;
     let gone = LogRead::Gone { oldest: 4 };
     assert!(expected.contains(&format!("{gone:?}")), "nothing had expired");
+    assert_eq!(expected.last(), Some(&format!("{:?}", Seen::Replayed)));
     let signed = checkpoint(&before).await;
     before.close().await.unwrap();
     drop(before);

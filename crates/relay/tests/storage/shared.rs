@@ -26,6 +26,24 @@ pub async fn everything_is_shown_once(place: Place) {
     assert_eq!(show(Shows::Proof, b"a", "1").await, Ok(Seen::Fresh));
 }
 
+/// What is good for a minute is longer good than a restart takes.
+pub async fn a_restart_forgets_nothing_that_was_shown(place: Place) {
+    let hands = Hands::now();
+    let open = || place.open_with(Setup { clock: hands.clock(), ..setup() });
+    let shown = [Shows::Proof, Shows::Assertion].map(|shows| Showing::new(shows, b"a", "1"));
+    let mut expected = Seen::Fresh;
+    for _ in 0..3 {
+        let storage = open().await.unwrap();
+        while storage.expire().await.unwrap() {}
+        for showing in shown {
+            assert_eq!(storage.shown(showing).await, Ok(expected), "{showing:?}");
+        }
+        assert_eq!(storage.shown(Showing::new(Shows::Proof, b"a", "2")).await, Ok(expected));
+        storage.close().await.unwrap();
+        (expected, _) = (Seen::Replayed, hands.pass(60));
+    }
+}
+
 pub async fn keys_are_recorded_once(place: Place) {
     let storage = place.open().await;
     assert_eq!(storage.record_keys([1; 32], None).await, Ok(true));

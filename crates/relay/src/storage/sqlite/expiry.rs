@@ -5,7 +5,7 @@ use rusqlite::{Connection, Result, params};
 
 use super::super::rules::{REMEMBER_IDS_DAYS, REMEMBER_PACKAGES_DAYS};
 use super::super::{OVERHEAD, rules::first_kept_day};
-use super::int;
+use super::{int, shown};
 use crate::clock::Moment;
 
 /// Entries or envelopes in a batch: one write of the queue, behind which others wait.
@@ -18,7 +18,8 @@ pub(super) fn expire(db: &Connection, now: Moment, days: u32) -> Result<bool> {
     let inboxes = envelopes(db, kept)?;
     let ids = forget(db, "inbox_ids", "entry_id", kept - REMEMBER_IDS_DAYS)?;
     let packages = forget(db, "spent_key_packages", "digest", now.day() - REMEMBER_PACKAGES_DAYS)?;
-    Ok(logs || inboxes || ids || packages)
+    let shown = shown::forget(db, now, BATCH)?;
+    Ok(logs || inboxes || ids || packages || shown)
 }
 
 /// The oldest entries of the log that has the oldest.

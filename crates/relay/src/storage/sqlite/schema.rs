@@ -5,7 +5,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 8] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8];
+const MIGRATIONS: [&str; 9] =
+    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9];
 
 const VERSION_1: &str = "
     CREATE TABLE accounts (
@@ -252,6 +253,15 @@ const VERSION_7: &str = "
 const VERSION_8: &str = "
     ALTER TABLE log_restorations ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
     UPDATE log_restorations SET day = unixepoch() / 86400;
+";
+
+/// Assertions and proofs that were shown, until nobody could show them again: a relay that forgot them with its process would take them a second time.
+const VERSION_9: &str = "
+    CREATE TABLE shown (
+        id BLOB PRIMARY KEY CHECK (length(id) = 16),
+        until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX shown_until ON shown (until);
 ";
 
 /// Brings the database to the newest schema, in one transaction.

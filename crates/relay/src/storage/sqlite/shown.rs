@@ -1,0 +1,28 @@
+//! Which assertions and proofs were shown, kept like everything else: a restart forgets none, and a proof's nonce outlives one.
+
+use rusqlite::{Connection, Result, params};
+
+use super::int;
+use crate::clock::Moment;
+use crate::replay::{KEEP_SECONDS, Seen, Showing};
+
+/// Rows that are over and go with each that comes, so that there are never many.
+const GO_ALONG: i64 = 2;
+
+/// Remembers what is shown; whether it was new. For as long again as it could be shown, should the clock be set back meanwhile.
+pub(super) fn check(db: &Connection, showing: &Showing, now: Moment) -> Result<Seen> {
+    forget(db, now, GO_ALONG)?;
+    let new = db
+        .prepare_cached(
+            "INSERT INTO shown AS s (id, until) VALUES (?1, ?2)
+             ON CONFLICT (id) DO UPDATE SET until = excluded.until WHERE s.until < ?3",
+        )?
+        .execute(params![showing.id, int(now.seconds() + 2 * KEEP_SECONDS), int(now.seconds())])?;
+    Ok(if new == 1 { Seen::Fresh } else { Seen::Replayed })
+}
+
+/// Forgets what nobody could show any more, `most` rows of it; whether there was any.
+pub(super) fn forget(db: &Connection, now: Moment, most: i64) -> Result<bool> {
+    let sql = "DELETE FROM shown WHERE id IN (SELECT id FROM shown WHERE until < ?1 LIMIT ?2)";
+    Ok(db.prepare_cached(sql)?.execute(params![int(now.seconds()), most])? > 0)
+}
