@@ -280,7 +280,7 @@ pub struct Timeouts {
     pub header: Duration,
     /// From the end of the header to the start of the answer.
     pub request: Duration,
-    /// A write that makes no progress.
+    /// For 16 KiB of an answer, or all that is left of it, to go.
     pub write: Duration,
     /// Between pings on a subscription.
     pub ping: Duration,

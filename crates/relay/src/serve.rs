@@ -136,28 +136,50 @@ where
     let _ = connection.await;
 }
 
-/// A stream that fails when a write makes no progress for a while: a client that does not read is let go.
+/// Bytes that must go within the time that a write may wait, unless fewer are left. Whoever takes one now and then makes no progress to speak of.
+const LEAST_PROGRESS: usize = 16 * 1024;
+
+/// A stream that fails when a write makes too little progress for a while: a client that does not read, or hardly, is let go.
 struct ImpatientWriter<S> {
     inner: S,
     patience: Duration,
+    /// From the first write that had to wait, until enough has gone.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// What has gone since then.
+    gone: usize,
 }
 
 impl<S: Unpin> ImpatientWriter<S> {
     fn new(inner: S, patience: Duration) -> Self {
-        Self { inner, patience, waiting: None }
+        Self { inner, patience, waiting: None, gone: 0 }
     }
 
-    /// Passes progress on; counts the time without.
+    /// Counts what a write has passed on, and the time for it.
+    fn written(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let Poll::Ready(Ok(bytes)) = polled else { return self.watch(cx, polled) };
+        if self.waiting.is_some() {
+            self.gone += bytes;
+            if self.gone >= LEAST_PROGRESS {
+                self.renew();
+            }
+        }
+        polled
+    }
+
+    /// Passes on that all has gone; counts the time until then.
     fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.waiting = None;
+            self.renew();
             return polled;
         }
         let patience = self.patience;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + patience)));
         ready!(waiting.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn renew(&mut self) {
+        (self.waiting, self.gone) = (None, 0);
     }
 }
 
@@ -170,7 +192,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ImpatientWriter<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for ImpatientWriter<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.watch(cx, polled)
+        self.written(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -189,10 +211,74 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ImpatientWriter<S> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
-        self.watch(cx, polled)
+        self.written(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(500);
+
+    /// How a page of `bytes` ends for somebody who reads `step` of them every 20 ms.
+    async fn read(bytes: usize, step: usize) -> io::Result<()> {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let reader = tokio::spawn(async move {
+            let mut taken = vec![0; step];
+            while theirs.read_exact(&mut taken).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let mut writer = ImpatientWriter::new(ours, PATIENCE);
+        let writing = async {
+            writer.write_all(&vec![7; bytes]).await?;
+            writer.flush().await
+        };
+        let ended = tokio::time::timeout(20 * PATIENCE, writing).await.expect("kept for ever");
+        reader.abort();
+        ended
+    }
+
+    /// A3: a byte now and then does not hold a page.
+    #[tokio::test]
+    async fn a3_who_hardly_reads_is_let_go() {
+        let ended = read(4 * 1024 * 1024, 1).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// Slow is not too slow: it takes many times as long as a write may wait.
+    #[tokio::test]
+    async fn a_slow_reader_gets_all() {
+        let begun = Instant::now();
+        // Some 200 KiB a second, where 32 would do.
+        read(16 * LEAST_PROGRESS, LEAST_PROGRESS / 4).await.unwrap();
+        assert!(begun.elapsed() > 2 * PATIENCE, "{:?}", begun.elapsed());
+    }
+
+    /// What is little is not too little once all of it has gone.
+    #[tokio::test]
+    async fn little_that_goes_slowly_is_no_reason() {
+        let (ours, mut theirs) = tokio::io::duplex(16);
+        let mut writer = ImpatientWriter::new(ours, PATIENCE);
+        for _ in 0..8 {
+            let (sent, read) = tokio::join!(
+                async {
+                    writer.write_all(&[7; 32]).await?;
+                    writer.flush().await
+                },
+                async {
+                    tokio::time::sleep(PATIENCE / 4).await;
+                    theirs.read_exact(&mut [0; 32]).await
+                }
+            );
+            assert!(sent.is_ok() && read.is_ok(), "{sent:?} {read:?}");
+        }
     }
 }

@@ -133,7 +133,7 @@ pub(super) struct Settings {
     /// Longest time from a request's header to the answer.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
     timeout_request: Duration,
-    /// Longest write that makes no progress.
+    /// Longest time for 16 KiB of an answer, or all that is left of it, to go.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
     timeout_write: Duration,
     /// Between pings on a subscription.
