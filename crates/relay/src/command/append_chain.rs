@@ -65,6 +65,8 @@ pub(crate) async fn run(
     match verify(&app, account, device, entry).await? {
         Verified::Stored => Ok(created(EntryAccepted { account, seq })),
         Verified::Next(next) => {
+            // Again, for whoever came without a token; and only now: whether an account is disabled is for those to know who have its keys.
+            app.decisions.check(&account)?;
             let event = event(&next.devices);
             match app.storage.extend_chain(*next).await? {
                 Chained::Stored => {

@@ -12,6 +12,7 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::token::AccessToken;
 
+use crate::devices::submit_unnamed;
 use crate::kit::{Account, Kit, app, code, random};
 use crate::subscribe::{ask_for, closed_with, connect_as, push};
 
@@ -114,6 +115,12 @@ async fn a_disabled_account_is_out_at_once_and_its_logs_go_on() {
     let mut forged = bob.assertion();
     forged.sub = alice.id;
     assert_eq!(code(kit.http.token_with(&bob, &forged, &proof).await).await, ProblemCode::Unauthorized);
+    // The phrase, which needs no token, is no way around it; another's learns nothing.
+    let (recovery, again) = alice.recover();
+    assert_eq!(code(submit_unnamed(&kit, &alice, &recovery).await).await, ProblemCode::AccountDisabled);
+    let mut foreign = Account::made(Some("alice"), &kit.http.authority(), alice.id, alice.device);
+    foreign.chain.clone_from(&alice.chain);
+    assert_eq!(code(submit_unnamed(&kit, &alice, &foreign.recover().0).await).await, ProblemCode::InvalidEntry);
     assert_eq!(own(&kit, &bob).await.status(), StatusCode::OK);
     kit.http.stored(&log, &app(0, b"said by whoever has the log's token")).await;
     assert_eq!(kit.http.page(&log, 0).await.entries.len(), 1);
@@ -123,6 +130,8 @@ async fn a_disabled_account_is_out_at_once_and_its_logs_go_on() {
     assert_eq!(code(kit.http.token_with(&alice, &alice.assertion(), &proof).await).await, ProblemCode::AccountDisabled);
     kit.admin(&["enable", &alice.id.to_string()]).await.unwrap();
     kit.http.token(&alice).await;
+    assert_eq!(submit_unnamed(&kit, &alice, &recovery).await.status(), StatusCode::CREATED);
+    kit.http.token(&again).await;
     assert!(kit.admin(&["disable", "nobody"]).await.unwrap_err().contains("no such account"));
 }
 

@@ -11,7 +11,7 @@ use crate::inboxes::{as_stranger, keys, with_key};
 use crate::kit::{Account, Kit, code, random};
 
 /// Appends without a token, as from a machine that no device of the account is on.
-async fn submit_unnamed(kit: &Kit, account: &Account, entry: &[u8]) -> Response {
+pub async fn submit_unnamed(kit: &Kit, account: &Account, entry: &[u8]) -> Response {
     let body = SubmitEntry { entry: EntryBytes(entry.to_vec()) };
     let path = format!("/v1/accounts/{}/chain", account.id);
     kit.http.request(Method::POST, &path).json(&body).send().await.unwrap()
