@@ -1,8 +1,11 @@
 //! Registration, chains, devices, access keys.
 
-use waxwing_relay::storage::{AccountRef, Admission, Chained, Delivered, DeviceChange, NextEntry, Registered};
+use waxwing_relay::storage::{
+    AccountRef, Admission, Chained, Claimed, Claimer, Delivered, DeviceChange, NextEntry, Registered,
+};
 use waxwing_wire::limits::MAX_ACCESS_KEYS;
 
+use crate::key_packages::{claim, upload};
 use crate::kit::*;
 
 pub async fn registration(place: Place) {
@@ -80,11 +83,30 @@ pub async fn devices_come_and_go(place: Place) {
     assert_eq!(storage.extend_chain(recover.clone()).await.unwrap(), Chained::Stored);
     assert_eq!(revoked.recv().await, Some(device_id(1)));
     assert_eq!(storage.relay_auth(account(1), device_id(4)).await.unwrap(), Some([6; 32]));
+    // Of a closed account nothing is left but its chain: no inbox, no key packages, no access keys.
+    let key = Admission::AccessKey([1; 32]);
     assert!(storage.admit(account(1), vec![[1; 32]]).await.unwrap());
+    assert_eq!(storage.deliver(delivery(4, 3, key, 10)).await.unwrap(), delivered(1));
+    storage.upload_key_packages(device_id(4), upload(0..3, true, false)).await.unwrap();
+    assert_eq!(storage.count_key_packages(device_id(4)).await.unwrap().unwrap().count, 3);
     let close = next(1, &recover.entry, DeviceChange::Closed);
-    assert_eq!(storage.extend_chain(close).await.unwrap(), Chained::Stored);
+    assert_eq!(storage.extend_chain(close.clone()).await.unwrap(), Chained::Stored);
     assert_eq!(revoked.recv().await, Some(device_id(4)));
     assert_eq!(storage.relay_auth(account(1), device_id(4)).await.unwrap(), None);
+    assert_eq!(storage.read_inbox(device_id(4), 0).await.unwrap(), None);
+    assert_eq!(storage.count_key_packages(device_id(4)).await.unwrap(), None);
+    for (id, admission) in [(3, key), (4, key), (5, Admission::Stranger)] {
+        assert_eq!(storage.deliver(delivery(4, id, admission, 10)).await.unwrap(), Delivered::Refused);
+    }
+    let claimed = storage.claim_key_packages(claim(1, 1, Claimer::AccessKey([1; 32]))).await.unwrap();
+    assert_eq!(claimed, Claimed::Refused);
+    // Whoever opens it again finds none of that, not even under the same device's id.
+    let again = next(1, &close.entry, DeviceChange::Only(device(4, 7)));
+    assert_eq!(storage.extend_chain(again).await.unwrap(), Chained::Stored);
+    assert_eq!(storage.read_inbox(device_id(4), 0).await.unwrap().unwrap().entries, []);
+    assert_eq!(storage.count_key_packages(device_id(4)).await.unwrap().unwrap().count, 0);
+    assert_eq!(storage.deliver(delivery(4, 6, key, 10)).await.unwrap(), Delivered::Refused);
+    assert_eq!(storage.deliver(delivery(4, 7, Admission::Stranger, 10)).await.unwrap(), delivered(1));
     // Bob is as before.
     assert_eq!(storage.relay_auth(account(2), device_id(2)).await.unwrap(), Some([1; 32]));
 }
