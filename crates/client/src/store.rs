@@ -128,6 +128,8 @@ impl Store {
              PRAGMA busy_timeout = 5000;",
         )?;
         schema::migrate(&mut connection)?;
+        // What was erased before a crash is not to stand in the WAL or behind it.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(Self { connection: Arc::new(Mutex::new(connection)), closed: Arc::default() })
     }

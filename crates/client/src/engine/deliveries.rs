@@ -15,6 +15,7 @@ use super::Engine;
 use super::emit::Changes;
 use super::outbox::waits;
 use crate::error::{Error, ErrorCode};
+use crate::relay::ApiError;
 use crate::store::deliveries::{self, Delivery};
 use crate::store::{account, contacts, conversations};
 
@@ -104,8 +105,8 @@ impl Drop for Busy<'_> {
 enum Went {
     /// The relay has answered, or there was nothing to ask it: with what the user is to know of it.
     Through(Result<(), Error>),
-    /// The relay is out of reach or busy.
-    Nowhere(Error),
+    /// It waits; and whether the relay rests meanwhile, since it is out of reach or busy, and not merely wrong about this one.
+    Nowhere(Error, bool),
 }
 
 impl Engine {
@@ -119,7 +120,8 @@ impl Engine {
         };
         let mut lanes: Vec<(String, Vec<EnvelopeId>)> = Vec::new();
         for (relay, entry) in self.store.run(waiting).await? {
-            let relay = relay.authority();
+            // With its pin: whoever names a wrong one holds up nobody else who is there.
+            let relay = relay.to_string();
             match lanes.iter_mut().find(|(known, _)| *known == relay) {
                 Some((_, entries)) => entries.push(entry),
                 None => lanes.push((relay, vec![entry])),
@@ -141,9 +143,12 @@ impl Engine {
             let Some(delivery) = self.store.run(move |tx| deliveries::load(tx, entry)).await? else { continue };
             match self.deliver(delivery).await? {
                 Went::Through(result) => outcome = outcome.and(result),
-                Went::Nowhere(error) => {
-                    turn.has_failed();
-                    return Err(error);
+                Went::Nowhere(error, rests) => {
+                    if rests {
+                        turn.has_failed();
+                        return Err(error);
+                    }
+                    outcome = outcome.and(Err(error));
                 }
             }
         }
@@ -177,7 +182,10 @@ impl Engine {
         }
         let error = match outcome {
             Ok(_) => None,
-            Err(error) if waits(&error) => return Ok(Went::Nowhere(error.into())),
+            Err(error) if waits(&error) => {
+                let rests = is_away(&error);
+                return Ok(Went::Nowhere(error.into(), rests));
+            }
             Err(_) if refused && asks => Some(Error::new(ErrorCode::LinkOff, "the relay does not know the link")),
             Err(error) => Some(Error::from(error)),
         };
@@ -231,6 +239,12 @@ fn there_is_no_way(
     deliveries::set_no_way(tx, entry)?;
     let why = Error::new(ErrorCode::OtherRelay, "an account on another relay is reached by its key alone").view();
     conversations::set_problem(tx, conversation, Some(&why))
+}
+
+/// Whether nothing else would get through to the relay now either.
+fn is_away(error: &ApiError) -> bool {
+    matches!(error, ApiError::Unreachable(_))
+        || matches!(error.problem(), Some(ProblemCode::Timeout | ProblemCode::RateLimited | ProblemCode::Unavailable))
 }
 
 /// Whether something can be sent to an account's inboxes, as far as is known here.

@@ -18,6 +18,7 @@ use super::context::Context;
 use super::conversations::started_line;
 use super::emit::Changes;
 use super::handshake::{self, Committer};
+use super::missed;
 use super::register::turns_or_controls;
 use super::sealing::OpeningKeys;
 use super::stale_keys;
@@ -37,7 +38,7 @@ const LATEST_MS: u64 = 253_402_300_799_000;
 /// Others answer a wish to leave this much later than the member whose turn it is, times their place in the tree.
 const ANSWER_LATER_MS: u64 = 20_000;
 /// What the relay has accepted and does not show is sent again after this time.
-const AGAIN_MS: u64 = 5000;
+pub(super) const AGAIN_MS: u64 = 5000;
 
 /// A peer's name as it may be shown: nothing in it controls or turns what stands around it. The user name where nothing is left.
 pub(super) fn peer_display_name(name: &str, username: &str) -> String {
@@ -216,6 +217,7 @@ impl<'a> Reading<'a> {
                 logs::note_device(self.tx, self.log.log, device, Noted::Disagrees, self.context.now, 0)?;
                 let two = people::count(self.tx, &self.log.conversation)? <= 2;
                 if two || logs::noted(self.tx, self.log.log, Noted::Disagrees)? >= 2 {
+                    logs::belie(self.tx, self.log.log)?;
                     self.behind();
                 }
             }
@@ -330,7 +332,8 @@ impl<'a> Reading<'a> {
         if message.epoch != group.epoch() {
             return Ok(Verdict::Disagrees(leaf.identity.device));
         }
-        logs::is_shared_with(self.tx, self.log.log, leaf.identity.account)?;
+        let speaker = (leaf.identity.account, leaf.identity.device);
+        self.taken.wake |= missed::has_spoken(self.tx, self.context, &self.log, speaker)?;
         if leaf.identity.device == self.context.device {
             // Never given to MLS: nothing of one's own is read there.
             if message.counter > logs::counter(self.tx, self.log.log)? {
@@ -410,7 +413,7 @@ impl<'a> Reading<'a> {
     fn said(&mut self, leaf: &Leaf, message: &Message, bytes: &[u8]) -> Result<Verdict, Error> {
         let sender = leaf.identity.account;
         match self.stated(leaf)? {
-            Some(true) => {}
+            Some(true) => logs::is_shared_with(self.tx, self.log.log, sender)?,
             _ if self.absent.contains(&sender) => return self.hold(leaf, message, bytes),
             Some(false) if self.asked.contains(&sender) => {
                 return Ok(Verdict::Aside("its sender's device is not in their chain"));

@@ -110,6 +110,13 @@ pub(super) fn own(
     }
     notify_removed(reading, &before, &facts, seq)?;
     changed(reading, &before, &facts, &Committer::Me(committer))?;
+    // An own commit does not tell what went along with it.
+    if let GroupChange::Resync { content, .. } = GroupChange::decode(&shown.content)?
+        && let Ok(Content::Resync(request)) = Content::decode(EnvelopeKind::Resync, &content)
+    {
+        let who = (request.proof.account, request.proof.device);
+        reading.taken.wake |= missed::back_in(reading.tx, reading.context, &reading.log, who)?;
+    }
     Ok(Verdict::Used)
 }
 
@@ -250,7 +257,7 @@ fn changed(
     }
     for proof in &commit.data.resyncs {
         logs::note_device(tx, reading.log.log, proof.device, Noted::Answered, reading.context.now, 0)?;
-        reading.taken.wake |= missed::back_in(tx, reading.context, (proof.account, proof.device))?;
+        reading.taken.wake |= missed::back_in(tx, reading.context, &reading.log, (proof.account, proof.device))?;
     }
     // A wish to leave or to be let back in ends with its answer, whoever else was to give one.
     for item in outbox::changes(tx, &conversation)? {

@@ -269,7 +269,10 @@ impl Engine {
                             resync::told_removed(tx, &context, (log, seq), sender, &mut changes)?;
                         }
                     }
-                    Verdict::Welcomed(welcomed) if join::must_wait(tx, &welcomed)? => aside::wait(tx, &entry)?,
+                    Verdict::Welcomed(welcomed) if join::must_wait(tx, &welcomed)? => {
+                        store_chain(tx, &context, &welcomed.sender)?;
+                        aside::wait(tx, &entry)?;
+                    }
                     Verdict::Welcomed(welcomed) => {
                         if new_from(tx, &context, &welcomed.sender)?
                             && let Some(reason) = join::welcomed(tx, &context, *welcomed, &mut changes)?
@@ -316,14 +319,21 @@ fn is_of_one_sender(code: ErrorCode) -> bool {
     )
 }
 
+/// Stores what is new of a sender's chain: it is kept at hand, and what comes in later goes behind it.
+pub(super) fn store_chain(tx: &Transaction<'_>, context: &Context, sender: &CheckedSender) -> Result<(), Error> {
+    let account = sender.message.sender.account;
+    keys::add_chain_entries(tx, account, sender.from, &sender.entries)?;
+    if follow::concerns_groups(&sender.entries) && sender.from > 0 {
+        follow::chain_grew(tx, context, account)?;
+    }
+    Ok(())
+}
+
 /// Stores what is new of a sender's chain; whether the envelope is no copy of one that was seen.
 pub(super) fn new_from(tx: &Transaction<'_>, context: &Context, sender: &CheckedSender) -> Result<bool, Error> {
     let message = &sender.message;
-    // Also with a copy: the chain is kept at hand, and what comes in later goes behind it.
-    keys::add_chain_entries(tx, message.sender.account, sender.from, &sender.entries)?;
-    if follow::concerns_groups(&sender.entries) && sender.from > 0 {
-        follow::chain_grew(tx, context, message.sender.account)?;
-    }
+    // Also with a copy.
+    store_chain(tx, context, sender)?;
     logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)
 }
 

@@ -70,11 +70,9 @@ pub(super) fn welcomed(
 pub(super) fn must_wait(tx: &Transaction<'_>, welcomed: &Welcomed) -> Result<bool, Error> {
     let Welcomed { welcome, sender: CheckedSender { message, .. } } = welcomed;
     let Some(first) = logs::answered_by(tx, welcome.log, &welcome.nonce)? else { return Ok(false) };
-    let here = logs::load(tx, welcome.log)?.is_some_and(|log| {
-        log.active && log.trouble == logs::Trouble::None && log.conversation == welcome.conversation
-    });
-    let asked = logs::is_noted(tx, welcome.log, message.sender.device, Noted::Asked)?;
-    Ok(here && asked && first != message.sender.account)
+    let here = logs::load(tx, welcome.log)?.is_some_and(|log| log.active && log.conversation == welcome.conversation);
+    let asked = logs::is_noted(tx, welcome.log, message.sender.device, Noted::AskedToo)?;
+    Ok(here && asked && !logs::is_belied(tx, welcome.log)? && first != message.sender.account)
 }
 
 fn join(
@@ -89,9 +87,10 @@ fn join(
     // Where what the first answer said of the group has shown to be untrue, that of another who was asked counts.
     let belied = logs::answered_by(tx, welcome.log, &welcome.nonce)?
         .is_some_and(|first| first != message.sender.account)
-        && known_log.as_ref().is_some_and(|log| log.trouble != logs::Trouble::None);
-    let asked_for = (nonce == Some(welcome.nonce) || belied)
-        && logs::is_noted(tx, welcome.log, message.sender.device, Noted::Asked)?
+        && logs::is_belied(tx, welcome.log)?;
+    let asked_for = ((nonce == Some(welcome.nonce)
+        && logs::is_noted(tx, welcome.log, message.sender.device, Noted::Asked)?)
+        || (belied && logs::is_noted(tx, welcome.log, message.sender.device, Noted::AskedToo)?))
         && known_log.as_ref().is_some_and(|log| log.conversation == welcome.conversation);
     let lost = LostWelcome {
         log: welcome.log,
@@ -281,6 +280,11 @@ fn store(
         spoiler: None,
     };
     let lost = restorations::is_unread(tx, log.log)?;
+    if repaired {
+        // What the relay has accepted in the stretch that is not read stands there, for whoever was in the group then.
+        messages::place_accepted(tx, log.log, welcome.slot)?;
+        outbox::forget_accepted(tx, log.log, welcome.slot)?;
+    }
     let asked_devices = logs::noted_devices(tx, log.log, Noted::Asked)?;
     logs::insert(tx, &log, context.now)?;
     logs::set_joined(tx, log.log, welcome.slot, context.now)?;

@@ -45,7 +45,7 @@ pub(super) fn say_again(tx: &Transaction<'_>, context: &Context, account: Accoun
         if chain.device(device).is_none() {
             continue;
         }
-        any |= !to(tx, context, device)?.is_empty();
+        any |= !to(tx, context, device, None)?.is_empty();
         // The own name, and the key that goes with it, are told with the next words.
         for id in conversations::with(tx, account)? {
             conversations::set_profile_sent(tx, &id, false)?;
@@ -54,22 +54,54 @@ pub(super) fn say_again(tx: &Transaction<'_>, context: &Context, account: Accoun
     Ok(any)
 }
 
-/// A device was let back in: what it got no wrap of it can read now. True if something waits to be sent.
-pub(super) fn back_in(tx: &Transaction<'_>, context: &Context, who: (AccountId, DeviceId)) -> Result<bool, Error> {
-    let (account, device) = who;
+/// A device was let back in: what it got no wrap of it can read now, if it takes that Welcome. Another may overtake it, so until the device has
+/// spoken what is said to it counts as without a wrap. True if something waits to be sent.
+pub(super) fn back_in(
+    tx: &Transaction<'_>,
+    context: &Context,
+    log: &logs::Log,
+    (account, device): (AccountId, DeviceId),
+) -> Result<bool, Error> {
     let known = context.chains.load(tx, account)?.is_some_and(|chain| chain.device(device).is_some());
     if account == context.account || !known {
         return Ok(false);
     }
-    let said = to(tx, context, device)?;
+    Ok(!to(tx, context, device, Some(log.conversation))?.is_empty())
+}
+
+/// A device has spoken in the group as it is, so it reads what is said there: what it may not have heard is said to it once more, for the last
+/// time. It may have come back before its keys were known here, or by another Welcome than the one that was told of. True if something waits to
+/// be sent.
+pub(super) fn has_spoken(
+    tx: &Transaction<'_>,
+    context: &Context,
+    log: &logs::Log,
+    (account, device): (AccountId, DeviceId),
+) -> Result<bool, Error> {
+    if !sealed_for::is_out_of_step_in(tx, log.log, device)? {
+        return Ok(false);
+    }
+    if context.chains.load(tx, account)?.is_none_or(|chain| chain.device(device).is_none()) {
+        return Ok(false);
+    }
+    let said = to(tx, context, device, Some(log.conversation))?;
     said.iter().try_for_each(|envelope| sealed_for::is_said_again(tx, *envelope))?;
+    sealed_for::is_in_step(tx, log.log, device)?;
     Ok(!said.is_empty())
 }
 
 /// Says again what has no wrap for a device, to whom it was for; gives the envelopes.
-fn to(tx: &Transaction<'_>, context: &Context, device: DeviceId) -> Result<Vec<EnvelopeId>, Error> {
+fn to(
+    tx: &Transaction<'_>,
+    context: &Context,
+    device: DeviceId,
+    only: Option<conversations::ConversationId>,
+) -> Result<Vec<EnvelopeId>, Error> {
     let (mut said, mut texts) = (Vec::new(), HashSet::new());
     for (envelope, conversation) in sealed_for::without(tx, device)? {
+        if only.is_some_and(|only| only != conversation) {
+            continue;
+        }
         let Some(message_id) = sealed_for::to_say_again(tx, envelope)?.and_then(|sealed| sealed.message) else {
             continue;
         };

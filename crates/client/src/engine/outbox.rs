@@ -9,6 +9,7 @@ use rusqlite::Transaction;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use waxwing_protocol::AccessKey;
+use waxwing_wire::EnvelopeId;
 use waxwing_wire::frame::{Append, CreateLog};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
@@ -18,7 +19,7 @@ use super::conversations::ensure_group;
 use super::emit::Changes;
 use super::follow::{self, First};
 use super::sealing::{self, Outcome};
-use super::{Engine, safety};
+use super::{Engine, entries, safety};
 use crate::error::{Error, ErrorCode};
 use crate::mls::Group;
 use crate::random;
@@ -41,8 +42,8 @@ const MOST_CHAINS: usize = 80;
 
 /// What became of one attempt.
 enum Attempt {
-    /// The relay has put it at this place of its log.
-    Accepted(u64),
+    /// The relay has put this envelope at this place of its log.
+    Accepted(EnvelopeId, u64),
     /// There is nothing to do any more.
     Gone,
     /// It must be sealed again under a new id.
@@ -171,7 +172,7 @@ impl Engine {
                 }
             }
             match self.attempt(&item).await? {
-                Attempt::Accepted(seq) => self.accepted(&item, seq).await?,
+                Attempt::Accepted(entry, seq) => self.accepted(&item, (entry, seq)).await?,
                 Attempt::Gone => {}
                 Attempt::Reseal if reseals < RESEALS => {
                     reseals += 1;
@@ -338,8 +339,9 @@ impl Engine {
     async fn append(&self, item: &Item, log: logs::Log, sealed: Sealed) -> Result<Attempt, Error> {
         let (relay, id, write_token) = (self.relay(&log.relay)?, log.log, log.secret.write_token());
         let kind = if item.what == What::Change { EnvelopeKind::Handshake } else { EnvelopeKind::App };
+        let entry_id = sealed.entry_id;
         let append = Append {
-            entry_id: sealed.entry_id,
+            entry_id,
             kind,
             after: sealed.after,
             rekey: sealed.secret.as_ref().map(waxwing_protocol::ChannelSecret::log_tokens),
@@ -351,7 +353,11 @@ impl Engine {
                 let (there, now) = self.store.run(move |tx| Ok((outbox::exists(tx, n)?, logs::load(tx, id)?))).await?;
                 // Read so far already, and not seen there: another place is lied about, or the log was read on from behind it.
                 let unseen = there && now.is_some_and(|now| now.active && now.cursor >= seq);
-                Ok(if unseen { Attempt::Reseal } else { Attempt::Accepted(seq) })
+                if !unseen {
+                    return Ok(Attempt::Accepted(entry_id, seq));
+                }
+                self.store.run(move |tx| outbox::unseal(tx, n)).await?;
+                Ok(Attempt::Later(self.now_ms() + entries::AGAIN_MS))
             }
             Ok(stored) => {
                 // It takes effect where it stands: everything before it is read first.
@@ -364,7 +370,7 @@ impl Engine {
                     let error = Error::new(ErrorCode::RelayMisbehaved, "what was accepted is not in the log");
                     return Ok(Attempt::Wait(error));
                 }
-                Ok(if there { Attempt::Reseal } else { Attempt::Accepted(stored.seq) })
+                Ok(if there { Attempt::Reseal } else { Attempt::Gone })
             }
             Err(error) if waits(&error) => Ok(Attempt::Wait(error.into())),
             Err(error) => match error.problem() {
@@ -401,16 +407,15 @@ impl Engine {
         }
     }
 
-    async fn accepted(&self, item: &Item, seq: u64) -> Result<(), Error> {
+    async fn accepted(&self, item: &Item, (entry, seq): (EnvelopeId, u64)) -> Result<(), Error> {
         let (n, message, conversation, me) = (item.n, item.message, item.conversation, self.account);
         let changes = self
             .store
             .run(move |tx| {
                 let mut changes = Changes::default();
-                if !outbox::exists(tx, n)? {
+                if !outbox::set_accepted(tx, n, entry, seq)? {
                     return Ok(changes);
                 }
-                outbox::set_accepted(tx, n, seq)?;
                 if !deliveries::welcoming(tx, &conversation)? && conversations::set_problem(tx, &conversation, None)? {
                     changes.conversation(conversation);
                 }

@@ -53,7 +53,11 @@ impl Engine {
                 }
                 // Nothing but a Welcome has said how far it goes: whoever has sent that is not to be believed.
                 if self.store.run(move |tx| logs::is_unread_since_joined(tx, log)).await? {
-                    self.store.run(move |tx| logs::note_trouble(tx, log, Trouble::Behind)).await?;
+                    let belied = move |tx: &Transaction<'_>| {
+                        logs::belie(tx, log)?;
+                        logs::note_trouble(tx, log, Trouble::Behind)
+                    };
+                    self.store.run(belied).await?;
                     self.introductions_wake.notify_one();
                     return self.mend(log).await;
                 }

@@ -362,7 +362,8 @@ pub(super) fn told_removed(
     (account, device): (AccountId, DeviceId),
     changes: &mut Changes,
 ) -> Result<(), Error> {
-    let Some(log) = logs::load(tx, log)?.filter(|log| log.active && log.trouble != Trouble::None) else {
+    let blind = |trouble| matches!(trouble, Trouble::Behind | Trouble::RolledBack | Trouble::Frozen);
+    let Some(log) = logs::load(tx, log)?.filter(|log| log.active && blind(log.trouble)) else {
         return Ok(());
     };
     let admin = people::is_admin(&people::of(tx, &log.conversation)?, account);

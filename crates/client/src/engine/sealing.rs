@@ -160,6 +160,9 @@ pub(super) fn seal_item(
                 group.drop_pending()?;
                 return Ok(Outcome::Later(context.now.saturating_add(MISSED_AGAIN_MS)));
             }
+            for (_, device) in &missed {
+                sealed_for::is_out_of_step(tx, log.log, *device)?;
+            }
             let welcome = committed.welcome.as_ref().map(crate::mls::PendingWelcome::encode).transpose()?;
             (EnvelopeKind::Handshake, Suite::XWing, committed.message, committed.secret, welcome)
         }
@@ -200,7 +203,10 @@ pub(super) fn seal_item(
             Ok(AppMessage::Text { message_id, .. }) => Some(message_id),
             _ => None,
         };
-        let sealed = recipients.iter().map(|to| (to.record.device, to.record.key_version));
+        // Whoever has missed a change has a wrap and cannot read what is in it: once they are back, it is said again.
+        let out_of_step = sealed_for::out_of_step(tx, log.log)?;
+        let version = |device, version| if out_of_step.contains(&device) { sealed_for::NO_WRAP } else { version };
+        let sealed = recipients.iter().map(|to| (to.record.device, version(to.record.device, to.record.key_version)));
         let recipients = sealed.chain(missed.iter().map(|(_, device)| (*device, sealed_for::NO_WRAP))).collect();
         for (account, device) in missed {
             sealed_for::miss(tx, account, device)?;

@@ -3,7 +3,7 @@
 //! A wake-up is never load-bearing: subscribe, then drain; drain again on every wake and reconnect, and now and then anyway.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
@@ -411,7 +411,12 @@ impl Engine {
     }
 
     pub(super) fn clock_notice(&self) -> Option<crate::ErrorView> {
-        let off = self.home.clock_error_ms()?;
+        // What was asked without a name has told it, too.
+        let unnamed = || {
+            let relays = self.relays.lock().unwrap_or_else(PoisonError::into_inner);
+            relays.get(self.home.address())?.clock_error_ms()
+        };
+        let off = self.home.clock_error_ms().or_else(unnamed)?;
         let minutes = off.unsigned_abs() / 60_000;
         let detail = format!("the relay's clock and this computer's differ by {minutes} minutes");
         Some(Error::new(ErrorCode::ClockWrong, detail).view())

@@ -68,6 +68,8 @@ pub(crate) enum Noted {
     Stale = 4,
     /// It asked for a resync while this device could not take in a handshake itself.
     Stuck = 5,
+    /// It was asked for a resync under the nonce that another has answered.
+    AskedToo = 6,
 }
 
 /// Adds a log; one that is known already is replaced (one was removed, and is added again).
@@ -125,7 +127,7 @@ pub(crate) fn set_answered(
         "UPDATE logs SET answered_nonce = ?2, answered_by = ?3 WHERE log = ?1",
         params![log.as_bytes(), nonce, by.as_bytes()],
     )?;
-    asked.iter().try_for_each(|device| note_device(tx, log, *device, Noted::Asked, now_ms, 0).map(drop))
+    asked.iter().try_for_each(|device| note_device(tx, log, *device, Noted::AskedToo, now_ms, 0).map(drop))
 }
 
 /// Who has answered under this nonce, as long as nobody else's words fit what they have said of the group.
@@ -134,6 +136,17 @@ pub(crate) fn answered_by(tx: &Transaction<'_>, log: LogId, nonce: &[u8; 16]) ->
         .prepare_cached("SELECT answered_by FROM logs WHERE log = ?1 AND answered_nonce = ?2")?
         .query_row(params![log.as_bytes(), nonce], |row| row.get(0).map(AccountId::from_bytes))
         .optional()?)
+}
+
+/// What the Welcome said that has let this device in is not true of the log, or not of the group that others are in.
+pub(crate) fn belie(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.execute("UPDATE logs SET belied = 1 WHERE log = ?1 AND answered_nonce IS NOT NULL", [log.as_bytes()])?;
+    Ok(())
+}
+
+/// Whether that is so.
+pub(crate) fn is_belied(tx: &Transaction<'_>, log: LogId) -> Result<bool, Error> {
+    Ok(tx.prepare_cached("SELECT 1 FROM logs WHERE log = ?1 AND belied = 1")?.exists([log.as_bytes()])?)
 }
 
 /// Somebody has spoken in the group as it is here: if that is not who has brought this device into it, it is the others' group, too.
@@ -154,10 +167,12 @@ pub(crate) fn note_went_back(tx: &Transaction<'_>, log: LogId, now_ms: u64) -> R
     Ok(tx.query_row("SELECT went_back_ms FROM logs WHERE log = ?1", [log.as_bytes()], |row| row.get(0))?)
 }
 
-/// It is the one that was read.
+/// It is the one that was read, and goes as far as the Welcome has said that brought this device in.
 pub(crate) fn is_sound(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
-    tx.prepare_cached("UPDATE logs SET went_back_ms = 0 WHERE log = ?1 AND went_back_ms > 0")?
-        .execute([log.as_bytes()])?;
+    tx.prepare_cached(
+        "UPDATE logs SET went_back_ms = 0, joined_seen = 1 WHERE log = ?1 AND (went_back_ms > 0 OR joined_seen = 0)",
+    )?
+    .execute([log.as_bytes()])?;
     Ok(())
 }
 
@@ -171,7 +186,9 @@ pub(crate) fn noted_devices(tx: &Transaction<'_>, log: LogId, what: Noted) -> Re
 /// Whether nothing but a Welcome has said that the log goes as far as it is believed to have been read.
 pub(crate) fn is_unread_since_joined(tx: &Transaction<'_>, log: LogId) -> Result<bool, Error> {
     Ok(tx
-        .prepare_cached("SELECT 1 FROM logs WHERE log = ?1 AND joined_slot = cursor AND joined_slot > 0")?
+        .prepare_cached(
+            "SELECT 1 FROM logs WHERE log = ?1 AND joined_slot = cursor AND joined_slot > 0 AND joined_seen = 0",
+        )?
         .exists([log.as_bytes()])?)
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde_json as json;
 use waxwing_wire::ids::to_hex;
-use waxwing_wire::{AccountId, MessageId};
+use waxwing_wire::{AccountId, LogId, MessageId};
 
 use super::account::Account;
 use super::conversations::ConversationId;
@@ -163,6 +163,17 @@ pub(crate) fn place(tx: &Transaction<'_>, sender: AccountId, id: MessageId) -> R
         "UPDATE messages SET placed = 1, ord = (SELECT seq FROM sqlite_sequence WHERE name = 'messages')
          WHERE sender = ?1 AND id = ?2 AND placed = 0",
         params![sender.as_bytes(), id.as_bytes()],
+    )?;
+    Ok(())
+}
+
+/// Own messages that a relay has accepted up to `seq` of a log have their place, though it is not read here.
+pub(crate) fn place_accepted(tx: &Transaction<'_>, log: LogId, seq: u64) -> Result<(), Error> {
+    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    tx.execute(
+        "UPDATE messages SET placed = 1 WHERE placed = 0 AND mine = 1 AND id IN
+             (SELECT message FROM outbox WHERE log = ?1 AND accepted BETWEEN 1 AND ?2)",
+        params![log.as_bytes(), seq],
     )?;
     Ok(())
 }

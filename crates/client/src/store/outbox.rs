@@ -257,9 +257,13 @@ pub(crate) fn postpone(tx: &Transaction<'_>, n: i64, not_before_ms: u64) -> Resu
 }
 
 /// The relay has the item's envelope, and says at which place (from 1 on). It stays until the log has shown it there.
-pub(crate) fn set_accepted(tx: &Transaction<'_>, n: i64, seq: u64) -> Result<(), Error> {
-    tx.execute("UPDATE outbox SET accepted = ?2, blob = NULL WHERE n = ?1", params![n, seq.max(1)])?;
-    Ok(())
+///
+/// False if the item was given another envelope meanwhile, or none: then it was not this one that is there.
+pub(crate) fn set_accepted(tx: &Transaction<'_>, n: i64, entry: EnvelopeId, seq: u64) -> Result<bool, Error> {
+    Ok(tx.execute(
+        "UPDATE outbox SET accepted = ?3, blob = NULL WHERE n = ?1 AND entry_id = ?2",
+        params![n, entry.as_bytes(), seq.max(1)],
+    )? == 1)
 }
 
 /// What the relay has said to stand at places up to `cursor`, and does not: the log was read so far without showing it. Sealed again, not

@@ -682,6 +682,9 @@ ALTER TABLE conversations ADD COLUMN declined INTEGER NOT NULL DEFAULT 0;
 -- another of those who were asked may be right.
 ALTER TABLE logs ADD COLUMN answered_nonce BLOB;
 ALTER TABLE logs ADD COLUMN answered_by BLOB;
+-- Whether that Welcome has shown to be untrue; and whether the log was seen to go as far as it says.
+ALTER TABLE logs ADD COLUMN belied INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE logs ADD COLUMN joined_seen INTEGER NOT NULL DEFAULT 0;
 -- Since when the log is another than the one that was read; 0: it is not.
 ALTER TABLE logs ADD COLUMN went_back_ms INTEGER NOT NULL DEFAULT 0;
 -- Whether what an envelope carries was said again, for whoever had newer keys.
@@ -699,6 +702,12 @@ ALTER TABLE logs ADD COLUMN line_seq INTEGER NOT NULL DEFAULT -1;
 ";
 
 const WITHOUT_WRAP: &str = "
+-- Devices that got no wrap of a change of a log's group, until they are let back in.
+CREATE TABLE out_of_step (
+    log BLOB NOT NULL,
+    device BLOB NOT NULL,
+    PRIMARY KEY (log, device)
+) STRICT, WITHOUT ROWID;
 -- Devices in groups for which something was sealed to the others alone, since their account's chain could not be had. In `sealed_for` they stand
 -- with version 0.
 CREATE TABLE without_wrap (

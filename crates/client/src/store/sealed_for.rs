@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use waxwing_wire::{AccountId, DeviceId, EnvelopeId, MessageId, Reader, Writer};
+use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, MessageId, Reader, Writer};
 
 use super::conversations::ConversationId;
 use crate::error::{Error, ErrorCode};
@@ -103,6 +103,35 @@ pub(crate) fn devices_of(tx: &Transaction<'_>, message: MessageId) -> Result<Opt
         devices.extend(sealed.into_iter().flat_map(|sealed| sealed.recipients).map(|(device, _)| device));
     }
     Ok((!devices.is_empty()).then_some(devices))
+}
+
+/// A device gets no wrap of a change of a log's group: until it is let back in, it can read nothing that is said there.
+pub(crate) fn is_out_of_step(tx: &Transaction<'_>, log: LogId, device: DeviceId) -> Result<(), Error> {
+    tx.execute(
+        "INSERT OR IGNORE INTO out_of_step (log, device) VALUES (?1, ?2)",
+        params![log.as_bytes(), device.as_bytes()],
+    )?;
+    Ok(())
+}
+
+/// Whether it is out of step there.
+pub(crate) fn is_out_of_step_in(tx: &Transaction<'_>, log: LogId, device: DeviceId) -> Result<bool, Error> {
+    Ok(tx
+        .prepare_cached("SELECT 1 FROM out_of_step WHERE log = ?1 AND device = ?2")?
+        .exists(params![log.as_bytes(), device.as_bytes()])?)
+}
+
+/// It is in step again.
+pub(crate) fn is_in_step(tx: &Transaction<'_>, log: LogId, device: DeviceId) -> Result<(), Error> {
+    tx.execute("DELETE FROM out_of_step WHERE log = ?1 AND device = ?2", params![log.as_bytes(), device.as_bytes()])?;
+    Ok(())
+}
+
+/// Devices that are out of step in a log.
+pub(crate) fn out_of_step(tx: &Transaction<'_>, log: LogId) -> Result<HashSet<DeviceId>, Error> {
+    let mut statement = tx.prepare_cached("SELECT device FROM out_of_step WHERE log = ?1")?;
+    let rows = statement.query_map([log.as_bytes()], |row| row.get(0).map(DeviceId::from_bytes))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// A device gets no wrap for now.

@@ -165,7 +165,7 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   },
   relayWentBack: {
     title: "The relay lost messages",
-    sentence: "The relay no longer has messages that it had accepted. What you write is kept, and your history is safe. If that is still so in an hour, this conversation begins anew by itself.",
+    sentence: "The relay no longer has messages that it had accepted. What you write is kept. After an hour, this conversation begins anew.",
     action: "Ask whoever runs the relay whether it was restored from a backup.",
     button: "Try again",
   },

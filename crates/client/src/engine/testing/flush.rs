@@ -8,10 +8,11 @@ use waxwing_protocol::ChannelSecret;
 use waxwing_wire::frame::{Append, InboxSend};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
-use waxwing_wire::{AccountId, LogId};
+use waxwing_wire::{AccountId, EnvelopeId, LogId};
 
 use super::super::claims::{self, Ready, Sorted};
 use super::super::conversations::ensure_group;
+use super::super::entries::AGAIN_MS;
 use super::super::follow::{self, First};
 use super::super::safety;
 use super::super::sealing::{self, Outcome};
@@ -30,7 +31,7 @@ const RESEALS: usize = 8;
 const MOST_CHAINS: usize = 80;
 
 enum Attempt {
-    Accepted(u64),
+    Accepted(EnvelopeId, u64),
     Gone,
     Reseal,
     Refused(Error),
@@ -87,7 +88,7 @@ impl Device {
                 }
             }
             match self.attempt(outside, &item)? {
-                Attempt::Accepted(seq) => self.accepted(&item, seq)?,
+                Attempt::Accepted(entry, seq) => self.accepted(&item, (entry, seq))?,
                 Attempt::Gone => {}
                 Attempt::Reseal if reseals < RESEALS => {
                     reseals += 1;
@@ -254,7 +255,11 @@ impl Device {
             Ok(seq) if !change => {
                 let (there, now) = self.look(|tx| Ok((outbox::exists(tx, item.n)?, logs::load(tx, log.log)?)));
                 let unseen = there && now.is_some_and(|now| now.active && now.cursor >= seq);
-                Ok(if unseen { Attempt::Reseal } else { Attempt::Accepted(seq) })
+                if !unseen {
+                    return Ok(Attempt::Accepted(append.entry_id, seq));
+                }
+                self.tx(|tx| outbox::unseal(tx, item.n))?;
+                Ok(Attempt::Later(outside.now + AGAIN_MS))
             }
             Ok(seq) => {
                 outside.ledger.story.push(format!("{} commits {:?}", self.name, GroupChange::decode(&item.content)?));
@@ -265,7 +270,7 @@ impl Device {
                     return Err(Error::new(ErrorCode::RelayMisbehaved, "what was accepted is not in the log").into());
                 }
                 outside.ledger.commits += 1;
-                Ok(if there { Attempt::Reseal } else { Attempt::Accepted(seq) })
+                Ok(if there { Attempt::Reseal } else { Attempt::Gone })
             }
             Err(problem @ (ProblemCode::Conflict | ProblemCode::Rekeyed)) => {
                 outside.ledger.count("conflict");
@@ -302,13 +307,12 @@ impl Device {
         if gone { Ok(Attempt::Reseal) } else { Err(waits(problem).into()) }
     }
 
-    fn accepted(&mut self, item: &Item, seq: u64) -> Step<()> {
+    fn accepted(&mut self, item: &Item, (entry, seq): (EnvelopeId, u64)) -> Step<()> {
         let me = self.account;
         self.tx(|tx| {
-            if !outbox::exists(tx, item.n)? {
+            if !outbox::set_accepted(tx, item.n, entry, seq)? {
                 return Ok(());
             }
-            outbox::set_accepted(tx, item.n, seq)?;
             if !deliveries::welcoming(tx, &item.conversation)? {
                 conversations::set_problem(tx, &item.conversation, None)?;
             }

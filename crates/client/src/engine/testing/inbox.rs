@@ -8,7 +8,7 @@ use waxwing_wire::LogId;
 use waxwing_wire::frame::InboxEntry;
 
 use super::super::emit::Changes;
-use super::super::inbox::{CheckedSender, new_from};
+use super::super::inbox::{CheckedSender, new_from, store_chain};
 use super::super::inbox::{INBOX, verify_in_force};
 use super::super::join::{self, Welcomed};
 use super::super::resync;
@@ -147,7 +147,10 @@ impl Device {
                         aside(reason)?;
                     }
                 }
-                Verdict::Welcomed(welcomed) if join::must_wait(tx, &welcomed)? => aside::wait(tx, entry)?,
+                Verdict::Welcomed(welcomed) if join::must_wait(tx, &welcomed)? => {
+                    store_chain(tx, &context, &welcomed.sender)?;
+                    aside::wait(tx, entry)?;
+                }
                 Verdict::Welcomed(welcomed) => {
                     let log = welcomed.welcome.log;
                     if new_from(tx, &context, &welcomed.sender)? {

@@ -71,7 +71,10 @@ impl Device {
             }
             if page.head < stored.cursor || page.running != stored.running {
                 if self.look(|tx| logs::is_unread_since_joined(tx, log)) {
-                    self.tx(|tx| logs::note_trouble(tx, log, Trouble::Behind))?;
+                    self.tx(|tx| {
+                        logs::belie(tx, log)?;
+                        logs::note_trouble(tx, log, Trouble::Behind)
+                    })?;
                     return self.mend(outside, log);
                 }
                 let now = outside.now;
