@@ -7,7 +7,8 @@ use super::dice::Dice;
 use super::ledger::Outside;
 use super::{Halt, Step};
 use crate::error::ErrorCode;
-use crate::store::outbox;
+use crate::store::logs::Trouble;
+use crate::store::{logs, outbox};
 
 pub(super) struct World {
     pub(super) outside: Outside,
@@ -59,7 +60,11 @@ impl World {
             }
             Err(Halt::Away) => None,
             Err(Halt::Trouble(error)) => {
+                // Whoever has lost their place says nothing until they are let back in, and says so.
+                let blind = |log: &logs::Log| matches!(log.trouble, Trouble::Behind | Trouble::RolledBack);
+                let waits = device.look(|tx| Ok(logs::followed(tx)?.iter().any(blind)));
                 let harmless = matches!(error.code(), ErrorCode::NoKeyPackage | ErrorCode::RelayMisbehaved)
+                    || (error.code() == ErrorCode::RelayBusy && waits)
                     || (error.code() == ErrorCode::RelayWentBack && outside.relay.went_back)
                     || (error.code() == ErrorCode::RelayBusy && outside.ledger.restored.contains(&device.account));
                 outside.ledger.story.push(format!("{} says '{error}'", device.name));
