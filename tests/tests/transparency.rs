@@ -110,6 +110,29 @@ async fn p17_a_log_that_went_back_goes_on_once_the_user_says_so() {
     until_log(&alice, "new evidence", |log| log.contradictions.iter().any(|one| !one.settled)).await;
 }
 
+/// What was said after the backup was made, and read by nobody else, is not lost with it: the conversation begins anew at once, and not in an hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_conversations_that_went_back_begin_anew_once_the_user_goes_on() {
+    let mut world = World::new().await;
+    let (alice, bob, conversation) = acquainted(&world).await;
+    alice.send(&conversation, "before").await;
+    bob.until_texts(&conversation, &["before"]).await;
+    let bobs = stopped(bob).await;
+    let times = Times::keep(&mut world).await;
+    alice.send(&conversation, "lost with the relay").await;
+    alice.until_texts(&conversation, &["before", "lost with the relay"]).await;
+    stopped(world.register("cem").await).await;
+    until_log(&alice, "Cem in the log", |log| log.size >= 6.0).await;
+    times.back(&mut world).await;
+    until_log(&alice, "the evidence", |log| !log.contradictions.is_empty()).await;
+    let bob = start(&bobs).await;
+    let origin = alice.client.transparency_log().await.unwrap().origin;
+    alice.client.settle_log(&origin).await.unwrap();
+    bob.until_texts(&conversation, &["before", "lost with the relay"]).await;
+    bob.send(&conversation, "and here is the answer").await;
+    alice.until_texts(&conversation, &["before", "lost with the relay", "and here is the answer"]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p17_two_histories_of_one_length_are_told_apart() {
     let mut world = World::new().await;

@@ -48,7 +48,9 @@ impl Engine {
             };
             if page.head < stored.cursor || page.running != stored.running {
                 // Nobody gets back what a restored relay has lost: somebody begins anew.
+                let now = self.now_ms();
                 if self.went_back_with_its_relay(&stored).await? {
+                    self.store.run(move |tx| logs::note_went_back(tx, log, now)).await?;
                     return self.freeze(log).await;
                 }
                 // Nothing but a Welcome has said how far it goes: whoever has sent that is not to be believed.
@@ -62,7 +64,6 @@ impl Engine {
                     return self.mend(log).await;
                 }
                 // What its relay has lost for an hour it has lost for good.
-                let now = self.now_ms();
                 let since = self.store.run(move |tx| logs::note_went_back(tx, log, now)).await?;
                 if now.saturating_sub(since) >= WENT_BACK_MS {
                     return self.freeze(log).await;

@@ -1,4 +1,4 @@
-//! The own relay was restored from a backup: what it has lost of this account is stated again, and what was said since is said again.
+//! A relay was restored from a backup: what one's own has lost of this account is stated again, and what was said since is said again.
 //!
 //! Not here: how a restoration is known from a lie (`transparency::restored`), what becomes of a conversation's log that went back (`receive`).
 
@@ -143,8 +143,8 @@ pub(super) fn say_again_to_newcomers(
     Ok(())
 }
 
-/// A conversation goes on in another log, since its relay was restored from a backup. What one has said since then may be lost, or stand where
-/// nobody looks any more: it is said again. Whoever has it knows it by its id. What was not for every device that is here now is not: whoever
+/// A conversation goes on in another log, since its relay was restored from a backup, or its log went back for no known reason. What one has
+/// said since then may be lost, or stand where nobody looks any more: it is said again. Whoever has it knows it by its id. What was not for every device that is here now is not: whoever
 /// has recovered since has no claim to it by a restoration.
 pub(super) fn say_again(
     tx: &Transaction<'_>,
@@ -153,9 +153,12 @@ pub(super) fn say_again(
     here: &[Leaf],
 ) -> Result<(), Error> {
     let mut since: Option<u64> = None;
+    let after = context.now.saturating_sub(KEPT_MS);
     for log in logs::of(tx, conversation)? {
-        let lost = restorations::lost_since(tx, &log.relay.authority(), context.now.saturating_sub(KEPT_MS))?;
-        since = since.into_iter().chain(lost).min();
+        let restored = restorations::lost_since(tx, &log.relay.authority(), after)?;
+        // No note says how far it went back: as far as others may not have read.
+        let went_back = logs::went_back(tx, log.log)?.is_some_and(|found| found >= after);
+        since = since.into_iter().chain(restored.or(went_back.then_some(after))).min();
     }
     let Some(since) = since else { return Ok(()) };
     let mut waiting =

@@ -344,7 +344,7 @@ impl Engine {
         Ok((!new.is_empty()).then_some(Subscribe { logs: new, inbox: false, transparency: false }))
     }
 
-    async fn drain_logs_of(&self, relay: &RelayAddress) -> Result<(), Error> {
+    pub(super) async fn drain_logs_of(&self, relay: &RelayAddress) -> Result<(), Error> {
         for log in self.store.run(logs::followed).await?.into_iter().filter(|log| log.relay == *relay) {
             self.calmly(self.drain_log(log.log).await)?;
         }

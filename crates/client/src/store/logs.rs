@@ -167,6 +167,14 @@ pub(crate) fn note_went_back(tx: &Transaction<'_>, log: LogId, now_ms: u64) -> R
     Ok(tx.query_row("SELECT went_back_ms FROM logs WHERE log = ?1", [log.as_bytes()], |row| row.get(0))?)
 }
 
+/// Since when it is another than the one that was read, if it is.
+pub(crate) fn went_back(tx: &Transaction<'_>, log: LogId) -> Result<Option<u64>, Error> {
+    Ok(tx
+        .prepare_cached("SELECT went_back_ms FROM logs WHERE log = ?1 AND went_back_ms > 0")?
+        .query_row([log.as_bytes()], |row| row.get(0))
+        .optional()?)
+}
+
 /// It is the one that was read, and goes as far as the Welcome has said that brought this device in.
 pub(crate) fn is_sound(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
     tx.prepare_cached(

@@ -99,11 +99,17 @@ pub(crate) fn follow(
             ],
         )?;
     }
-    for conversation in logs::active(tx)?.iter().filter(|one| one.relay.authority() == log.relay) {
-        tx.execute("UPDATE logs SET restored = 1 WHERE log = ?1", [conversation.log.as_bytes()])?;
-    }
+    unread(tx, &log.relay)?;
     if home {
         tx.execute("UPDATE access_keys SET registered = 0 WHERE registered = 1", [])?;
+    }
+    Ok(())
+}
+
+/// Logs of conversations at a relay may have gone back with it: none was read yet.
+pub(crate) fn unread(tx: &Transaction<'_>, relay: &str) -> Result<(), Error> {
+    for log in logs::active(tx)?.iter().filter(|one| one.relay.authority() == relay) {
+        tx.execute("UPDATE logs SET restored = 1 WHERE log = ?1", [log.log.as_bytes()])?;
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use waxwing_wire::RelayAddress;
 use super::load;
 use crate::engine::{Client, Engine, not_found};
 use crate::error::Error;
-use crate::store::contacts;
 use crate::store::transparency as stored;
+use crate::store::{contacts, restorations};
 use crate::views::LogView;
 
 impl Client {
@@ -37,6 +37,9 @@ impl Engine {
                     if evidence.is_empty() {
                         return Err(not_found("nothing speaks against that log"));
                     }
+                    // To go on is to say that the relay was put back: conversations that went back with it need not wait to see whether
+                    // that passes.
+                    restorations::unread(tx, &origin)?;
                     stored::settle(tx, &load(tx, &origin)?, &evidence)
                 })
                 .await?;
@@ -51,6 +54,9 @@ impl Engine {
             && let Err(error) = self.tell_all_again(None).await
         {
             tracing::info!(%error, "what the own relay has lost is not told again");
+        }
+        if let Err(error) = self.drain_logs_of(&relay).await {
+            tracing::info!(%error, "conversations at a relay that goes on are read later");
         }
         // Doubts about people there may end.
         self.transparency_wake.notify_one();
