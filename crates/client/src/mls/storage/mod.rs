@@ -7,7 +7,7 @@
 //! bincode or postcard the state is corrupt). Keys are CBOR too, and pinned by tests: another form would find nothing.
 //!
 //! Erasing and overwriting erase: the store has `secure_delete` on, which fills with zeros what a row leaves. The WAL
-//! still holds it until `Store::checkpoint`. Encoded values are wiped here. Not wiped: SQLite's own copy of a value
+//! still holds it until `Store::checkpoint`, seconds later. Encoded values are wiped here. Not wiped: SQLite's own copy of a value
 //! bound to a statement, and its page cache.
 //!
 //! Not here: the transaction and its end, deciding anything, which key packages there are and how long they are kept.
@@ -25,7 +25,7 @@ pub(crate) use rows::{SCHEMA, correct_retired_packages, delete_group, erase_key_
 
 /// Why something was not stored or read. It names neither keys nor values.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StorageError {
+pub enum StorageError {
     /// The database refused or failed.
     #[error("MLS state: the database failed")]
     Database(#[from] rusqlite::Error),
@@ -38,7 +38,7 @@ pub(crate) enum StorageError {
 }
 
 /// The storage of one transaction.
-pub(crate) struct TxStorage<'a> {
+pub struct TxStorage<'a> {
     tx: &'a Transaction<'a>,
 }
 
