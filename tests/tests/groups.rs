@@ -5,7 +5,7 @@
 mod world;
 
 use waxwing_client::{ConversationKind, ErrorCode, GroupView, Notice, Role, Standing};
-use world::{Person, World, introduce};
+use world::{Person, World, introduce, until_notice};
 
 /// Ada knows Bea and Cem; the two do not know each other.
 async fn three(world: &World) -> (Person, Person, Person) {
@@ -144,9 +144,8 @@ async fn roles_decide_who_may_change_the_group() {
     })
     .await;
     assert_eq!(code(ada.client.rename_group(&id, "Back").await), ErrorCode::NotAdmin);
-    let roles = cem.notices(&id).await;
-    assert!(roles.iter().any(|notice| matches!(notice, Notice::RoleChanged { role: Role::Admin, .. })));
-    assert!(roles.iter().any(|notice| matches!(notice, Notice::Renamed { title, .. } if title == "Bea's birds")));
+    until_notice(&cem, &id, |notice| matches!(notice, Notice::RoleChanged { role: Role::Admin, .. })).await;
+    until_notice(&cem, &id, |notice| matches!(notice, Notice::Renamed { title, .. } if title == "Bea's birds")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,11 @@
 //! Somebody between people and their relay, under the relay's name, who loses what goes into chains, on its way there or the answer to it; or all
 //! that goes into logs.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use waxwing_relay::{Config, Tls};
+use waxwing_relay::Tls;
 
 use super::World;
 
@@ -37,15 +35,22 @@ pub struct Losing(Arc<Mutex<Plan>>);
 
 /// A world in which that can happen. The relay ends with it.
 pub async fn world() -> (World, Losing) {
-    let mut world = World::stopped(Tls::Off);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut config = Config::new(world.listen, world.dir.path().join("relay"));
-    config.audience = Some(address.to_string());
-    let relay = waxwing_relay::start(config).await.unwrap();
-    let losing = Losing::default();
-    tokio::spawn(losing.clone().run(listener, relay.local_addr()));
-    (world.listen, world.relay) = (address, Some(relay));
+    let (world, losing) = (World::stopped(Tls::Off), Losing::default());
+    let serving = losing.clone();
+    let world = world
+        .with_somebody_between(move |client, relay| {
+            let losing = serving.clone();
+            async move {
+                let (from, to) = client.into_split();
+                let (answers, back) = relay.into_split();
+                let swallows = Mutex::new(false);
+                tokio::select! {
+                    () = losing.forth(from, back, &swallows) => {}
+                    () = home(answers, to, &swallows) => {}
+                }
+            }
+        })
+        .await;
     (world, losing)
 }
 
@@ -79,22 +84,6 @@ impl Losing {
         }
         plan.met += usize::from(plan.fate.is_some());
         plan.fate
-    }
-
-    async fn run(self, listener: TcpListener, relay: SocketAddr) {
-        while let Ok((client, _)) = listener.accept().await {
-            let losing = self.clone();
-            tokio::spawn(async move {
-                let Ok(relay) = TcpStream::connect(relay).await else { return };
-                let (from, to) = client.into_split();
-                let (answers, back) = relay.into_split();
-                let swallows = Arc::new(Mutex::new(false));
-                tokio::select! {
-                    () = losing.forth(from, back, &swallows) => {}
-                    () = home(answers, to, &swallows) => {}
-                }
-            });
-        }
     }
 
     async fn forth(&self, mut from: OwnedReadHalf, mut back: OwnedWriteHalf, swallows: &Mutex<bool>) {

@@ -19,12 +19,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::error::RecvError;
 use waxwing_client::{
     Client, Connection, ErrorCode, LogView, MessageState, MessageView, Notice, Profile, ProfileState, Registration,
     Standing, Trust, new_message_id,
 };
-use waxwing_relay::{Config, Relay, Tls};
+use waxwing_relay::{Config, Relay, StartError, Tls};
 
 use between::Between;
 
@@ -78,12 +79,42 @@ impl World {
         world
     }
 
+    /// The relay runs, under the name of somebody who serves each connection to it.
+    async fn with_somebody_between<S, F>(mut self, serve: S) -> Self
+    where
+        S: Fn(TcpStream, TcpStream) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut config = Config::new(self.listen, self.dir.path().join("relay"));
+        config.audience = Some(address.to_string());
+        let relay = waxwing_relay::start(config).await.unwrap();
+        let to = relay.local_addr();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(relay) = TcpStream::connect(to).await else { continue };
+                tokio::spawn(serve(client, relay));
+            }
+        });
+        (self.listen, self.relay) = (address, Some(relay));
+        self
+    }
+
     pub async fn start_relay(&mut self) {
         let mut config = Config::new(self.listen, self.dir.path().join("relay"));
         config.tls = self.tls.clone();
         config.audience = self.between.as_ref().map(|between| between.address.to_string());
         config.registration = self.registration;
-        let relay = waxwing_relay::start(config).await.unwrap();
+        // Its port may be somebody's for a moment, since it is let go between two starts.
+        let mut tries = 0;
+        let relay = loop {
+            match waxwing_relay::start(config.clone()).await {
+                Err(StartError::Listen(..)) if tries < 50 => tries += 1,
+                started => break started.unwrap(),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
         self.listen = relay.local_addr();
         self.between.iter().for_each(|between| between.is_for(self.listen));
         self.relay = Some(relay);

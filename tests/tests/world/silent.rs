@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use waxwing_relay::{Config, Tls};
+use waxwing_relay::Tls;
 
 use super::World;
 
@@ -24,26 +23,18 @@ pub struct Silent(Arc<Mutex<Answers>>);
 
 /// A world in which that can happen. The relay ends with it.
 pub async fn world() -> (World, Silent) {
-    let mut world = World::stopped(Tls::Off);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut config = Config::new(world.listen, world.dir.path().join("relay"));
-    config.audience = Some(address.to_string());
-    let relay = waxwing_relay::start(config).await.unwrap();
-    let (silent, to) = (Silent::default(), relay.local_addr());
+    let (world, silent) = (World::stopped(Tls::Off), Silent::default());
     let serving = silent.clone();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
+    let world = world
+        .with_somebody_between(move |client, relay| {
             let silent = serving.clone();
-            tokio::spawn(async move {
-                let Ok(relay) = TcpStream::connect(to).await else { return };
+            async move {
                 let (from, answers) = client.into_split();
                 let (back, forth) = relay.into_split();
                 tokio::join!(silent.forth(from, forth), silent.back(back, answers));
-            });
-        }
-    });
-    (world.listen, world.relay) = (address, Some(relay));
+            }
+        })
+        .await;
     (world, silent)
 }
 

@@ -118,14 +118,14 @@ async fn a3_connections_are_bounded() {
         config.limits.timeouts.header = Duration::from_millis(700);
     })
     .await;
-    let mut silent = Vec::new();
+    let (mut silent, begun) = (Vec::new(), Instant::now());
     for _ in 0..4 {
         silent.push(TcpStream::connect(kit.address()).await.unwrap());
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let begun = Instant::now();
     assert_eq!(kit.http.get("/healthz").await.status(), StatusCode::OK);
-    assert!(begun.elapsed() > Duration::from_millis(200), "{:?}", begun.elapsed());
+    // Not before one of those who were first is let go.
+    assert!(begun.elapsed() > Duration::from_millis(600), "{:?}", begun.elapsed());
 }
 
 /// A client that does not read its answers is let go, and what it was to get with it.

@@ -27,7 +27,7 @@ const ROUNDS: usize = 50;
 /// Measures both.
 pub async fn measure(report: &mut Report, server: &Server, fsync_ms: f64) {
     eprintln!("a steady rate");
-    let mut times = steady(server).await;
+    let (mut times, mut late) = steady(server).await;
     let (p50, p99) = (percentile(&mut times, 0.5), percentile(&mut times, 0.99));
     report.value("deliver_p50_ms_1000", p50);
     report.value("deliver_p99_ms_1000", p99);
@@ -35,6 +35,9 @@ pub async fn measure(report: &mut Report, server: &Server, fsync_ms: f64) {
     report.note(format!(
         "accept to read at {PER_S}/s: p50 {p50:.2} ms, p99 {p99:.2} ms (target for p50: twice the disk's {fsync_ms:.2} ms and 1 ms)"
     ));
+    let late = percentile(&mut late, 0.5);
+    report.value("deliver_begun_late_p50_ms", late);
+    report.note(format!("of which the load itself begins late: p50 {late:.2} ms"));
     eprintln!("one entry to {READERS} readers");
     let mut times = fan_out(server).await;
     let median = percentile(&mut times, 0.5);
@@ -42,7 +45,8 @@ pub async fn measure(report: &mut Report, server: &Server, fsync_ms: f64) {
     report.note(format!("one entry, until the last of {READERS} readers has it: {median:.2} ms"));
 }
 
-async fn steady(server: &Server) -> Vec<f64> {
+/// Milliseconds from when each was to be sent until it was read, and until it was begun to be sent.
+async fn steady(server: &Server) -> (Vec<f64>, Vec<f64>) {
     let all = PER_S * SECONDS;
     let first = next_number();
     for _ in 0..all {
@@ -72,14 +76,26 @@ async fn steady(server: &Server) -> Vec<f64> {
         connections.push(Arc::new(Mutex::new(Connection::open(server.address).await)));
     }
     let logs = Arc::clone(&server.logs);
-    tokio::spawn(async move {
+    // Tokio's clock ticks in milliseconds, which are as long as what is measured.
+    let (begin, mut begun) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
         for number in first..first + all {
-            tokio::time::sleep_until(due(number).into()).await;
+            std::thread::sleep(due(number).saturating_duration_since(Instant::now()));
+            if begin.send(number).is_err() {
+                return;
+            }
+        }
+    });
+    let begins = tokio::spawn(async move {
+        let mut late = Vec::new();
+        while let Some(number) = begun.recv().await {
+            late.push(due(number).elapsed().as_secs_f64() * 1000.0);
             let (connection, logs) = (Arc::clone(&connections[number as usize % POSTING]), Arc::clone(&logs));
             tokio::spawn(async move {
                 connection.lock().await.post(&logs[number as usize % LOGS], number).await;
             });
         }
+        late
     });
     let mut times = Vec::new();
     for _ in 0..all {
@@ -89,7 +105,7 @@ async fn steady(server: &Server) -> Vec<f64> {
             times.push(late.as_secs_f64() * 1000.0);
         }
     }
-    times
+    (times, begins.await.unwrap())
 }
 
 async fn fan_out(server: &Server) -> Vec<f64> {
