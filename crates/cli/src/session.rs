@@ -56,7 +56,12 @@ pub(crate) async fn fetch(client: &Client) -> Result<(), Failure> {
 /// Gives what a command has set off (an access key, an introduction, news of rotated keys) a chance to reach the relay before
 /// the process ends. It is stored; what does not get through goes out with a later command.
 pub(crate) async fn settle(client: &Client) {
-    match tokio::time::timeout(SETTLING, client.sync()).await {
+    settle_within(client, SETTLING).await;
+}
+
+/// The same with another patience: where the other side waits for it.
+pub(crate) async fn settle_within(client: &Client, patience: Duration) {
+    match tokio::time::timeout(patience, client.sync()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "settling"),
         Err(_) => tracing::debug!("settling takes too long"),

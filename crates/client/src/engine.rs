@@ -7,6 +7,7 @@ mod abroad;
 mod account_key;
 mod admit;
 mod asking;
+mod attempt;
 mod chain_parts;
 mod chains;
 mod changes;
@@ -22,6 +23,7 @@ mod follow;
 mod groups;
 mod handshake;
 mod held;
+mod in_hand;
 mod inbox;
 mod join;
 mod key_log;
@@ -111,6 +113,7 @@ pub(crate) struct Engine {
     /// The cryptography of MLS.
     crypto: Arc<Crypto>,
     packages_lock: tokio::sync::Mutex<()>,
+    in_hand: in_hand::InHand,
     /// Logs that were read to their head since the start: nothing is sealed for any other.
     replayed: Mutex<HashSet<LogId>>,
     /// Whose chains could not be had, and when: in groups they are not waited for again and again.
@@ -215,13 +218,18 @@ impl Client {
         self.0.sync_once().await
     }
 
-    /// Ends the engine: tasks stop, the database is checkpointed. Nothing is lost; what waits is sent at the next start.
-    pub async fn stop(&self) {
+    /// Nothing is done by itself any more.
+    async fn end_tasks(&self) {
         self.0.stop.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
-        if let Err(error) = self.0.store.checkpoint().await {
-            tracing::warn!(%error, "checkpoint at the end");
+    }
+
+    /// Ends the engine: tasks stop, the database is closed. Nothing is lost; what waits is sent at the next start.
+    pub async fn stop(&self) {
+        self.end_tasks().await;
+        if let Err(error) = self.0.store.close().await {
+            tracing::warn!(%error, "closing the database");
         }
     }
 }

@@ -29,21 +29,28 @@ pub(crate) mod verifications;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::Notify;
 use waxwing_wire::ids::to_hex;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::{Error, ErrorCode};
 
 const FILE: &str = "waxwing.db";
+/// What is erased or overwritten stands in the WAL for at most so long after it, beside the time that moving it takes, as long as the app runs.
+const WAL_FOR: Duration = Duration::from_secs(2);
 
 /// An open database. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Store {
-    connection: Arc<Mutex<Connection>>,
+    /// None once it is closed.
+    connection: Arc<Mutex<Option<Connection>>>,
     /// Whether these clones have handed the database over.
     closed: Arc<AtomicBool>,
+    /// Told of every transaction that has changed something.
+    written: Arc<Notify>,
 }
 
 impl Store {
@@ -131,7 +138,7 @@ impl Store {
         // What was erased before a crash is not to stand in the WAL or behind it.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         connection.set_prepared_statement_cache_capacity(64);
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), closed: Arc::default() })
+        Ok(Self { connection: Arc::new(Mutex::new(Some(connection))), closed: Arc::default(), written: Arc::default() })
     }
 
     /// The same database without encryption: what is left in its files can be looked for.
@@ -145,7 +152,7 @@ impl Store {
         // Under the lock, so that none is in the midst of one.
         let _connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         self.closed.store(true, Ordering::Release);
-        Self { connection: Arc::clone(&self.connection), closed: Arc::default() }
+        Self { connection: Arc::clone(&self.connection), closed: Arc::default(), written: Arc::default() }
     }
 
     /// Runs one transaction on a thread for blocking work: all of it happens, or none.
@@ -155,18 +162,39 @@ impl Store {
         F: FnOnce(&Transaction<'_>) -> Result<T, Error> + Send + 'static,
     {
         let (connection, closed) = (Arc::clone(&self.connection), Arc::clone(&self.closed));
+        let written = Arc::clone(&self.written);
         tokio::task::spawn_blocking(move || {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            if closed.load(Ordering::Acquire) {
-                return Err(Error::new(ErrorCode::Internal, "database: another engine has taken over"));
-            }
+            let Some(connection) = connection.as_mut().filter(|_| !closed.load(Ordering::Acquire)) else {
+                return Err(Error::new(
+                    ErrorCode::Internal,
+                    "database: it is closed, or another engine has taken over",
+                ));
+            };
+            let before = connection.total_changes();
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = work(&transaction)?;
             transaction.commit()?;
+            if connection.total_changes() != before {
+                written.notify_one();
+            }
             Ok(result)
         })
         .await
         .map_err(|_| Error::new(ErrorCode::Internal, "database: a task ended early"))?
+    }
+
+    /// Empties the WAL again and again, a moment after something was written: what was erased or overwritten (secrets of messages that were read,
+    /// texts that were deleted) stands in it until then.
+    pub(crate) async fn keep_wal_empty(&self) {
+        loop {
+            self.written.notified().await;
+            // With what follows at once.
+            tokio::time::sleep(WAL_FOR).await;
+            if let Err(error) = self.checkpoint().await {
+                tracing::warn!(%error, "the WAL is not empty");
+            }
+        }
     }
 
     /// Moves the WAL into the database and empties it: `secure_delete` alone leaves erased keys in the WAL.
@@ -174,11 +202,28 @@ impl Store {
         let connection = Arc::clone(&self.connection);
         tokio::task::spawn_blocking(move || {
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            if let Some(connection) = &*connection {
+                connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            }
             Ok(())
         })
         .await
         .map_err(|_| Error::new(ErrorCode::Internal, "database: a task ended early"))?
+    }
+
+    /// Empties the WAL and closes the files, once the transaction under way is at its end: none comes after it. Not where the database was
+    /// handed over.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        self.checkpoint().await?;
+        let (connection, closed) = (Arc::clone(&self.connection), Arc::clone(&self.closed));
+        tokio::task::spawn_blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            if !closed.swap(true, Ordering::AcqRel) {
+                drop(connection.take());
+            }
+        })
+        .await
+        .map_err(|_| Error::new(ErrorCode::Internal, "database: a task ended early"))
     }
 }
 

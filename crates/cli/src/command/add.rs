@@ -1,11 +1,16 @@
 //! `add`: starts a conversation.
 
+use std::time::Duration;
+
 use clap::Args;
 use waxwing_client::Client;
 
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::{input, lines, session};
+
+/// Longest wait for the relay to have what is for the other side. It comes later otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The command's arguments.
 #[derive(Debug, Args)]
@@ -24,6 +29,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         text => text.to_owned(),
     };
     output.view(&client.add_contact(text.trim()).await?, lines::conversation)?;
-    session::settle(client).await;
+    // Somebody is waiting for it.
+    session::settle_within(client, PATIENCE).await;
     Ok(())
 }

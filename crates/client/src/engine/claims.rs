@@ -21,8 +21,6 @@ use crate::store::{contacts, logs, outbox};
 
 /// Longest wait for somebody's key packages while a conversation waits behind it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Somebody whom an admin adds is tried again after this time.
-const ADD_AGAIN_MS: u64 = 60 * 1000;
 
 /// What can be done now.
 pub(super) enum Ready {
@@ -54,12 +52,13 @@ impl Engine {
                     }
                     match self.claim(account).await {
                         Ok(packages) => {
+                            self.in_hand.are_had(account);
                             claimed.extend(packages);
                             sorted = self.store.run(move |tx| sorted.with(tx, account)).await?;
                         }
                         Err(error) => {
                             tracing::info!(%error, "somebody cannot be added now");
-                            sorted.missing.push(account);
+                            sorted.is_missing(account, self.in_hand.again_in(account, &error));
                             why = Some(error);
                         }
                     }
@@ -109,6 +108,9 @@ impl Engine {
     async fn ask_for_packages(&self, account: AccountId) -> Result<Vec<ClaimedPackage>, Error> {
         // The newest chain: what is claimed is signed with the keys in force.
         let chain = self.refresh_chain(account).await?;
+        if let Some(packages) = self.in_hand.take(&chain) {
+            return Ok(packages);
+        }
         let contact = self.store.run(move |tx| contacts::load(tx, account)).await?;
         let contact = contact.ok_or_else(|| not_found("no such contact"))?;
         let claim = random::bytes();
@@ -142,8 +144,9 @@ impl Engine {
 pub(super) struct Sorted {
     /// Whoever can be had now, and fits into one commit.
     had: Vec<AccountId>,
-    /// Whoever cannot be had.
-    pub(super) missing: Vec<AccountId>,
+    /// Whoever cannot be had, and after how many milliseconds they are tried again.
+    missing: Vec<AccountId>,
+    again_ms: u64,
     /// Whoever has no place in this commit any more.
     pub(super) rest: Vec<AccountId>,
     room: Room,
@@ -153,6 +156,12 @@ impl Sorted {
     /// Whether somebody fits in beside those who are. Once one does not, nobody behind them is asked for: they come in their order.
     pub(super) fn has_place(&self, tx: &Transaction<'_>, account: AccountId) -> Result<bool, Error> {
         Ok(self.rest.is_empty() && (self.had.is_empty() || self.room.has_place(tx, account)?))
+    }
+
+    /// Somebody cannot be had, and is to be tried again after this time. They are tried together.
+    pub(super) fn is_missing(&mut self, account: AccountId, again_ms: u64) {
+        self.missing.push(account);
+        self.again_ms = self.again_ms.max(again_ms);
     }
 
     /// Somebody can be had, and their chain is known as it is now.
@@ -169,9 +178,9 @@ pub(super) fn without(
     tx: &Transaction<'_>,
     context: &Context,
     (n, conversation, log): (i64, &ConversationId, LogId),
-    Sorted { had, missing, rest, .. }: Sorted,
+    Sorted { had, missing, again_ms, rest, .. }: Sorted,
 ) -> Result<Ready, Error> {
-    let later = context.now + ADD_AGAIN_MS;
+    let later = context.now + again_ms;
     if had.is_empty() {
         let group = Group::load(&context.crypto, tx, log)?;
         let alone = group.map_or(Ok(0), |group| group.leaves().map(|leaves| leaves.len()))? < 2;

@@ -111,8 +111,13 @@ impl Client {
         engine.begin_rotation(Cause::ByHand).await?;
         engine.tell_keys().await?;
         let outcome = engine.resume_changes().await;
+        let done = outcome.is_ok();
         engine.set_rotation_problem(outcome.err());
         drop(rotating);
+        // With its entry the relay has dropped the key packages of before: nobody could add this device until there are new ones.
+        if done && let Err(error) = engine.refill_key_packages().await {
+            tracing::info!(%error, "key packages come later");
+        }
         engine.tell_keys().await
     }
 

@@ -47,9 +47,10 @@ impl Engine {
                 Err(error) => return self.log_refused(&stored, error.into()).await,
             };
             if page.head < stored.cursor || page.running != stored.running {
-                // Nobody gets back what a restored relay has lost: somebody begins anew.
+                // Nobody gets back what a restored relay has lost: somebody begins anew. Where somebody has, it is over with this one, whatever
+                // it says.
                 let now = self.now_ms();
-                if self.went_back_with_its_relay(&stored).await? {
+                if self.is_replaced(&stored).await? || self.went_back_with_its_relay(&stored).await? {
                     self.store.run(move |tx| logs::note_went_back(tx, log, now)).await?;
                     return self.freeze(log).await;
                 }
@@ -106,6 +107,13 @@ impl Engine {
             }
         }
         self.drain_log(log).await
+    }
+
+    /// Whether the conversation goes on in another log by now.
+    async fn is_replaced(&self, log: &logs::Log) -> Result<bool, Error> {
+        let (conversation, generation) = (log.conversation, log.generation);
+        let all = self.store.run(move |tx| logs::of(tx, &conversation)).await?;
+        Ok(all.iter().any(|other| other.active && other.generation > generation))
     }
 
     /// The log is as it was left, also if its relay was restored: what was shown of trouble with it is over.
@@ -165,7 +173,11 @@ impl Engine {
     /// The newest chain of somebody who speaks with keys that are not known here, in the time that others can wait for it.
     pub(super) async fn chain_for_reading(&self, account: AccountId) -> Result<(), Error> {
         match tokio::time::timeout(PATIENCE, self.refresh_chain(account)).await {
-            Ok(refreshed) => refreshed.map(drop),
+            Ok(refreshed) => {
+                refreshed?;
+                self.is_back(account);
+                Ok(())
+            }
             Err(_) => Err(Error::new(ErrorCode::RelayDown, "no answer in time")),
         }
     }
@@ -180,6 +192,13 @@ impl Engine {
     /// An account's chain could not be had now.
     pub(super) fn is_absent(&self, account: AccountId) {
         self.absent.lock().unwrap_or_else(PoisonError::into_inner).insert(account, Instant::now());
+    }
+
+    /// It can be had: what was held meanwhile need not wait for the next look.
+    fn is_back(&self, account: AccountId) {
+        if self.absent.lock().unwrap_or_else(PoisonError::into_inner).remove(&account).is_some() {
+            self.introductions_wake.notify_one();
+        }
     }
 
     /// Takes in entries that follow the cursor. The caller holds the log's lock. True if the log has other tokens now.

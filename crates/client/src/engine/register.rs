@@ -312,6 +312,7 @@ pub(super) async fn run(
         chains: super::context::Chains::default(),
         crypto: Arc::new(crate::mls::Crypto::new(random::rng())),
         packages_lock: tokio::sync::Mutex::default(),
+        in_hand: super::in_hand::InHand::default(),
         replayed: Mutex::default(),
         absent: Mutex::default(),
         silent: Mutex::default(),

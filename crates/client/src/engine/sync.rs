@@ -85,6 +85,7 @@ impl Engine {
         self.spawn(Self::run_logs);
         self.spawn(Self::run_introductions);
         self.spawn(Self::run_transparency);
+        self.spawn(|engine| async move { engine.store.keep_wal_empty().await });
     }
 
     fn spawn<F, R>(self: &Arc<Self>, task: F)

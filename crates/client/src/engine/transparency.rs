@@ -42,6 +42,8 @@ const POLL: Duration = Duration::from_secs(600);
 const WITHIN: Duration = Duration::from_secs(2);
 /// Longest that one other relay is waited for at a time.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The first wait after something could not be read; each is twice as long as the one before, up to `POLL`.
+const FIRST_REST: Duration = Duration::from_secs(5);
 /// Most leaves that a log may have: a plain scan is outgrown long before (design section 4).
 const MOST_LEAVES: u64 = 50_000_000;
 /// How often other relays' logs are read.
@@ -57,43 +59,45 @@ impl Engine {
         {
             self.note_checkpoint(proved);
         }
-        let mut abroad = Instant::now();
+        let (mut abroad, mut rest) = (Instant::now(), FIRST_REST);
         loop {
-            self.follow_home().await;
+            let calm = self.follow_home().await;
             if Instant::now() >= abroad {
                 abroad = Instant::now() + ABROAD;
                 self.follow_logs_abroad().await;
             }
             self.follow_strange().await;
-            let _ = tokio::time::timeout(POLL, self.transparency_wake.notified()).await;
+            // What has failed is not left until the log changes again.
+            rest = if calm { FIRST_REST } else { POLL.min(rest * 2) };
+            let _ = tokio::time::timeout(if calm { POLL } else { rest }, self.transparency_wake.notified()).await;
             // A relay wakes all its devices at once, for each change of anybody's keys: they come one by one, and for several at a time.
             let [soon] = random::bytes::<1>();
             tokio::time::sleep(WITHIN.mul_f64(f64::from(soon) / 256.0)).await;
         }
     }
 
-    /// Reads the own relay's log, and looks at what is new in all of them.
-    pub(super) async fn follow_home(&self) {
+    /// Reads the own relay's log, and looks at what is new in all of them. False if something of that is to be tried again.
+    pub(super) async fn follow_home(&self) -> bool {
         let home = self.home.address().clone();
-        if let Err(error) = self.follow_log(&home).await {
-            tracing::info!(%error, "the relay's transparency log");
-        }
-        if let Err(error) = self.tell_restored_relay().await {
-            tracing::warn!(%error, "what the own relay has lost is not told again yet");
-        }
-        if let Err(error) = self.check_learned().await {
-            tracing::warn!(%error, "chains that came in conversations");
-        }
+        let mut calm = true;
+        let mut note = |outcome: Result<(), Error>, what: &str| {
+            if let Err(error) = outcome {
+                calm = false;
+                tracing::info!(%error, "{what}");
+            }
+        };
+        note(self.follow_log(&home).await, "the relay's transparency log");
+        note(self.tell_restored_relay().await, "what the own relay has lost is not told again yet");
+        note(self.check_learned().await, "chains that came in conversations");
         self.compare_heard().await;
-        if let Err(error) = self.look_at_logs().await {
-            tracing::warn!(%error, "looking through transparency logs");
-        }
+        note(self.look_at_logs().await, "looking through transparency logs");
         let context = self.context();
         match self.store.run(move |tx| follow::reconcile(tx, &context)).await {
             Ok(true) => self.outbox_wake.notify_one(),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "groups that are to follow a chain"),
         }
+        calm
     }
 
     async fn follow_logs_abroad(&self) {

@@ -173,7 +173,7 @@ impl Person {
             panic!("not a key package");
         };
         let package = package.validate(&self.crypto, ProtocolVersion::Mls10).unwrap();
-        ClaimedPackage { account: self.account, device: self.keys.device(), package }
+        ClaimedPackage { account: self.account, device: self.keys.device(), package, chain: [0; 32] }
     }
 
     /// A key package of this device's MLS key, with any credential and any lifetime.

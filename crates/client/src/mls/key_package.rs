@@ -20,6 +20,8 @@ pub(crate) struct ClaimedPackage {
     pub(crate) account: AccountId,
     pub(crate) device: DeviceId,
     pub(crate) package: KeyPackage,
+    /// The head of the chain that it was checked against.
+    pub(crate) chain: [u8; 32],
 }
 
 /// Makes `count` key packages and one of last resort for the own device; their private parts go into the store.
@@ -87,7 +89,7 @@ pub(crate) fn read_package(
     if identity != Some(LeafIdentity::of(chain.account(), stated)) || leaf.signature_key().as_slice() != stated.mls {
         return Err(refuse("its keys are not those of the chain"));
     }
-    Ok(ClaimedPackage { account: chain.account(), device, package })
+    Ok(ClaimedPackage { account: chain.account(), device, package, chain: chain.head() })
 }
 
 fn parse(bytes: &[u8]) -> Option<KeyPackageIn> {

@@ -28,7 +28,7 @@ fn kinds(keys: &KeysView) -> Vec<KeyEvent> {
 /// The journal, and the relay and the keystore have the new key; then it goes down.
 async fn until_the_keystore(lone: Lone, then_rotate: bool) -> Lone {
     // The engine itself would go on with it as well.
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
     let engine = lone.engine();
     engine.begin_account_change(&[], then_rotate).await.unwrap();
     let change = engine.store.run(keys::account_change).await.unwrap().unwrap();
@@ -63,7 +63,7 @@ async fn d2_an_account_key_that_the_keystore_has_is_in_force_once_after_the_next
     // What comes next is signed by it.
     lone.rotate(Cause::ByHand).await;
     assert_eq!(kinds(&lone.client.keys().await.unwrap()), [Rotated, AccountKeyRotated, Created]);
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }
 
 #[tokio::test]
@@ -96,5 +96,5 @@ async fn d2_the_second_half_of_shutting_others_out_is_done_after_the_next_start(
         assert!(view.account_outcome.is_some_and(|outcome| outcome.shut_out && outcome.updated == 0));
         assert_eq!(follows(lone.engine()).await, 1, "each group is told once");
     }
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }

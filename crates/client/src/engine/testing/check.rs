@@ -280,23 +280,16 @@ fn groups(device: &mut Device, outside: &Outside, dead: &BTreeSet<LogId>) {
 }
 
 /// How many entries of each log are tried on those who are not in it.
-const TRIED: usize = 20;
+const TRIED: usize = 40;
 
-/// Nobody opens an entry who was not a member at its place: with the sealing keys that they have, and whatever channel secret anybody has,
-/// their own old one or that of the members.
+/// Nobody opens an entry who was not a member at its place: with the sealing keys that they have, and the channel secret that was in force
+/// there, or the last one of anybody. Nor does MLS give up to them what a member finds in it, where they were in the group before or after.
 ///
 /// Not what the relay has put in once more: whoever was a member where it first stood has its keys.
 fn closed_to_others(devices: &mut [Device], outside: &mut Outside) {
-    let mut kept = 0;
+    let (mut kept, mut kept_by_mls) = (0, 0);
     for (id, log) in &outside.relay.logs {
-        let mut secrets: Vec<ChannelSecret> = Vec::new();
-        for secret in
-            devices.iter_mut().filter_map(|device| device.look(|tx| logs::load(tx, *id))).map(|log| log.secret)
-        {
-            if secrets.iter().all(|other| other.as_bytes() != secret.as_bytes()) {
-                secrets.push(secret);
-            }
-        }
+        let last: Vec<_> = devices.iter_mut().filter_map(|device| device.look(|tx| logs::load(tx, *id))).collect();
         let handshake = |entry: &&LogEntry| entry.kind == EnvelopeKind::Handshake;
         for (at, entry) in log.entries.iter().enumerate().rev().take(TRIED) {
             let after = log.entries[..at].iter().rfind(handshake).map_or(0, |entry| entry.seq);
@@ -304,21 +297,32 @@ fn closed_to_others(devices: &mut [Device], outside: &mut Outside) {
             else {
                 continue;
             };
+            let mut secrets = vec![ChannelSecret::from_bytes(&state.secret)];
+            secrets.extend(last.iter().map(|log| log.secret.clone()));
+            secrets.dedup_by(|one, other| one.as_bytes() == other.as_bytes());
             let opens = |device: &mut Device| secrets.iter().any(|secret| device.opens(*id, secret, entry).is_some());
-            let (members, others): (Vec<_>, Vec<_>) =
+            let (mut members, mut others): (Vec<_>, Vec<_>) =
                 devices.iter_mut().partition(|device| state.members.contains(&device.account));
-            let tried = others.len() as u64;
-            for device in others {
+            for device in &mut others {
                 let name = device.name.clone();
                 assert!(!opens(device), "{name} opens {} of {id:?}, and was not a member after {after}", entry.seq);
             }
-            // Not counted: what nobody has the channel secret of any more.
-            if tried > 0 && members.into_iter().any(opens) {
-                kept += tried;
+            // Not counted: what no member can open any more either.
+            if members.iter_mut().any(|device| opens(device)) {
+                kept += others.len() as u64;
+            }
+            let inside =
+                members.iter_mut().find_map(|device| secrets.iter().find_map(|one| device.inside_by(*id, one, entry)));
+            let Some((from, mls)) = inside else { continue };
+            for device in others.iter_mut().filter_map(|device| device.knows_group(*id).then_some(device)) {
+                let name = device.name.clone();
+                assert!(!device.decrypts(*id, from, entry.kind, &mls), "{name} decrypts {} of {id:?}", entry.seq);
+                kept_by_mls += 1;
             }
         }
     }
     *outside.ledger.counts.entry("kept from others").or_default() += kept;
+    *outside.ledger.counts.entry("kept from others by MLS").or_default() += kept_by_mls;
 }
 
 /// Whoever has left is taken out by somebody, where somebody is left who takes part.

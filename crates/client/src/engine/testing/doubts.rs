@@ -125,7 +125,7 @@ pub(super) fn leaf(chain: &VerifiedChain, seq: u32) -> Leaf {
 /// An engine whose tasks have ended: nothing happens but what the test does.
 pub(super) async fn lone() -> Lone {
     let lone = Lone::new().await;
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
     lone
 }
 
@@ -176,7 +176,7 @@ async fn p11_chains_that_came_in_a_conversation_are_looked_up_after_a_restart_as
     let Lone { client, folder } = lone;
     drop(client);
     let lone = Lone::again(folder).await;
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
     assert_eq!(lone.engine().store.run(unproved::all).await.unwrap(), [bea.0.account()]);
     // With the entry in the log there is nothing left to do.
     log.leaves.push(leaf(&bea.0, 1));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -136,7 +137,7 @@ async fn p12_old_keys_are_erased_from_database_wal_and_keystore() {
     assert_eq!(held.key_version, 4);
     assert_eq!(held.device_seeds.chunks(32).map(<[u8]>::to_vec).collect::<Vec<_>>(), secrets[3]);
     drop(held);
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
     let Lone { client, folder } = lone;
     drop(client);
     let after = remains(folder.path()).await;
@@ -184,7 +185,7 @@ async fn p12_the_leaf_of_an_open_request_or_a_left_group_keeps_no_old_key() {
             assert_eq!(files_with(&after, needle), Vec::<String>::new(), "{standing:?}");
         }
         assert!(!files_with(&after, &secrets[7][3]).is_empty(), "the control: the newest two stay, and are found");
-        lone.client.stop().await;
+        lone.client.end_tasks().await;
     }
 }
 
@@ -213,7 +214,7 @@ async fn p12_the_journal_leaves_no_seeds_behind() {
     engine.finish_rotation(rotation).await.unwrap();
     let after = remains(lone.folder.path()).await;
     assert!(seeds.iter().all(|seed| files_with(&after, seed).is_empty()));
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }
 
 const DATABASE: &str = "waxwing.db";
@@ -225,7 +226,7 @@ const WAL: &str = "waxwing.db-wal";
 async fn p12_what_is_planted_in_the_database_is_found_until_it_is_erased() {
     let lone = Lone::new().await;
     // Nobody else writes meanwhile.
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
     let engine = lone.engine();
     let create = engine.store.run(|tx| Ok(tx.execute_batch("CREATE TABLE planted (bytes BLOB NOT NULL)")?));
     create.await.unwrap();
@@ -260,7 +261,7 @@ async fn p12_what_is_planted_in_the_database_is_found_until_it_is_erased() {
 async fn p12_a_replaced_account_key_and_its_journal_leave_no_seed_behind() {
     let lone = Lone::new().await;
     // The engine itself would go on with it as well.
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
     let engine = lone.engine();
     let old = *engine.account_key().seed();
     engine.begin_account_change(&[], false).await.unwrap();
@@ -305,7 +306,7 @@ async fn p12_a_journal_that_comes_to_nothing_leaves_no_seeds_behind() {
         let lone = Lone::new().await;
         let engine = lone.engine();
         // The engine itself would look at it as well.
-        lone.client.stop().await;
+        lone.client.end_tasks().await;
         let seeds = if device_keys {
             engine.begin_rotation(Cause::ByHand).await.unwrap();
             let rotation = engine.store.run(keys::rotation).await.unwrap().unwrap();
@@ -335,7 +336,7 @@ async fn p12_a_recovery_and_its_journal_leave_nothing_behind() {
     for accepted in [true, false] {
         let lone = Lone::new().await;
         let words = lone.client.phrase_words().await.unwrap();
-        lone.client.stop().await;
+        lone.client.end_tasks().await;
         let engine = lone.engine();
         let phrase = RecoveryPhrase::parse(&words.join(" ")).unwrap();
         let chain = engine.chain(engine.account).await.unwrap();
@@ -368,5 +369,27 @@ async fn p12_a_recovery_and_its_journal_leave_nothing_behind() {
         } else {
             assert_eq!(held.account_seed.as_slice(), old[5], "nothing came of it");
         }
+    }
+}
+
+/// In a running app, and without anybody's asking: a thief who comes a moment later finds nothing of it, neither secrets of messages that
+/// were read nor texts that were deleted.
+#[tokio::test]
+async fn p12_what_is_erased_leaves_the_wal_by_itself() {
+    let lone = Lone::new().await;
+    let engine = lone.engine();
+    for number in 0..2_u8 {
+        let secret = [[number; 16], random::bytes()].concat();
+        let row = secret.clone();
+        let write = "INSERT INTO mls_state (group_id, kind, key, value) VALUES (x'', 99, x'', ?1)";
+        engine.store.run(move |tx| Ok(tx.execute(write, [row])?)).await.unwrap();
+        assert!(!files_with(&remains(lone.folder.path()).await, &secret).is_empty(), "the control");
+        engine.store.run(|tx| Ok(tx.execute("DELETE FROM mls_state WHERE kind = 99", [])?)).await.unwrap();
+        let gone = async {
+            while !files_with(&remains(lone.folder.path()).await, &secret).is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), gone).await.expect("it stands in a file");
     }
 }

@@ -33,7 +33,7 @@ async fn p17_evidence_against_any_relay_is_listed_and_stays_over_a_restart() {
     assert_eq!(logs.iter().map(|log| log.contradictions.len()).collect::<Vec<_>>(), [2, 1, 1]);
     assert_eq!(lone.client.log_of("nobody").await.unwrap_err().code(), ErrorCode::NotFound);
     assert_eq!(lone.client.transparency_log().await.unwrap(), logs[1], "the own relay's among them");
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }
 
 /// What the user has gone on after is over, and what comes later is not: neither the same pair of notes again, nor more than are kept.
@@ -62,5 +62,5 @@ async fn p17_evidence_after_the_user_has_gone_on_counts_again() {
         Ok((before, settled, after, all))
     });
     assert_eq!(found.await.unwrap(), (64, 0, vec![1, 2, 3], 64));
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }

@@ -14,8 +14,8 @@ use super::super::claims::{self, Ready, Sorted};
 use super::super::conversations::ensure_group;
 use super::super::entries::AGAIN_MS;
 use super::super::follow::{self, First};
-use super::super::safety;
 use super::super::sealing::{self, Outcome};
+use super::super::{in_hand, safety};
 use super::device::{Device, home, refused};
 use super::ledger::Outside;
 use super::sync::fatal;
@@ -187,7 +187,7 @@ impl Device {
                             claimed.extend(packages);
                         }
                         Err(Halt::Trouble(error)) => {
-                            sorted.missing.push(account);
+                            sorted.is_missing(account, in_hand::AGAIN_MS);
                             why = Some(error);
                         }
                         Err(halt) => return Err(halt),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use waxwing_wire::LogId;
 
+use super::super::in_hand::InHand;
 use super::super::packages::STOCK;
 use super::super::rotation::old_keys_live_ms;
 use super::faults::rotate;
@@ -96,6 +97,29 @@ fn fifty_at_first_and_again_when_fewer_than_twenty_are_left() {
     // Enough, and then it is left alone.
     stock_up(&mut world);
     assert_eq!(one_time(&world), full);
+}
+
+/// What a change that was put off has claimed is for its next try, and for nothing once her keys are others.
+#[test]
+fn p10_what_was_claimed_is_used_before_more_is_claimed() {
+    let mut world = two();
+    let bea = world.devices[1].account;
+    let bytes = claim(&mut world);
+    let package = read(&mut world, &bytes);
+    let known = world.devices[0].look(|tx| keys::chain(tx, bea)).unwrap();
+    let in_hand = InHand::default();
+    assert!(in_hand.take(&known).is_none(), "nothing was claimed yet");
+    in_hand.put(vec![package.clone()]);
+    let again = in_hand.take(&known).unwrap();
+    assert!(again.len() == 1 && again[0].package == package.package);
+    assert!(in_hand.take(&known).is_none(), "two groups would get the same");
+    in_hand.put(again);
+    world.outside.now += 8 * DAY_MS;
+    rotate(&mut world, 1);
+    let newer = world.devices[1].look(|tx| keys::chain(tx, bea)).unwrap();
+    assert_ne!(known.head(), newer.head());
+    assert!(in_hand.take(&newer).is_none(), "it is of keys that are no longer in force");
+    assert!(in_hand.take(&known).is_none(), "and is not kept");
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::store::conversations::ConversationId;
 pub(super) struct State {
     pub(super) epoch: Epoch,
     pub(super) members: Vec<AccountId>,
+    /// The channel secret.
+    pub(super) secret: [u8; 32],
 }
 
 /// From where, if from anywhere, up to where.

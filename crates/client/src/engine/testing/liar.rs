@@ -27,7 +27,7 @@ pub(super) fn unchecked(device: &mut Device, bytes: &[u8]) -> ClaimedPackage {
     let (message, _) = MlsMessageIn::tls_deserialize_bytes(bytes).unwrap();
     let MlsMessageBodyIn::KeyPackage(package) = message.extract() else { panic!("no key package") };
     let package = package.validate(&*device.crypto, ProtocolVersion::Mls10).unwrap();
-    ClaimedPackage { account: device.account, device: device.device, package }
+    ClaimedPackage { account: device.account, device: device.device, package, chain: [0; 32] }
 }
 
 impl Device {

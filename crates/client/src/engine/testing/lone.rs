@@ -106,7 +106,7 @@ async fn d8_a_rotation_is_due_by_relay_time_whatever_the_local_clock_says() {
         assert!(lone.rotates().await, "{wrong}: after 30 days");
         let view = lone.client.keys().await.unwrap();
         assert!(view.rotation_problem.is_some(), "no relay is there to take it");
-        lone.client.stop().await;
+        lone.client.end_tasks().await;
     }
 }
 
@@ -136,7 +136,7 @@ async fn d8_a_local_clock_that_is_set_brings_no_rotation_about_and_prevents_none
     }
     lone.relay_is_ahead(31 * DAY_MS);
     assert!(lone.rotates().await);
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn a_relay_whose_clock_was_ahead_delays_nothing_for_good() {
     assert!(!lone.rotates().await);
     lone.relay_is_ahead(31 * DAY_MS);
     assert!(lone.rotates().await);
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn the_schedule_is_kept_and_followed() {
     assert!(!lone.rotates().await, "by hand alone");
     lone.client.set_rotation_schedule(RotationSchedule::Days90).await.unwrap();
     assert!(lone.rotates().await);
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }
 
 /// A relay that lies about the time would have the chain filled up and old keys erased.
@@ -195,7 +195,7 @@ async fn p6_a_relay_cannot_bring_about_one_rotation_after_another() {
         assert!(!lone.rotates().await);
     }
     assert_eq!(lone.client.keys().await.unwrap().version, 2);
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }
 
 /// The keystore has the new seeds and the database has not followed when it goes down; at the next start relay time is not known.
@@ -224,7 +224,7 @@ async fn d2_a_scheduled_rotation_that_ends_at_a_start_spreads_its_updates_once_r
         let times = lone.updates().await;
         assert!(times.len() == 3 && times.iter().all(|time| (now - 60_000..now + day).contains(time)), "{times:?}");
     }
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }
 
 /// Somebody could not be added while the relay was out of reach and the local clock ten years ahead: they are tried again in a minute, by a
@@ -256,7 +256,7 @@ async fn d8_what_was_put_off_by_a_clock_that_was_ahead_is_due_once_relay_time_is
     lone.relay_is_ahead(0);
     lone.engine().tend_keys().await;
     assert_eq!(when().await, [0, soon]);
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }
 
 /// The user is in a hurry where the schedule was not.
@@ -274,5 +274,5 @@ async fn rotate_now_takes_over_what_the_schedule_has_begun() {
     engine.store_new_seeds(&rotation).await.unwrap();
     engine.finish_rotation(rotation).await.unwrap();
     assert_eq!(lone.updates().await, [0]);
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }

@@ -102,7 +102,7 @@ async fn without_a_way_a_notice_ends_and_a_welcome_waits_for_one() {
     }
     assert_eq!(tried.map_err(|error| error.code()), Err(ErrorCode::RelayDown));
     assert_eq!(engine.store.run(rest).await.unwrap(), [(welcome, true)], "it is gone");
-    lone.client.stop().await;
+    lone.client.end_tasks().await;
 }
 
 #[test]

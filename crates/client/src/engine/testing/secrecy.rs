@@ -8,7 +8,7 @@ use waxwing_protocol::{ChannelSecret, Content};
 use waxwing_wire::frame::LogEntry;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
-use waxwing_wire::{LogId, MessageId};
+use waxwing_wire::{DeviceId, LogId, MessageId};
 
 use super::super::rotation::old_keys_live_ms;
 use super::device::Device;
@@ -33,22 +33,38 @@ impl Device {
         envelope::open(&entry.blob, &self.opening.list(), self.account, &place).ok()
     }
 
-    /// The MLS message in an entry, through the outer layer.
-    fn inside(&mut self, log: LogId, entry: &LogEntry) -> Option<Vec<u8>> {
-        let secret = self.look(|tx| Ok(logs::load(tx, log)?.unwrap().secret));
-        let opened = self.opens(log, &secret, entry)?;
+    /// The MLS message in an entry, through the outer layer, and which device it is of.
+    pub(super) fn inside_by(
+        &mut self,
+        log: LogId,
+        secret: &ChannelSecret,
+        entry: &LogEntry,
+    ) -> Option<(DeviceId, Vec<u8>)> {
+        let opened = self.opens(log, secret, entry)?;
         let crypto = self.crypto.clone();
         let device = opened.claimed().device;
-        let leaf = self.look(|tx| Group::load(&crypto, tx, log)?.unwrap().leaf(device)).unwrap();
+        let leaf =
+            self.look(|tx| Group::load(&crypto, tx, log)?.map(|group| group.leaf(device)).transpose()).flatten()?;
         let message: Message = opened.verify_leaf(&leaf.identity).ok()?;
         match Content::decode(entry.kind, &message.content) {
-            Ok(Content::Mls(bytes)) => Some(bytes),
+            Ok(Content::Mls(bytes)) => Some((device, bytes)),
             _ => None,
         }
     }
 
+    fn inside(&mut self, log: LogId, entry: &LogEntry) -> Option<Vec<u8>> {
+        let secret = self.look(|tx| Ok(logs::load(tx, log)?.unwrap().secret));
+        self.inside_by(log, &secret, entry).map(|(_, mls)| mls)
+    }
+
+    /// Whether it has a group in its database, be it one that it is not in any more.
+    pub(super) fn knows_group(&mut self, log: LogId) -> bool {
+        let crypto = self.crypto.clone();
+        self.look(|tx| Ok(Group::load(&crypto, tx, log)?.is_some()))
+    }
+
     /// Whether MLS gives up what is in it, with all that is in the database.
-    fn decrypts(&mut self, log: LogId, from: waxwing_wire::DeviceId, kind: EnvelopeKind, mls: &[u8]) -> bool {
+    pub(super) fn decrypts(&mut self, log: LogId, from: DeviceId, kind: EnvelopeKind, mls: &[u8]) -> bool {
         let crypto = self.crypto.clone();
         self.look(|tx| {
             let mut group = Group::load(&crypto, tx, log)?.unwrap();

@@ -80,7 +80,7 @@ impl Shell {
         let memory = std::path::Path::new("/dev/shm");
         let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let client = runtime.block_on(start(&folder));
-        runtime.block_on(client.stop());
+        runtime.block_on(client.end_tasks());
         let engine = Arc::try_unwrap(client.0).unwrap_or_else(|_| panic!("a task of the shell is left"));
         let schema = runtime.block_on(engine.store.run(|tx| {
             let version: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;

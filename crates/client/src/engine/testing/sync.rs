@@ -253,5 +253,5 @@ pub(super) fn state(
     let Some(group) = Group::load(&context.crypto, tx, log)? else { return Ok(None) };
     let mut members: Vec<_> = group.leaves()?.iter().map(|leaf| leaf.identity.account).collect();
     members.sort();
-    Ok(Some((stored.last_handshake, State { epoch: group.epoch(), members })))
+    Ok(Some((stored.last_handshake, State { epoch: group.epoch(), members, secret: *stored.secret.as_bytes() })))
 }

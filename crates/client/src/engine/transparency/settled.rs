@@ -46,11 +46,12 @@ impl Engine {
         }
         tracing::warn!("the user goes on with a transparency log that has contradicted itself");
         self.tell_log(origin).await;
-        if let Err(error) = self.follow_log(&relay).await {
+        let read = self.follow_log(&relay).await;
+        if let Err(error) = &read {
             tracing::info!(%error, "a log that is to be read anew");
-            return Ok(());
         }
-        if relay.authority() == self.home.address().authority()
+        if read.is_ok()
+            && relay.authority() == self.home.address().authority()
             && let Err(error) = self.tell_all_again(None).await
         {
             tracing::info!(%error, "what the own relay has lost is not told again");
