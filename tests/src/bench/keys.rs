@@ -12,6 +12,10 @@ pub fn run() -> Report {
     client::measure(&mut report);
     report.targets(&[
         ("rotate_50_conversations_s", Target::AtMost(5.0)),
+        // What a person does not notice.
+        ("rotate_longest_wait_ms", Target::AtMost(100.0)),
+        // A thousand times the leaves are twice the levels of the tree.
+        ("append_growth", Target::AtMost(2.0)),
         ("proof_us", Target::AtMost(1000.0)),
         ("leaves_stream_s", Target::AtMost(10.0)),
     ]);

@@ -52,7 +52,10 @@ pub fn measure(report: &mut Report) {
     let long = log.append();
     report.add("commit", "a small commit of another kind", Unit::Us, commit);
     report.add("append_short", format!("a registration, at {FEW} leaves"), Unit::Us, short);
+    let growth = long.us / short.us;
     report.compared("append", "a registration: entry, leaves, checkpoint", Unit::Us, long, commit.us);
+    report.value("append_growth", growth);
+    report.note(format!("a registration takes {growth:.2} times as long in a log {} times as long", MANY / FEW));
     let inclusion = log.inclusion();
     report.add("proof", "a proof that a leaf is in it", Unit::Us, inclusion);
     let consistency = log.consistency();
