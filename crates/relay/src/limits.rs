@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, InsufficientCapacity, Quota, RateLimiter};
 use waxwing_wire::AccountId;
 
 use crate::config::{Limits, Rate};
@@ -16,6 +16,8 @@ use crate::error::Refusal;
 
 /// Keys that one limiter tells apart; beyond that, newcomers share one allowance.
 const MAX_KEYS: usize = 200_000;
+/// In seconds.
+const MINUTE: u64 = 60;
 
 /// Who is counted together: an IPv4 address, or the first 56 bits of an IPv6 address (one customer's usual allotment).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,6 +86,8 @@ pub(crate) struct Limiter<K: Hash + Eq + Clone> {
     keyed: DefaultKeyedRateLimiter<K>,
     overflow: DefaultDirectRateLimiter,
     total: Option<DefaultDirectRateLimiter>,
+    /// More than that one request never counts.
+    burst: NonZeroU32,
     most: usize,
     clock: DefaultClock,
 }
@@ -94,7 +98,8 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 
     fn in_total(rate: Rate, total: Rate) -> Self {
-        Self { total: Some(RateLimiter::direct(quota(total, 1))), ..Self::new(rate) }
+        let burst = quota(rate, 1).burst_size().min(quota(total, 1).burst_size());
+        Self { total: Some(RateLimiter::direct(quota(total, 1))), burst, ..Self::new(rate) }
     }
 
     fn bounded(rate: Rate, most: usize) -> Self {
@@ -102,6 +107,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
             keyed: RateLimiter::keyed(quota(rate, 1)),
             overflow: RateLimiter::direct(quota(rate, 10)),
             total: None,
+            burst: quota(rate, 1).burst_size(),
             most,
             clock: DefaultClock::default(),
         }
@@ -109,13 +115,29 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 
     /// Counts one request of `key`. What its own rate refuses is not counted among those of all.
     pub(crate) fn check(&self, key: &K) -> Result<(), Refusal> {
-        let now = self.clock.now();
-        let outcome = if self.keyed.len() < self.most { self.keyed.check_key(key) } else { self.overflow.check() };
-        let outcome = outcome.and_then(|()| self.total.as_ref().map_or(Ok(()), RateLimiter::check));
-        outcome.map_err(|refused| {
-            let wait = refused.wait_time_from(now) + Duration::from_millis(999);
-            Refusal::rate_limited(wait.as_secs().max(1))
-        })
+        self.check_as(key, NonZeroU32::MIN)
+    }
+
+    /// Counts one request of `key` as so many, and at most as all that may come at once: whoever waits long enough is served.
+    pub(crate) fn check_as(&self, key: &K, many: NonZeroU32) -> Result<(), Refusal> {
+        let (now, many) = (self.clock.now(), many.min(self.burst));
+        let own = match self.keyed.len() < self.most {
+            true => self.keyed.check_key_n(key, many),
+            false => self.overflow.check_n(many),
+        };
+        let outcome = own.and_then(|own| match (own, &self.total) {
+            (Ok(()), Some(total)) => total.check_n(many),
+            (own, _) => Ok(own),
+        });
+        match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refused)) => {
+                let wait = refused.wait_time_from(now) + Duration::from_millis(999);
+                Err(Refusal::rate_limited(wait.as_secs().max(1)))
+            }
+            // Never: no more than a burst is asked for.
+            Err(InsufficientCapacity(_)) => Err(Refusal::rate_limited(MINUTE)),
+        }
     }
 
     fn sweep(&self) {
@@ -156,6 +178,22 @@ mod tests {
     fn each_key_has_its_own_allowance() {
         let limiter = Limiter::new(Rate { per_minute: 1, burst: 2 });
         assert_eq!([1, 1, 1, 2].map(|key| limiter.check(&key).is_ok()), [true, true, false, true]);
+    }
+
+    /// What counts as many takes as many, and is served by whoever may ask for fewer at once, too.
+    #[test]
+    fn one_request_can_count_as_many() {
+        let limiter = Limiter::in_total(Rate { per_minute: 1, burst: 10 }, Rate { per_minute: 1, burst: 13 });
+        let many = |number| NonZeroU32::new(number).unwrap();
+        assert!(limiter.check_as(&1, many(4)).is_ok());
+        assert!(limiter.check_as(&1, many(7)).is_err(), "six are left");
+        assert!(limiter.check_as(&1, many(6)).is_ok());
+        assert!(limiter.check(&1).is_err());
+        // Three of all are left.
+        assert!(limiter.check_as(&2, many(4)).is_err());
+        assert!(limiter.check_as(&3, many(3)).is_ok());
+        let limiter = Limiter::new(Rate { per_minute: 1, burst: 2 });
+        assert_eq!([1, 1].map(|key| limiter.check_as(&key, many(64)).is_ok()), [true, false]);
     }
 
     /// P15: many addresses together get no more than all may, and one that is refused by itself takes nothing from the others.

@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use waxwing_wire::problem::ProblemCode;
 
 use crate::error::Refused;
 use crate::storage::{StorageError, StorageStats};
@@ -116,14 +117,19 @@ impl Metrics {
         let of = OfEndpoint { method, endpoint };
         self.latencies.get_or_create(&of).observe(took.as_secs_f64());
         if let Some(Refused { code, storage }) = refused {
-            // As the answer spells it.
-            let code = serde_json::to_value(code).ok().and_then(|code| code.as_str().map(str::to_owned));
-            let code = code.unwrap_or_default();
-            self.refusals.get_or_create(&OfRefusal { endpoint: of.endpoint, code }).inc();
+            self.refused(&of.endpoint, code);
             if let Some(error) = storage {
                 self.storage_errors.get_or_create(&OfKind { kind: kind(error) }).inc();
             }
         }
+    }
+
+    /// Counts a refusal. `endpoint` is a template of the router, never a path.
+    pub(crate) fn refused(&self, endpoint: &str, code: ProblemCode) {
+        // As the answer spells it.
+        let code = serde_json::to_value(code).ok().and_then(|code| code.as_str().map(str::to_owned));
+        let of = OfRefusal { endpoint: endpoint.to_owned(), code: code.unwrap_or_default() };
+        self.refusals.get_or_create(&of).inc();
     }
 
     /// All of it as text (OpenMetrics, which Prometheus reads), with what is asked of the storage at that moment.

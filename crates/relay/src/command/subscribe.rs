@@ -3,6 +3,8 @@
 //!
 //! A wake-up is never load-bearing: the client drains after [`Push::Ready`], and again whenever it is told or reconnects.
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,9 @@ use waxwing_wire::api::{Subscribe, SubscribeLog};
 use waxwing_wire::frame::Push;
 use waxwing_wire::limits::MAX_SUBSCRIBED_LOGS;
 use waxwing_wire::log::token_hash;
+use waxwing_wire::problem::ProblemCode;
 
+use crate::audit::{Event, Subject};
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
 use crate::hub::Subscription;
@@ -25,6 +29,8 @@ use crate::storage::Watched;
 
 /// A request with the most logs that one subscription follows fits.
 const MAX_MESSAGE: usize = MAX_SUBSCRIBED_LOGS * 160;
+/// So many logs in a request count as one request of any other kind: each is looked up in the database.
+const LOGS_PER_COUNT: usize = 64;
 /// Read buffer of each socket: there are many, and most are idle.
 const READ_BUFFER: usize = 4 * 1024;
 /// For the end of a subscription to be read.
@@ -65,7 +71,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
             Some(device) => app.hub.connect_as(device.device),
             None => app.hub.connect(),
         };
-        let reason = Session { app: &app, device, subscription }.run(socket).await;
+        let reason = Session { app: &app, address: peer.address, device, subscription }.run(socket).await;
         tracing::trace!(?reason, "a subscription ended");
         app.metrics.subscriptions.dec();
         drop((peer.place, place));
@@ -83,6 +89,8 @@ enum End {
     Slow,
     /// It asked for what is not for it, or for too much.
     Policy,
+    /// Its address asks too often.
+    Often,
     /// Its device is in force no longer, or its account disabled.
     ShutOut,
     /// It cannot be understood.
@@ -104,6 +112,8 @@ async fn shut_out(app: &App, device: Option<Device>, revoked: Option<Cancellatio
 
 struct Session<'a> {
     app: &'a App,
+    /// As the socket says it, or a trusted proxy.
+    address: IpAddr,
     device: Option<Device>,
     subscription: Subscription,
 }
@@ -119,7 +129,7 @@ impl Session<'_> {
         };
         let code = match end {
             End::Gone | End::Idle => return end,
-            End::Slow | End::Trouble => close_code::AGAIN,
+            End::Slow | End::Trouble | End::Often => close_code::AGAIN,
             End::Policy | End::ShutOut => close_code::POLICY,
             End::Unreadable => close_code::UNSUPPORTED,
             End::Stopping => close_code::AWAY,
@@ -192,9 +202,21 @@ impl Session<'_> {
         }
     }
 
+    /// Counts a request for so many logs among all requests of its address. The upgrade was one of them, and its connection lasts.
+    fn count(&self, logs: usize) -> Result<(), End> {
+        let many = u32::try_from(logs.div_ceil(LOGS_PER_COUNT)).unwrap_or(u32::MAX);
+        let many = NonZeroU32::new(many).unwrap_or(NonZeroU32::MIN);
+        self.app.limiters.address.check_as(&self.address.into(), many).map_err(|_| {
+            self.app.metrics.refused("/v1/subscribe", ProblemCode::RateLimited);
+            self.app.audit.record(Event::RateLimit, Subject::Address(self.address.into()));
+            End::Often
+        })
+    }
+
     /// Follows what is asked for; gives the frames to answer with.
     async fn subscribe(&mut self, text: &str) -> Result<Vec<Push>, End> {
         let Subscribe { logs, inbox, transparency } = serde_json::from_str(text).map_err(|_| End::Unreadable)?;
+        self.count(logs.len())?;
         let fresh = logs.iter().filter(|asked| !self.subscription.follows(asked.log)).count();
         if self.subscription.followed_logs() + fresh > MAX_SUBSCRIBED_LOGS {
             return Err(End::Policy);

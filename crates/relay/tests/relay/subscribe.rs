@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{Method, StatusCode};
 use reqwest_websocket::{CloseCode, Message, Upgrade as _, WebSocket};
+use waxwing_relay::Rate;
 use waxwing_wire::LogId;
 use waxwing_wire::api::{EntryBytes, Subscribe, SubscribeLog};
 use waxwing_wire::frame::{InboxSend, Push};
@@ -297,6 +298,53 @@ async fn the_most_logs_fit_in_one_request() {
         assert!(matches!(push(&mut socket).await, Push::Refused { .. }));
     }
     assert_eq!(push(&mut socket).await, Push::Ready);
+}
+
+/// A3: what is asked over a connection that is there counts as what needs a new one does; one request for many logs counts as several.
+#[tokio::test]
+async fn a3_one_address_subscribes_so_often_and_no_more() {
+    let kit = Kit::with(|config| {
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        config.limits.address = Rate { per_minute: 1, burst: 70 };
+        config.operator = Some("127.0.0.1:0".parse().unwrap());
+    })
+    .await;
+    let connect_from = async |address: &str| {
+        let request = kit.http.request(Method::GET, "/v1/subscribe").header("x-forwarded-for", address);
+        request.upgrade().send().await.unwrap().into_websocket().await.unwrap()
+    };
+    let unknown = |number: usize| (0..number).map(|_| to(&Log::new())).collect::<Vec<_>>();
+    // One for the upgrade and 64 for the most that can be followed: what comes after a restart of the relay is far from any usual limit.
+    let mut socket = connect_from("198.51.100.1").await;
+    ask(&mut socket, unknown(MAX_SUBSCRIBED_LOGS), false).await;
+    for _ in 0..MAX_SUBSCRIBED_LOGS {
+        assert!(matches!(push(&mut socket).await, Push::Refused { .. }));
+    }
+    assert_eq!(push(&mut socket).await, Push::Ready);
+    // None of them is followed, so each of these is allowed. Five more, whether they name logs or not.
+    for logs in [0, 1, 64] {
+        ask(&mut socket, unknown(logs), false).await;
+        for _ in 0..logs {
+            assert!(matches!(push(&mut socket).await, Push::Refused { .. }));
+        }
+        assert_eq!(push(&mut socket).await, Push::Ready);
+    }
+    ask(&mut socket, unknown(129), false).await;
+    assert_eq!(closed_with(&mut socket).await, CloseCode::Again);
+    // Two are left, and what was refused has taken none of them.
+    let mut socket = connect_from("198.51.100.1").await;
+    ask(&mut socket, unknown(0), false).await;
+    assert_eq!(push(&mut socket).await, Push::Ready);
+    ask(&mut socket, unknown(0), false).await;
+    assert_eq!(closed_with(&mut socket).await, CloseCode::Again);
+    // Others are served, and the operator sees it.
+    let mut other = connect_from("198.51.100.2").await;
+    ask(&mut other, unknown(1), false).await;
+    assert!(matches!(push(&mut other).await, Push::Refused { .. }));
+    let metrics = kit.operator().get("/metrics").await.text().await.unwrap();
+    let counted = "waxwing_relay_refusals_total{endpoint=\"/v1/subscribe\",code=\"rate_limited\"} 2";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert!(kit.admin(&["audit"]).await.unwrap().contains("rate-limit address="));
 }
 
 /// D6: everybody comes back at once, and goes, and comes: nothing of those who have gone stays, and those who are there are told.
