@@ -4,6 +4,7 @@
 
 mod admin;
 mod database;
+mod descriptors;
 mod init;
 mod layers;
 mod migrate;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::fail;
 use super::settings::Settings;
+use super::{descriptors, fail};
 use crate::config::Config;
 use crate::relay::{Relay, start};
 
@@ -15,16 +15,32 @@ pub(super) fn run(settings: Settings) -> ExitCode {
     let Ok(filter) = settings.log.parse::<tracing_subscriber::EnvFilter>() else {
         return fail("the filter `log` cannot be read");
     };
-    let config = match settings.config() {
+    let mut config = match settings.config() {
         Ok(config) => config,
         Err(conflict) => return fail(&conflict.to_string()),
     };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    leave_descriptors(&mut config);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no threads could be started: {error}")),
     };
     runtime.block_on(serve(config))
+}
+
+/// Where connections could take all descriptors, nothing else that needs one would go on: no new certificate, no blob, no backup.
+fn leave_descriptors(config: &mut Config) {
+    let limit = descriptors::raise();
+    let wanted = config.limits.connections;
+    config.limits.connections = descriptors::connections(wanted, limit);
+    if let (connections, Some(limit)) = (config.limits.connections, limit)
+        && connections < wanted
+    {
+        tracing::warn!(
+            "this process may have {limit} files open, so it takes {connections} connections at a time and not {wanted} (max-connections); \
+             raise the hard limit (LimitNOFILE in the systemd unit, ulimit -Hn) to {wanted} and 256 more, or set max-connections to less"
+        );
+    }
 }
 
 async fn serve(config: Config) -> ExitCode {

@@ -49,7 +49,7 @@ pub(super) struct Settings {
     /// Proxies whose X-Forwarded-For is believed: addresses or networks, with commas between them. From nobody else is any such header read.
     #[arg(long, value_name = "NET", value_delimiter = ',', value_parser = network, action = ArgAction::Append)]
     trusted_proxies: Vec<IpNet>,
-    /// Most connections at a time.
+    /// Most connections at a time; no more than the process may have files open, less 256 for everything else.
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections)]
     max_connections: usize,
     /// Most connections at a time of one address (IPv6: of one /56). Trusted proxies are not counted.

@@ -106,6 +106,74 @@ fn the_lines_on_standard_output_and_a_stop_by_signal() {
     }
 }
 
+/// The program under limits of its shell's.
+fn limited(limits: &str, folder: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("{limits} && exec \"$0\" \"$@\""), PROGRAM, "serve", "--listen", "127.0.0.1:0"]);
+    command.arg("--data").arg(folder).args(more);
+    command
+}
+
+/// A3: connections never take all descriptors. While they have all that they may, what else needs one goes on; who comes then waits.
+#[tokio::test]
+async fn a3_connections_leave_descriptors_for_everything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = ["--timeout-header", "600", "--operator-listen", "0"];
+    let (mut relay, lines) = Running::of(limited("ulimit -n 320", folder.path(), &more), 2);
+    let address = url(&lines[..1]).strip_prefix("http://").unwrap().to_owned();
+    let operator = Http::new(lines[1].strip_prefix("operator ").unwrap());
+    let mut silent = Vec::new();
+    for _ in 0..400 {
+        silent.push(tokio::net::TcpStream::connect(&address).await.unwrap());
+    }
+    // All that it takes: 64 of the 320.
+    let open = async || {
+        let metrics = operator.get("/metrics").await.text().await.unwrap();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("waxwing_relay_connections ")).unwrap();
+        line.parse::<usize>().unwrap()
+    };
+    let until = tokio::time::Instant::now() + Duration::from_secs(30);
+    // The operator's own is among them.
+    while open().await < 65 {
+        assert!(tokio::time::Instant::now() < until, "{} connections", open().await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(open().await, 65);
+    let copy = folder.path().join("copy");
+    let backup = run(Command::new(PROGRAM).args(["admin", "--data"]).arg(folder.path()).arg("backup").arg(&copy));
+    assert!(backup.status.success() && copy.exists(), "{}", String::from_utf8_lossy(&backup.stderr));
+    assert!(run(Command::new(PROGRAM).args(["admin", "--data"]).arg(folder.path()).args(["keys", "rotate"])).status.success());
+    // Those who waited are served once there is room.
+    let mut last = silent.pop().unwrap();
+    silent.clear();
+    tokio::io::AsyncWriteExt::write_all(&mut last, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    let read = tokio::io::AsyncReadExt::read_exact(&mut last, &mut answer);
+    tokio::time::timeout(Duration::from_secs(30), read).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    drop(last);
+    relay.signal("-TERM");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut relay.0.stderr.take().unwrap(), &mut text).unwrap();
+    assert!(text.contains("64 connections at a time and not 20000") && text.contains("LimitNOFILE"), "{text}");
+}
+
+/// The soft limit is low for the sake of programs that use select(2); this one does not.
+#[test]
+fn the_limit_of_open_files_is_raised_to_the_hard_one() {
+    let limits = |process: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+        let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        (numbers[0], numbers[1])
+    };
+    let hard = limits("self").1;
+    let folder = tempfile::tempdir().unwrap();
+    let (relay, _) = Running::of(limited("ulimit -S -n 300", folder.path(), &[]), 1);
+    assert_eq!(limits(&relay.0.id().to_string()), (hard, hard));
+}
+
 /// A5: whatever happens, the log on standard error names nobody. The address of the relay itself is no secret.
 #[tokio::test]
 async fn a5_logs_name_nobody() {
