@@ -149,6 +149,53 @@ async fn a_moved_relay_answers_as_before() {
     assert!(matches!(refused, Err(MigrateError::NotEmpty(_))), "{refused:?}");
 }
 
+/// What arrives as something else, or not at all, is noticed before anything is kept: here the target itself changes one byte, or leaves one row out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_arrives_as_something_else_is_not_kept() {
+    let (folder, hands) = (tempfile::tempdir().unwrap(), Hands::now());
+    filled(folder.path(), &hands).await;
+    let cluster = Cluster::shared();
+    let counted = |database: &str, table: &str| {
+        cluster.sql(database, &format!("SELECT count(*) FROM {table}")).trim().parse::<u64>().unwrap()
+    };
+    let spoilt = [
+        ("changes_a_byte", "NEW.blob := set_byte(NEW.blob, 10, get_byte(NEW.blob, 10) # 1); RETURN NEW;"),
+        ("leaves_one_out", "RETURN NULL;"),
+    ];
+    for (name, spoil) in spoilt {
+        cluster.sql("postgres", &format!("CREATE DATABASE {name}"));
+        let database = cluster.config(name);
+        // The tables, without what a relay puts into them at its first start.
+        PostgresStorage::open(&database, setup()).await.unwrap().close().await.unwrap();
+        cluster.sql(
+            name,
+            "DO $$ DECLARE name text; BEGIN
+                 FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'relay_schema' LOOP
+                     EXECUTE format('TRUNCATE %I CASCADE', name);
+                 END LOOP;
+             END $$",
+        );
+        // Of the one log that has so many.
+        cluster.sql(
+            name,
+            &format!(
+                "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN IF NEW.seq = 7 THEN {spoil} END IF; RETURN NEW; END $$;
+                 CREATE TRIGGER spoil BEFORE INSERT ON log_entries FOR EACH ROW EXECUTE FUNCTION spoil()"
+            ),
+        );
+        let refused = migrate(folder.path(), &database).await;
+        assert!(matches!(refused, Err(MigrateError::Differs("log_entries"))), "{name}: {refused:?}");
+        for table in ["accounts", "logs", "log_entries", "transparency_leaves"] {
+            assert_eq!(counted(name, table), 0, "{name}: {table}");
+        }
+        // It was that alone.
+        cluster.sql(name, "DROP TRIGGER spoil ON log_entries");
+        migrate(folder.path(), &database).await.unwrap();
+        assert_eq!(counted(name, "log_entries"), 54);
+    }
+}
+
 /// What cannot be moved stays as it is, and nothing of it arrives.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_moved_by_half() {
