@@ -9,12 +9,14 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 use waxwing_relay::{Config, Rate};
 use waxwing_wire::api::{ACCESS_KEY_HEADER, Subscribe, base64url};
-use waxwing_wire::frame::InboxSend;
+use waxwing_wire::BlobId;
+use waxwing_wire::frame::{ClaimKeyPackages, ClaimedKeyPackages, InboxSend, UploadKeyPackages};
 use waxwing_wire::log::{EnvelopeKind, token_hash};
 use waxwing_wire::problem::ProblemCode;
 
 use crate::cluster::Cluster;
 use crate::kit::{Account, Http, Kit, Log, app, code, random};
+use crate::nats::NatsServer;
 use crate::process::{PROGRAM, Running, url};
 use crate::subscribe::connect;
 
@@ -199,25 +201,39 @@ impl Secrets {
 
 #[tokio::test]
 async fn a5_logs_metrics_and_audit_name_nobody() {
-    logs_metrics_and_audit_name_nobody(None).await;
+    logs_metrics_and_audit_name_nobody(None, None).await;
 }
 
-/// A5: the same over PostgreSQL, whose driver would print what it stores at its level `debug` if anybody listened; its address is a secret, too.
+/// A5: the same over PostgreSQL and NATS, whose drivers would print what they store and tell at their levels `debug` and `trace` if anybody listened;
+/// their addresses are secrets, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a5_logs_metrics_and_audit_name_nobody_over_postgresql() {
-    let cluster = Cluster::shared();
+    let (cluster, nats) = (Cluster::shared(), NatsServer::start());
     cluster.sql("postgres", "CREATE DATABASE nobody");
-    logs_metrics_and_audit_name_nobody(Some(&cluster.url("nobody"))).await;
+    let spy = nats.client().await;
+    let mut told = spy.subscribe(">").await.unwrap();
+    spy.flush().await.unwrap();
+    logs_metrics_and_audit_name_nobody(Some(&cluster.url("nobody")), Some(&nats.url())).await;
+    let told = tokio::time::timeout(SOON, told.next()).await;
+    assert!(told.is_ok_and(|message| message.is_some()), "nothing was told of over NATS");
     assert_eq!(cluster.sql("nobody", "SELECT count(*) FROM accounts").trim(), "2", "it was all stored there");
 }
 
+/// Where they come from.
+const SOCKET: &str = "127.0.0.77";
+
 /// A5: logs, metrics and audit log of a relay that people talk over hold no id, address or token. The search is proved by planting each.
-async fn logs_metrics_and_audit_name_nobody(database: Option<&str>) {
+async fn logs_metrics_and_audit_name_nobody(database: Option<&str>, nats: Option<&str>) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = std::process::Command::new(PROGRAM);
     command.envs(database.map(|url| ("WAXWING_RELAY_DATABASE_URL", url)));
     command.args(["serve", "--listen", "127.0.0.1:0", "--operator-listen", "0", "--log", "trace", "--data"]);
-    command.arg(folder.path()).args(["--rate-lookup", "1/5", "--trusted-proxies", "127.0.0.1"]);
+    command.arg(folder.path()).args(["--rate-lookup", "1/5", "--trusted-proxies", SOCKET]);
+    let nats_file = folder.path().join("nats");
+    if let Some(nats) = nats {
+        std::fs::write(&nats_file, nats).unwrap();
+        command.arg("--nats-url-file").arg(&nats_file);
+    }
     command.args(["--audience", "localhost:1"]);
     let (mut relay, lines) = Running::of(command, 2);
     // Trace of everything is more than a pipe holds.
@@ -227,7 +243,9 @@ async fn logs_metrics_and_audit_name_nobody(database: Option<&str>) {
         std::io::Read::read_to_string(&mut stderr, &mut text).unwrap();
         text
     });
-    let http = Http::new(&url(&lines[..1]));
+    // From another address than the one that the relay and NATS listen on, which are no secrets.
+    let client = reqwest::Client::builder().no_proxy().local_address(Some(SOCKET.parse().unwrap())).build().unwrap();
+    let http = Http::by(client, &url(&lines[..1]));
     let mut alice = Account::new("alicewonder", "localhost:1");
     assert_eq!(http.register(&alice).await.status(), StatusCode::CREATED);
     alice.token = http.token(&alice).await;
@@ -244,6 +262,33 @@ async fn logs_metrics_and_audit_name_nobody(database: Option<&str>) {
     let sent = http.request(Method::POST, &format!("/v1/inboxes/{}", alice.device));
     let sent = sent.header(ACCESS_KEY_HEADER, base64url::encode(&key)).body(send.encode()).send().await.unwrap();
     assert_eq!(sent.status(), StatusCode::CREATED);
+    let blob = random::<64>().repeat(40);
+    let blob_id = BlobId::of(&blob);
+    let blob_path = format!("/v1/blobs/{blob_id}");
+    let stored = http.authed(&alice, Method::PUT, &blob_path).body(blob.clone()).send().await.unwrap();
+    assert_eq!(stored.status(), StatusCode::CREATED);
+    assert_eq!(http.get(&blob_path).await.bytes().await.unwrap(), blob);
+    let (package, claim): ([u8; 64], [u8; 16]) = (random(), random());
+    let upload = UploadKeyPackages { replace: false, last_resort: None, packages: vec![package.to_vec()] };
+    let uploaded = http.authed(&alice, Method::POST, "/v1/key-packages").body(upload.encode()).send().await.unwrap();
+    assert_eq!(uploaded.status(), StatusCode::CREATED);
+    let claiming = ClaimKeyPackages { account: alice.id, claim };
+    let claimed = http.request(Method::POST, "/v1/key-packages/claim");
+    let claimed = claimed.header(ACCESS_KEY_HEADER, base64url::encode(&key)).body(claiming.encode()).send().await;
+    let claimed = ClaimedKeyPackages::decode(&claimed.unwrap().bytes().await.unwrap()).unwrap();
+    assert_eq!(claimed.devices[0].package, package);
+    // With other keys of the device in force another token is needed.
+    let old = alice.token.clone();
+    let old_key = alice.keys.relay_auth.verifying_key().to_bytes();
+    let rotation = alice.rotation();
+    let next = waxwing_wire::api::SubmitEntry { entry: waxwing_wire::api::EntryBytes(rotation.0.clone()) };
+    let chain = format!("/v1/accounts/{}/chain", alice.id);
+    let rotated = http.authed(&alice, Method::POST, &chain).json(&next).send().await.unwrap();
+    assert_eq!(rotated.status(), StatusCode::CREATED);
+    alice.adopt(rotation);
+    alice.token = http.token(&alice).await;
+    let new_key = alice.keys.relay_auth.verifying_key().to_bytes();
+    let entry = waxwing_wire::chain::ChainEntry::decode(&alice.chain[1]).unwrap().hash();
     for _ in 0..8 {
         let chain = http.request(Method::GET, "/v1/accounts/alicewonder/chain").header("x-forwarded-for", client);
         chain.send().await.unwrap();
@@ -288,14 +333,21 @@ async fn logs_metrics_and_audit_name_nobody(database: Option<&str>) {
         ("log", log.id.to_string()),
         ("envelope", envelope_id.to_string()),
         ("access token", alice.token.clone()),
+        ("the one before", old),
+        ("blob", blob_id.to_string()),
         ("proof", proof),
         ("address", client.to_owned()),
-        ("socket address", "127.0.0.1".to_owned()),
+        ("socket address", SOCKET.to_owned()),
         ("text", "a text that is nobody's business".to_owned()),
     ];
     if let Some(database) = database {
         secrets.push(("database address", database.to_owned()));
         secrets.push(("database password", "hunter2".to_owned()));
+    }
+    if let Some(nats) = nats {
+        secrets.push(("NATS address", nats.to_owned()));
+        secrets.push(("NATS password", "p@ssword".to_owned()));
+        secrets.push(("NATS password as it is written", "p%40ssword".to_owned()));
     }
     for (name, secret) in [
         ("write token", log.write.as_slice()),
@@ -309,6 +361,13 @@ async fn logs_metrics_and_audit_name_nobody(database: Option<&str>) {
         ("device bytes", alice.device.as_bytes()),
         ("log bytes", log.id.as_bytes()),
         ("envelope bytes", envelope_id.as_bytes()),
+        ("blob id", blob_id.as_bytes()),
+        ("bytes of the blob", &blob[..32]),
+        ("key package", &package),
+        ("claim", &claim),
+        ("key of the device", &old_key),
+        ("next key of the device", &new_key),
+        ("hash of the chain entry", &entry),
     ] {
         secrets.push((name, base64url::encode(secret)));
         secrets.push((name, hex(secret)));
