@@ -56,6 +56,11 @@ pub fn sqlite_version() -> &'static str {
     rusqlite::version()
 }
 
+/// Refuses a release of SQLite that can lose what was committed.
+fn check_version(linked: i32) -> Result<(), OpenError> {
+    if linked < OLDEST_SQLITE { Err(OpenError::OldSqlite(sqlite_version())) } else { Ok(()) }
+}
+
 /// [`Storage`] in one SQLite file.
 pub struct SqliteStorage {
     path: PathBuf,
@@ -79,9 +84,7 @@ impl SqliteStorage {
     /// for many accounts; a fresh checkpoint is signed in any case.
     pub fn open_with(folder: &Path, setup: Setup) -> Result<Self, OpenError> {
         let Setup { quotas, retention_days, signer, wake, clock, newest } = setup;
-        if rusqlite::version_number() < OLDEST_SQLITE {
-            return Err(OpenError::OldSqlite(sqlite_version()));
-        }
+        check_version(rusqlite::version_number())?;
         let path = folder.join(FILE);
         if !path.exists() {
             // Made here for its mode: SQLite gives the WAL the same one.

@@ -150,5 +150,11 @@ async fn commits_are_synced_and_old_sqlite_is_refused() {
         .await
         .unwrap();
     assert_eq!(settings, (2, 0));
-    assert!(rusqlite::version_number() >= OLDEST_SQLITE);
+    for old in [0, 3_050_004, 3_051_002] {
+        let refused = check_version(old).unwrap_err();
+        assert!(matches!(refused, OpenError::OldSqlite(_)) && refused.to_string().contains("3.51.3"), "{refused}");
+    }
+    for good in [3_051_003, 3_052_000, rusqlite::version_number()] {
+        check_version(good).unwrap();
+    }
 }
