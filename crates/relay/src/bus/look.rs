@@ -1,13 +1,17 @@
 //! Looking in the database for what others have stored, and telling of it here.
 
+use futures_util::TryStreamExt as _;
+use futures_util::stream;
 use waxwing_wire::transparency::SignedCheckpoint;
 
 use super::{Tag, Watcher};
 use crate::hub::{Connected, FollowedLog, Wake};
-use crate::storage::{LogRead, Watched};
+use crate::storage::{LogRead, StorageError, Watched};
 
 /// Logs and devices asked for at a time.
 const CHUNK: usize = 1000;
+/// Of devices so many such questions are under way at a time: whoever is shut out is not to wait for all others.
+const ABREAST: usize = 4;
 
 impl Watcher {
     /// Looks at what is followed here of what others have told of.
@@ -54,19 +58,24 @@ impl Watcher {
     }
 
     async fn look_at_devices(&self, devices: &[Connected]) {
-        for devices in devices.chunks(CHUNK) {
-            let watched = devices.iter().map(|connected| connected.device).collect();
-            let Ok(heads) = self.storage.heads(Watched { logs: Vec::new(), inboxes: watched }).await else { return };
-            for (Connected { device, head: known }, head) in devices.iter().zip(heads.inboxes) {
-                match head {
-                    None => self.hub.wake(&Wake::Revoked { device: *device }),
-                    Some(head) if known.is_some_and(|known| head > known) => {
-                        self.hub.wake(&Wake::Inbox { device: *device, head });
-                    }
-                    Some(_) => {}
+        let chunks = stream::iter(devices.chunks(CHUNK).map(Ok));
+        // One that fails ends the round: a database that does not answer is not asked again and again.
+        let _ = chunks.try_for_each_concurrent(ABREAST, |devices| self.look_at_some(devices)).await;
+    }
+
+    async fn look_at_some(&self, devices: &[Connected]) -> Result<(), StorageError> {
+        let watched = devices.iter().map(|connected| connected.device).collect();
+        let heads = self.storage.heads(Watched { logs: Vec::new(), inboxes: watched }).await?;
+        for (Connected { device, head: known }, head) in devices.iter().zip(heads.inboxes) {
+            match head {
+                None => self.hub.wake(&Wake::Revoked { device: *device }),
+                Some(head) if known.is_some_and(|known| head > known) => {
+                    self.hub.wake(&Wake::Inbox { device: *device, head });
                 }
+                Some(_) => {}
             }
         }
+        Ok(())
     }
 
     /// Tells of a log's next page. What comes after it readers find by themselves.

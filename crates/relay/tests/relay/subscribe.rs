@@ -191,12 +191,16 @@ pub async fn shut_out_after(sockets: &mut [WebSocket]) -> Duration {
 /// them may not.
 pub const ROUNDS: usize = 5;
 
-/// Of so many tries the one in the middle is within a second.
+/// However loaded the machine is: beyond that it is no accident.
+const NEVER_LATER: Duration = Duration::from_secs(3);
+
+/// Of so many tries the one in the middle is within a second, and none takes much longer.
 pub fn mostly_within_a_second(mut times: Vec<Duration>) {
     assert_eq!(times.len(), ROUNDS);
     times.sort_unstable();
     println!("{times:?}");
     assert!(times[ROUNDS / 2] < Duration::from_secs(1), "{times:?}");
+    assert!(times[ROUNDS - 1] < NEVER_LATER, "{times:?}");
 }
 
 /// A4: whatever they follow.
