@@ -28,7 +28,7 @@ use crate::state::{App, Peer, Places};
 use crate::tls::ServerTls;
 
 /// What is held of a request line and headers. The router refuses less than that with a problem (`router::check_size`); beyond it hyper answers
-/// a bare 431 or 414, for then there is no request yet.
+/// a bare 431, for then there is no request yet.
 const MAX_HEADER_BYTES: usize = 24 * 1024;
 const MAX_HEADERS: usize = 128;
 /// Waited after an accept that failed (out of descriptors), so that it does not spin.

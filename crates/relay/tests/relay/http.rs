@@ -245,3 +245,29 @@ async fn a3_what_is_too_large_or_too_slow_is_a_problem() {
     slow.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains(r#""code":"timeout""#), "{answer}");
 }
+
+/// A3: what is no request yet hyper answers by itself, with a bare status: no problem, and no version of the API. docs/protocol.md says so.
+#[tokio::test]
+async fn a3_what_is_no_request_gets_a_bare_status() {
+    let kit = Kit::new().await;
+    let line = "GET /healthz HTTP/1.1\r\nhost: x\r\n";
+    // All of it fits into what the relay reads at once, so that the answer is not lost to a reset.
+    for (status, head) in [
+        (400, "\0\r\n\r\n".to_owned()),
+        (400, format!("{line}no colon\r\n\r\n")),
+        (400, format!("{line}content-length: 1\r\ncontent-length: 2\r\n\r\n")),
+        (431, format!("{line}{}\r\n", (0..200).map(|i| format!("x-{i}: x\r\n")).collect::<String>())),
+        (431, format!("{line}x: {}\r\n\r\n", "x".repeat(25_000))),
+        (431, format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(25_000))),
+    ] {
+        let mut stream = TcpStream::connect(kit.address()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let answer = answer.to_ascii_lowercase();
+        assert!(answer.starts_with(&format!("http/1.1 {status} ")) && answer.ends_with("\r\n\r\n"), "{status}: {answer}");
+        for absent in ["waxwing-api", "problem+json", "transfer-encoding"] {
+            assert!(!answer.contains(absent), "{absent} in {answer}");
+        }
+    }
+}
