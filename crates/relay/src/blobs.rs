@@ -3,7 +3,7 @@
 //! ```text
 //! parts/<first byte of the id>/<id>/<offset>      bytes from that offset on
 //! whole/<first byte of the id>/<id>               how many, and in which parts: written last, once they have the id
-//! locks/<first digits of the id>                  where several processes share the folder: who is writing holds it
+//! locks/<first digits of the id>                  where several processes share the folder: who is adding what has come, or removing, holds it
 //! ```
 //! Both are written beside, synced and renamed by the store, so a crash leaves an object or none; and a blob without its second object cannot be
 //! read, so it leaves a whole blob or none. Nothing says who has put one up.

@@ -1,4 +1,5 @@
-//! One writer for each blob at a time: of this process, and where several share the folder, of all of them.
+//! One for each blob at a time who adds to it or removes it: of this process, and where several share the folder, of all of them. It is for moments:
+//! nobody has it while a body comes.
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};

@@ -98,6 +98,70 @@ async fn an_upload_under_way_is_not_swept_away() {
     assert_eq!(blobs.count().await, Ok(0));
 }
 
+/// A3: who sends slowly keeps nobody waiting: neither a blob whose id begins alike, which has the same lock, nor the same blob from somebody else.
+#[tokio::test]
+async fn a3_a_slow_body_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Blobs::open(folder.path(), Folders::Shared, limits()).unwrap();
+    let (one, two) = (open(), open());
+    let bytes = vec![7; 300];
+    let id = BlobId::of(&bytes);
+    let (sending, mut chunks) = tokio::sync::mpsc::channel::<Result<Bytes, IoError>>(4);
+    let body = Body::from_stream(futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx)));
+    let mut slow = std::pin::pin!(one.put(id, Part::Whole, [1; 32], body));
+    sending.send(Ok(bytes[..100].to_vec().into())).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut slow).await.is_err());
+    let begins_alike = |bytes: &Vec<u8>| BlobId::of(bytes).to_string()[..3] == id.to_string()[..3];
+    let alike = (0_u32..).map(|number| number.to_be_bytes().repeat(25)).find(begins_alike).unwrap();
+    for (id, bytes) in [(BlobId::of(&alike), alike), (id, bytes.clone())] {
+        let size = bytes.len() as u64;
+        let quick = tokio::time::timeout(Duration::from_secs(10), two.put(id, Part::Whole, [2; 32], bytes.into()));
+        assert_eq!(quick.await.expect("it waited for the slow one"), Ok(Received::Whole(size)));
+    }
+    // It learns that the blob is there, and leaves nothing.
+    sending.send(Ok(bytes[100..].to_vec().into())).await.unwrap();
+    drop(sending);
+    assert_eq!(slow.await, Ok(Received::Whole(300)));
+    assert_eq!(one.count().await, Ok(400));
+    let mut read = one.read(&one.find(id).await.unwrap().unwrap(), 0..300);
+    let mut found = Vec::new();
+    while let Some(chunk) = read.try_next().await.unwrap() {
+        found.extend_from_slice(&chunk);
+    }
+    assert_eq!(found, bytes);
+}
+
+/// Of two who send the same part at the same time one is told what the other has done; a part whose place was taken meanwhile is not the next one.
+#[tokio::test]
+async fn parts_that_come_at_the_same_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(folder.path(), Folders::Own, BlobLimits::default()).unwrap();
+    let part = usize::try_from(waxwing_wire::limits::MIN_BLOB_PART).unwrap();
+    let bytes: Vec<u8> = (0..3 * part).map(|n| (n % 251) as u8).collect();
+    let (id, size) = (BlobId::of(&bytes), bytes.len() as u64);
+    let some = |range: Range<usize>| Part::Some { first: range.start as u64, last: range.end as u64 - 1, size };
+    let slowly = |range: Range<usize>| {
+        let (sending, mut chunks) = tokio::sync::mpsc::channel::<Result<Bytes, IoError>>(4);
+        let body = Body::from_stream(futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx)));
+        sending.try_send(Ok(bytes[range.clone()].to_vec().into())).unwrap();
+        (sending, Box::pin(blobs.put(id, some(range), [1; 32], body)))
+    };
+    let wait = Duration::from_millis(200);
+    let (same_sent, mut same) = slowly(0..part);
+    let (longer_sent, mut longer) = slowly(0..2 * part);
+    assert!(tokio::time::timeout(wait, &mut same).await.is_err());
+    assert!(tokio::time::timeout(wait, &mut longer).await.is_err());
+    let first = blobs.put(id, some(0..part), [1; 32], bytes[..part].to_vec().into()).await;
+    let received = part as u64;
+    assert_eq!(first, Ok(Received::Some { received, size }));
+    drop((same_sent, longer_sent));
+    assert_eq!(same.await, Ok(Received::Some { received, size }));
+    assert_eq!(longer.await, Err(BlobError::WrongOffset(received)));
+    let rest = blobs.put(id, some(part..3 * part), [1; 32], bytes[part..].to_vec().into()).await;
+    assert_eq!(rest, Ok(Received::Whole(size)));
+    assert_eq!(blobs.count().await, Ok(size));
+}
+
 /// Two processes over one folder: what one is writing the other neither touches nor takes for what a crash has left.
 #[tokio::test]
 async fn two_processes_share_a_folder() {

@@ -2,13 +2,14 @@
 
 use axum::body::{Body, BodyDataStream, HttpBody as _};
 use futures_util::StreamExt as _;
-use object_store::{ObjectStoreExt as _, PutPayload};
+use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayload};
 use waxwing_wire::BlobId;
 use waxwing_wire::limits::MIN_BLOB_PART;
 use waxwing_wire::problem::ProblemCode;
 
 use super::error::found;
 use super::manifest::Manifest;
+use super::usage::Taken;
 use super::{BlobError, Blobs, part_path, whole_path};
 
 /// What a request brings.
@@ -53,6 +54,32 @@ enum Length {
     AtMost(u64),
 }
 
+impl Part {
+    /// Where its bytes begin.
+    fn offset(self) -> u64 {
+        match self {
+            Self::Some { first, .. } => first,
+            Self::Whole | Self::Nothing { .. } => 0,
+        }
+    }
+}
+
+/// A body that has come, and is part of no blob yet.
+struct Staged<'a> {
+    upload: Box<dyn MultipartUpload>,
+    taken: Taken<'a>,
+}
+
+impl Staged<'_> {
+    /// Makes it one object, and gives how many bytes it has.
+    async fn publish(mut self) -> Result<u64, BlobError> {
+        self.upload.complete().await?;
+        let written = self.taken.bytes();
+        self.taken.keep();
+        Ok(written)
+    }
+}
+
 impl Blobs {
     /// Stores what `body` brings of a blob. `who` puts it up, by today's pseudonym.
     pub(crate) async fn put(&self, id: BlobId, part: Part, who: [u8; 32], body: Body) -> Result<Received, BlobError> {
@@ -89,6 +116,8 @@ impl Blobs {
         Ok(length.map_or(Length::AtMost(self.limits.max_bytes), Length::Exactly))
     }
 
+    /// Takes in what a body brings without the turn at the blob, which is for the moment in which it becomes part of it: whoever sends slowly keeps nobody
+    /// else waiting, and others may be sending the same.
     async fn take_in(
         &self,
         id: BlobId,
@@ -97,28 +126,50 @@ impl Blobs {
         who: [u8; 32],
         chunks: &mut BodyDataStream,
     ) -> Result<Received, BlobError> {
-        let _turn = self.locks.lock(id).await?;
         self.usage.know(self.count()).await?;
+        let turn = self.locks.lock(id).await?;
+        if let Some(answer) = self.answer_without(id, part).await? {
+            return Ok(answer);
+        }
+        drop(turn);
+        let offset = part.offset();
+        let staged = self.stage(id, offset, length, who, chunks).await?;
+        let _turn = self.locks.lock(id).await?;
+        // Another may have been quicker. What is staged is gone then.
+        if let Some(answer) = self.answer_without(id, part).await? {
+            return Ok(answer);
+        }
+        match part {
+            Part::Some { last, size, .. } if last + 1 != size => {
+                staged.publish().await?;
+                return Ok(Received::Some { received: last + 1, size });
+            }
+            Part::Some { .. } => {}
+            Part::Whole | Part::Nothing { .. } => self.remove(id).await?,
+        }
+        let before = self.parts(id).await?.into_iter().map(|(_, length)| length);
+        let mut parts: Vec<u64> = before.collect();
+        parts.push(staged.publish().await?);
+        self.seal(id, parts).await
+    }
+
+    /// What there is to say whatever the body brings: all of it is there, or this part was there before, or is not the next one. With the turn at the blob.
+    async fn answer_without(&self, id: BlobId, part: Part) -> Result<Option<Received>, BlobError> {
         if let Some(whole) = self.find(id).await? {
-            return Ok(Received::Whole(whole.size()));
+            return Ok(Some(Received::Whole(whole.size())));
         }
         // One that has expired, and that nobody has removed yet.
         if found(self.store.head(&whole_path(id)).await)?.is_some() {
             self.remove(id).await?;
         }
         match part {
-            Part::Whole => {
-                self.remove(id).await?;
-                let written = self.write(id, 0, length, who, chunks).await?;
-                self.seal(id, vec![written]).await
-            }
-            Part::Nothing { size } => Ok(Received::Some { received: total(&self.parts(id).await?), size }),
+            Part::Whole => Ok(None),
+            Part::Nothing { size } => Ok(Some(Received::Some { received: total(&self.parts(id).await?), size })),
             Part::Some { first, last, size } => {
-                let mut parts = self.parts(id).await?;
-                let received = total(&parts);
+                let received = total(&self.parts(id).await?);
                 // Its answer was lost. Whether they are the same bytes shows when all are there.
                 if last < received {
-                    return Ok(Received::Some { received, size });
+                    return Ok(Some(Received::Some { received, size }));
                 }
                 if first != received {
                     return Err(BlobError::WrongOffset(received));
@@ -126,24 +177,20 @@ impl Blobs {
                 if last - first + 1 < MIN_BLOB_PART && last + 1 != size {
                     return Err(BlobError::Body("Only the last part of a blob may be that small"));
                 }
-                parts.push((first, self.write(id, first, length, who, chunks).await?));
-                if last + 1 != size {
-                    return Ok(Received::Some { received: last + 1, size });
-                }
-                self.seal(id, parts.into_iter().map(|(_, length)| length).collect()).await
+                Ok(None)
             }
         }
     }
 
-    /// Writes the body as one object, and gives how many bytes it had. Nothing is left of one that has another length or breaks off.
-    async fn write(
+    /// Writes the body beside what there is of the blob. Nothing is left of one that has another length or breaks off.
+    async fn stage(
         &self,
         id: BlobId,
         offset: u64,
         length: Length,
         who: [u8; 32],
         chunks: &mut BodyDataStream,
-    ) -> Result<u64, BlobError> {
+    ) -> Result<Staged<'_>, BlobError> {
         if let Length::Exactly(more) = length {
             // Rather now than after most of it was written.
             self.usage.has_room(who, more, &self.limits)?;
@@ -165,9 +212,7 @@ impl Blobs {
         if written == 0 || matches!(length, Length::Exactly(length) if length != written) {
             return Err(BlobError::Body("The body is shorter than it must be"));
         }
-        upload.complete().await?;
-        taken.keep();
-        Ok(written)
+        Ok(Staged { upload, taken })
     }
 
     /// All parts are there. If they have the id, they are a blob from now on; if not, nothing stays of them.
