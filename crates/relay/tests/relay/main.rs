@@ -24,6 +24,7 @@ mod nats;
 mod nonces;
 mod operator;
 mod process;
+mod proxy;
 mod registration;
 mod restore;
 mod restore_postgres;
