@@ -265,7 +265,10 @@ async fn a3_what_is_no_request_gets_a_bare_status() {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         let answer = answer.to_ascii_lowercase();
-        assert!(answer.starts_with(&format!("http/1.1 {status} ")) && answer.ends_with("\r\n\r\n"), "{status}: {answer}");
+        assert!(
+            answer.starts_with(&format!("http/1.1 {status} ")) && answer.ends_with("\r\n\r\n"),
+            "{status}: {answer}"
+        );
         for absent in ["waxwing-api", "problem+json", "transfer-encoding"] {
             assert!(!answer.contains(absent), "{absent} in {answer}");
         }

@@ -143,7 +143,11 @@ async fn a3_connections_leave_descriptors_for_everything_else() {
     let copy = folder.path().join("copy");
     let backup = run(Command::new(PROGRAM).args(["admin", "--data"]).arg(folder.path()).arg("backup").arg(&copy));
     assert!(backup.status.success() && copy.exists(), "{}", String::from_utf8_lossy(&backup.stderr));
-    assert!(run(Command::new(PROGRAM).args(["admin", "--data"]).arg(folder.path()).args(["keys", "rotate"])).status.success());
+    assert!(
+        run(Command::new(PROGRAM).args(["admin", "--data"]).arg(folder.path()).args(["keys", "rotate"]))
+            .status
+            .success()
+    );
     // Those who waited are served once there is room.
     let mut last = silent.pop().unwrap();
     silent.clear();

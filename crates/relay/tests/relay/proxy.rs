@@ -96,11 +96,8 @@ async fn a3_the_example_for_nginx_is_a_good_one() {
     let mut socket = socket.into_websocket().await.unwrap();
     ask_for(&mut socket, &Subscribe { logs: Vec::new(), inbox: true, transparency: false }).await;
     assert_eq!(push(&mut socket).await, Push::Ready);
-    let letter = InboxSend {
-        entry_id: EnvelopeId::from_bytes(random()),
-        kind: EnvelopeKind::Welcome,
-        blob: b"hello".to_vec(),
-    };
+    let letter =
+        InboxSend { entry_id: EnvelopeId::from_bytes(random()), kind: EnvelopeKind::Welcome, blob: b"hello".to_vec() };
     let send = http.authed(&alice, Method::POST, &format!("/v1/inboxes/{}", alice.device)).body(letter.encode());
     assert_eq!(seq(send.send().await.unwrap()).await, 1);
     assert_eq!(push(&mut socket).await, Push::Inbox { head: 1 });

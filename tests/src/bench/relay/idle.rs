@@ -1,6 +1,7 @@
 //! Connections that wait for news that does not come: what each costs the relay in memory, in the clear and under TLS.
 //!
-//! They are held by processes of their own, from several loopback addresses, since one process may have as few descriptors as the relay.
+//! They are held by processes of their own, from several loopback addresses, since one process has no more descriptors than the relay, and one address no more
+//! ports than 28,000.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use super::super::report::Report;
 use super::place::Backend;
-use super::server::{Protection, Server};
+use super::server::{Protection, Server, most_connections};
 use super::websocket::{Socket, Stream, connect};
 
 const MANY: usize = 10_000;
@@ -53,28 +54,50 @@ pub fn measure(report: &mut Report, backend: Backend) {
         report.value(key, bytes);
         report.note(format!("{held} idle connections ({protection:?}): {bytes:.0} bytes each"));
         if protection == Protection::Plain {
-            let all = held + up_to_the_limit(&server);
+            let (more, ended) = up_to_the_limit(&server, most_connections().saturating_sub(held));
+            let all = held + more;
             report.value("idle_connections", all as f64);
-            report.note(format!("{all} connections at once, up to the descriptors of a process or 30,000"));
+            report.note(format!("{all} connections at once; {ended}"));
         }
         drop(holders);
         server.stop();
     }
 }
 
-/// Opens further connections until no more can be had.
-fn up_to_the_limit(server: &Server) -> usize {
+/// Opens further connections, `most` of them at most, until no more can be had; gives how many those were, and why there are no more.
+fn up_to_the_limit(server: &Server, most: usize) -> (usize, &'static str) {
     let (mut held, mut more) = (Vec::new(), 0);
-    for turn in 20..28 {
-        let holder = Holder::start(server, EACH, turn, Protection::Plain);
+    // Addresses of this computer that no holder has yet.
+    for turn in 20..=u8::MAX {
+        if more >= most {
+            return (
+                more,
+                "as many as the limit of open files leaves (ulimit -Hn less 256): the relay itself may be able to hold more",
+            );
+        }
+        if memory_is_short() {
+            return (more, "then a quarter of the machine's memory was left, and no more were opened");
+        }
+        let asked = EACH.min(most - more);
+        let holder = Holder::start(server, asked, turn, Protection::Plain);
         let had = holder.held;
         held.push(holder);
         more += had;
-        if had < EACH {
-            break;
+        if had < asked {
+            return (more, "no more could be had");
         }
     }
-    more
+    (more, "then the bench had no more addresses to come from")
+}
+
+/// Whether less than a quarter of the memory is left: the load is on the same machine, and takes as much as the relay.
+fn memory_is_short() -> bool {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let of = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    of("MemAvailable:") < of("MemTotal:") / 4
 }
 
 /// A process that holds connections.
@@ -85,7 +108,10 @@ struct Holder {
 
 impl Holder {
     fn start(server: &Server, number: usize, from: u8, protection: Protection) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        // Its soft limit is the usual one, and the relay's is not.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", r#"ulimit -S -n "$(ulimit -H -n)"; exec "$0" "$@""#]);
+        command.arg(std::env::current_exe().unwrap());
         command.args(["hold", &server.address.to_string(), &number.to_string(), &from.to_string()]);
         command.arg(if protection == Protection::Tls { "tls" } else { "plain" });
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -118,6 +118,15 @@ pub fn entry(number: u64, entry_id: EnvelopeId, len: usize) -> Append {
     Append { entry_id, kind: EnvelopeKind::App, after: 0, rekey: None, blob }
 }
 
+/// Connections that a relay can have here: it raises its limit of open files to the hard one, which is ours too, and keeps 256 for everything else.
+pub fn most_connections() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let hard = line.split_whitespace().nth(1).unwrap();
+    // "unlimited" is no number: as many as a process can have where nobody has raised fs.nr_open.
+    hard.parse().unwrap_or(1_048_576_usize).saturating_sub(256)
+}
+
 fn program() -> PathBuf {
     let bench = std::env::current_exe().unwrap();
     bench.with_file_name("waxwing-relay")
@@ -129,7 +138,8 @@ fn spawn(place: &Place, protection: Protection) -> (Child, SocketAddr) {
     command.arg(place.folder());
     place.tell(&mut command);
     // One address and a few logs are the whole world here.
-    command.args(["--max-connections", "30000", "--max-connections-per-address", "30000"]);
+    let most = most_connections().to_string();
+    command.args(["--max-connections", &most, "--max-connections-per-address", &most]);
     for rate in
         ["address", "token", "lookup", "lookup-total", "stranger", "stranger-total", "claim", "claim-total", "account"]
     {
