@@ -7,6 +7,7 @@
 
 mod accounts;
 mod backend;
+mod blobs;
 mod campaign;
 mod chance;
 mod check;

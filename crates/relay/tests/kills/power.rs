@@ -20,6 +20,7 @@ const RECORD: usize = 24;
 /// A folder that can lose power.
 pub struct Power {
     watched: PathBuf,
+    deaf: Option<&'static str>,
     // Holds the library, and what is noted. Beside the folder, and not within it.
     own: TempDir,
 }
@@ -34,7 +35,12 @@ impl Power {
         compile.args(["-std=gnu17", "-O1", "-shared", "-fPIC", "-pthread", "-o"]).arg(own.path().join("power_loss.so"));
         let compiled = compile.arg(SOURCE).output().expect("a C compiler, which Rust's linker is anyway");
         assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-        Self { watched: folder.canonicalize().unwrap(), own }
+        Self { watched: folder.canonicalize().unwrap(), deaf: None, own }
+    }
+
+    /// The same, as if the relay did not sync `what` ("files" or "folders") in the folders within, which are those of blobs.
+    pub fn deaf(folder: &Path, what: &'static str) -> Self {
+        Self { deaf: Some(what), ..Self::over(folder) }
     }
 
     fn kept(&self) -> PathBuf {
@@ -43,16 +49,20 @@ impl Power {
 
     /// Puts back what was not synced: all of it, or where `torn`, of each sector by chance.
     fn cut(&self, torn: bool, chance: &mut Chance) {
-        let created = fs::read_to_string(self.kept().join("created")).unwrap_or_default();
-        for name in created.lines() {
-            // Also one that was renamed or removed since.
-            let _ = fs::remove_file(self.watched.join(name));
+        let kept = |extension: &str| -> Vec<PathBuf> {
+            let all = fs::read_dir(self.kept()).unwrap().map(|entry| entry.unwrap().path());
+            all.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
+        };
+        for created in kept("created") {
+            for name in fs::read_to_string(created).unwrap().lines() {
+                let path = self.watched.join(name);
+                // Also one that was renamed or removed since, or was in a folder that is gone.
+                let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            }
         }
-        // Not the admin socket, which may have the number of a file that is no more.
-        let files =
-            fs::read_dir(&self.watched).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-        let files: HashMap<u64, PathBuf> = files.map(|path| (fs::metadata(&path).unwrap().ino(), path)).collect();
-        for undo in fs::read_dir(self.kept()).unwrap().map(|entry| entry.unwrap().path()) {
+        let mut files = HashMap::new();
+        by_inode(&self.watched, &mut files);
+        for undo in kept("undo") {
             let inode = undo.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
             if let Some(path) = inode.and_then(|inode: u64| files.get(&inode)) {
                 let now = fs::read(path).unwrap();
@@ -74,6 +84,7 @@ impl Outage for Power {
     fn prepare(&self, command: &mut Command) {
         command.env("LD_PRELOAD", self.own.path().join("power_loss.so"));
         command.env("POWER_LOSS_FOLDER", &self.watched).env("POWER_LOSS_KEPT", self.kept());
+        command.envs(self.deaf.map(|what| ("POWER_LOSS_DEAF", what)));
     }
 
     /// All is lost, then sectors by chance, then nothing but the process: what is not synced then still is not after the next start.
@@ -82,6 +93,17 @@ impl Outage for Power {
             0 => self.cut(false, &mut Chance::new(round)),
             1 => self.cut(true, &mut Chance::new(round)),
             _ => {}
+        }
+    }
+}
+
+/// All files in a folder and those within it. Not the admin socket, which may have the number of a file that is no more.
+fn by_inode(folder: &Path, files: &mut HashMap<u64, PathBuf>) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            by_inode(&path, files);
+        } else if path.is_file() {
+            files.insert(fs::metadata(&path).unwrap().ino(), path);
         }
     }
 }

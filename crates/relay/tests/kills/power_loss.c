@@ -1,12 +1,15 @@
 /*
- * Loses power, for tests: a library that is loaded before the C library (LD_PRELOAD) and keeps, for each file right in POWER_LOSS_FOLDER, what its
+ * Loses power, for tests: a library that is loaded before the C library (LD_PRELOAD) and keeps, for each file in POWER_LOSS_FOLDER and below, what its
  * bytes were when it was last synced. kill -9 leaves the page cache as it is; after it the test puts the kept bytes back (power.rs), and the
  * folder is as after a power cut of a disk that wrote nothing before it was told to.
  *
  * Kept in POWER_LOSS_KEPT: INODE.undo for each file, one record for each write or cut since the last fsync or fdatasync, with the bytes and the
- * size from before; and `created`, the names of files that were made since the folder itself was last synced. Renames and removals count as
- * done: keys are renamed in one place, which syncs the folder. What would go unseen (a file that is emptied when it is opened, preallocation,
- * pwritev) ends the process. Not watched are folders within (blobs), and the WAL's index in shared memory (-shm), which SQLite builds anew.
+ * size from before; and INODE.created for each folder, the names (from POWER_LOSS_FOLDER on) that are new in it since it was last synced: of files and
+ * folders that were made, and of files that were renamed or linked to a name that nothing had. Removals, and renames over what was there, count as done:
+ * keys are replaced in one place, which syncs the folder. What would go unseen (a file that is emptied when it is opened, preallocation,
+ * pwritev) ends the process. Not watched is the WAL's index in shared memory (-shm), which SQLite builds anew.
+ *
+ * With POWER_LOSS_DEAF ("files" or "folders") syncing these does nothing below POWER_LOSS_FOLDER's own files: as if the program did not.
  *
  * Numbers are in the byte order of this computer.
  */
@@ -35,9 +38,10 @@ struct record {
     int64_t size;   /* of the file */
 };
 
-/* For each descriptor: that of its file's records; FOLDER for the folder itself; 0 for what is not watched. */
+/* For each descriptor: that of its file's records; FOLDER for a folder; 0 for what is not watched. */
 static int watched[FILES];
-static int created;
+/* Whether syncing it does nothing. */
+static char deaf[FILES];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* A record that cannot be kept would let the test pass for the wrong reason. */
@@ -90,37 +94,66 @@ static void keep(int fd, off_t offset, off_t bytes) {
 
 /* ---- Opening and closing ---- */
 
+/* Where the name within the folder begins in a path without links; 0 for what is elsewhere. */
+static size_t within(const char *path) {
+    const char *folder = getenv("POWER_LOSS_FOLDER");
+    if (!folder) give_up("POWER_LOSS_FOLDER");
+    size_t prefix = strlen(folder);
+    if (strncmp(path, folder, prefix) != 0) return 0;
+    return path[prefix] == 0 ? prefix : path[prefix] == '/' ? prefix + 1 : 0;
+}
+
+static int is_deaf(const char *what) {
+    const char *to = getenv("POWER_LOSS_DEAF");
+    return to && strcmp(to, what) == 0;
+}
+
+/* A name is new in its folder. */
+static void made(const char *given) {
+    char parent[PATH_MAX], path[PATH_MAX], name[64];
+    const char *last = strrchr(given, '/');
+    snprintf(parent, sizeof parent, "%.*s", last ? (int)(last - given) + 1 : 1, last ? given : ".");
+    if (!realpath(parent, path)) return;
+    struct stat folder;
+    if (!within(path) || stat(path, &folder)) return;
+    size_t length = strlen(path);
+    if (snprintf(path + length, sizeof path - length, "/%s", last ? last + 1 : given) >= (int)(sizeof path - length)) give_up("a long path");
+    size_t start = within(path);
+    snprintf(name, sizeof name, "%llu.created", (unsigned long long)folder.st_ino);
+    pthread_mutex_lock(&lock);
+    int keeper = keeper_named(name);
+    put(keeper, path + start, strlen(path + start));
+    put(keeper, "\n", 1);
+    syscall(SYS_close, keeper);
+    pthread_mutex_unlock(&lock);
+}
+
 /* After an open that succeeded: `fresh` if there was no such file. */
 static void watch(int fd, int flags, int fresh) {
     char link[64], path[PATH_MAX];
-    const char *folder = getenv("POWER_LOSS_FOLDER");
-    if (!folder) give_up("POWER_LOSS_FOLDER");
+    if (fd < FILES) watched[fd] = 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < 0) return;
     path[length] = 0;
-    size_t prefix = strlen(folder);
-    if (strncmp(path, folder, prefix) != 0) return;
+    size_t start = within(path);
+    if (start == 0) return;
     if (fd >= FILES) give_up("too many files");
-    if (path[prefix] == 0) {
+    struct stat file;
+    if (fstat(fd, &file)) give_up("fstat");
+    if (S_ISDIR(file.st_mode)) {
         watched[fd] = FOLDER;
+        deaf[fd] = path[start] && is_deaf("folders");
         return;
     }
-    if (path[prefix] != '/' || strchr(path + prefix + 1, '/') || (length > 4 && strcmp(path + length - 4, "-shm") == 0)) return;
-    if (fresh) {
-        pthread_mutex_lock(&lock);
-        if (!created) created = keeper_named("created");
-        put(created, path + prefix + 1, strlen(path + prefix + 1));
-        put(created, "\n", 1);
-        pthread_mutex_unlock(&lock);
-    }
+    if (length > 4 && strcmp(path + length - 4, "-shm") == 0) return;
+    if (fresh) made(path);
     if ((flags & O_ACCMODE) == O_RDONLY) return;
-    struct stat file;
     char name[64];
-    if (fstat(fd, &file)) give_up("fstat");
     if (!S_ISREG(file.st_mode)) return;
     snprintf(name, sizeof name, "%llu.undo", (unsigned long long)file.st_ino);
     watched[fd] = keeper_named(name);
+    deaf[fd] = strchr(path + start, '/') && is_deaf("files");
     /* The number may have been that of a file that is no more. */
     if (fresh && syscall(SYS_ftruncate, watched[fd], 0)) give_up("ftruncate");
 }
@@ -167,6 +200,34 @@ int openat64(int folder, const char *path, int flags, ...) {
     MODE(flags, flags)
     return opened(folder, path, flags, mode);
 }
+
+int mkdir(const char *path, mode_t mode) {
+    int outcome = syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+    int error = errno;
+    if (outcome == 0) made(path);
+    errno = error;
+    return outcome;
+}
+
+int rename(const char *from, const char *to) {
+    struct stat before;
+    int was = fstatat(AT_FDCWD, to, &before, 0) == 0;
+    int outcome = syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+    int error = errno;
+    if (outcome == 0 && !was) made(to);
+    errno = error;
+    return outcome;
+}
+
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+    int outcome = syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
+    int error = errno;
+    if (outcome == 0 && (to_folder == AT_FDCWD || *to == '/')) made(to);
+    errno = error;
+    return outcome;
+}
+
+int link(const char *from, const char *to) { return linkat(AT_FDCWD, from, AT_FDCWD, to, 0); }
 
 int close(int fd) {
     pthread_mutex_lock(&lock);
@@ -228,16 +289,27 @@ int ftruncate64(int fd, off64_t size) { return ftruncate(fd, size); }
 
 /* ---- Syncing ---- */
 
+/* Under the lock: what is new in a folder is there for good. */
+static void settled(int fd) {
+    struct stat folder;
+    char path[PATH_MAX];
+    const char *kept = getenv("POWER_LOSS_KEPT");
+    if (!kept) give_up("POWER_LOSS_KEPT");
+    if (fstat(fd, &folder)) give_up("fstat");
+    snprintf(path, sizeof path, "%s/%llu.created", kept, (unsigned long long)folder.st_ino);
+    if (syscall(SYS_unlinkat, AT_FDCWD, path, 0) && errno != ENOENT) give_up(path);
+}
+
 static int synced(int fd, long call) {
     int keeper = kept_by(fd);
     if (!keeper) return syscall(call, fd);
+    if (deaf[fd]) return 0;
     /* No write in between: it would count as synced, too. */
     pthread_mutex_lock(&lock);
     int outcome = syscall(call, fd);
     int error = errno;
     if (outcome == 0 && keeper == FOLDER) {
-        if (!created) created = keeper_named("created");
-        if (syscall(SYS_ftruncate, created, 0)) give_up("ftruncate");
+        settled(fd);
     } else if (outcome == 0 && syscall(SYS_ftruncate, keeper, 0)) {
         give_up("ftruncate");
     }
