@@ -12,6 +12,14 @@ const me = { by: "Maya", mine: true };
 describe("notices of a group", () => {
   const lines: [Notice, string][] = [
     [{ type: "unreadable", name: "Bea" }, "A message from Bea could not be read here"],
+    [
+      { type: "keptBack", name: "Bea", mine: false },
+      "A device wrote here that is not among the keys of Bea; its words are kept back until it is. Ask them another way",
+    ],
+    [
+      { type: "keptBack", name: "Maya", mine: true },
+      "A device wrote here that is not among your keys; its words are kept back. If you know of none, open Settings, Keys",
+    ],
     [{ type: "repaired" }, "This device was let back in; what was written meanwhile is missing here"],
     [{ type: "restarted", name: "Bea", mine: false, spoiler: null }, "Bea started this conversation anew"],
     [

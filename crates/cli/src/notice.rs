@@ -26,6 +26,14 @@ pub(crate) fn words(notice: &Notice) -> String {
             "The relay showed {} another version of this conversation. Some messages may be missing; ask them another way.",
             line(name)
         ),
+        Notice::KeptBack { mine: true, .. } => {
+            "A device wrote here that is not among your keys; its words are kept back. If you know of none, look at your keys."
+                .to_owned()
+        }
+        Notice::KeptBack { name, mine: false } => format!(
+            "A device wrote here that is not among the keys of {}; its words are kept back until it is. Ask them another way.",
+            line(name)
+        ),
         Notice::Repaired => "You were brought in again; what was said meanwhile is missing here.".to_owned(),
         Notice::Restarted { name, mine, spoiler: Some(spoiler) } => format!(
             "{} started this conversation anew; a change that {} made had locked the one before.",
@@ -140,6 +148,9 @@ mod tests {
         assert_eq!(unreadable, "A message from Bob␊ could not be read here.");
         let forked = words(&Notice::Forked { name: by("Bob\n") });
         assert!(forked.starts_with("The relay showed Bob␊ another version of this conversation."));
+        let kept_back = |mine| words(&Notice::KeptBack { name: by("Bob\n"), mine });
+        assert!(kept_back(false).contains("not among the keys of Bob␊; its words are kept back"));
+        assert!(kept_back(true).contains("not among your keys; its words are kept back"));
         assert!(words(&Notice::Repaired).contains("missing here"));
         assert!(words(&Notice::Restarted { name: by("Bob"), mine: false, spoiler: None }).starts_with("Bob started"));
         assert!(words(&Notice::Restarted { name: by("Me"), mine: true, spoiler: None }).starts_with("You started"));

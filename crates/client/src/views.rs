@@ -348,6 +348,13 @@ pub enum Notice {
         /// Who, as shown.
         name: String,
     },
+    /// Somebody's device has written that is not among their keys, as their relay shows them: its words are kept back until it is.
+    KeptBack {
+        /// Whose it says to be, as shown.
+        name: String,
+        /// Whether it says to be one's own.
+        mine: bool,
+    },
     /// This device had lost its place in the conversation and was brought in again; what was said meanwhile is missing here.
     Repaired,
     /// The conversation was started anew by this person, because the one before could not go on.

@@ -11,7 +11,7 @@ use crate::store::keys;
 /// Most bytes of the chains of those whom one commit adds. An envelope has 512 KiB, of which 128 wraps take 147, a roster of 64 lines 30, the
 /// path some 12, sixteen key packages at most 64, and news of oneself up to 80.
 const MOST_BYTES: usize = 160 * 1024;
-/// Most bytes of the news that travels with a rotation of one's own keys.
+/// Most bytes of the news that travels with a rotation of one's own keys, or with whoever is let in again.
 const MOST_NEWS: usize = 80 * 1024;
 /// Most parts in one commit, and most entries in one of them.
 const MOST_PARTS: usize = 64;
@@ -74,7 +74,23 @@ pub(super) fn bring(tx: &Transaction<'_>, parts: &mut Vec<ChainPart>, account: A
     Ok(())
 }
 
-/// What others may lack of the own chain who know it with this version of the device's keys, if that is not too much.
+/// Adds to what travels what others may lack of the chain of somebody who is let in again; what is there of it already, if that begins later, gives
+/// way. They may be of one account.
+pub(super) fn bring_news(
+    tx: &Transaction<'_>,
+    parts: &mut Vec<ChainPart>,
+    account: AccountId,
+    known: (DeviceId, u32),
+) -> Result<(), Error> {
+    let Some(news) = news(tx, account, known)? else { return Ok(()) };
+    if parts.iter().all(|part| part.account != account || part.from_seq > news.from_seq) {
+        parts.retain(|part| part.account != account);
+        parts.push(news);
+    }
+    Ok(())
+}
+
+/// What others may lack of a chain who know it with this version of a device's keys, if that is not too much.
 pub(super) fn news(
     tx: &Transaction<'_>,
     account: AccountId,

@@ -101,6 +101,13 @@ pub(super) fn plan(
             if done || leaf.identity.account != *account || !proof.holds(&leaf.mls_key, log.log) {
                 return Ok(Planned::Nothing);
             }
+            if chain
+                .device(proof.device)
+                .is_some_and(|now| now.current().record.key_version > leaf.identity.key_version)
+            {
+                // The others may know nothing of those keys yet, and their relay may not show them.
+                chain_parts::bring_news(tx, &mut data.chains, *account, (proof.device, leaf.identity.key_version))?;
+            }
             let (nonce, remove) = (proof.nonce, vec![leaf.index]);
             data.resyncs.push(proof);
             Planned::Commit(Plan { add: vec![again], remove, roster: None, data, nonce })

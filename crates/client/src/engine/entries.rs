@@ -84,8 +84,8 @@ pub(super) enum Verdict {
     Need(AccountId),
 }
 
-/// A member's word that the relay shows two logs is told once a day.
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// A member's word that the relay shows two logs is told once a day, and so is that words of a device are kept back.
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// One log being read.
 pub(super) struct Reading<'a> {
@@ -415,19 +415,14 @@ impl<'a> Reading<'a> {
         match self.stated(leaf)? {
             Some(true) => logs::is_shared_with(self.tx, self.log.log, sender)?,
             _ if self.absent.contains(&sender) => return self.hold(leaf, message, bytes),
-            Some(false) if self.asked.contains(&sender) => {
-                return Ok(Verdict::Aside("its sender's device is not in their chain"));
-            }
+            Some(false) if self.asked.contains(&sender) => return self.not_stated(leaf, message, bytes),
             _ => return Ok(Verdict::Need(sender)),
         }
         if !self.log.peer_seen {
             self.log.peer_seen = true;
             logs::set_peer_seen(self.tx, self.log.log)?;
         }
-        let contact = contacts::load(self.tx, sender)?;
-        let direct = self.conversation.kind == ConversationKind::Direct;
-        let unheard = direct && contact.as_ref().is_some_and(|contact| contact.blocked);
-        if unheard || matches!(self.conversation.standing, Standing::Left | Standing::Asked) {
+        if is_unheard(self.tx, &self.conversation, sender)? {
             return Ok(Verdict::Used);
         }
         match AppMessage::decode(bytes) {
@@ -443,8 +438,8 @@ impl<'a> Reading<'a> {
 
     /// Whether a leaf's keys are those that its account's chain states for the device; none if there is no chain here.
     pub(super) fn stated(&self, leaf: &Leaf) -> Result<Option<bool>, Error> {
-        let Some(chain) = self.context.chains.load(self.tx, leaf.identity.account)? else { return Ok(None) };
-        Ok(Some(states(&chain, leaf)))
+        // Also by what came along with a commit of this very page.
+        Ok(self.chain_of(leaf.identity.account)?.map(|chain| states(&chain, leaf)))
     }
 
     /// Somebody wants to leave. Any member answers; the one with the lowest leaf at once, the others if that one does not.
@@ -469,6 +464,13 @@ impl<'a> Reading<'a> {
         self.taken.wake = true;
         Ok(Verdict::Used)
     }
+}
+
+/// Whether nothing is taken in that somebody says in a conversation: it is one with somebody who is blocked, or one that one has left.
+pub(super) fn is_unheard(tx: &Transaction<'_>, conversation: &Conversation, sender: AccountId) -> Result<bool, Error> {
+    let direct = conversation.kind == ConversationKind::Direct;
+    let blocked = direct && contacts::load(tx, sender)?.is_some_and(|contact| contact.blocked);
+    Ok(blocked || matches!(conversation.standing, Standing::Left | Standing::Asked))
 }
 
 /// Stores what somebody whose leaf is stated has said: when, by their clock.

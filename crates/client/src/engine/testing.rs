@@ -26,6 +26,7 @@ mod garbage;
 mod inbox;
 mod intruders;
 mod key_packages;
+mod lagging;
 mod ledger;
 mod liar;
 mod lockouts;

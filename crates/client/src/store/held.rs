@@ -1,4 +1,4 @@
-//! What members of groups have said whose chains cannot be had: kept until they can.
+//! What members have said whose chains cannot be had, or do not state (yet) who says it: kept until they do.
 
 use rusqlite::{Transaction, params};
 use waxwing_wire::{AccountId, LogId};
@@ -16,6 +16,8 @@ pub(crate) struct Held {
     pub(crate) sent_ms: u64,
     /// The app message.
     pub(crate) content: Vec<u8>,
+    /// Since when it is kept (relay time).
+    pub(crate) at_ms: u64,
 }
 
 /// What a message takes beside its content, about, in bytes.
@@ -30,7 +32,7 @@ pub(crate) fn keep(tx: &Transaction<'_>, sender: AccountId, held: &Held, most: u
         return Ok(false);
     }
     tx.prepare_cached(
-        "INSERT INTO held (log, sender, leaf, mls_key, sent_ms, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO held (log, sender, leaf, mls_key, sent_ms, content, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         held.log.as_bytes(),
@@ -38,9 +40,16 @@ pub(crate) fn keep(tx: &Transaction<'_>, sender: AccountId, held: &Held, most: u
         held.leaf,
         held.mls_key,
         held.sent_ms,
-        held.content
+        held.content,
+        held.at_ms
     ])?;
     Ok(true)
+}
+
+/// What is kept from before its time was noted is kept from now on.
+pub(crate) fn date(tx: &Transaction<'_>, now_ms: u64) -> Result<(), Error> {
+    tx.prepare_cached("UPDATE held SET at_ms = ?1 WHERE at_ms = 0")?.execute([now_ms])?;
+    Ok(())
 }
 
 /// Whose messages are kept.
@@ -61,6 +70,7 @@ pub(crate) fn of(tx: &Transaction<'_>, sender: AccountId) -> Result<Vec<Held>, E
             mls_key: row.get("mls_key")?,
             sent_ms: row.get("sent_ms")?,
             content: row.get("content")?,
+            at_ms: row.get("at_ms")?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -70,6 +70,8 @@ pub(crate) enum Noted {
     Stuck = 5,
     /// It was asked for a resync under the nonce that another has answered.
     AskedToo = 6,
+    /// It has said something that is kept back, since it is not in its account's chain.
+    KeptBack = 7,
 }
 
 /// Adds a log; one that is known already is replaced (one was removed, and is added again).

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 28] = [
+const MIGRATIONS: [&str; 29] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -33,6 +33,7 @@ const MIGRATIONS: [&str; 28] = [
     ACCOUNT_KEY_OUTCOME,
     WITHOUT_WRAP,
     DELIVERY_TIMES,
+    HELD_TIMES,
 ];
 
 const V1: &str = "
@@ -720,6 +721,11 @@ const DELIVERY_TIMES: &str = "
 -- Since when something is on its way (relay time; 0: that was not looked at yet), and whether there is no way to whom it is for.
 ALTER TABLE deliveries ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE deliveries ADD COLUMN no_way INTEGER NOT NULL DEFAULT 0;
+";
+
+const HELD_TIMES: &str = "
+-- Since when something is kept that no chain states (relay time; 0: that was not looked at yet).
+ALTER TABLE held ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.

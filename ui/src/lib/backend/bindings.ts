@@ -771,6 +771,12 @@ name: string } |
 { type: "forked"; 
 /**  Who, as shown. */
 name: string } | 
+/**  Somebody's device has written that is not among their keys, as their relay shows them: its words are kept back until it is. */
+{ type: "keptBack"; 
+/**  Whose it says to be, as shown. */
+name: string; 
+/**  Whether it says to be one's own. */
+mine: boolean } | 
 /**  This device had lost its place in the conversation and was brought in again; what was said meanwhile is missing here. */
 { type: "repaired" } | 
 /**  The conversation was started anew by this person, because the one before could not go on. */

@@ -22,6 +22,10 @@ export function noticeLine(notice: Notice): string {
       return `A message from ${notice.name} could not be read here`;
     case "forked":
       return `The relay showed ${notice.name} another version of this conversation; messages may be missing. Ask them another way`;
+    case "keptBack":
+      return notice.mine
+        ? "A device wrote here that is not among your keys; its words are kept back. If you know of none, open Settings, Keys"
+        : `A device wrote here that is not among the keys of ${notice.name}; its words are kept back until it is. Ask them another way`;
     case "repaired":
       return "This device was let back in; what was written meanwhile is missing here";
     case "restarted":

@@ -14,6 +14,7 @@ use super::liar::impostor;
 use super::world::World;
 use crate::mls::{GroupChange, Plan};
 use crate::random;
+use crate::store;
 use crate::store::conversations::ConversationId;
 use crate::store::{keys, logs};
 
@@ -52,14 +53,34 @@ fn brought_in(world: &mut World, (id, log): (ConversationId, LogId), account: Ac
     device.joins(log, &welcome);
 }
 
-/// What was said is held by each of these, with the reason, and shown by none; they go on among themselves.
+/// What was said is set aside by each of these, with the reason, and shown by none; they go on among themselves.
 #[track_caller]
-fn held(world: &mut World, id: ConversationId, message: MessageId, who: &[usize]) {
+fn aside(world: &mut World, id: ConversationId, message: MessageId, who: &[usize]) {
     everybody(world);
     for who in who {
-        assert!(!shows(world, *who, id, message), "{} shows it", world.devices[*who].name);
         let aside = world.devices[*who].set_aside();
         assert!(aside.iter().any(|one| one == NOT_IN_CHAIN), "{}: {aside:?}", world.devices[*who].name);
+    }
+    unheard(world, id, message, who);
+}
+
+/// What was said as `sender` is kept back by each of these, since a chain may yet state who said it, and told as that once; it is shown by none,
+/// and they go on among themselves.
+#[track_caller]
+fn kept_back(world: &mut World, id: ConversationId, (sender, message): (AccountId, MessageId), who: &[usize]) {
+    everybody(world);
+    for who in who {
+        let device = &mut world.devices[*who];
+        assert!(device.look(store::held::senders).contains(&sender), "{}", device.name);
+        assert_eq!(device.told_kept_back(id), 1, "{}", device.name);
+    }
+    unheard(world, id, message, who);
+}
+
+#[track_caller]
+fn unheard(world: &mut World, id: ConversationId, message: MessageId, who: &[usize]) {
+    for who in who {
+        assert!(!shows(world, *who, id, message), "{} shows it", world.devices[*who].name);
     }
     for from in who {
         let message = say(world, *from, id);
@@ -82,7 +103,7 @@ fn p1_a_device_that_is_in_no_chain_speaks_for_nobody_and_hears_nothing() {
     let mut mallory = impostor("dot", dot, DeviceId::from_bytes([9; 16]));
     brought_in(&mut world, (id, log), dot, &mut mallory);
     let message = intrude(&mut world, log, 0, &mut mallory);
-    held(&mut world, id, message, &[0, 1, 2]);
+    kept_back(&mut world, id, (dot, message), &[0, 1, 2]);
     deaf(&mut world, log, &mut mallory);
 }
 
@@ -93,7 +114,7 @@ fn p1_other_keys_under_a_device_of_the_chain_speak_for_nobody() {
     let mut mallory = impostor("dot", dot, device);
     brought_in(&mut world, (id, log), dot, &mut mallory);
     let message = intrude(&mut world, log, 0, &mut mallory);
-    held(&mut world, id, message, &[0, 1, 2]);
+    aside(&mut world, id, message, &[0, 1, 2]);
     deaf(&mut world, log, &mut mallory);
     assert_eq!(world.devices[3].set_aside(), ["the private part of its key package is not here"]);
 }
@@ -109,7 +130,8 @@ fn p1_a_second_leaf_of_ones_own_account_stops_nobody_from_writing() {
     let welcome = devices[1].commit_anyway(outside, (id, log), &keys, plan).unwrap();
     second.joins(log, &welcome);
     let message = intrude(&mut world, log, 1, &mut second);
-    held(&mut world, id, message, &[0, 2]);
+    let bea = world.devices[1].account;
+    kept_back(&mut world, id, (bea, message), &[0, 2]);
     deaf(&mut world, log, &mut second);
 }
 
@@ -149,7 +171,7 @@ fn p1_a_device_list_that_the_account_key_has_not_signed_counts_for_nothing() {
     everybody(&mut world);
     assert!([0, 2].iter().all(|who| !shows(&mut world, *who, id, message)), "no chain states that leaf");
     let message = said(&mut world);
-    held(&mut world, id, message, &[0, 2]);
+    kept_back(&mut world, id, (bea, message), &[0, 2]);
 }
 
 /// A member whose relay does not answer is heard late, and the others at once.
