@@ -330,6 +330,10 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "This device has lost its place there and has asked to be let back in. What is written is kept until then.",
             "If that takes days, ask a member to remove you and add you again.",
         ),
+        ErrorCode::LogFull => (
+            "Very much was sent there, and the relay takes no more. What is written is kept here; after an hour, an admin's app begins the conversation anew.",
+            "If somebody floods it, an admin should remove them.",
+        ),
         ErrorCode::ChainBroken => (
             "The relay shows keys for this person that do not follow from those known here. Sending to them is stopped.",
             "Ask the person for a fresh invite link, in person if you can.",

@@ -69,6 +69,8 @@ pub enum ErrorCode {
     RelayWentBack,
     /// This device has lost its place in a conversation, and waits to be let back in.
     LostPlace,
+    /// The relay has no room left for a conversation: whoever is in it can fill it up. What is said waits, and in the end an admin begins it anew.
+    LogFull,
     /// The chain of keys that the relay serves is broken, or does not contain what was pinned.
     ChainBroken,
     /// The relay's transparency log cannot be read, or is too old to prove anything.

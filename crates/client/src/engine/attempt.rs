@@ -261,6 +261,7 @@ impl Engine {
                     let gone = self.store.run(move |tx| logs::load(tx, id)).await?.is_none_or(|log| !log.active);
                     Ok(if gone { Attempt::Reseal } else { Attempt::Wait(error.into()) })
                 }
+                Some(ProblemCode::QuotaExceeded) => self.has_no_room(item, id).await,
                 _ => Ok(Attempt::Refused(error.into())),
             },
         }

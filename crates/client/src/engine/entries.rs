@@ -375,6 +375,7 @@ impl<'a> Reading<'a> {
             return handshake::own(self, own, running, entry.seq);
         }
         outbox::remove(self.tx, own.n)?;
+        logs::has_room(self.tx, self.log.log)?;
         if let Some(id) = own.message {
             let me = self.context.account;
             messages::set_state(self.tx, me, id, MessageState::Sent, None)?;

@@ -4,6 +4,7 @@ use rusqlite::Transaction;
 use waxwing_protocol::group::{GroupKind, Roster, RosterLine, RosterRole};
 use waxwing_wire::RelayAddress;
 
+use super::carried;
 use super::context::{Context, own_line};
 use super::conversations::{make_group, started_line};
 use super::emit::Changes;
@@ -34,6 +35,8 @@ pub(super) fn reboot(
     if let Some(line) = roster.line(context.account).cloned() {
         roster.set(RosterLine { role: RosterRole::Admin, ..line });
     }
+    let carried = carried::of(tx, context, log, &facts)?;
+    carried.without(&mut roster);
     let others: Vec<_> =
         roster.lines.iter().map(|line| line.account).filter(|account| *account != context.account).collect();
     let new = make_group(tx, context, roster, relay)?;
@@ -43,7 +46,10 @@ pub(super) fn reboot(
     }
     let me = account::require(tx)?;
     let spoiler = spoiler(tx, &me, log)?;
-    begun(tx, context, &log.conversation, Notice::Restarted { name: me.display_name, mine: true, spoiler }).map(Some)
+    let notice = Notice::Restarted { name: me.display_name, mine: true, spoiler };
+    let mut changes = begun(tx, context, &log.conversation, notice)?;
+    carried.take_along(tx, context, (log, &facts, new.log), &mut changes)?;
+    Ok(Some(changes))
 }
 
 /// The timeline's line about it; what stood in the way does so no more.

@@ -34,6 +34,7 @@ mod lone;
 mod long_chains;
 mod malice;
 mod malice_commits;
+mod no_room;
 mod no_way;
 mod plunder;
 mod reasons;

@@ -177,6 +177,21 @@ pub(crate) fn went_back(tx: &Transaction<'_>, log: LogId) -> Result<Option<u64>,
         .optional()?)
 }
 
+/// The relay has no room in the log; gives since when that is so. Never since later than now: a clock may have been ahead.
+pub(crate) fn note_full(tx: &Transaction<'_>, log: LogId, now_ms: u64) -> Result<u64, Error> {
+    tx.execute(
+        "UPDATE logs SET full_ms = ?2 WHERE log = ?1 AND (full_ms = 0 OR full_ms > ?2)",
+        params![log.as_bytes(), now_ms],
+    )?;
+    Ok(tx.query_row("SELECT full_ms FROM logs WHERE log = ?1", [log.as_bytes()], |row| row.get(0))?)
+}
+
+/// Something that was said stands in it: there was room.
+pub(crate) fn has_room(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
+    tx.prepare_cached("UPDATE logs SET full_ms = 0 WHERE log = ?1 AND full_ms > 0")?.execute([log.as_bytes()])?;
+    Ok(())
+}
+
 /// It is the one that was read, and goes as far as the Welcome has said that brought this device in.
 pub(crate) fn is_sound(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
     tx.prepare_cached(

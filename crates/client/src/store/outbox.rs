@@ -256,6 +256,19 @@ pub(crate) fn postpone(tx: &Transaction<'_>, n: i64, not_before_ms: u64) -> Resu
     Ok(())
 }
 
+/// What is said in a conversation waits until then, all of it, so that it keeps its order.
+pub(crate) fn postpone_messages(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    not_before_ms: u64,
+) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE outbox SET not_before_ms = ?2 WHERE conversation = ?1 AND what = 0 AND accepted = 0 AND not_before_ms < ?2",
+        params![conversation, not_before_ms],
+    )?;
+    Ok(())
+}
+
 /// The relay has the item's envelope, and says at which place (from 1 on). It stays until the log has shown it there.
 ///
 /// False if the item was given another envelope meanwhile, or none: then it was not this one that is there.

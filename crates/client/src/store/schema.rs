@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 29] = [
+const MIGRATIONS: [&str; 30] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -34,6 +34,7 @@ const MIGRATIONS: [&str; 29] = [
     WITHOUT_WRAP,
     DELIVERY_TIMES,
     HELD_TIMES,
+    FULL_LOGS,
 ];
 
 const V1: &str = "
@@ -726,6 +727,11 @@ ALTER TABLE deliveries ADD COLUMN no_way INTEGER NOT NULL DEFAULT 0;
 const HELD_TIMES: &str = "
 -- Since when something is kept that no chain states (relay time; 0: that was not looked at yet).
 ALTER TABLE held ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
+";
+
+const FULL_LOGS: &str = "
+-- Since when the relay has had no room in it for what is to be said (relay time); 0: it had.
+ALTER TABLE logs ADD COLUMN full_ms INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.

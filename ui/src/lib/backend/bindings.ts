@@ -355,6 +355,8 @@ export type ErrorCode =
 "relayWentBack" | 
 /**  This device has lost its place in a conversation, and waits to be let back in. */
 "lostPlace" | 
+/**  The relay has no room left for a conversation: whoever is in it can fill it up. What is said waits, and in the end an admin begins it anew. */
+"logFull" | 
 /**  The chain of keys that the relay serves is broken, or does not contain what was pinned. */
 "chainBroken" | 
 /**  The relay's transparency log cannot be read, or is too old to prove anything. */

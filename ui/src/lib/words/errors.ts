@@ -175,6 +175,12 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "If that takes days, ask a member to remove you and add you again.",
     button: "Try again",
   },
+  logFull: {
+    title: "This conversation is full at the relay",
+    sentence: "Very much was sent here, and the relay takes no more. What you write is kept. After an hour, an admin's app begins the conversation anew.",
+    action: "If somebody floods it, an admin should remove them.",
+    button: "Try again",
+  },
   logUnavailable: {
     title: "The relay's log of keys cannot be read",
     sentence: "Without it, new keys from this relay prove nothing. Nobody new is added until it can be read again.",

@@ -15,7 +15,7 @@ use super::super::conversations::ensure_group;
 use super::super::entries::AGAIN_MS;
 use super::super::follow::{self, First};
 use super::super::sealing::{self, Outcome};
-use super::super::{in_hand, safety};
+use super::super::{full, in_hand, safety};
 use super::device::{Device, home, refused};
 use super::ledger::Outside;
 use super::sync::fatal;
@@ -291,6 +291,7 @@ impl Device {
                 Ok(if there { Attempt::Reseal } else { Attempt::Gone })
             }
             Err(ProblemCode::IdReused) => Ok(Attempt::Reseal),
+            Err(ProblemCode::QuotaExceeded) => self.has_no_room(outside, item, log.log),
             Err(problem @ ProblemCode::LogRefused) => self.freeze(outside, log.log, problem),
             Err(problem) => match refused(problem) {
                 Halt::Trouble(error) => Ok(Attempt::Refused(error)),
@@ -305,6 +306,23 @@ impl Device {
         self.mend(outside, log)?;
         let gone = self.look(|tx| logs::load(tx, log)).is_none_or(|log| !log.active);
         if gone { Ok(Attempt::Reseal) } else { Err(waits(problem).into()) }
+    }
+
+    /// `full::has_no_room`.
+    fn has_no_room(&mut self, outside: &mut Outside, item: &Item, log: LogId) -> Step<Attempt> {
+        let (context, now) = (self.context(outside.now), outside.now);
+        let (since, _) = self.tx(|tx| full::no_room(tx, &context, item, log))?;
+        if now.saturating_sub(since) >= full::FULL_MS {
+            self.drain_log(outside, log)?;
+            if self.tx(|tx| full::begin_anew(tx, &context, log, home()))?.is_some() {
+                outside.ledger.count("mended");
+                return Ok(Attempt::Reseal);
+            }
+        }
+        match item.what {
+            What::Message => Ok(Attempt::Later(now + full::AGAIN_MS)),
+            What::Change => Err(full::why().into()),
+        }
     }
 
     fn accepted(&mut self, item: &Item, (entry, seq): (EnvelopeId, u64)) -> Step<()> {

@@ -60,6 +60,8 @@ pub(super) struct FakeRelay {
     pub(super) requests: u64,
     /// Whether something of a log was lost, which is no fault of whoever says so.
     pub(super) went_back: bool,
+    /// Logs that have no room for words, and whether none for changes either.
+    pub(super) full: BTreeMap<LogId, bool>,
     /// So many entries are said to be taken, and something else is put in their places.
     pub(super) replaces: usize,
 }
@@ -167,6 +169,9 @@ impl FakeRelay {
         }
         if append.after != log.last_handshake {
             return Err(ProblemCode::Conflict);
+        }
+        if self.full.get(&id).is_some_and(|all| *all || append.kind == EnvelopeKind::App) {
+            return Err(ProblemCode::QuotaExceeded);
         }
         if self.replaces > 0 {
             self.replaces -= 1;
