@@ -164,6 +164,8 @@ impl<'a> Reading<'a> {
         let (before, known) = (self.log.clone(), self.log.trouble);
         self.touched = false;
         self.signed = None;
+        // Of the entry before, which may be about the same person.
+        (self.answered, self.admitted) = (None, None);
         self.tx.prepare_cached("SAVEPOINT entry")?.execute([])?;
         let verdict = self.judge(entry, &running)?;
         if !matches!(verdict, Verdict::Used) {

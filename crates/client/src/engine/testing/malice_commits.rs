@@ -1,16 +1,19 @@
 //! Members that lie: what they put into the log costs a slot or nothing, and everybody goes on alike.
 
+use std::collections::HashSet;
+
 use waxwing_protocol::group::{CommitData, RosterRole};
 use waxwing_protocol::{AppMessage, DeviceKeys, DeviceSeeds};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{LogId, MessageId};
 
+use super::super::entries;
 use super::faults::{change, everybody, group, say, shows};
 use super::forge::Forged;
 use super::world::World;
 use crate::mls::GroupChange;
 use crate::store::conversations::ConversationId;
-use crate::store::{account, logs, messages};
+use crate::store::{account, links, logs, messages, people};
 use crate::views::Notice;
 
 fn log_of(world: &mut World, id: ConversationId) -> LogId {
@@ -205,4 +208,50 @@ fn p13_a_fork_that_a_member_signs_is_shown() {
         assert_eq!(told, 1, "once a day, however often it is said");
     }
     all_go_on(&mut world, id);
+}
+
+/// A relay may show in one page what no token reads in one: the answer that one has given to a wish to leave, and what happens to the same person
+/// behind it. Each change is judged by itself.
+#[test]
+fn p13_an_own_answer_to_a_wish_to_leave_says_nothing_of_a_removal_behind_it() {
+    let (mut world, id) = group(3);
+    world.settle();
+    let log = log_of(&mut world, id);
+    let cem = world.devices[2].account;
+    world.on(2, |device, outside| device.leave(outside, id)).unwrap();
+    world.on(2, |device, outside| device.flush(outside)).unwrap();
+    // Bea answers in ada's place, and does not hear that it has arrived.
+    world.on(1, |device, outside| device.drain_log(outside, log)).unwrap();
+    world.outside.now += 20_000;
+    let answered = world.on(1, |device, outside| {
+        (device.faults.lose_in, device.faults.arrives) = (Some(1), true);
+        device.flush(outside)
+    });
+    assert!(answered.is_none(), "the control: the answer got through");
+    world.on(0, |device, outside| device.drain_log(outside, log)).unwrap();
+    assert_eq!(world.devices[0].look(|tx| people::of(tx, &id)).len(), 2, "the control: cem is out");
+    change(&mut world, 0, id, &GroupChange::Add(vec![cem]));
+    change(&mut world, 0, id, &GroupChange::Remove(cem));
+    let cursor = world.devices[1].look(|tx| Ok(logs::load(tx, log)?.unwrap().cursor));
+    let page: Vec<_> =
+        world.outside.relay.logs[&log].entries.iter().filter(|entry| entry.seq > cursor).cloned().collect();
+    let bea = &mut world.devices[1];
+    let (context, opening, nobody) = (bea.context(world.outside.now), bea.opening.clone(), HashSet::new());
+    let taken = bea.tx(|tx| entries::take(tx, &context, &opening, log, &page, (&nobody, &nobody))).unwrap();
+    assert_eq!(taken.done, page.len(), "the control: all of it was read");
+    let told = bea.look(|tx| {
+        let page = messages::page(tx, &account::require(tx)?, &id, None, 500)?;
+        Ok(page.messages.into_iter().filter_map(|line| line.notice).collect::<Vec<_>>())
+    });
+    let about_cem: Vec<_> = told
+        .iter()
+        .filter_map(|notice| match notice {
+            Notice::Left { .. } => Some("left"),
+            Notice::Added { names, .. } if names.len() == 1 => Some("added"),
+            Notice::Removed { .. } => Some("removed"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(about_cem[about_cem.len() - 3..], ["left", "added", "removed"]);
+    assert!(bea.look(|tx| links::is_removed(tx, &id, cem)), "a link would let them in again");
 }
