@@ -190,10 +190,13 @@ pub(super) fn seal_item(
         Ok(blob) => blob,
         Err(error) => {
             let place = (item.n, &item.conversation, log.log);
-            if error == SealError::TooLong && item.what == What::Change && claims::halve(tx, place, &item.content)? {
-                // Longer than was reckoned: those who are to come in come in two commits.
+            if item.what == What::Change {
+                // It will have no place in the log.
                 group.drop_pending()?;
-                return Ok(Outcome::Later(0));
+                if error == SealError::TooLong && claims::halve(tx, place, &item.content)? {
+                    // Longer than was reckoned: those who are to come in come in two commits.
+                    return Ok(Outcome::Later(0));
+                }
             }
             return Ok(Outcome::Refused(Error::new(ErrorCode::Internal, format!("sealing: {error}"))));
         }

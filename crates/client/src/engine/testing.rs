@@ -51,6 +51,7 @@ mod snapshot;
 mod stale;
 mod sync;
 mod thieves;
+mod unsealable;
 mod welcomes;
 mod world;
 mod wrong_keys;

@@ -273,7 +273,8 @@ impl<'a> Group<'a> {
         let staged = self.mls.pending_commit().ok_or_else(|| broken("a commit that does not wait"))?;
         let facts = facts_of(staged, own, before.roster.clone(), data)?;
         if let Err(Invalid(why)) = rules::judge(&before, &facts) {
-            // No trouble of the database: this change cannot be made, and nothing waits behind it.
+            // No trouble of the database: this change cannot be made, nothing waits behind it, and it does not wait for a place.
+            self.drop_pending()?;
             return Err(Error::new(ErrorCode::NotAdmin, format!("an own commit is not valid: {why}")));
         }
         let secret = if facts.data.rekey { exported(staged, self.provider.crypto())? } else { None };

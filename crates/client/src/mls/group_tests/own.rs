@@ -188,3 +188,23 @@ fn no_leaf_of_ours_ever_expires() {
     assert_eq!(tree.matches("not_after").count(), tree.matches(&forever).count(), "{tree}");
     assert!(tree.contains(&forever));
 }
+
+/// Whoever asks stores what came of it, whatever that is: nothing of a commit that cannot be made is to stay.
+#[test]
+fn an_own_commit_that_is_not_valid_waits_for_nothing() {
+    let mut people = trio();
+    let bob = &mut people[1];
+    let (epoch, keys) = (bob.epoch(), bob.next_keys());
+    let plan = || Plan { remove: vec![2], ..Plan::default() };
+    for rotates in [false, true] {
+        let refused = bob.step(|group, account, own| {
+            let new = if rotates { &keys } else { own };
+            let refused = group.commit(account, own.leaf(), new, plan()).err().map(|error| error.code());
+            Ok::<_, Error>((refused, group.has_pending()))
+        });
+        assert_eq!(refused.unwrap(), (Some(ErrorCode::NotAdmin), false));
+        assert!(!bob.step(|group, _, _| Ok::<_, Error>(group.has_pending())).unwrap(), "it is stored");
+    }
+    assert_eq!(bob.epoch(), epoch);
+    all_is_well(&mut people);
+}
