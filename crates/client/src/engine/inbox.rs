@@ -223,6 +223,18 @@ impl Engine {
         Ok(())
     }
 
+    /// Whose something is that waits: by its signature, where it holds under keys that are known here, or else as it claims.
+    pub(super) async fn who_waits(&self, entry: &InboxEntry) -> Result<Option<aside::Sender>, Error> {
+        let keys = self.opening_keys().await?;
+        let context =
+            OpenContext { envelope_id: entry.entry_id, kind: entry.kind, log: INBOX, tag_key: None, erased: &[] };
+        let Ok(opened) = envelope::open(&entry.blob, &keys.list(), self.account, &context) else { return Ok(None) };
+        let account = opened.claimed().account;
+        let chain = self.store.run(move |tx| keys::chain(tx, account)).await?;
+        let signed = chain.is_some_and(|chain| verify_in_force(opened, &chain, self.now_ms()).is_some());
+        Ok(Some(aside::Sender { account, signed }))
+    }
+
     /// `cursor`: where the inbox stands now, for an entry that comes from there.
     async fn store_inbox(&self, entry: InboxEntry, verdict: Verdict, cursor: Option<u64>) -> Result<(), Error> {
         let context = self.context();
@@ -236,6 +248,7 @@ impl Engine {
         };
         let welcomed = matches!(verdict, Verdict::Welcomed(_));
         let waits = matches!(verdict, Verdict::Waits);
+        let by = if waits { self.who_waits(&entry).await? } else { None };
         let changes = self
             .store
             .run(move |tx| {
@@ -246,7 +259,10 @@ impl Engine {
                 };
                 match verdict {
                     Verdict::SetAside(reason) => set_aside(reason)?,
-                    Verdict::Waits => aside::wait(tx, &entry)?,
+                    Verdict::Waits => match by {
+                        Some(sender) => aside::wait(tx, &entry, sender)?,
+                        None => set_aside("it does not open")?,
+                    },
                     Verdict::Resync(resync) => {
                         let (request, message) = *resync;
                         let sender = (message.sender.account, message.sender.device);
@@ -271,7 +287,8 @@ impl Engine {
                     }
                     Verdict::Welcomed(welcomed) if join::must_wait(tx, &welcomed)? => {
                         store_chain(tx, &context, &welcomed.sender)?;
-                        aside::wait(tx, &entry)?;
+                        let account = welcomed.sender.message.sender.account;
+                        aside::wait(tx, &entry, aside::Sender { account, signed: true })?;
                     }
                     Verdict::Welcomed(welcomed) => {
                         if new_from(tx, &context, &welcomed.sender)?

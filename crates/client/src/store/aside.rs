@@ -4,11 +4,13 @@
 //! Whoever can write to a log or an inbox can fill it with what nobody can use. That must cost this device neither its disk nor its
 //! time, nor the place of what others have sent: each log has its own share, of which the newest stays.
 
+use std::cmp::Reverse;
+
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use waxwing_protocol::envelope::Header;
 use waxwing_wire::frame::InboxEntry;
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{EnvelopeId, LogId};
+use waxwing_wire::{AccountId, EnvelopeId, LogId};
 
 use super::bytes;
 use crate::error::Error;
@@ -19,6 +21,8 @@ pub(crate) const MAX_ENTRIES: u64 = 512;
 pub(crate) const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// Most bytes kept of all logs together.
 const MAX_BYTES_IN_ALL: u64 = 64 * 1024 * 1024;
+/// Most of one sender that waits.
+const MAX_OF_ONE: u64 = 16;
 /// Most Welcomes that wait, and their bytes.
 const MAX_WAITING: u64 = 256;
 const MAX_WAITING_BYTES: u64 = 16 * 1024 * 1024;
@@ -89,12 +93,31 @@ pub(crate) fn sums(tx: &Transaction<'_>, log: LogId) -> Result<Sums, Error> {
     Ok(found.unwrap_or_default())
 }
 
-/// Keeps a Welcome, a notice or a request until its sender's relay can be asked.
-pub(crate) fn wait(tx: &Transaction<'_>, entry: &InboxEntry) -> Result<(), Error> {
+/// Whose something is that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) account: AccountId,
+    /// Whether it is signed by keys that are known to be theirs; else it merely says so, and is in nobody's way who did sign.
+    pub(crate) signed: bool,
+}
+
+/// Keeps a Welcome, a notice or a request until its sender's relay can be asked. Each sender has a share, of which the newest stays: whoever has a
+/// key to this inbox and names relays that do not answer keeps out what others have sent, and believe to have arrived, only by naming as many
+/// accounts as there are places.
+pub(crate) fn wait(tx: &Transaction<'_>, entry: &InboxEntry, sender: Sender) -> Result<(), Error> {
     tx.execute(
-        "INSERT INTO waiting_welcomes (seq, entry_id, blob) VALUES (?1, ?2, ?3)",
-        params![entry.seq, entry.entry_id.as_bytes(), entry.blob],
+        "INSERT INTO waiting_welcomes (seq, entry_id, blob, sender, signed) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![entry.seq, entry.entry_id.as_bytes(), entry.blob, sender.account.as_bytes(), sender.signed],
     )?;
+    let of_one: u64 = tx.query_row(
+        "SELECT count(*) FROM waiting_welcomes WHERE sender = ?1 AND signed = ?2",
+        params![sender.account.as_bytes(), sender.signed],
+        |row| row.get(0),
+    )?;
+    if of_one > MAX_OF_ONE {
+        let own: Vec<_> = places(tx)?.into_iter().filter(|place| place.sender == Some(sender)).collect();
+        gives_way(&own).map_or(Ok(()), |n| waited(tx, n))?;
+    }
     loop {
         let (entries, bytes): (u64, u64) =
             tx.query_row("SELECT count(*), coalesce(sum(length(blob)), 0) FROM waiting_welcomes", [], |row| {
@@ -103,12 +126,42 @@ pub(crate) fn wait(tx: &Transaction<'_>, entry: &InboxEntry) -> Result<(), Error
         if entries <= MAX_WAITING && bytes <= MAX_WAITING_BYTES {
             return Ok(());
         }
-        // Notices and requests make room before Welcomes do: whoever sends many of them keeps nobody out.
-        let all = waiting(tx)?;
-        let lesser = all.iter().find(|(_, entry)| entry.kind != EnvelopeKind::Welcome);
-        let Some((n, _)) = lesser.or(all.first()) else { return Ok(()) };
-        waited(tx, *n)?;
+        let Some(n) = gives_way(&places(tx)?) else { return Ok(()) };
+        waited(tx, n)?;
     }
+}
+
+/// What takes a place among what waits.
+struct Place {
+    n: i64,
+    welcome: bool,
+    /// None for what has waited since before that was noted.
+    sender: Option<Sender>,
+}
+
+fn places(tx: &Transaction<'_>) -> Result<Vec<Place>, Error> {
+    let mut statement = tx.prepare_cached("SELECT n, blob, sender, signed FROM waiting_welcomes ORDER BY n")?;
+    let rows = statement.query_map([], |row| {
+        let sender = row.get::<_, Option<[u8; 16]>>("sender")?.map(AccountId::from_bytes);
+        let signed = row.get("signed")?;
+        let sender = sender.map(|account| Sender { account, signed });
+        Ok(Place { n: row.get("n")?, welcome: kind(&row.get::<_, Vec<u8>>("blob")?) == EnvelopeKind::Welcome, sender })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What goes first: notices and requests before Welcomes, since whoever sends many of them is to keep nobody out; what nobody's known keys have
+/// signed before what they have; then of whoever has most the oldest.
+fn gives_way(places: &[Place]) -> Option<i64> {
+    let of_one = |place: &Place| places.iter().filter(|other| other.sender == place.sender).count();
+    let signed = |place: &Place| place.sender.is_some_and(|sender| sender.signed);
+    let first = places.iter().min_by_key(|place| (place.welcome, signed(place), Reverse(of_one(place)), place.n));
+    first.map(|place| place.n)
+}
+
+/// Of what kind an envelope says to be; that is compared when it is opened.
+fn kind(blob: &[u8]) -> EnvelopeKind {
+    Header::parse(blob).map_or(EnvelopeKind::Welcome, |header| header.kind)
 }
 
 /// What waits, oldest first, with their row numbers.
@@ -116,11 +169,8 @@ pub(crate) fn waiting(tx: &Transaction<'_>) -> Result<Vec<(i64, InboxEntry)>, Er
     let mut statement = tx.prepare_cached("SELECT * FROM waiting_welcomes ORDER BY n")?;
     let rows = statement.query_map([], |row| {
         let blob: Vec<u8> = row.get("blob")?;
-        // As it says itself; that is compared when it is opened.
-        let kind = Header::parse(&blob).map_or(EnvelopeKind::Welcome, |header| header.kind);
-        let entry =
-            InboxEntry { seq: row.get("seq")?, entry_id: EnvelopeId::from_bytes(bytes(row, "entry_id")?), kind, blob };
-        Ok((row.get("n")?, entry))
+        let (entry_id, kind) = (EnvelopeId::from_bytes(bytes(row, "entry_id")?), kind(&blob));
+        Ok((row.get("n")?, InboxEntry { seq: row.get("seq")?, entry_id, kind, blob }))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 30] = [
+const MIGRATIONS: [&str; 31] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -35,6 +35,7 @@ const MIGRATIONS: [&str; 30] = [
     DELIVERY_TIMES,
     HELD_TIMES,
     FULL_LOGS,
+    WAITING_SENDERS,
 ];
 
 const V1: &str = "
@@ -732,6 +733,12 @@ ALTER TABLE held ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
 const FULL_LOGS: &str = "
 -- Since when the relay has had no room in it for what is to be said (relay time); 0: it had.
 ALTER TABLE logs ADD COLUMN full_ms INTEGER NOT NULL DEFAULT 0;
+";
+
+const WAITING_SENDERS: &str = "
+-- Whose something is that waits (none: that was not noted yet), and whether keys that are known to be theirs have signed it.
+ALTER TABLE waiting_welcomes ADD COLUMN sender BLOB;
+ALTER TABLE waiting_welcomes ADD COLUMN signed INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -285,7 +285,8 @@ fn d9_junk_of_one_log_crowds_out_no_other() {
         filled.unwrap();
     };
     let few = LogId::from_bytes([3; 16]);
-    world.devices[1].tx(|tx| aside::wait(tx, &waiting)).unwrap();
+    let sender = aside::Sender { account: world.devices[0].account, signed: true };
+    world.devices[1].tx(|tx| aside::wait(tx, &waiting, sender)).unwrap();
     fill(&mut world, few, 3, b"little");
     fill(&mut world, INBOX, 40, &junk);
     let inbox = kept(&mut world, INBOX);

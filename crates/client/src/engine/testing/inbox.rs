@@ -149,7 +149,8 @@ impl Device {
                 }
                 Verdict::Welcomed(welcomed) if join::must_wait(tx, &welcomed)? => {
                     store_chain(tx, &context, &welcomed.sender)?;
-                    aside::wait(tx, entry)?;
+                    let account = welcomed.sender.message.sender.account;
+                    aside::wait(tx, entry, aside::Sender { account, signed: true })?;
                 }
                 Verdict::Welcomed(welcomed) => {
                     let log = welcomed.welcome.log;
