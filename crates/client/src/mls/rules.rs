@@ -45,7 +45,7 @@ pub(crate) struct CommitFacts {
     pub(crate) added: Vec<AddedLeaf>,
     /// Indices of removed leaves.
     pub(crate) removed: Vec<u32>,
-    /// The committer's new leaf.
+    /// The committer's new leaf; every commit must have one.
     pub(crate) path: Option<(LeafIdentity, [u8; 32])>,
     /// The roster after it.
     pub(crate) roster: Roster,
@@ -225,7 +225,9 @@ fn facts_of(line: &RosterLine) -> ([u8; 32], [u8; 32], u32, [u8; 32], String) {
 
 /// The committer stays who they are. True if their device keys were rotated.
 fn judge_path(committer: &Leaf, commit: &CommitFacts) -> Result<bool, Invalid> {
-    let Some((identity, mls_key)) = commit.path else { return Ok(false) };
+    // MLS demands none of a commit that merely adds. Here all have one, so that each gives the group fresh secrets, and no client takes what
+    // another refuses.
+    let Some((identity, mls_key)) = commit.path else { return Err(Invalid("it has no path")) };
     let (old, new) = (&committer.identity, &identity);
     if (old.account, old.device) != (new.account, new.device) {
         return Err(Invalid("its committer becomes somebody else"));

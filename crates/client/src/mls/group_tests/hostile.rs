@@ -50,6 +50,21 @@ fn the_harness_makes_commits_that_are_taken() {
     assert!(matches!(took, Took::Merged { secret: Some(_), removes_me: false }), "{took:?}");
 }
 
+/// MLS takes a commit that only adds without a path. Whoever goes by docs/protocol.md refuses it: were it taken here, the members would part.
+#[test]
+fn p13_adding_without_a_path() {
+    let mut people = trio();
+    let second = |people: &[Person; 3]| Person::device(people[1].account.as_bytes()[0], 9).package().package;
+    let package = second(&people);
+    let commit = people[1].hostile(data(false), |builder| builder.force_self_update(false).propose_adds([package]));
+    refused(&mut people, &commit, "it has no path");
+    // With one it is a member's right.
+    let package = second(&people);
+    let commit = people[1].hostile(data(false), |builder| builder.propose_adds([package]));
+    let [alice, bob, _] = &mut people;
+    assert_eq!(alice.read(&bob.keys, true, &commit), Took::Merged { secret: None, removes_me: false });
+}
+
 #[test]
 fn p1_adding_somebody() {
     let mut people = trio();

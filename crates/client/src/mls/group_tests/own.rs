@@ -189,6 +189,25 @@ fn no_leaf_of_ours_ever_expires() {
     assert!(tree.contains(&forever));
 }
 
+/// Whatever a commit is for, it brings a path.
+#[test]
+fn every_own_commit_has_a_path() {
+    let mut people = trio();
+    let (mut second, mut roster) = (Person::device(1, 9), people[0].facts().roster);
+    roster.name = "Fish".into();
+    for plan in [
+        Plan::default(),
+        Plan { add: vec![second.package()], ..Plan::default() },
+        Plan { roster: Some(roster.clone()), ..Plan::default() },
+    ] {
+        let leaf = |alice: &mut Person| alice.facts().leaves[0].encryption_key;
+        let before = leaf(&mut people[0]);
+        people[0].commit(plan).unwrap();
+        people[0].merge();
+        assert_ne!(leaf(&mut people[0]), before);
+    }
+}
+
 /// Whoever asks stores what came of it, whatever that is: nothing of a commit that cannot be made is to stay.
 #[test]
 fn an_own_commit_that_is_not_valid_waits_for_nothing() {

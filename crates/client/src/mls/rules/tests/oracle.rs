@@ -89,7 +89,7 @@ fn resync_of(before: &GroupFacts, commit: &CommitFacts, gone: &[&Leaf], leaf: &L
 
 fn path_holds(committer: &Leaf, commit: &CommitFacts) -> bool {
     let old = committer.identity;
-    commit.path.is_none_or(|(new, mls_key)| {
+    commit.path.is_some_and(|(new, mls_key)| {
         (new.account, new.device) == (old.account, old.device)
             && (new.key_version > old.key_version || (new, mls_key) == (old, committer.mls_key))
     })

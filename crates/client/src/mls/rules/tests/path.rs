@@ -14,6 +14,16 @@ fn rotating(before: &GroupFacts, committer: u32, (person, number): (u8, u8), ver
 }
 
 #[test]
+fn every_commit_has_a_path() {
+    let before = group();
+    for mut commit in [update(&before, 2), adding(&before, 2, &[new(2, 3)]), removing(&before, 0, &[4])] {
+        valid(&before, &commit);
+        commit.path = None;
+        invalid(&before, &commit, "it has no path");
+    }
+}
+
+#[test]
 fn the_committer_stays_who_they_are() {
     let before = group();
     let why = "its committer becomes somebody else";
