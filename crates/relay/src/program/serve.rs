@@ -15,12 +15,11 @@ pub(super) fn run(settings: Settings) -> ExitCode {
     let Ok(filter) = settings.log.parse::<tracing_subscriber::EnvFilter>() else {
         return fail("the filter `log` cannot be read");
     };
-    let mut config = match settings.config() {
+    let config = match settings.config() {
         Ok(config) => config,
         Err(conflict) => return fail(&conflict.to_string()),
     };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    leave_descriptors(&mut config);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no threads could be started: {error}")),
@@ -28,31 +27,26 @@ pub(super) fn run(settings: Settings) -> ExitCode {
     runtime.block_on(serve(config))
 }
 
-/// Where connections could take all descriptors, nothing else that needs one would go on: no new certificate, no blob, no backup.
-fn leave_descriptors(config: &mut Config) {
-    let limit = descriptors::raise();
-    let wanted = config.limits.connections;
-    config.limits.connections = descriptors::connections(wanted, limit);
-    if let (connections, Some(limit)) = (config.limits.connections, limit)
-        && connections < wanted
-    {
-        tracing::warn!(
-            "this process may have {limit} files open, so it takes {connections} connections at a time and not {wanted} (max-connections); \
-             raise the hard limit (LimitNOFILE in the systemd unit, ulimit -Hn) to {wanted} and 256 more, or set max-connections to less"
-        );
-    }
-}
-
-async fn serve(config: Config) -> ExitCode {
+async fn serve(mut config: Config) -> ExitCode {
     // Before the ready line: whoever has read it may send signals.
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return fail("signals cannot be received");
     };
+    // Where connections could take all descriptors, nothing else that needs one would go on: no new certificate, no blob, no backup.
+    let (limit, wanted) = (descriptors::raise(), config.limits.connections);
+    let connections = descriptors::connections(wanted, limit);
+    config.limits.connections = connections;
     let relay = match start(config).await {
         Ok(relay) => relay,
         Err(error) => return fail(&error.to_string()),
     };
+    if let Some(limit) = limit.filter(|_| connections < wanted) {
+        tracing::warn!(
+            "this process may have {limit} files open, so it takes {connections} connections at a time and not {wanted} (max-connections); \
+             raise the hard limit (LimitNOFILE in the systemd unit, ulimit -Hn) to {wanted} and 256 more, or set max-connections to less"
+        );
+    }
     announce(&relay);
     tokio::select! {
         _ = terminate.recv() => {}
