@@ -350,6 +350,10 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "Somebody else has changed your account's keys; nothing was changed here.",
             "Take the account back with your 24 words: waxwing-cli keys recover.",
         ),
+        ErrorCode::KeysHeldBack => (
+            "The relay's public log has newer entries of your account than the relay shows, and what came behind older ones would part you from your contacts. Nothing was changed.",
+            "Try again later. If it stays so, ask whoever runs the relay.",
+        ),
         ErrorCode::LogContradicts => (
             "The relay's public log of keys contradicts itself: it shows different people different keys. New keys are not used.",
             "Compare safety numbers with the people you write to, and show them the evidence (`keys log`).",

@@ -25,6 +25,7 @@ mod full;
 mod groups;
 mod handshake;
 mod held;
+mod held_back;
 mod in_hand;
 mod inbox;
 mod join;

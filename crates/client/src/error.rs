@@ -81,6 +81,8 @@ pub enum ErrorCode {
     LogContradicts,
     /// The relay holds an entry in the own chain that no own device has made.
     OwnKeysChanged,
+    /// The relay's transparency log states newer entries of the own chain than the relay shows: nothing is signed behind the older ones.
+    KeysHeldBack,
     /// Somebody whom the user had verified must be verified again, or no longer counted as verified, before anything is sent to them.
     VerifyAgain,
     /// The relay shows keys of somebody here that do not follow from those known: nothing is sent to them until it shows the right ones.

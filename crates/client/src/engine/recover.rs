@@ -12,6 +12,7 @@ use waxwing_wire::{AccountAddress, ChainEntry, DeviceId, RelayAddress, Username,
 use zeroize::Zeroizing;
 
 use super::Client;
+use super::held_back::{Stated, held_back};
 use super::pending::{Pending, left_behind};
 use super::register::{clean_display_name, meet, new_store, run, two_places};
 use crate::error::{Error, ErrorCode};
@@ -38,7 +39,8 @@ pub struct Recovery {
 }
 
 impl Client {
-    /// Gets an account back with its recovery phrase and starts its engine. Every device that it had is revoked.
+    /// Gets an account back with its recovery phrase and starts its engine. Every device that it had is revoked. The relay's log is read whole
+    /// first: [`ErrorCode::KeysHeldBack`] where it states newer entries of the account than the relay shows.
     ///
     /// After an error the profile can be used again, and the account is as it was, or already this device's: the same words go on
     /// where it broke off.
@@ -55,11 +57,23 @@ impl Client {
         let (relay, api) = meet(address.relay).await?;
         let who = Who { name: address.name, relay, display_name };
         let recovery_key = phrase.recovery_key();
+        let (mut stated, mut asked_again): (Option<Stated>, bool) = (None, false);
         for _ in 0..TRIES {
             let (chain, entries) = who.chain(&api).await?;
             // First: whatever was left here is touched by nobody who only names an account.
             if *chain.recovery_key() != recovery_key.public() {
                 return Err(Error::new(ErrorCode::PhraseOfAnother, "the phrase is not this account's"));
+            }
+            let log = match &mut stated {
+                Some(log) => log,
+                none => none.insert(Stated::read(&api, chain.account()).await?),
+            };
+            if log.is_ahead_of(&chain) {
+                // What came in while the log was read is in the chain by now.
+                if std::mem::replace(&mut asked_again, true) {
+                    return Err(held_back());
+                }
+                continue;
             }
             let pending = match resume(profile, passphrase.clone(), &chain).await? {
                 Some(pending) => pending,

@@ -14,6 +14,7 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
 use zeroize::Zeroizing;
 
+use super::held_back::held_back;
 use super::recover::{TRIES, not_a_phrase};
 use super::register::run;
 use super::{Client, Engine, restart};
@@ -73,14 +74,25 @@ impl Engine {
     async fn state_recovery(self: &Arc<Self>, key: &RecoveryKey) -> Result<Accepted, Error> {
         let home = self.home.address().clone();
         let relay = self.relay(&home)?;
-        let mut waited = false;
+        let (mut waited, mut looked, mut asked_again) = (false, false, false);
         for _ in 0..TRIES {
             let known = self.chain(self.account).await?;
             let from = known.seq().saturating_add(1);
             let known = VerifiedChain::clone(&known);
-            let (chain, mut entries) = relay.chain(&self.account.to_string(), Some(known)).await?;
+            let answer = relay.chain(&self.account.to_string(), Some(known)).await;
+            let (chain, mut entries) = self.noting_refuted(answer).await?;
             if *chain.recovery_key() != key.public() {
                 return Err(Error::new(ErrorCode::PhraseOfAnother, "the phrase is not this account's"));
+            }
+            if !std::mem::replace(&mut looked, true) {
+                self.read_own_log().await;
+            }
+            if self.is_held_back(&chain).await? {
+                // What came in while the log was read is in the chain by now.
+                if std::mem::replace(&mut asked_again, true) {
+                    return Err(held_back());
+                }
+                continue;
             }
             let before = self.store.run(recovery::load).await?;
             if let Some(recovery) = before.filter(|before| stands_in(&chain, before)) {

@@ -45,7 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The first wait after something could not be read; each is twice as long as the one before, up to `POLL`.
 const FIRST_REST: Duration = Duration::from_secs(5);
 /// Most leaves that a log may have: a plain scan is outgrown long before (design section 4).
-const MOST_LEAVES: u64 = 50_000_000;
+pub(super) const MOST_LEAVES: u64 = 50_000_000;
 /// How often other relays' logs are read.
 const ABROAD: Duration = Duration::from_secs(3600);
 

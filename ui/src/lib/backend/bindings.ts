@@ -367,6 +367,8 @@ export type ErrorCode =
 "logContradicts" | 
 /**  The relay holds an entry in the own chain that no own device has made. */
 "ownKeysChanged" | 
+/**  The relay's transparency log states newer entries of the own chain than the relay shows: nothing is signed behind the older ones. */
+"keysHeldBack" | 
 /**  Somebody whom the user had verified must be verified again, or no longer counted as verified, before anything is sent to them. */
 "verifyAgain" | 
 /**  The relay shows keys of somebody here that do not follow from those known: nothing is sent to them until it shows the right ones. */

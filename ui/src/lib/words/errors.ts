@@ -199,6 +199,12 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "Recover your account with your 24 words: that shuts out whoever did this.",
     button: "Try again",
   },
+  keysHeldBack: {
+    title: "The relay holds back keys of yours",
+    sentence: "Its public log has newer entries of your account than it shows. Going on from older ones would part you from your contacts. Nothing was changed.",
+    action: "Try again later. If it stays so, ask whoever runs the relay.",
+    button: "Try again",
+  },
   logContradicts: {
     title: "The relay's log contradicts itself",
     sentence: "The relay has shown different people different keys, and signed both. Waxwing keeps the evidence and uses no new keys.",
