@@ -159,7 +159,7 @@ impl Engine {
         if self.secrets.lock().await.key_version < rotation.key_version {
             if let Err(error) = self.state_entry(&rotation.entry).await {
                 if error.code() == ErrorCode::OwnKeysChanged {
-                    self.store.run(keys::end_rotation).await?;
+                    self.store.run(move |tx| keys::drop_rotation(tx, &rotation)).await?;
                     self.store.checkpoint().await?;
                 }
                 return Err(error);

@@ -283,8 +283,17 @@ pub(crate) fn is_rotation_wanted(tx: &Transaction<'_>) -> Result<bool, Error> {
     Ok(tx.prepare_cached("SELECT 1 FROM rotation_wanted")?.exists([])?)
 }
 
-/// The rotation is complete (or the relay will never take it).
+/// The rotation is complete.
 pub(crate) fn end_rotation(tx: &Transaction<'_>) -> Result<(), Error> {
     tx.execute("DELETE FROM rotation", [])?;
+    Ok(())
+}
+
+/// The relay will never take it: the keys that it was to replace stay in force, and the keystore alone has them again.
+pub(crate) fn drop_rotation(tx: &Transaction<'_>, rotation: &Rotation) -> Result<(), Error> {
+    end_rotation(tx)?;
+    let in_force = rotation.key_version.saturating_sub(1);
+    tx.execute("DELETE FROM old_sealing_keys WHERE key_version = ?1", [in_force])?;
+    tx.execute("DELETE FROM old_device_keys WHERE key_version = ?1", [in_force])?;
     Ok(())
 }

@@ -307,7 +307,8 @@ async fn p12_a_journal_that_comes_to_nothing_leaves_no_seeds_behind() {
         let engine = lone.engine();
         // The engine itself would look at it as well.
         lone.client.end_tasks().await;
-        let seeds = if device_keys {
+        let in_force = secrets_of(&engine.keys());
+        let mut seeds: Vec<Vec<u8>> = if device_keys {
             engine.begin_rotation(Cause::ByHand).await.unwrap();
             let rotation = engine.store.run(keys::rotation).await.unwrap().unwrap();
             rotation.seeds.to_bytes().chunks(32).map(<[u8]>::to_vec).collect()
@@ -319,14 +320,22 @@ async fn p12_a_journal_that_comes_to_nothing_leaves_no_seeds_behind() {
         overtaken(engine, another_account_key(engine).await).await;
         let during = remains(lone.folder.path()).await;
         assert!(seeds.iter().all(|seed| !files_with(&during, seed).is_empty()), "the control");
+        // A rotation puts what it is to replace beside the old keys, but for the one that speaks to the relay.
+        let put_by: &[Vec<u8>] = if device_keys { &in_force[1..] } else { &[] };
+        assert!(put_by.iter().all(|seed| !files_with(&during, seed).is_empty()), "the control: the keys in force");
         let outcome = if device_keys { engine.advance_rotation().await } else { engine.advance_account_change().await };
         assert_eq!(outcome.unwrap_err().code(), ErrorCode::OwnKeysChanged);
         let left = engine.store.run(|tx| Ok((keys::rotation(tx)?.is_some(), keys::account_change(tx)?.is_some())));
         assert_eq!(left.await.unwrap(), (false, false));
         let after = remains(lone.folder.path()).await;
+        // The keystore alone has those in force, sealed.
+        seeds.extend(in_force);
         for seed in &seeds {
             assert_eq!(files_with(&after, seed), Vec::<String>::new(), "device keys: {device_keys}");
         }
+        assert_eq!(lone.client.keys().await.unwrap().old_versions_kept, 0, "device keys: {device_keys}");
+        let opening = engine.opening_keys().await.unwrap();
+        assert_eq!(opening.list().iter().map(|keys| keys.key_version()).collect::<Vec<_>>(), [1]);
     }
 }
 
