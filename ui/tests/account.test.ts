@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { KeyAlarmView, KeysView } from "../src/lib/backend";
 import { fakeInvitation, type Scenario } from "../src/lib/backend/fake";
 import { fakeLog } from "../src/lib/backend/fake-data";
-import { evidenceText } from "../src/lib/words/log";
+import { contradictedLine, evidenceText } from "../src/lib/words/log";
 import { phraseMistake } from "../src/lib/words/phrase";
 import { all, one, play, settled } from "./play";
 
@@ -256,6 +256,26 @@ describe("the relay's log", () => {
     expect(all("log-card")).toHaveLength(2);
     expect(all("log-card")[1]?.textContent).toContain("The log of keys of far.example.net");
     expect((await axe.run(one("settings"))).violations).toEqual([]);
+  });
+
+  it("says of a proof that was not given that it stops less than what the relay has signed", async () => {
+    const { backend } = await keys();
+    const unproved = { kind: "unproved" as const, at: Date.now(), settled: false, first: "first note", second: "second note" };
+    const text = () => one("settle-log").textContent;
+    const banner = () => all("banner").find(({ dataset }) => dataset.kind === "log")?.textContent;
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), contradictions: [unproved] } });
+    await settled();
+    expect(text()).toContain("once it shows one again that continues what was read here, they do");
+    expect(text()).not.toContain("Until this is settled");
+    expect(banner()).toContain("uses no new keys from what could not be proved");
+    expect(contradictedLine({ ...fakeLog(Date.now()), contradictions: [unproved] })).toContain("could not prove");
+    // Whatever it has signed beside that stops them all.
+    const both = { ...fakeLog(Date.now()), contradictions: [unproved, { ...unproved, kind: "wentBack" as const }] };
+    backend.emit({ type: "log", log: both });
+    await settled();
+    expect(text()).toContain("Until this is settled no new keys from this relay are used");
+    expect(banner()).toContain("uses no new keys from it");
+    expect(contradictedLine(both)).toContain("contradicts itself");
   });
 
   it("goes on with such a log where the user says so, and keeps the evidence", async () => {

@@ -1,8 +1,8 @@
 //! Keys and their history as lines for people. Not here: what a key is called elsewhere (`lines`).
 
 use waxwing_client::{
-    ContradictionView, ErrorCode, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView, PhraseCheck,
-    RotationSchedule,
+    ContradictionKind, ContradictionView, ErrorCode, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, LogView,
+    PhraseCheck, RotationSchedule,
 };
 
 use crate::clock::utc;
@@ -121,10 +121,18 @@ fn evidence(relay: &str, contradiction: &ContradictionView) -> String {
 
 /// What to do about evidence.
 fn settle_hint(log: &LogView) -> Option<String> {
-    log.contradictions.iter().any(|one| !one.settled).then(|| {
+    let open: Vec<_> = log.contradictions.iter().filter(|one| !one.settled).collect();
+    // Nobody has signed that a proof was not given: the log of before counts again once it is shown again.
+    let merely_unproved = open.iter().all(|one| one.kind == ContradictionKind::Unproved);
+    let origin = line(&log.origin);
+    let stopped = if merely_unproved {
+        format!("New keys from {origin} are not used before it shows a log again that continues what was read here.")
+    } else {
+        format!("New keys from {origin} are not used.")
+    };
+    (!open.is_empty()).then(|| {
         format!(
-            "New keys from {origin} are not used. Should its operator tell you why its log is another one: `waxwing-cli keys log --settle {origin}`.",
-            origin = line(&log.origin)
+            "{stopped} Should its operator tell you why its log is another one: `waxwing-cli keys log --settle {origin}`."
         )
     })
 }
@@ -168,6 +176,7 @@ fn item(item: &KeyHistoryItem) -> String {
     match (item.log_index, item.proved) {
         (Some(index), Some(true)) => more(format!("place {index} in the relay's log, proved")),
         (_, Some(false)) => more("NOT in the relay's log".to_owned()),
+        (None, None) => more("not looked up in the relay's log yet".to_owned()),
         _ => {}
     }
     text
@@ -207,7 +216,7 @@ pub(crate) fn phrase(check: PhraseCheck) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use waxwing_client::{ErrorView, RestorationView};
+    use waxwing_client::{ErrorView, KeyAlarmView, RestorationView};
 
     use super::*;
 
@@ -240,9 +249,8 @@ pub(crate) mod tests {
         assert_eq!(schedule(&manual), "Rotated:         by hand alone");
     }
 
-    #[test]
-    fn a_log_that_is_of_now_has_nothing_to_say() {
-        let fresh = LogView {
+    fn fresh() -> LogView {
+        LogView {
             origin: "relay".to_owned(),
             size: 2.0,
             read: 2.0,
@@ -253,7 +261,12 @@ pub(crate) mod tests {
             alarms: Vec::new(),
             restorations: Vec::new(),
             restored_problem: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_of_now_has_nothing_to_say() {
+        let fresh = fresh();
         assert_eq!(log(&fresh), None);
         let text = log(&LogView { stale: true, ..fresh.clone() }).unwrap();
         assert!(text.contains("last signed on 1970-01-01 00:01Z, more than a day ago"), "{text}");
@@ -270,26 +283,50 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn alarms_name_the_entry() {
+        let alarm = |seq, at| KeyAlarmView { index: 12.0, seq, at };
+        let mut alarmed = fresh();
+        alarmed.alarms = vec![alarm(Some(3), 60_000.0), alarm(None, 0.0)];
+        let expected = [
+            "ALARM: entry 12 of the relay's log states number 3 of your chain, and no device of yours has made it (1970-01-01 00:01Z).",
+            "ALARM: entry 12 of the relay's log gives your name to another account.",
+        ];
+        assert_eq!(log(&alarmed).unwrap(), expected.join("\n"));
+    }
+
+    #[test]
+    fn a_proof_that_was_not_given_stops_less_than_what_is_signed() {
+        let evidence = |kind| ContradictionView {
+            kind,
+            at: 0.0,
+            settled: false,
+            first: "first".to_owned(),
+            second: "second".to_owned(),
+        };
+        let mut unproved = fresh();
+        unproved.contradictions = vec![evidence(ContradictionKind::Unproved)];
+        let again =
+            "New keys from relay are not used before it shows a log again that continues what was read here. Should";
+        let text = log(&unproved).unwrap();
+        assert!(text.contains(again), "{text}");
+        assert!(text.ends_with("`waxwing-cli keys log --settle relay`."), "{text}");
+        unproved.contradictions.push(evidence(ContradictionKind::WentBack));
+        let text = log(&unproved).unwrap();
+        assert!(text.contains("New keys from relay are not used. Should"), "{text}");
+        unproved.contradictions.iter_mut().for_each(|one| one.settled = true);
+        assert!(!log(&unproved).unwrap().contains("are not used"));
+    }
+
+    #[test]
     fn evidence_names_the_relay() {
         let evidence = |at| ContradictionView {
-            kind: waxwing_client::ContradictionKind::TwoHistories,
+            kind: ContradictionKind::TwoHistories,
             at,
             settled: false,
             first: "first\nof two\u{1b}".to_owned(),
             second: "second".to_owned(),
         };
-        let mut other = LogView {
-            origin: "relay.example\u{1b}".to_owned(),
-            size: 0.0,
-            read: 0.0,
-            proved_at: 0.0,
-            since: 0.0,
-            stale: true,
-            contradictions: Vec::new(),
-            alarms: Vec::new(),
-            restorations: Vec::new(),
-            restored_problem: None,
-        };
+        let mut other = LogView { origin: "relay.example\u{1b}".to_owned(), stale: true, proved_at: 0.0, ..fresh() };
         assert_eq!(elsewhere(&other), None, "that it is not read here is no evidence");
         other.contradictions = vec![evidence(0.0), evidence(60_000.0)];
         let told = elsewhere(&other).unwrap();
@@ -319,10 +356,13 @@ pub(crate) mod tests {
             proved: None,
         };
         let expected = format!(
-            "   3  1970-01-01 00:00Z  account key replaced\n        account key  3c4d\n        revoked      {}",
+            "   3  1970-01-01 00:00Z  account key replaced\n        account key  3c4d\n        revoked      {}\n        not looked up in the relay's log yet",
             "0d".repeat(16)
         );
-        assert_eq!(history(&[item]), expected);
+        assert_eq!(history(std::slice::from_ref(&item)), expected);
+        let looked_up = |log_index, proved| history(&[KeyHistoryItem { log_index, proved, ..item.clone() }]);
+        assert!(looked_up(Some(9), Some(true)).ends_with("\n        place 9 in the relay's log, proved"));
+        assert!(looked_up(None, Some(false)).ends_with("\n        NOT in the relay's log"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 /** Relays' transparency logs, as far as they were asked for or told. */
 import { SvelteMap } from "svelte/reactivity";
 import type { Backend, LogView } from "../backend";
+import { isMerelyUnproved } from "../words/log";
 
 /** Whether something speaks against a log that the user has not settled. */
 export function isContradicted(log: LogView): boolean {
@@ -81,5 +82,10 @@ export class Logs {
   /** Whether a relay has contradicted itself, and the user has not gone on with its log. */
   get contradicted(): boolean {
     return [...this.#views.values()].some(isContradicted);
+  }
+
+  /** Whether proofs that were not given are all that speaks against any of them. */
+  get unproved(): boolean {
+    return [...this.#views.values()].filter(isContradicted).every(isMerelyUnproved);
   }
 }

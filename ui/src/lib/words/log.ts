@@ -1,5 +1,5 @@
 /** Words about relays' transparency logs. */
-import type { ContradictionKind, ContradictionView, ErrorCode, KeyAlarmView, RestorationView } from "../backend";
+import type { ContradictionKind, ContradictionView, ErrorCode, KeyAlarmView, LogView, RestorationView } from "../backend";
 import { exactTime } from "./time";
 
 export const contradictionWords: Record<ContradictionKind, string> = {
@@ -61,11 +61,32 @@ export function restoredProblem(code: ErrorCode): string {
   }
 }
 
+/**
+ * Whether all that speaks against a log is a proof that was not given. The relay has not signed that: whoever stands between may have spoilt
+ * it, so the log of before counts again once it is shown again.
+ */
+export function isMerelyUnproved({ contradictions }: LogView): boolean {
+  const open = contradictions.filter(({ settled }) => !settled);
+  return open.length > 0 && open.every(({ kind }) => kind === "unproved");
+}
+
 /** What a contradiction stops, and whom to ask. */
-export const settleAction = [
-  "Until this is settled no new keys from this relay are used: nobody there can be added, and nobody's newer keys reach you. Your",
-  "conversations go on. Ask whoever runs the relay what has happened.",
-].join(" ");
+export function settleAction(log: LogView): string {
+  const stopped = isMerelyUnproved(log)
+    ? [
+        "No keys are used from the log that could not be proved. As long as the relay shows that one, nobody there can be added, and nobody's",
+        "newer keys reach you; once it shows one again that continues what was read here, they do.",
+      ]
+    : ["Until this is settled no new keys from this relay are used: nobody there can be added, and nobody's newer keys reach you."];
+  return [...stopped, "Your conversations go on. Ask whoever runs the relay what has happened."].join(" ");
+}
+
+/** The same of somebody else's relay, in one line. */
+export function contradictedLine(log: LogView): string {
+  return isMerelyUnproved(log)
+    ? "Their relay has shown a log of keys that it could not prove, so no keys from that one are used. Compare safety numbers."
+    : "Their relay's log of keys contradicts itself, so no new keys from it are used. Compare safety numbers.";
+}
 
 /** What going on with such a log means. */
 export const settleEffect = [
