@@ -10,6 +10,7 @@
 
 mod account_changes;
 mod act;
+mod alarms;
 mod back_in;
 mod check;
 mod device;

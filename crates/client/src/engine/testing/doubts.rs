@@ -63,7 +63,7 @@ impl Log {
         let leaves = self.leaves.clone();
         let read = engine.store.run(move |tx| {
             stored::pin(tx, newest.key())?;
-            let log = stored::load(tx, RELAY)?.unwrap();
+            let log = stored::load(tx, stored::relay_of(newest.key().name()))?.unwrap();
             let from = log.size();
             stored::add_leaves(tx, log.n, from, &leaves[usize::try_from(from).unwrap()..], &edge)?;
             stored::set_proved(tx, log.n, &newest, &edge)

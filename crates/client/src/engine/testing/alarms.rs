@@ -1,0 +1,88 @@
+//! One engine without a relay, and what its own relay's log says of the own account: which entries are an alarm, and which are not (P11).
+
+use waxwing_wire::ChainEntry;
+use waxwing_wire::transparency::{Leaf, account_hash, name_hash};
+
+use super::super::Engine;
+use super::super::keys::Cause;
+use super::doubts::{Log, leaf, lone};
+use super::lone::Lone;
+use crate::event::Event;
+use crate::store::keys;
+
+/// Where a [`Lone`] is at home, and as whom.
+const HOME: &str = "127.0.0.1:1";
+const NAME: &str = "shell";
+
+fn name(entry_hash: [u8; 32]) -> Leaf {
+    Leaf::Name { name_hash: name_hash(&NAME.parse().unwrap(), HOME).unwrap(), entry_hash }
+}
+
+fn entry(engine: &Engine, seq: u32, entry_hash: [u8; 32]) -> Leaf {
+    Leaf::Chain { account_hash: account_hash(&engine.account), seq, entry_hash }
+}
+
+/// The home relay's log, read up to the account's own two leaves, and looked through.
+async fn log_of(engine: &Engine) -> Log {
+    let chain = engine.chain(engine.account).await.unwrap();
+    let mut log = Log::new().branch(HOME);
+    log.leaves = vec![leaf(&chain, 0), name(chain.head())];
+    log.is_read(engine).await;
+    engine.look_at_logs().await.unwrap();
+    log
+}
+
+/// Reads one more leaf, and looks; the alarms that there are then, by place in the log and in the chain, and whether they were told.
+async fn alarms_after(lone: &Lone, log: &mut Log, more: Leaf) -> (Vec<(f64, Option<u32>)>, bool) {
+    let (engine, mut told) = (lone.engine(), false);
+    let mut events = engine.events.subscribe();
+    log.leaves.push(more);
+    log.is_read(engine).await;
+    engine.look_at_logs().await.unwrap();
+    while let Ok(event) = events.try_recv() {
+        told |= matches!(event, Event::Log { log } if !log.alarms.is_empty());
+    }
+    let alarms = lone.client.transparency_log().await.unwrap().alarms;
+    (alarms.into_iter().map(|alarm| (alarm.index, alarm.seq)).collect(), told)
+}
+
+#[tokio::test]
+async fn p11_an_entry_of_ones_own_that_nothing_is_known_of_is_an_alarm_whatever_lies_behind_it() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    let mut log = log_of(engine).await;
+    assert_eq!(lone.client.transparency_log().await.unwrap().alarms, [], "the control: one's own entries");
+    let others = Leaf::Name { name_hash: [3; 32], entry_hash: [9; 32] };
+    assert_eq!(alarms_after(&lone, &mut log, others).await, (vec![], false), "somebody else's name");
+    // Made up: no entry has this hash, so no relay can ever show one.
+    let made_up = entry(engine, 1, [0xee; 32]);
+    assert_eq!(alarms_after(&lone, &mut log, made_up).await, (vec![(3.0, Some(1))], true));
+    // In the place of one that is known, too.
+    let instead = entry(engine, 0, [0xdd; 32]);
+    assert_eq!(alarms_after(&lone, &mut log, instead).await, (vec![(3.0, Some(1)), (4.0, Some(0))], true));
+}
+
+#[tokio::test]
+async fn p11_the_own_name_given_to_another_account_is_an_alarm() {
+    let lone = lone().await;
+    let mut log = log_of(lone.engine()).await;
+    assert_eq!(alarms_after(&lone, &mut log, name([7; 32])).await, (vec![(2.0, None)], true));
+}
+
+/// The relay has taken an entry, and its answer was lost: it stands in the log before it stands in the chain here. Another one in its place is
+/// somebody else's.
+#[tokio::test]
+async fn p11_a_rotation_under_way_hides_no_other_entry_in_its_place() {
+    for own in [true, false] {
+        let lone = lone().await;
+        let engine = lone.engine();
+        let mut log = log_of(engine).await;
+        engine.begin_rotation(Cause::ByHand).await.unwrap();
+        let rotation = engine.store.run(keys::rotation).await.unwrap().unwrap();
+        let stated = ChainEntry::decode(&rotation.entry).unwrap();
+        assert_eq!(stated.unsigned.seq, 1);
+        let hash = if own { stated.hash() } else { [0xee; 32] };
+        let expected = if own { (vec![], false) } else { (vec![(2.0, Some(1))], true) };
+        assert_eq!(alarms_after(&lone, &mut log, entry(engine, 1, hash)).await, expected, "own: {own}");
+    }
+}
