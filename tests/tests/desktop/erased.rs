@@ -116,6 +116,18 @@ async fn p12_keychain_files_and_memory_have_no_key_that_was_replaced() -> Outcom
     keychain_has_only(&two.ada, &first, &last)?;
     let window = two.ada.open_app().await?;
     window.wait_ready().await?;
+    // A process that begins now has seen nothing of what was erased: no role of these versions, in whatever form.
+    let wanted = [first.needles.clone(), second.needles.clone(), last.needles.clone()].concat();
+    match memory::search(two.ada.app_pid()?, &wanted)? {
+        None => println!("SKIPPED: memory of other processes cannot be read here"),
+        Some(found) => {
+            let of = |version: u32| found.iter().filter(move |name| name.contains(&format!(" {version}, "))).cloned();
+            assert_eq!(Version::roles(of(LAST)), SEEDS, "the control: {found:?}");
+            for version in [1, 2] {
+                assert_eq!(Version::roles(of(version)), [""; 0], "version {version}: {found:?}");
+            }
+        }
+    }
     window.close().await?;
     two.bea_window.close().await
 }
