@@ -207,6 +207,8 @@ fn d8_a_log_is_a_day_old_by_the_relays_clock_and_then_nobody_new_is_taken_from_i
     std::fs::write(&file, "+23h\n").unwrap();
     people[0].run(&["accept", &bob.address]);
     assert_eq!(people[1].asides(&["keys", "log"]), CLOCK);
+    let number = people[0].run(&["keys", "number", "bob"]).remove(0);
+    let digits: String = number["groups"].as_array().unwrap().iter().map(|group| group.as_str().unwrap()).collect();
     std::fs::write(&file, "+25h\n").unwrap();
     let old = "The relay's transparency log cannot be read up to now, so its newest keys prove nothing. Nobody new is added meanwhile.";
     for person in all {
@@ -219,11 +221,16 @@ fn d8_a_log_is_a_day_old_by_the_relays_clock_and_then_nobody_new_is_taken_from_i
         let told = person.asides(&["keys", "log"]);
         assert!(told.starts_with("The relay's log of keys was last signed on "), "{told}");
     }
-    // Whoever is known already is written to all the same.
+    // Whoever is known already is not verified by it either; the very digits are, while the log is of today.
+    let verify = ["keys", "verify", "bob", "--number", &digits];
+    people[0].fails(&verify, "logUnavailable", old);
+    assert_eq!(people[0].run(&["keys", "number", "bob"])[0]["safety"], "notVerified");
+    // They are written to all the same.
     people[0].run(&["send", &bob.address, "still here"]);
     assert_eq!(texts(&bob, &people[0].address), ["still here"]);
     std::fs::write(&file, "+23h\n").unwrap();
     for person in &all[1..] {
         person.run(&["add", &bob.address]);
     }
+    assert_eq!(people[0].run(&verify)[0]["safety"], "verified");
 }
