@@ -60,6 +60,57 @@ fn the_schedule_is_kept_from_one_process_to_the_next() {
     assert_eq!(one(&ada, &["keys", "show"])["schedule"], "manual");
 }
 
+#[test]
+fn keys_rotate_puts_the_next_version_in_force_now_or_once_the_relay_is_there() {
+    let mut relay = RelayProcess::start().unwrap();
+    let [ada, bea] = register(&relay, ["ada", "bea"]);
+    ada.run(&["add", &bea.address]);
+    bea.run(&["accept", "ada"]);
+    let before = one(&ada, &["keys", "show"]);
+    let rotated = one(&ada, &["keys", "rotate"]);
+    assert_eq!((&rotated["version"], &rotated["rotating"]), (&2.into(), &false.into()), "{rotated}");
+    assert_ne!(rotated["fingerprint"], before["fingerprint"]);
+    assert_eq!(rotated["accountFingerprint"], before["accountFingerprint"]);
+    let kept = one(&ada, &["keys", "show"]);
+    assert_eq!((&kept["version"], &kept["fingerprint"]), (&2.into(), &rotated["fingerprint"]));
+    assert_eq!(kept["outcome"]["version"], 2, "{kept}");
+    let told = ada.says(&["keys", "log"]);
+    assert!(told.starts_with("   1  2") && told.contains("device keys rotated\n"), "{told}");
+    // The other side has the new ones with the next words.
+    ada.run(&["send", "bea", "by new keys"]);
+    let read = bea.run(&["read", "ada"]);
+    assert!(read.iter().any(|line| line["text"] == "by new keys"), "{read:?}");
+    assert!(ada.says(&["keys", "rotate"]).starts_with("Device keys version 3, since 2"));
+
+    // Without the relay it has begun, and says so; the next command that reaches the relay ends it.
+    relay.stop();
+    let output = ada.command(&["keys", "rotate"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("\"code\":\"relayDown\""), "{output:?}");
+    let begun: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&begun["version"], &begun["rotating"]), (&3.into(), &true.into()), "{begun}");
+    relay.start_again().unwrap();
+    ada.run(&["sync"]);
+    let keys = one(&ada, &["keys", "show"]);
+    assert_eq!((&keys["version"], &keys["rotating"]), (&4.into(), &false.into()), "{keys}");
+}
+
+/// Whoever has stolen the profile rotates in the owner's name: the log that everybody sees has an entry that no device of the owner's made.
+#[test]
+fn p11_keys_log_says_that_somebody_else_has_changed_the_keys() {
+    let relay = RelayProcess::start().unwrap();
+    let ada = Terminal::register(&relay, "ada", &[]);
+    assert_eq!(ada.asides(&["keys", "log"]), "", "the control: her own entries are no alarm");
+    let thief = ada.stolen();
+    thief.run(&["keys", "rotate"]);
+    let output = ada.words(&["keys", "log"]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    let alarm = told.lines().find(|line| line.starts_with("ALARM: ")).unwrap_or_else(|| panic!("no alarm: {told}"));
+    assert!(alarm.contains(" of the relay's log states number 1 of your chain, and no device of yours has made it (2"));
+    assert_eq!(told.lines().filter(|line| line.starts_with("ALARM: ")).count(), 1, "{told}");
+    assert_eq!(thief.asides(&["keys", "log"]), "", "it is the thief's own");
+}
+
 /// Writes the text with one byte changed: the first of `there`.
 fn spoiled(file: &Path, text: &str, there: &str) -> String {
     let (before, after) = text.split_once(there).unwrap();

@@ -49,6 +49,21 @@ impl Terminal {
         Self { dir, passphrase, address, wrapper: wrapper.iter().map(|&word| word.to_owned()).collect() }
     }
 
+    /// Somebody who has stolen the profile as it is now, and the passphrase.
+    pub fn stolen(&self) -> Self {
+        let dir = TempDir::with_prefix("waxwing-terminal.").unwrap();
+        let passphrase = dir.path().join("passphrase");
+        fs::copy(&self.passphrase, &passphrase).unwrap();
+        let profile = dir.path().join("profile");
+        fs::create_dir(&profile).unwrap();
+        for file in fs::read_dir(self.dir.path().join("profile")).unwrap().map(Result::unwrap) {
+            if file.file_type().unwrap().is_file() {
+                fs::copy(file.path(), profile.join(file.file_name())).unwrap();
+            }
+        }
+        Self { dir, passphrase, address: self.address.clone(), wrapper: self.wrapper.clone() }
+    }
+
     /// A command that prints JSON.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.words(&["--json"]);
