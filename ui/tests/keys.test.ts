@@ -2,6 +2,7 @@ import { fireEvent } from "@testing-library/svelte";
 import axe from "axe-core";
 import { describe, expect, it } from "vitest";
 import { fakeWords } from "../src/lib/backend/fake-data";
+import { ada } from "../src/lib/backend/fake-groups";
 import { fakeHistory } from "../src/lib/backend/fake-keys";
 import type { KeysView, RotationWaitView } from "../src/lib/backend";
 import { accountKeyWords, keyEventWords, logWords, nextWords, outcomeWords, phraseCheckWords, waitWords } from "../src/lib/words/keys";
@@ -164,6 +165,32 @@ describe("somebody else's keys", () => {
     expect(one("peer-keys").dataset.state).toBe("closed");
   });
 
+  it.each(["details", "dialog"])("show what has come since, while their history is open in the %s", async (where) => {
+    const { app, backend } = await play();
+    const asked = () => backend.calls.filter(({ name }) => name === "keyHistory").length;
+    await fireEvent.click(rowOf("Ada Okafor"));
+    if (where === "details") app.showDetails = true;
+    else app.compared = { accountId: ada.accountId, name: "Ada Okafor", safety: "verified" };
+    await settled();
+    await fireEvent.click(one("peer-keys-toggle"));
+    await settled();
+    expect(all("keys-history-item")).toHaveLength(6);
+    expect(all("keys-history-item")[0]?.textContent).toContain("Statement 5, not looked up in the log yet");
+    const [last] = backend.peerHistory;
+    if (!last) throw new Error("no history");
+    backend.peerHistory = [{ ...last, seq: 6, hash: "6".repeat(64), logIndex: 40, proved: true }, ...backend.peerHistory];
+    backend.playSafety(ada.accountId, "ask");
+    await settled();
+    expect(all("keys-history-item")).toHaveLength(7);
+    expect(all("keys-history-item")[0]?.textContent).toContain("Statement 6, place 40 in the log, proved");
+    // Closed, it asks for nothing.
+    await fireEvent.click(one("peer-keys-toggle"));
+    const before = asked();
+    backend.playSafety(ada.accountId, "notVerified");
+    await settled();
+    expect(asked()).toBe(before);
+  });
+
   it("say why they cannot be shown", async () => {
     const { app } = await play({ failing: { keyHistory: "notFound" } });
     await fireEvent.click(rowOf("Ada Okafor"));
@@ -221,7 +248,7 @@ describe("the words of keys", () => {
     expect(new Set(history.map(({ what }) => what))).toEqual(new Set(Object.keys(keyEventWords)));
     const [first] = history;
     if (!first) throw new Error("no history");
-    expect(logWords(first)).toBeNull();
+    expect(logWords(first)).toBe("not looked up in the log yet");
     expect(logWords({ ...first, logIndex: 12, proved: true })).toBe("place 12 in the log, proved");
     expect(logWords({ ...first, logIndex: 12 })).toBe("place 12 in the log");
     expect(logWords({ ...first, proved: false })).toBe("not in the log, not proved");

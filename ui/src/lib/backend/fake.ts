@@ -30,6 +30,7 @@ import type {
   ErrorCode,
   ErrorView,
   GroupView,
+  KeyHistoryItem,
   KeysView,
   LogView,
   MessagePage,
@@ -118,6 +119,8 @@ export class FakeBackend implements Backend {
   log: LogView;
   /** Those of other relays, likewise. */
   otherLogs: LogView[] = [];
+  /** What has happened to the keys of everybody else, likewise. */
+  peerHistory: KeyHistoryItem[];
   #conversations: ConversationView[];
   #messages: MessageView[];
   readonly #groups = new Map<string, GroupView>();
@@ -143,6 +146,7 @@ export class FakeBackend implements Backend {
     this.#profile = { ...fakeProfile, phraseConfirmed };
     this.#keys = { ...fakeKeys(now), phraseConfirmed };
     this.log = fakeLog(now);
+    this.peerHistory = fakeHistory(now);
     this.#phase = this.scenario.phase;
     this.#connection = this.#connectionOf(this.scenario.connection);
   }
@@ -586,7 +590,7 @@ export class FakeBackend implements Backend {
     this.#answer("setRotationSchedule", [schedule], () => structuredClone(this.#setKeys(withSchedule(this.#keys, schedule))));
 
   keyHistory = (account: string) =>
-    this.#answer("keyHistory", [account], () => (account === this.#profile.accountId ? this.#keys.history : fakeHistory(this.scenario.now)));
+    this.#answer("keyHistory", [account], () => (account === this.#profile.accountId ? this.#keys.history : structuredClone(this.peerHistory)));
 
   exportKeyLog = () => this.#answer("exportKeyLog", [], () => fakeKeyLog(this.#keys));
 

@@ -89,9 +89,9 @@ export function phraseCheckWords(check: PhraseCheck): string {
   }
 }
 
-/** Whether a statement is proved in the public log of keys, once that was looked for. */
-export function logWords({ logIndex, proved }: KeyHistoryItem): string | null {
-  if (logIndex === null && proved === null) return null;
+/** Whether a statement is proved in the public log of keys, or was not looked for there yet. */
+export function logWords({ logIndex, proved }: KeyHistoryItem): string {
+  if (logIndex === null && proved === null) return "not looked up in the log yet";
   const place = logIndex === null ? "not in the log" : `place ${logIndex} in the log`;
   return proved === null ? place : `${place}, ${proved ? "proved" : "not proved"}`;
 }
