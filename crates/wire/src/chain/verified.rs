@@ -65,7 +65,46 @@ pub enum What {
     Closed,
 }
 
-/// An account's chain, verified from its first entry on.
+/// An account's chain, verified from its first entry on: nothing but [`VerifiedChain::verify`] makes one, and nothing but
+/// [`VerifiedChain::extend`] changes one.
+///
+/// ```
+/// use waxwing_wire::VerifiedChain;
+///
+/// fn newest(entries: &[Vec<u8>]) -> Option<[u8; 32]> {
+///     let chain = VerifiedChain::verify(entries).ok()?;
+///     Some(*chain.account_key())
+/// }
+/// ```
+///
+/// Nobody puts one together, not even out of another:
+///
+/// ```compile_fail,E0451
+/// use waxwing_wire::VerifiedChain;
+///
+/// fn forged(chain: VerifiedChain) -> VerifiedChain {
+///     VerifiedChain { account_key: [7; 32], ..chain }
+/// }
+/// ```
+///
+/// or puts another key into it:
+///
+/// ```compile_fail,E0616
+/// use waxwing_wire::VerifiedChain;
+///
+/// fn forge(chain: &mut VerifiedChain) {
+///     chain.account_key = [7; 32];
+/// }
+/// ```
+///
+/// and there is none without entries:
+///
+/// ```compile_fail,E0277
+/// use waxwing_wire::VerifiedChain;
+///
+/// fn made<T: Default>() {}
+/// made::<VerifiedChain>();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedChain {
     account: AccountId,
