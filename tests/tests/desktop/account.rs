@@ -1,5 +1,6 @@
 //! An account is got back with its words on another computer, gets other keys, and is closed; from the windows.
 
+use tempfile::TempDir;
 use waxwing_client::{Client, Profile, Recovery};
 use waxwing_tests::person::Person;
 use waxwing_tests::window::{Window, testid};
@@ -14,6 +15,23 @@ pub(crate) async fn words(window: &Window) -> Outcome<Vec<String>> {
     let words = window.texts(&format!("{} li", testid("phrase-words"))).await?;
     window.click(&testid("phrase-later")).await?;
     Ok(words)
+}
+
+pub(crate) fn broken(error: waxwing_client::Error) -> Fault {
+    Fault::Unexpected(error.to_string())
+}
+
+/// Somebody who has the words gets the account, on a computer without a window. The folder goes with the second.
+pub(crate) async fn recover_elsewhere(address: &str, words: &str) -> Outcome<(Client, TempDir)> {
+    let elsewhere = tempfile::tempdir().map_err(Fault::io("a folder"))?;
+    let profile = Profile::open(elsewhere.path()).map_err(broken)?;
+    let recovery = Recovery {
+        address: address.to_owned(),
+        phrase: words.to_owned().into(),
+        display_name: String::new(),
+        passphrase: Some("another passphrase".to_owned().into()),
+    };
+    Ok((Client::recover(&profile, recovery).await.map_err(broken)?, elsewhere))
 }
 
 #[tokio::test]
@@ -118,16 +136,7 @@ async fn whoever_finds_an_alarm_takes_the_account_back_right_there() -> Outcome<
     two.bea_window.wait_message("Before all this.", "received").await?;
     let words = words(ada).await?.join(" ");
 
-    let elsewhere = tempfile::tempdir().map_err(Fault::io("a folder"))?;
-    let broken = |error: waxwing_client::Error| Fault::Unexpected(error.to_string());
-    let profile = Profile::open(elsewhere.path()).map_err(broken)?;
-    let recovery = Recovery {
-        address: account.address.clone(),
-        phrase: words.clone().into(),
-        display_name: String::new(),
-        passphrase: Some("another passphrase".to_owned().into()),
-    };
-    let thief = Client::recover(&profile, recovery).await.map_err(broken)?;
+    let (thief, _elsewhere) = recover_elsewhere(&account.address, &words).await?;
 
     ada.wait(r#"[data-testid="banner"][data-kind="alarm"]"#).await?;
     ada.pictures("conversation-alarm").await?;

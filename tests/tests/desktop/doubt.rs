@@ -1,10 +1,13 @@
-//! A relay that shows other keys of a contact: nothing is sent, nothing typed is lost, and it is over when the relay is right again.
+//! A relay that shows other keys of a contact: nothing is sent, nothing typed is lost, and it is over when the relay is right again. A verified
+//! contact who has recovered: the same, until the user decides.
 
-use waxwing_tests::Outcome;
+use waxwing_client::Standing;
 use waxwing_tests::lies::forged;
 use waxwing_tests::window::{ENTER, Window, testid};
+use waxwing_tests::{Outcome, wait};
 
 use crate::Two;
+use crate::account::{broken, recover_elsewhere, words};
 
 const TEXT: &str = "For Bea alone.";
 
@@ -86,4 +89,52 @@ async fn p11_a_broken_chain_blocks_sending() -> Outcome<()> {
     bea.wait_message(TEXT, "received").await?;
     two.ada_window.close().await?;
     two.bea_window.close().await
+}
+
+#[tokio::test]
+async fn p11_a_verified_contacts_recovery_asks_first() -> Outcome<()> {
+    let two = Two::meet().await?;
+    let ada = &two.ada_window;
+    verify(ada).await?;
+    let (account, words) = (two.bea_window.account().await?, words(&two.bea_window).await?.join(" "));
+    two.bea_window.close().await?;
+    let (again, _elsewhere) = recover_elsewhere(&account.address, &words).await?;
+
+    // Said before anything is written, and nobody was let in meanwhile.
+    ada.wait(r#"[data-testid="notice"][data-kind="verifyAgain"]"#).await?;
+    ada.wait(r#"[data-testid="banner"][data-kind="conversation"]"#).await?;
+    ada.wait_gone(&testid("verified-mark")).await?;
+    ada.type_into(&testid("composer"), TEXT).await?;
+    ada.keys(ENTER).await?;
+    ada.wait(r#"[data-testid="doubt"][data-kind="verifyAgain"]"#).await?;
+    ada.pictures("doubt-recovered").await?;
+    assert_eq!(ada.axe().await?, Vec::<String>::new());
+    ada.click(&testid("doubt-close")).await?;
+    ada.wait_gone(&testid("doubt")).await?;
+    assert_eq!(ada.value(&testid("composer")).await?, TEXT, "nothing typed is lost");
+    assert_eq!(ada.count(TEXT, "").await?, 0, "nothing is sent");
+    assert!(ada.all(r#"[data-testid="notice"][data-kind="recovered"]"#).await?.is_empty(), "nobody has decided");
+    assert!(again.conversations().await.map_err(broken)?.is_empty(), "the new device is in the conversation");
+
+    // The user goes on as with somebody who is not verified: the new device is let in, and reads what was kept.
+    ada.click(&testid("send")).await?;
+    ada.wait(&testid("doubt")).await?;
+    ada.click(&testid("doubt-anyway")).await?;
+    ada.wait_message(TEXT, "sent").await?;
+    ada.wait(r#"[data-testid="notice"][data-kind="recovered"]"#).await?;
+    let heard = async || {
+        for view in again.conversations().await.map_err(broken)? {
+            if view.standing == Standing::Request {
+                again.accept_request(&view.id).await.map_err(broken)?;
+            }
+            let page = again.messages(&view.id, None, 500).await.map_err(broken)?;
+            if page.messages.iter().any(|line| line.text == TEXT) {
+                return Ok(Some(()));
+            }
+        }
+        Ok(None)
+    };
+    wait::until("the new device to read it", heard).await?;
+    again.stop().await;
+    two.ada_window.close().await
 }
