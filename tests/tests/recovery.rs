@@ -54,10 +54,11 @@ async fn whoever_has_the_phrase_is_back_in_every_conversation_on_a_new_machine()
     let (alice, bob, cem, direct, group) = three(&world).await;
     let words = alice.client.phrase_words().await.unwrap();
     // The machine is gone.
+    let account = alice.account().await;
     alice.client.stop().await;
 
     let again = recover(&world, "alice", "alice again", &words).await;
-    assert_eq!(again.account().await, alice.account().await, "the same account");
+    assert_eq!(again.account().await, account, "the same account");
     assert!(again.client.profile().await.unwrap().phrase_confirmed);
     for id in [&direct, &group] {
         until_notice(&bob, id, |notice| matches!(notice, Notice::Recovered { mine: false, .. })).await;

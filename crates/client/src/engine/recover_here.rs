@@ -42,7 +42,7 @@ impl Client {
         // Until this engine has nothing more to say: no other change of the chain begins beside it.
         let _rotating = engine.rotating.lock().await;
         let accepted = engine.state_recovery(&phrase.recovery_key()).await?;
-        self.stop().await;
+        self.end_tasks().await;
         let secrets = engine.secrets.lock().await.clone();
         let (keystore, store) = (engine.keystore.clone(), engine.store.hand_over());
         let secrets = take_over(&keystore, secrets, &store, (engine.account, engine.now_ms()), accepted).await?;
