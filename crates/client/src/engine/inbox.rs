@@ -285,15 +285,8 @@ impl Engine {
                             resync::told_removed(tx, &context, (log, seq), sender, &mut changes)?;
                         }
                     }
-                    Verdict::Welcomed(welcomed) if join::must_wait(tx, &welcomed)? => {
-                        store_chain(tx, &context, &welcomed.sender)?;
-                        let account = welcomed.sender.message.sender.account;
-                        aside::wait(tx, &entry, aside::Sender { account, signed: true })?;
-                    }
                     Verdict::Welcomed(welcomed) => {
-                        if new_from(tx, &context, &welcomed.sender)?
-                            && let Some(reason) = join::welcomed(tx, &context, *welcomed, &mut changes)?
-                        {
+                        if let Came::Refused(reason) = take_welcome(tx, &context, &entry, *welcomed, &mut changes)? {
                             set_aside(reason)?;
                         }
                     }
@@ -336,8 +329,36 @@ fn is_of_one_sender(code: ErrorCode) -> bool {
     )
 }
 
+/// What became of a Welcome.
+pub(super) enum Came {
+    Joined,
+    Refused(&'static str),
+    /// It waits for another to prove true or false, or is a copy of one that was seen.
+    Nothing,
+}
+
+/// Takes in a Welcome whose sender was checked.
+pub(super) fn take_welcome(
+    tx: &Transaction<'_>,
+    context: &Context,
+    entry: &InboxEntry,
+    welcomed: Welcomed,
+    changes: &mut Changes,
+) -> Result<Came, Error> {
+    if join::must_wait(tx, &welcomed)? {
+        store_chain(tx, context, &welcomed.sender)?;
+        let account = welcomed.sender.message.sender.account;
+        aside::wait(tx, entry, aside::Sender { account, signed: true })?;
+        return Ok(Came::Nothing);
+    }
+    if !new_from(tx, context, &welcomed.sender)? {
+        return Ok(Came::Nothing);
+    }
+    Ok(join::welcomed(tx, context, welcomed, changes)?.map_or(Came::Joined, Came::Refused))
+}
+
 /// Stores what is new of a sender's chain: it is kept at hand, and what comes in later goes behind it.
-pub(super) fn store_chain(tx: &Transaction<'_>, context: &Context, sender: &CheckedSender) -> Result<(), Error> {
+fn store_chain(tx: &Transaction<'_>, context: &Context, sender: &CheckedSender) -> Result<(), Error> {
     let account = sender.message.sender.account;
     keys::add_chain_entries(tx, account, sender.from, &sender.entries)?;
     if follow::concerns_groups(&sender.entries) && sender.from > 0 {
@@ -347,7 +368,7 @@ pub(super) fn store_chain(tx: &Transaction<'_>, context: &Context, sender: &Chec
 }
 
 /// Stores what is new of a sender's chain; whether the envelope is no copy of one that was seen.
-pub(super) fn new_from(tx: &Transaction<'_>, context: &Context, sender: &CheckedSender) -> Result<bool, Error> {
+fn new_from(tx: &Transaction<'_>, context: &Context, sender: &CheckedSender) -> Result<bool, Error> {
     let message = &sender.message;
     // Also with a copy.
     store_chain(tx, context, sender)?;

@@ -8,9 +8,8 @@ use waxwing_wire::LogId;
 use waxwing_wire::frame::InboxEntry;
 
 use super::super::emit::Changes;
-use super::super::inbox::{CheckedSender, new_from, store_chain};
-use super::super::inbox::{INBOX, verify_in_force};
-use super::super::join::{self, Welcomed};
+use super::super::inbox::{Came, CheckedSender, INBOX, take_welcome, verify_in_force};
+use super::super::join::Welcomed;
 use super::super::resync;
 use super::device::Device;
 use super::ledger::Outside;
@@ -147,18 +146,15 @@ impl Device {
                         aside(reason)?;
                     }
                 }
-                Verdict::Welcomed(welcomed) if join::must_wait(tx, &welcomed)? => {
-                    store_chain(tx, &context, &welcomed.sender)?;
-                    let account = welcomed.sender.message.sender.account;
-                    aside::wait(tx, entry, aside::Sender { account, signed: true })?;
-                }
                 Verdict::Welcomed(welcomed) => {
                     let log = welcomed.welcome.log;
-                    if new_from(tx, &context, &welcomed.sender)? {
-                        match join::welcomed(tx, &context, *welcomed, &mut Changes::default())? {
-                            Some(reason) => aside(reason)?,
-                            None => joined = state(tx, &context, log)?,
-                        }
+                    let came = take_welcome(tx, &context, entry, *welcomed, &mut Changes::default())?;
+                    match came {
+                        Came::Joined => joined = state(tx, &context, log)?,
+                        Came::Refused(reason) => aside(reason)?,
+                        Came::Nothing => {}
+                    }
+                    if !matches!(came, Came::Nothing) {
                         settle_time(tx, log, context.now)?;
                     }
                 }
