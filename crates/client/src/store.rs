@@ -231,3 +231,6 @@ impl Store {
 pub(crate) fn bytes<const N: usize>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<[u8; N]> {
     row.get(column)
 }
+
+#[cfg(test)]
+mod tests;

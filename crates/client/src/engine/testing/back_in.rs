@@ -13,7 +13,7 @@ use super::faults::{change, everybody, group, say, shows};
 use super::forge::Twist;
 use super::lockouts::update_twisted;
 use super::world::World;
-use crate::mls::{Group, GroupChange, Plan, read_package, storage};
+use crate::mls::{ClaimedPackage, Group, GroupChange, Plan, read_package, storage};
 use crate::store::conversations::ConversationId;
 use crate::store::logs::Trouble;
 use crate::store::{account, aside, keys, logs, messages};
@@ -21,12 +21,12 @@ use crate::views::Notice;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-fn log_of(world: &mut World, id: ConversationId) -> LogId {
+pub(super) fn log_of(world: &mut World, id: ConversationId) -> LogId {
     world.devices[0].look(|tx| Ok(logs::to_send(tx, &id)?.unwrap().log))
 }
 
 /// Cem has missed a handshake, and asks to be let back in.
-fn loses_place(world: &mut World, log: LogId) {
+pub(super) fn loses_place(world: &mut World, log: LogId) {
     let cem = world.devices[2].account;
     // That something waits until then is no fault.
     world.outside.ledger.restored.insert(cem);
@@ -34,7 +34,7 @@ fn loses_place(world: &mut World, log: LogId) {
     world.on(2, |device, outside| device.sync(outside));
 }
 
-fn trouble(world: &mut World, who: usize, log: LogId) -> Trouble {
+pub(super) fn trouble(world: &mut World, who: usize, log: LogId) -> Trouble {
     world.devices[who].look(|tx| Ok(logs::load(tx, log)?.unwrap().trouble))
 }
 
@@ -112,23 +112,35 @@ fn a_place_that_no_member_knows_of_is_not_believed_for_long() {
 }
 
 /// Bea lets Cem back into a group of her own making, of her and him alone: under the same id, and as if it stood at `slot` of the log.
-fn let_in_falsely(world: &mut World, (id, log): (ConversationId, LogId), slot: Option<u64>) {
+pub(super) fn let_in_falsely(world: &mut World, group: (ConversationId, LogId), slot: Option<u64>) {
+    let_in_falsely_with(world, group, slot, None);
+}
+
+/// The same, with somebody else in it. The Welcome to it, for them.
+pub(super) fn let_in_falsely_with(
+    world: &mut World,
+    (id, log): (ConversationId, LogId),
+    slot: Option<u64>,
+    also: Option<ClaimedPackage>,
+) -> Vec<u8> {
     let cem = world.devices[2].account;
     let nonce = world.devices[2].look(|tx| logs::resync(tx, log)).1.unwrap();
     let World { outside, devices, .. } = &mut *world;
     let (device, package) = outside.relay.claim(cem).unwrap().remove(0);
     let bea = &mut devices[1];
     let context = bea.context(outside.now);
-    let (content, record) = bea.look(|tx| {
+    let (content, record, mls) = bea.look(|tx| {
         let (me, stored) = (account::require(tx)?, logs::load(tx, log)?.unwrap());
         let mut roster = Group::load(&context.crypto, tx, log)?.unwrap().roster()?;
-        roster.lines.retain(|line| [context.account, cem].contains(&line.account));
+        let with = also.as_ref().map_or(cem, |also| also.account);
+        roster.lines.retain(|line| [context.account, cem, with].contains(&line.account));
         let (own, chain) = (keys::chain(tx, me.account)?.unwrap(), keys::chain(tx, cem)?.unwrap());
         let claimed = read_package(&context.crypto, &chain, device, &package)?;
         storage::delete_group(tx, log.as_bytes())?;
         let mut group = Group::create(&context.crypto, tx, context.account, &context.keys, log, &roster)?;
-        let plan = Plan { add: vec![claimed], ..Plan::default() };
+        let plan = Plan { add: [claimed].into_iter().chain(also).collect(), ..Plan::default() };
         let committed = group.commit(context.account, context.keys.leaf(), &context.keys, plan)?;
+        let mls = committed.welcome.unwrap().mls;
         let welcome = Welcome {
             conversation: id,
             relay: me.relay.clone(),
@@ -138,14 +150,15 @@ fn let_in_falsely(world: &mut World, (id, log): (ConversationId, LogId), slot: O
             running: stored.handshake_running,
             nonce,
             sender: introduction(&me, &own, me.invite_key.clone()),
-            mls: committed.welcome.unwrap().mls,
+            mls: mls.clone(),
         };
-        Ok((Content::Welcome(welcome).encode(), chain.device(device).unwrap().current().record.clone()))
+        Ok((Content::Welcome(welcome).encode(), chain.device(device).unwrap().current().record.clone(), mls))
     });
     let (kind, recipient) = (EnvelopeKind::Welcome, Recipient { account: cem, record: &record });
     let (entry_id, blob) =
         seal_for_inbox(&context.keys, context.account, kind, &recipient, &content, (outside.now, None)).unwrap();
     outside.relay.send(device, &InboxSend { entry_id, kind, blob }).unwrap();
+    mls
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn forget(world: &mut World, who: usize, whom: AccountId) {
 }
 
 /// The log that is written to, and who has a leaf in its group.
-fn members(world: &mut World, who: usize, id: ConversationId) -> (LogId, BTreeSet<AccountId>) {
+pub(super) fn members(world: &mut World, who: usize, id: ConversationId) -> (LogId, BTreeSet<AccountId>) {
     let crypto = Arc::clone(&world.devices[who].crypto);
     world.devices[who].look(|tx| {
         let log = logs::to_send(tx, &id)?.unwrap().log;
@@ -108,7 +108,7 @@ fn a_group_of_people_with_long_chains_is_made_and_begun_anew() {
 }
 
 /// A group of three, and a fourth, of whom the second and third know nothing, comes in with so many entries; then their relay is gone.
-fn with_a_newcomer(entries: u32) -> (World, ConversationId) {
+pub(super) fn with_a_newcomer(entries: u32) -> (World, ConversationId) {
     let mut world = World::new(7, 4);
     grow(&mut world, 3, entries);
     let dot = world.devices[3].account;

@@ -54,6 +54,8 @@ pub(super) struct FakeRelay {
     pub(super) holds: bool,
     /// Logs of which less is shown than there is, and how much; what is appended to them is taken all the same.
     pub(super) withheld: BTreeMap<LogId, u64>,
+    /// Up to where the entries of a log are gone: they were too old.
+    pub(super) dropped: BTreeMap<LogId, u64>,
     /// Most entries of a page.
     pub(super) page: usize,
     /// How many requests there were.
@@ -205,6 +207,9 @@ impl FakeRelay {
             let up_to = up_to.ok_or(ProblemCode::LogRefused)?;
             (up_to, up_to, true)
         };
+        if self.dropped.get(&id).is_some_and(|last| after < *last) {
+            return Err(ProblemCode::Gone);
+        }
         // Nobody is shown less than they have read: that would be a log that went back, and noticed.
         let shown = self.withheld.get(&id).map_or(head, |shown| (*shown).max(after));
         let (head, last_handshake, retired) = if shown < head {

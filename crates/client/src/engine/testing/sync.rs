@@ -63,6 +63,10 @@ impl Device {
                 self.tx(|tx| logs::note_trouble(tx, log, Trouble::Frozen))?;
                 return self.mend(outside, log);
             }
+            if matches!(page, Err(ProblemCode::Gone)) {
+                self.tx(|tx| logs::note_trouble(tx, log, Trouble::Behind))?;
+                return self.mend(outside, log);
+            }
             let page = page.map_err(refused)?;
             if outside.relay.withheld.get(&log).is_some_and(|shown| (*shown).max(stored.cursor) == page.head)
                 && page.head < outside.relay.logs[&log].entries.len() as u64
