@@ -331,7 +331,7 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "If that takes days, ask a member to remove you and add you again.",
         ),
         ErrorCode::LogFull => (
-            "Very much was sent there, and the relay takes no more. What is written is kept here; after an hour, an admin's app begins the conversation anew.",
+            "Very much was sent there, and the relay takes no more for now. What is written is kept here, and goes out once older messages have expired there.",
             "If somebody floods it, an admin should remove them.",
         ),
         ErrorCode::ChainBroken => (

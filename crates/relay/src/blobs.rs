@@ -62,7 +62,7 @@ pub(crate) struct Blobs {
     of: Folders,
     limits: BlobLimits,
     locks: Locks,
-    usage: Usage,
+    usage: Arc<Usage>,
 }
 
 /// A whole blob.
@@ -91,7 +91,7 @@ impl Blobs {
         let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?;
         let store = store.with_fsync(true).with_automatic_cleanup(true);
         let (store, folder) = (Arc::new(store), folder.to_owned());
-        Ok(Self { store, folder, of, limits, locks, usage: Usage::default() })
+        Ok(Self { store, folder, of, limits, locks, usage: Arc::default() })
     }
 
     /// The bounds that this relay sets.

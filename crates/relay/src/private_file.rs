@@ -15,7 +15,12 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)?;
     for parent in made.iter().filter_map(|made| made.parent()) {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        File::open(parent)?.sync_all()?;
+        match File::open(parent) {
+            Ok(parent) => parent.sync_all()?,
+            // Whoever may write there need not be allowed to read it, and only what can be read can be synced.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

@@ -233,7 +233,7 @@ async fn open(
         Some(folder) => Blobs::open(&folder, Folders::Shared, limits.blobs),
         None => Blobs::open(&data.join("blobs"), Folders::Own, limits.blobs),
     };
-    let blobs = blobs.map_err(StartError::Blobs)?;
+    let blobs = Arc::new(blobs.map_err(StartError::Blobs)?);
     let decisions = Arc::new(Decisions::open(&*storage).await?);
     let app = Arc::new(App {
         storage,

@@ -31,7 +31,7 @@ pub(crate) struct App {
     /// Where everything is kept.
     pub(crate) storage: Arc<dyn Storage>,
     /// Larger ciphertext.
-    pub(crate) blobs: Blobs,
+    pub(crate) blobs: Arc<Blobs>,
     /// Wake-ups.
     pub(crate) hub: Arc<Hub>,
     /// Sign access tokens.

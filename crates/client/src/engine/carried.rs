@@ -14,6 +14,7 @@ use super::resync;
 use crate::error::Error;
 use crate::mls::GroupChange;
 use crate::mls::rules::{GroupFacts, Leaf};
+use crate::store::conversations::ConversationId;
 use crate::store::logs::{Log, Trouble};
 use crate::store::outbox::{self, Item};
 use crate::store::{account, links, messages, people};
@@ -32,14 +33,14 @@ pub(super) struct Carried {
 pub(super) fn of(tx: &Transaction<'_>, context: &Context, log: &Log, facts: &GroupFacts) -> Result<Carried, Error> {
     let mut carried = Carried::default();
     // Whoever has lost their place, or has an older database, may have done long ago what waits here.
-    if facts.roster.kind != GroupKind::Group || log.trouble != Trouble::Frozen {
+    if facts.roster.kind != GroupKind::Group || !matches!(log.trouble, Trouble::None | Trouble::Frozen) {
         return Ok(carried);
     }
     for item in outbox::changes(tx, &log.conversation)?.into_iter().filter(|item| item.log == Some(log.log)) {
         match GroupChange::decode(&item.content)? {
-            GroupChange::Remove(account) => carried.gone.push((account, false)),
+            GroupChange::Remove(account) => carried.goes(account, false)?,
             GroupChange::AnswerLeave { account, message } if wants_out(facts, account, &message) => {
-                carried.gone.push((account, true));
+                carried.goes(account, true)?;
             }
             GroupChange::Add(_)
             | GroupChange::Admit { .. }
@@ -71,6 +72,17 @@ fn wants_out(facts: &GroupFacts, account: AccountId, message: &[u8]) -> bool {
 }
 
 impl Carried {
+    /// Somebody goes: nor are they brought in by what was wanted before that.
+    fn goes(&mut self, account: AccountId, left: bool) -> Result<(), Error> {
+        self.gone.push((account, left));
+        let mut kept = Vec::new();
+        for item in std::mem::take(&mut self.rest) {
+            kept.extend(without(item, account)?);
+        }
+        self.rest = kept;
+        Ok(())
+    }
+
     /// The roster without whoever is not brought along.
     pub(super) fn without(&self, roster: &mut Roster) {
         self.gone.iter().for_each(|(account, _)| roster.remove(*account));
@@ -108,4 +120,43 @@ impl Carried {
         }
         Ok(())
     }
+}
+
+/// A change that waits, without bringing somebody in; none if nothing is left of it.
+fn without(mut item: Item, account: AccountId) -> Result<Option<Item>, Error> {
+    match GroupChange::decode(&item.content)? {
+        GroupChange::Add(mut people) if people.contains(&account) => {
+            people.retain(|one| *one != account);
+            if people.is_empty() {
+                return Ok(None);
+            }
+            item.content = GroupChange::Add(people).encode()?.into();
+            Ok(Some(item))
+        }
+        GroupChange::Admit { account: asked, .. } if asked == account => Ok(None),
+        _ => Ok(Some(item)),
+    }
+}
+
+/// Somebody is out of a group: whatever still waits to bring them in, from before that was wanted, does so no more. `wanted` is the own change that
+/// has taken them out, if it was one.
+pub(super) fn forget(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    account: AccountId,
+    wanted: Option<i64>,
+) -> Result<(), Error> {
+    for item in outbox::changes(tx, conversation)? {
+        // What is sealed is on its way, and is judged with what the others see.
+        if item.sealed.is_some() || wanted.is_some_and(|wanted| item.n > wanted) {
+            continue;
+        }
+        let (n, before) = (item.n, item.content.clone());
+        match without(item, account)? {
+            None => drop(outbox::remove(tx, n)?),
+            Some(item) if item.content != before => outbox::replace_change(tx, n, &item.content)?,
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }

@@ -103,6 +103,8 @@ pub(super) struct Reading<'a> {
     signed: Option<AccountId>,
     /// Whom the own commit that is being merged lets in by a link.
     pub(super) admitted: Option<AccountId>,
+    /// The own change that it is, if it is one.
+    pub(super) own_change: Option<i64>,
     opening: &'a OpeningKeys,
     /// Accounts whose relay has been asked already.
     asked: &'a HashSet<AccountId>,
@@ -131,6 +133,7 @@ pub(super) fn take(
         taken: Taken::default(),
         answered: None,
         admitted: None,
+        own_change: None,
         touched: false,
         signed: None,
         opening,
@@ -165,7 +168,7 @@ impl<'a> Reading<'a> {
         self.touched = false;
         self.signed = None;
         // Of the entry before, which may be about the same person.
-        (self.answered, self.admitted) = (None, None);
+        (self.answered, self.admitted, self.own_change) = (None, None, None);
         self.tx.prepare_cached("SAVEPOINT entry")?.execute([])?;
         let verdict = self.judge(entry, &running)?;
         if !matches!(verdict, Verdict::Used) {

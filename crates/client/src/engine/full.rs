@@ -1,5 +1,6 @@
-//! A log that has no room left at its relay: whoever can write to it can fill it up. What is to be said there waits, the conversation says why, and
-//! once that has been so for an hour, whoever may begins anew (docs/protocol.md "Reboot").
+//! A log that has no room left at its relay: whoever can write to it can fill it up. What is to be said there waits, and the conversation says why;
+//! day by day there is room again, as entries expire. Where there is none for changes either, nobody can be taken out: once that has been so for an
+//! hour, whoever may begins anew (docs/protocol.md "Reboot").
 //!
 //! Not here: how one begins anew (`restart`), and what of the changes that wait goes along (`carried`).
 
@@ -17,7 +18,7 @@ use crate::store::conversations;
 use crate::store::logs::{self, Trouble};
 use crate::store::outbox::{self, Item, What};
 
-/// A log that has been full for this long is given up. Entries expire after weeks, so it will not have room by itself.
+/// A log that has had no room for changes for this long is given up: whoever has filled that up, too, would else stay for weeks.
 pub(super) const FULL_MS: u64 = 60 * 60 * 1000;
 /// What is said is tried again after this time.
 pub(super) const AGAIN_MS: u64 = 60 * 1000;
@@ -34,9 +35,16 @@ impl Engine {
         let (since, changes) = self.store.run(move |tx| no_room(tx, &context, &of, log)).await?;
         self.tell(changes).await;
         let now = self.now_ms();
+        if item.what == What::Change
+            && let Some(changes) = self.store.run(move |tx| leave_replaced(tx, log)).await?
+        {
+            self.tell(changes).await;
+            return Ok(Attempt::Reseal);
+        }
         // A device whose keys are in force no more is not the one to mend anything.
-        if now.saturating_sub(since) >= FULL_MS && !self.is_shut_out().await? {
-            // What others have said there is read first.
+        if item.what == What::Change && now.saturating_sub(since) >= FULL_MS && !self.is_shut_out().await? {
+            // Another may have begun anew already; and what others have said there is read first.
+            self.drain_inbox().await?;
             self.drain_log(log).await?;
             let (context, home) = (self.context(), self.home.address().clone());
             if let Some(changes) = self.store.run(move |tx| begin_anew(tx, &context, log, home)).await? {
@@ -72,8 +80,22 @@ pub(super) fn no_room(
     Ok((logs::note_full(tx, log, context.now)?, changes))
 }
 
-/// The log is given up: for the one that another has begun already, or for a new one, by whoever may begin anew. None where neither is so: an
-/// admin will, once their app finds the same.
+/// Another log has taken its place: what waits to be changed in this one would hold up what is said in that.
+pub(super) fn leave_replaced(tx: &Transaction<'_>, log: LogId) -> Result<Option<Changes>, Error> {
+    let Some(log) = logs::load(tx, log)?.filter(|log| log.active) else { return Ok(None) };
+    let newer = |other: &logs::Log| other.active && other.generation > log.generation;
+    if !logs::of(tx, &log.conversation)?.iter().any(newer) {
+        return Ok(None);
+    }
+    retire(tx, &log)?;
+    let mut changes = Changes::default();
+    conversations::set_problem(tx, &log.conversation, None)?;
+    changes.conversation(log.conversation);
+    Ok(Some(changes))
+}
+
+/// The log is given up for a new one, by whoever may begin anew: it is read on, since others may still say something there. None where another has
+/// begun already or one may not: an admin will, once their app finds the same.
 pub(super) fn begin_anew(
     tx: &Transaction<'_>,
     context: &Context,
@@ -81,22 +103,13 @@ pub(super) fn begin_anew(
     relay: RelayAddress,
 ) -> Result<Option<Changes>, Error> {
     let Some(log) = logs::load(tx, log)?.filter(|log| log.active) else { return Ok(None) };
-    if matches!(log.trouble, Trouble::Behind | Trouble::RolledBack) {
-        // It does not know who is in the group by now.
+    if log.trouble != Trouble::None {
+        // It does not know who is in the group by now, or is on its way out of it.
         return Ok(None);
     }
-    // It is nobody's change that has locked it.
-    let given_up = logs::Log { trouble: Trouble::Frozen, spoiler: None, ..log };
-    let newer = |other: &logs::Log| other.active && other.generation > given_up.generation;
-    if logs::of(tx, &given_up.conversation)?.iter().any(newer) {
-        retire(tx, &given_up)?;
-        let mut changes = Changes::default();
-        changes.conversation(given_up.conversation);
-        return Ok(Some(changes));
-    }
-    let begun = reboot(tx, context, &given_up, relay)?;
+    let begun = reboot(tx, context, &log, relay)?;
     if begun.is_some() {
-        outbox::hurry_messages(tx, &given_up.conversation)?;
+        outbox::hurry_messages(tx, &log.conversation)?;
     }
     Ok(begun)
 }

@@ -11,7 +11,7 @@ use waxwing_wire::{AccountId, DeviceId};
 
 use super::context::{introduction, is_line_of, meet};
 use super::entries::{Reading, Verdict};
-use super::{chain_parts, follow, groups, missed, restored, resync, safety};
+use super::{carried, chain_parts, follow, groups, missed, restored, resync, safety};
 use crate::error::Error;
 use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
@@ -94,6 +94,7 @@ pub(super) fn own(
         GroupChange::Admit { account, .. } => reading.admitted = Some(account),
         _ => {}
     }
+    reading.own_change = Some(shown.n);
     outbox::remove(reading.tx, shown.n)?;
     // What had stood in the way does so no more.
     if !deliveries::welcoming(reading.tx, &reading.log.conversation)? {
@@ -301,6 +302,7 @@ fn links_after(
     for line in before.roster.lines.iter().filter(|line| after.roster.line(line.account).is_none()) {
         let by_admin = !left(line.account) && reading.answered != Some(line.account);
         links::set_removed(tx, &conversation, line.account, by_admin)?;
+        carried::forget(tx, &conversation, line.account, reading.own_change)?;
     }
     for line in after.roster.lines.iter().filter(|line| before.roster.line(line.account).is_none()) {
         links::set_removed(tx, &conversation, line.account, false)?;

@@ -297,9 +297,15 @@ fn store(
         restored::say_again(tx, context, &id, &facts.leaves)?;
     }
     let mut spoiled_by = None;
-    for older in logs::of(tx, &id)?.iter().filter(|one| one.active && one.generation < roster.generation) {
-        spoiled_by = spoiler(tx, &account::require(tx)?, older)?.or(spoiled_by);
-        retire(tx, older)?;
+    let mut replaced: Vec<_> =
+        logs::of(tx, &id)?.into_iter().filter(|one| one.active && one.generation < roster.generation).collect();
+    replaced.sort_by_key(|one| one.generation);
+    let too_many = replaced.len().saturating_sub(MOST_LOGS);
+    for (at, older) in replaced.into_iter().enumerate() {
+        spoiled_by = spoiler(tx, &account::require(tx)?, &older)?.or(spoiled_by);
+        // The last ones are read on, since somebody may not know yet; not any number of them.
+        let trouble = if at < too_many { logs::Trouble::Frozen } else { older.trouble };
+        retire(tx, &logs::Log { trouble, ..older })?;
     }
     let before = if restarted || repaired { people::of(tx, &id)? } else { Vec::new() };
     let new_here = if restarted || repaired { newcomers(facts, &before) } else { Vec::new() };
@@ -375,7 +381,11 @@ fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) ->
         return Ok(Some("its sender may not start the group anew"));
     }
     // Whoever has lost their own place may know less than the admin, and sees who is new.
-    let lost = others.iter().any(|log| log.trouble != logs::Trouble::None);
+    let mut lost = others.iter().any(|log| log.trouble != logs::Trouble::None);
+    for log in &others {
+        // Or has begun anew without whom they were about to take out.
+        lost |= logs::is_full(tx, log.log)?;
+    }
     let stranger = !newcomers(facts, &known).is_empty();
     Ok((stranger && !lost).then_some("it brings in somebody who was not there"))
 }

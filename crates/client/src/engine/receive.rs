@@ -47,10 +47,9 @@ impl Engine {
                 Err(error) => return self.log_refused(&stored, error.into()).await,
             };
             if page.head < stored.cursor || page.running != stored.running {
-                // Nobody gets back what a restored relay has lost: somebody begins anew. Where somebody has, it is over with this one, whatever
-                // it says.
+                // Nobody gets back what a restored relay has lost: somebody begins anew.
                 let now = self.now_ms();
-                if self.is_replaced(&stored).await? || self.went_back_with_its_relay(&stored).await? {
+                if self.went_back_with_its_relay(&stored).await? {
                     self.store.run(move |tx| logs::note_went_back(tx, log, now)).await?;
                     return self.freeze(log).await;
                 }
@@ -68,6 +67,10 @@ impl Engine {
                 let since = self.store.run(move |tx| logs::note_went_back(tx, log, now)).await?;
                 if now.saturating_sub(since) >= WENT_BACK_MS {
                     return self.freeze(log).await;
+                }
+                if self.is_replaced(&stored).await? {
+                    // It stops nothing that is said in the one that has taken its place.
+                    return Ok(());
                 }
                 let error = Error::new(ErrorCode::RelayWentBack, "the log is not the one that was read before");
                 return self.log_refused(&stored, error).await;

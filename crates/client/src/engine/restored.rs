@@ -131,7 +131,11 @@ pub(super) fn say_again_to_newcomers(
     before: &GroupFacts,
     after: &GroupFacts,
 ) -> Result<(), Error> {
-    let new = |leaf: &Leaf| before.leaves.iter().all(|old| old.identity.account != leaf.identity.account);
+    // Whoever was on the roster already: somebody who comes in has heard nothing that could be lost to them.
+    let new = |leaf: &Leaf| {
+        let account = leaf.identity.account;
+        before.roster.line(account).is_some() && before.leaves.iter().all(|old| old.identity.account != account)
+    };
     if reading.log.generation <= FIRST_GENERATION
         || reading.conversation.standing != Standing::Member
         || !after.leaves.iter().any(new)

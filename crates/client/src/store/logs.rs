@@ -186,6 +186,11 @@ pub(crate) fn note_full(tx: &Transaction<'_>, log: LogId, now_ms: u64) -> Result
     Ok(tx.query_row("SELECT full_ms FROM logs WHERE log = ?1", [log.as_bytes()], |row| row.get(0))?)
 }
 
+/// Whether that is so.
+pub(crate) fn is_full(tx: &Transaction<'_>, log: LogId) -> Result<bool, Error> {
+    Ok(tx.prepare_cached("SELECT 1 FROM logs WHERE log = ?1 AND full_ms > 0")?.exists([log.as_bytes()])?)
+}
+
 /// Something that was said stands in it: there was room.
 pub(crate) fn has_room(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
     tx.prepare_cached("UPDATE logs SET full_ms = 0 WHERE log = ?1 AND full_ms > 0")?.execute([log.as_bytes()])?;
@@ -265,10 +270,11 @@ pub(crate) fn active(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// How many logs of this conversation others have made.
+/// How many logs of this conversation others have made, of its newest generation.
 pub(crate) fn foreign(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<usize, Error> {
     Ok(tx.query_row(
-        "SELECT count(*) FROM logs WHERE conversation = ?1 AND mine = 0 AND active = 1",
+        "SELECT count(*) FROM logs WHERE conversation = ?1 AND mine = 0 AND active = 1
+           AND generation = (SELECT max(generation) FROM logs WHERE conversation = ?1 AND active = 1)",
         [conversation],
         |row| row.get(0),
     )?)

@@ -1,5 +1,7 @@
 //! Putting a blob up: whole, or part by part, each on disk before it is answered.
 
+use std::sync::Arc;
+
 use axum::body::{Body, BodyDataStream, HttpBody as _};
 use futures_util::StreamExt as _;
 use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayload};
@@ -65,12 +67,12 @@ impl Part {
 }
 
 /// A body that has come, and is part of no blob yet.
-struct Staged<'a> {
+struct Staged {
     upload: Box<dyn MultipartUpload>,
-    taken: Taken<'a>,
+    taken: Taken,
 }
 
-impl Staged<'_> {
+impl Staged {
     /// Makes it one object, and gives how many bytes it has.
     async fn publish(mut self) -> Result<u64, BlobError> {
         self.upload.complete().await?;
@@ -82,7 +84,13 @@ impl Staged<'_> {
 
 impl Blobs {
     /// Stores what `body` brings of a blob. `who` puts it up, by today's pseudonym.
-    pub(crate) async fn put(&self, id: BlobId, part: Part, who: [u8; 32], body: Body) -> Result<Received, BlobError> {
+    pub(crate) async fn put(
+        self: &Arc<Self>,
+        id: BlobId,
+        part: Part,
+        who: [u8; 32],
+        body: Body,
+    ) -> Result<Received, BlobError> {
         let declared = body.size_hint().exact();
         let mut chunks = body.into_data_stream();
         let answer = match self.judge(part, declared) {
@@ -119,7 +127,7 @@ impl Blobs {
     /// Takes in what a body brings without the turn at the blob, which is for the moment in which it becomes part of it: whoever sends slowly keeps nobody
     /// else waiting, and others may be sending the same.
     async fn take_in(
-        &self,
+        self: &Arc<Self>,
         id: BlobId,
         part: Part,
         length: Length,
@@ -134,6 +142,13 @@ impl Blobs {
         drop(turn);
         let offset = part.offset();
         let staged = self.stage(id, offset, length, who, chunks).await?;
+        // Of its own: whoever hangs up, or comes to the end of the request's time, leaves nothing half done.
+        let blobs = Arc::clone(self);
+        tokio::spawn(async move { blobs.add(id, part, staged).await }).await.map_err(|_| BlobError::Unavailable)?
+    }
+
+    /// Makes what has come a part of the blob.
+    async fn add(&self, id: BlobId, part: Part, staged: Staged) -> Result<Received, BlobError> {
         let _turn = self.locks.lock(id).await?;
         // Another may have been quicker. What is staged is gone then.
         if let Some(answer) = self.answer_without(id, part).await? {
@@ -162,11 +177,17 @@ impl Blobs {
         if found(self.store.head(&whole_path(id)).await)?.is_some() {
             self.remove(id).await?;
         }
+        let (Part::Some { size, .. } | Part::Nothing { size }) = part else { return Ok(None) };
+        let parts = self.parts(id).await?;
+        let received = total(&parts);
+        if received == size && size > 0 {
+            // A crash came between the last of them and what makes them a blob.
+            return self.seal(id, parts.into_iter().map(|(_, length)| length).collect()).await.map(Some);
+        }
         match part {
             Part::Whole => Ok(None),
-            Part::Nothing { size } => Ok(Some(Received::Some { received: total(&self.parts(id).await?), size })),
+            Part::Nothing { size } => Ok(Some(Received::Some { received, size })),
             Part::Some { first, last, size } => {
-                let received = total(&self.parts(id).await?);
                 // Its answer was lost. Whether they are the same bytes shows when all are there.
                 if last < received {
                     return Ok(Some(Received::Some { received, size }));
@@ -190,7 +211,7 @@ impl Blobs {
         length: Length,
         who: [u8; 32],
         chunks: &mut BodyDataStream,
-    ) -> Result<Staged<'_>, BlobError> {
+    ) -> Result<Staged, BlobError> {
         if let Length::Exactly(more) = length {
             // Rather now than after most of it was written.
             self.usage.has_room(who, more, &self.limits)?;

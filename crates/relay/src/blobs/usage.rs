@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 use waxwing_wire::problem::ProblemCode;
@@ -35,8 +35,8 @@ impl Usage {
     }
 
     /// Counts what an upload brings: given back unless it is [kept](Taken::keep).
-    pub(super) fn taken(&self) -> Taken<'_> {
-        Taken { usage: self, bytes: 0, kept: false }
+    pub(super) fn taken(self: &Arc<Self>) -> Taken {
+        Taken { usage: Arc::clone(self), bytes: 0, kept: false }
     }
 
     /// Whether there is room for `more` bytes of whoever is called `who` today. Nothing is counted.
@@ -89,13 +89,13 @@ fn total(bytes: u64, more: u64, limits: &BlobLimits) -> Option<u64> {
 }
 
 /// What one upload has counted.
-pub(super) struct Taken<'a> {
-    usage: &'a Usage,
+pub(super) struct Taken {
+    usage: Arc<Usage>,
     bytes: u64,
     kept: bool,
 }
 
-impl Taken<'_> {
+impl Taken {
     /// `more` bytes of whoever is called `who` today, if there is room for them.
     pub(super) fn more(&mut self, who: [u8; 32], more: u64, limits: &BlobLimits) -> Result<(), BlobError> {
         self.usage.take(who, more, limits)?;
@@ -114,7 +114,7 @@ impl Taken<'_> {
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Taken {
     fn drop(&mut self) {
         if !self.kept {
             self.usage.give_back(self.bytes);

@@ -44,7 +44,7 @@ async fn serve(mut config: Config) -> ExitCode {
     if let Some(limit) = limit.filter(|_| connections < wanted) {
         tracing::warn!(
             "this process may have {limit} files open, so it takes {connections} connections at a time and not {wanted} (max-connections); \
-             raise the hard limit (LimitNOFILE in the systemd unit, ulimit -Hn) to {wanted} and 256 more, or set max-connections to less"
+             raise the hard limit (LimitNOFILE in the systemd unit, ulimit -Hn) to {wanted} and 256 more, and with many blobs to twice that, or set max-connections to less"
         );
     }
     announce(&relay);

@@ -1,5 +1,7 @@
 //! Logs: appends in their order of checks, reads, rekeys, group commit.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use waxwing_wire::frame::{Append, LogPage};
@@ -9,6 +11,36 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{EnvelopeId, LogId};
 
 use crate::kit::{Kit, Log, app, code, handshake, problem, random, seq};
+
+/// D9: what has expired is told as gone, with where the log begins now; never as if it had not been.
+#[tokio::test]
+async fn what_has_expired_is_gone() {
+    let mut kit = Kit::new().await;
+    let alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    for n in 0..4 {
+        kit.http.stored(&log, &app(0, &[n])).await;
+    }
+    kit.take().stop().await;
+    let old = "UPDATE log_entries SET day = 0 WHERE seq <= 2; UPDATE logs SET oldest_day = 0;";
+    kit.database().execute_batch(old).unwrap();
+    kit.start().await;
+    let begun = std::time::Instant::now();
+    let answer = loop {
+        let answer = kit.http.read(log.id, &log.read, 0).await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "nothing expires");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(answer.status(), StatusCode::GONE);
+    let problem = problem(answer).await;
+    assert_eq!((problem.code, problem.oldest), (ProblemCode::Gone, Some(3)));
+    assert_eq!(kit.http.read(log.id, &log.read, 1).await.status(), StatusCode::GONE);
+    let page = kit.http.page(&log, 2).await;
+    assert_eq!((page.oldest, page.head, page.entries.len()), (3, 4, 2));
+}
 
 #[tokio::test]
 async fn create_append_read() {

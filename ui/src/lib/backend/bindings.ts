@@ -355,7 +355,7 @@ export type ErrorCode =
 "relayWentBack" | 
 /**  This device has lost its place in a conversation, and waits to be let back in. */
 "lostPlace" | 
-/**  The relay has no room left for a conversation: whoever is in it can fill it up. What is said waits, and in the end an admin begins it anew. */
+/**  The relay has no room left for a conversation: whoever is in it can fill it up. What is said waits until there is. */
 "logFull" | 
 /**  The chain of keys that the relay serves is broken, or does not contain what was pinned. */
 "chainBroken" | 

@@ -177,7 +177,7 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   },
   logFull: {
     title: "This conversation is full at the relay",
-    sentence: "Very much was sent here, and the relay takes no more. What you write is kept. After an hour, an admin's app begins the conversation anew.",
+    sentence: "Very much was sent here, and the relay takes no more for now. What you write is kept, and goes out once older messages have expired there.",
     action: "If somebody floods it, an admin should remove them.",
     button: "Try again",
   },

@@ -312,7 +312,11 @@ impl Device {
     fn has_no_room(&mut self, outside: &mut Outside, item: &Item, log: LogId) -> Step<Attempt> {
         let (context, now) = (self.context(outside.now), outside.now);
         let (since, _) = self.tx(|tx| full::no_room(tx, &context, item, log))?;
-        if now.saturating_sub(since) >= full::FULL_MS {
+        if item.what == What::Change && self.tx(|tx| full::leave_replaced(tx, log))?.is_some() {
+            return Ok(Attempt::Reseal);
+        }
+        if item.what == What::Change && now.saturating_sub(since) >= full::FULL_MS {
+            self.drain_inbox(outside)?;
             self.drain_log(outside, log)?;
             if self.tx(|tx| full::begin_anew(tx, &context, log, home()))?.is_some() {
                 outside.ledger.count("mended");
