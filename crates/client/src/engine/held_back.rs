@@ -12,6 +12,7 @@ use waxwing_wire::transparency::{Frontier, Leaf, NoteKey, SignedCheckpoint, acco
 use waxwing_wire::{AccountId, VerifiedChain};
 
 use super::Engine;
+use super::transparency::restored::read_on;
 use super::transparency::{MOST_LEAVES, unavailable};
 use crate::error::{Error, ErrorCode};
 use crate::relay::RelayApi;
@@ -64,22 +65,14 @@ async fn leaves_about(api: &RelayApi, account: AccountId) -> Result<HashSet<Entr
         return Err(unavailable("the relay's log is larger than any that can be read"));
     }
     let (mut edge, mut entries) = (Frontier::new(), HashSet::new());
-    while edge.size() < size {
-        let from = edge.size();
-        let mut leaves = api.log_leaves(from).await?;
-        leaves.truncate(usize::try_from(size - from).unwrap_or(usize::MAX));
-        if leaves.is_empty() {
-            return Err(unavailable("the relay's log has fewer leaves than it says"));
+    let about = |leaf: &Leaf| {
+        if let Leaf::Chain { account_hash, seq, entry_hash } = leaf
+            && *account_hash == who
+        {
+            entries.insert((*seq, *entry_hash));
         }
-        for leaf in &leaves {
-            edge.append(leaf.hash()).map_err(|error| unavailable(error.to_string()))?;
-            if let Leaf::Chain { account_hash, seq, entry_hash } = leaf
-                && *account_hash == who
-            {
-                entries.insert((*seq, *entry_hash));
-            }
-        }
-    }
+    };
+    read_on(api, &mut edge, size, about).await?;
     // Before that leaves are anybody's words.
     if edge.root() == newest.checkpoint().root {
         Ok(entries)

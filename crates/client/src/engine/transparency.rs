@@ -8,7 +8,7 @@
 mod gossip;
 mod in_log;
 mod look;
-mod restored;
+pub(super) mod restored;
 mod settled;
 
 use std::sync::{Arc, PoisonError};

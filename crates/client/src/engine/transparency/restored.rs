@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use waxwing_wire::RelayAddress;
-use waxwing_wire::transparency::{Frontier, NoteKey, Restored, SignedCheckpoint};
+use waxwing_wire::transparency::{Frontier, Leaf, NoteKey, Restored, SignedCheckpoint};
 
 use super::super::Engine;
 use super::{MOST_LEAVES, load, unavailable};
@@ -151,7 +151,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let own = edge.clone();
         for (n, (note, text)) in way.notes.iter().enumerate() {
-            read_on(api, &mut edge, note.size).await?;
+            read_on(api, &mut edge, note.size, |_| ()).await?;
             if edge.size() == note.size && edge.root() == note.root {
                 continue;
             }
@@ -175,7 +175,7 @@ impl Engine {
         let (mut edge, mut parted) = (Frontier::new(), false);
         while edge.size() < note.size {
             let next = if edge.size() < own.size() { own.size().min(note.size) } else { note.size };
-            read_on(api, &mut edge, next).await?;
+            read_on(api, &mut edge, next, |_| ()).await?;
             parted |= edge.size() == own.size() && edge.root() != own.root();
         }
         Ok(parted && edge.root() == note.root)
@@ -189,8 +189,13 @@ impl Engine {
     }
 }
 
-/// Reads leaves of a log as it is now into a tree, up to this size.
-async fn read_on(api: &RelayApi, edge: &mut Frontier, size: u64) -> Result<(), Error> {
+/// Reads leaves of a log as it is now into a tree, up to this size, and shows each on the way.
+pub(in crate::engine) async fn read_on(
+    api: &RelayApi,
+    edge: &mut Frontier,
+    size: u64,
+    mut look: impl FnMut(&Leaf) + Send,
+) -> Result<(), Error> {
     while edge.size() < size {
         let from = edge.size();
         let mut leaves = api.log_leaves(from).await?;
@@ -200,6 +205,7 @@ async fn read_on(api: &RelayApi, edge: &mut Frontier, size: u64) -> Result<(), E
         }
         for leaf in &leaves {
             edge.append(leaf.hash()).map_err(|error| unavailable(error.to_string()))?;
+            look(leaf);
         }
     }
     Ok(())
