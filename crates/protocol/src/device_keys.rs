@@ -57,7 +57,7 @@ impl DeviceKeys {
             relay_auth: relay_auth.verifying_key().to_bytes(),
             signing: leaf.signing().verifying_key().to_bytes(),
             mls: leaf.mls().verifying_key().to_bytes(),
-            x25519: kem::x25519_public(&sealing)?,
+            x25519: kem::x25519_public(&sealing),
             xwing: kem::xwing_public(&sealing)?,
         };
         Ok(Self { seeds, relay_auth, leaf, sealing, record })

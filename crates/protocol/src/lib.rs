@@ -16,6 +16,7 @@ pub mod content;
 mod conversation;
 pub mod device_keys;
 mod device_seeds;
+mod dhkem;
 pub mod envelope;
 mod fingerprint;
 pub mod group;

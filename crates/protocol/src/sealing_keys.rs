@@ -1,11 +1,13 @@
 //! Sealing keys: the private keys that open envelopes; what is kept of old key versions (design section 4).
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use waxwing_wire::{DecodeError, DeviceId, Reader, Writer};
 use zeroize::Zeroizing;
 
 use crate::device_keys::KeyError;
+use crate::dhkem::{PrivateKey, PublicKey};
 
 const VERSION: u8 = 1;
 const ENCODED: usize = 1 + 16 + 4 + 32 + 32;
@@ -15,6 +17,8 @@ pub struct SealingKeys {
     device: DeviceId,
     key_version: u32,
     secrets: Box<Zeroizing<[[u8; 32]; 2]>>,
+    /// Of the X25519 key, once it was asked for: opening needs it each time.
+    x25519_public: OnceLock<PublicKey>,
 }
 
 impl SealingKeys {
@@ -23,7 +27,7 @@ impl SealingKeys {
         let [to_x25519, to_xwing] = &mut **secrets;
         to_x25519.copy_from_slice(x25519);
         to_xwing.copy_from_slice(xwing);
-        Self { device, key_version, secrets }
+        Self { device, key_version, secrets, x25519_public: OnceLock::new() }
     }
 
     /// As kept: `version 1 = 1 | device 16 | key_version u32 | x25519 32 | xwing 32`. Secret.
@@ -35,7 +39,7 @@ impl SealingKeys {
                 .u8(VERSION)
                 .bytes(self.device.as_bytes())
                 .u32(self.key_version)
-                .bytes(self.x25519())
+                .bytes(&self.secrets[0])
                 .bytes(self.xwing())
                 .finish(),
         )
@@ -70,8 +74,10 @@ impl SealingKeys {
         self.key_version
     }
 
-    pub(crate) fn x25519(&self) -> &[u8; 32] {
-        &self.secrets[0]
+    pub(crate) fn x25519(&self) -> PrivateKey {
+        let secret = &self.secrets[0];
+        let public = self.x25519_public.get_or_init(|| PrivateKey::new(secret).public().clone());
+        PrivateKey::with_public(secret, public.clone())
     }
 
     pub(crate) fn xwing(&self) -> &[u8; 32] {

@@ -2,13 +2,14 @@
 
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
-use hpke::kem::{X25519HkdfSha256, XWing};
+use hpke::kem::XWing;
 use hpke::{Deserializable, HpkeError, Kem, OpModeR, OpModeS, Serializable};
 use waxwing_wire::DecodeError;
 use waxwing_wire::device::XWING_PUBLIC;
 use zeroize::Zeroizing;
 
 use super::suite::Suite;
+use crate::dhkem::DhKem;
 use crate::sealing_keys::SealingKeys;
 
 /// Bytes of `enc` in suite X25519.
@@ -18,7 +19,7 @@ pub(super) const XWING_ENC: usize = 1120;
 
 pub(super) type Aead = ChaCha20Poly1305;
 pub(super) type Kdf = HkdfSha256;
-pub(super) type X25519Kem = X25519HkdfSha256;
+pub(super) type X25519Kem = DhKem;
 pub(super) type XWingKem = XWing;
 
 /// A key does not fit its KEM, or nothing opens. Deliberately says no more (P8).
@@ -39,20 +40,16 @@ pub(super) struct Context<'a> {
 }
 
 /// Public half of the X25519 key.
-pub(crate) fn x25519_public(keys: &SealingKeys) -> Result<[u8; 32], DecodeError> {
-    public::<X25519Kem>(keys.x25519())
-        .and_then(|key| key.as_ref().try_into().ok())
-        .ok_or(DecodeError::Invalid("X25519 key"))
+pub(crate) fn x25519_public(keys: &SealingKeys) -> [u8; 32] {
+    *keys.x25519().public().as_bytes()
 }
 
 /// Public half of the X-Wing key.
 pub(crate) fn xwing_public(keys: &SealingKeys) -> Result<Box<[u8; XWING_PUBLIC]>, DecodeError> {
-    public::<XWingKem>(keys.xwing()).and_then(|key| key.try_into().ok()).ok_or(DecodeError::Invalid("X-Wing key"))
-}
-
-fn public<K: Kem>(private: &[u8; 32]) -> Option<Box<[u8]>> {
-    let private = K::PrivateKey::from_bytes(private).ok()?;
-    Some(K::sk_to_pk(&private).to_bytes().as_slice().into())
+    let public = |private| Some(XWingKem::sk_to_pk(&Deserializable::from_bytes(private).ok()?).to_bytes());
+    public(keys.xwing())
+        .and_then(|key| Box::<[u8]>::from(key.as_slice()).try_into().ok())
+        .ok_or(DecodeError::Invalid("X-Wing key"))
 }
 
 /// Seals `plaintext` to a public key: `enc | ct`. Fails if the key is not one (X-Wing) or has low order (X25519, P9).
@@ -101,19 +98,18 @@ pub(super) fn open(
     ct: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Failed> {
     match suite {
-        Suite::X25519 => open_with::<X25519Kem>(keys.x25519(), context, enc, ct),
-        Suite::XWing => open_with::<XWingKem>(keys.xwing(), context, enc, ct),
+        Suite::X25519 => open_with::<X25519Kem>(&keys.x25519(), context, enc, ct),
+        Suite::XWing => open_with::<XWingKem>(&Deserializable::from_bytes(keys.xwing())?, context, enc, ct),
     }
 }
 
 fn open_with<K: Kem>(
-    private: &[u8; 32],
+    private: &K::PrivateKey,
     Context { info, aad }: Context<'_>,
     enc: &[u8],
     ct: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Failed> {
-    let private = K::PrivateKey::from_bytes(private)?;
     let enc = K::EncappedKey::from_bytes(enc)?;
-    let plaintext = hpke::single_shot_open::<Aead, Kdf, K>(&OpModeR::Base, &private, &enc, info, ct, aad)?;
+    let plaintext = hpke::single_shot_open::<Aead, Kdf, K>(&OpModeR::Base, private, &enc, info, ct, aad)?;
     Ok(Zeroizing::new(plaintext))
 }

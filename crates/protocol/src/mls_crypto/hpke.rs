@@ -2,7 +2,6 @@
 
 use ::hpke::aead::ChaCha20Poly1305;
 use ::hpke::kdf::HkdfSha256;
-use ::hpke::kem::X25519HkdfSha256;
 use ::hpke::{
     Deserializable as _, HpkeError, Kem as _, OpModeR, OpModeS, Serializable as _, setup_receiver,
     setup_sender_with_rng, single_shot_open, single_shot_seal_with_rng,
@@ -15,10 +14,11 @@ use rand_core::CryptoRng;
 use zeroize::Zeroize as _;
 
 use super::MOST_EXPANDED;
+use crate::dhkem::DhKem;
 
 type Aead = ChaCha20Poly1305;
 type Kdf = HkdfSha256;
-type Kem = X25519HkdfSha256;
+type Kem = DhKem;
 type PublicKey = <Kem as ::hpke::Kem>::PublicKey;
 type PrivateKey = <Kem as ::hpke::Kem>::PrivateKey;
 type EncappedKey = <Kem as ::hpke::Kem>::EncappedKey;
