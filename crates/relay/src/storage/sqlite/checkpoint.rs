@@ -15,7 +15,10 @@ const EVERY: Duration = Duration::from_millis(500);
 /// From this size on the log is copied, while the writer goes on.
 const COPY_FROM: u64 = 4 * 1024 * 1024;
 /// From this size on the log is also cut back, for which the writer waits a moment: the rest since the copy.
-const TRUNCATE_FROM: u64 = 64 * 1024 * 1024;
+pub(super) const TRUNCATE_FROM: u64 = 64 * 1024 * 1024;
+/// For the writer to end a commit, and for readers to end. While SQLite waits for readers nobody else may write, so the writer waits that long,
+/// too: a reader that takes longer (a backup, `admin stats`) lets the log grow until it has ended.
+const BUSY: Duration = Duration::from_millis(50);
 
 /// The handle to the thread.
 pub(super) struct Checkpointer {
@@ -27,6 +30,7 @@ impl Checkpointer {
     /// Starts the thread.
     pub(super) fn start(path: &Path) -> Result<Self, super::OpenError> {
         let db = connect(path)?;
+        db.busy_timeout(BUSY)?;
         let wal = wal_of(path);
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new().name("relay-checkpoint".to_owned()).spawn(move || {
@@ -34,14 +38,13 @@ impl Checkpointer {
                 let size = std::fs::metadata(&wal).map_or(0, |file| file.len());
                 // The file keeps its size when the log starts over within it, so its size alone does not say whether there is something to
                 // copy. Where there is nothing this costs nothing.
-                if size >= COPY_FROM {
-                    checkpoint(&db, "PRAGMA wal_checkpoint(PASSIVE)");
-                }
-                if size >= TRUNCATE_FROM {
-                    checkpoint(&db, "PRAGMA wal_checkpoint(TRUNCATE)");
+                if size >= COPY_FROM && copy(&db) && size >= TRUNCATE_FROM {
+                    truncate(&db);
                 }
             }
-            checkpoint(&db, "PRAGMA wal_checkpoint(TRUNCATE)");
+            if copy(&db) {
+                truncate(&db);
+            }
         })?;
         Ok(Self { stop: Mutex::new(Some(stop)), thread: Mutex::new(Some(thread)) })
     }
@@ -56,11 +59,26 @@ impl Checkpointer {
     }
 }
 
-/// A checkpoint that fails (disk full, busy) is tried again; nothing is lost by it.
-fn checkpoint(db: &Connection, pragma: &str) {
-    if let Err(error) = db.query_row(pragma, [], |_| Ok(())) {
-        tracing::warn!(code = ?error.sqlite_error_code(), "a checkpoint failed");
+/// Copies what no reader needs in the log, beside the writer and without waiting for anybody; whether that was all there was.
+fn copy(db: &Connection) -> bool {
+    let all = |row: &rusqlite::Row<'_>| {
+        let (busy, pages, copied): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(!busy && copied == pages)
+    };
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], all).unwrap_or_else(|error| failed(&error))
+}
+
+/// Copies the rest and cuts the log back, or gives up soon.
+fn truncate(db: &Connection) {
+    if let Err(error) = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        failed(&error);
     }
+}
+
+/// A checkpoint that fails (disk full, busy) is tried again; nothing is lost by it.
+fn failed(error: &rusqlite::Error) -> bool {
+    tracing::warn!(code = ?error.sqlite_error_code(), "a checkpoint failed");
+    false
 }
 
 pub(super) fn wal_of(path: &Path) -> PathBuf {

@@ -1,6 +1,8 @@
 //! What only the backend itself can show: a full disk, a failing write among others, what a reader sees. What both backends do alike is in
 //! `tests/storage`.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use waxwing_wire::EnvelopeId;
 use waxwing_wire::frame::{Append, LogTokens};
@@ -89,7 +91,7 @@ async fn a_failing_write_fails_alone() {
     assert!(storage.create_log(log).await.unwrap());
     // Keeps the writer busy, so that what follows is queued together.
     let busy = storage.writer.write(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
         Ok(())
     });
     let broken = storage.writer.write(|db| {
@@ -130,11 +132,61 @@ async fn checkpoints_run_beside_the_writer() {
     assert!(storage.create_log(log).await.unwrap());
     for batch in 0..10 {
         join_all((0..20).map(|i| storage.append(append(&log, 1 + batch * 20 + i, 100_000)))).await;
-        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
     }
     let database = std::fs::metadata(folder.path().join(FILE)).unwrap().len();
     assert!(database > 5_000_000, "nothing was copied: {database}");
     assert_eq!(head(&storage, &log).await, 200);
+}
+
+/// A reader that takes long (a backup, `admin stats`) holds up no writer: the write-ahead log grows, and is cut back once it has gone, also while
+/// others write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_reader_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let log = log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    let wal = checkpoint::wal_of(&storage.path);
+    let size = || std::fs::metadata(&wal).map_or(0, |file| file.len());
+    let ids = std::sync::atomic::AtomicU64::new(0);
+    let write = async |number: usize, bytes: usize| {
+        let appends = (0..number).map(|_| {
+            let id = 1 + ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            storage.append(append(&log, id, bytes))
+        });
+        for answer in join_all(appends).await {
+            assert!(matches!(answer, Ok(Appended::Stored { .. })), "{answer:?}");
+        }
+    };
+    let reader = connect(&storage.path).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM logs", [], |_| Ok(())).unwrap();
+    while size() < checkpoint::TRUNCATE_FROM {
+        write(20, 500_000).await;
+    }
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let began = Instant::now();
+        write(1, 10).await;
+        times.push(began.elapsed());
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    times.sort_unstable();
+    // The machine may be loaded, so one or another may be slow for that.
+    assert!(times[10] < Duration::from_secs(1) && times[19] < Duration::from_secs(5), "{times:?}");
+    assert!(size() >= checkpoint::TRUNCATE_FROM);
+    reader.execute_batch("COMMIT").unwrap();
+    let began = Instant::now();
+    join_all((0..4).map(async |_| {
+        while size() >= checkpoint::TRUNCATE_FROM {
+            assert!(began.elapsed() < Duration::from_secs(60), "it is not cut back");
+            write(16, 100).await;
+        }
+    }))
+    .await;
+    println!("{times:?}, cut back after {:?}", began.elapsed());
+    assert_eq!(head(&storage, &log).await, ids.into_inner());
 }
 
 #[tokio::test]
