@@ -10,6 +10,9 @@ use super::{descriptors, fail};
 use crate::config::Config;
 use crate::relay::{Relay, start};
 
+/// For work on other threads to end, after the relay has stopped.
+const LAST_WORK: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Runs until SIGTERM or SIGINT.
 pub(super) fn run(settings: Settings) -> ExitCode {
     let Ok(filter) = settings.log.parse::<tracing_subscriber::EnvFilter>() else {
@@ -24,7 +27,10 @@ pub(super) fn run(settings: Settings) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no threads could be started: {error}")),
     };
-    runtime.block_on(serve(config))
+    let code = runtime.block_on(serve(config));
+    // What waits for a disk on a thread of its own (a backup, a blob) holds up no stop: everything that was answered is on disk by now.
+    runtime.shutdown_timeout(LAST_WORK);
+    code
 }
 
 async fn serve(mut config: Config) -> ExitCode {

@@ -91,6 +91,9 @@ pub enum BackupError {
     /// The copy could not be made.
     #[error("the database could not be copied: {0}")]
     Copy(String),
+    /// The relay stops.
+    #[error("the relay stops, and the copy was not finished; make it again once it runs")]
+    Stopping,
     /// The copy is not whole: the database itself may be damaged.
     #[error("the copy does not pass the check of its integrity; the database itself may be damaged: {0}")]
     Damaged(String),

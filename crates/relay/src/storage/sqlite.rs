@@ -28,6 +28,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio_util::sync::CancellationToken;
 use waxwing_wire::api::{ConsistencyProof, InclusionProof, KeyPackageCount};
 use waxwing_wire::frame::{CreateLog, InboxPage, UploadKeyPackages};
 use waxwing_wire::transparency::{Leaf, SignedCheckpoint};
@@ -72,6 +73,8 @@ pub struct SqliteStorage {
     signer: Arc<LogSigner>,
     wake: WakeListener,
     clock: Clock,
+    /// Cancelled when it is closed: a copy that is being made is broken off.
+    closing: CancellationToken,
 }
 
 impl SqliteStorage {
@@ -102,8 +105,8 @@ impl SqliteStorage {
         let checkpointer = checkpoint::Checkpointer::start(&path)?;
         let readers = readers::Readers::open(&path)?;
         let writer = writer::Writer::start(connection)?;
-        let signer = Arc::new(signer);
-        Ok(Self { path, writer, readers, checkpointer, quotas, retention_days, signer, wake, clock })
+        let (signer, closing) = (Arc::new(signer), CancellationToken::new());
+        Ok(Self { path, writer, readers, checkpointer, quotas, retention_days, signer, wake, clock, closing })
     }
 
     /// Appends leaves of entries that there are not, so that a benchmark has a long log to work on.
@@ -259,6 +262,7 @@ impl Storage for SqliteStorage {
 
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async {
+            self.closing.cancel();
             self.writer.stop().await;
             self.checkpointer.stop().await;
             Ok(())
@@ -326,11 +330,7 @@ impl Storage for SqliteStorage {
     }
 
     fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<u64, BackupError>> {
-        let from = self.path.clone();
-        Box::pin(async move {
-            let copying = tokio::task::spawn_blocking(move || backup::copy(&from, &to));
-            copying.await.unwrap_or_else(|_| Err(BackupError::Copy("it was broken off".to_owned())))
-        })
+        Box::pin(backup::make(self.path.clone(), to, self.closing.clone()))
     }
 }
 

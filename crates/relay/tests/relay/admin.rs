@@ -297,3 +297,33 @@ async fn a_backup_is_whole_while_others_write() {
     assert_eq!(std::fs::read(&file).unwrap(), before);
     assert!(kit.admin(&["backup", "/nonexistent/file"]).await.unwrap_err().contains("cannot be written"));
 }
+
+/// A copy that waits for its disk holds up no stop.
+#[test]
+fn a_backup_holds_up_no_stop() {
+    use crate::process::{PROGRAM, Running, serve};
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let (mut relay, _) = Running::of(serve(folder.path(), "127.0.0.1:0", &["--timeout-drain", "1"]), 1);
+    // The relay opens it for writing, which waits for somebody who reads.
+    assert!(Command::new("mkfifo").arg(folder.path().join("copy.part")).status().unwrap().success());
+    let mut backup = Command::new(PROGRAM);
+    backup.args(["admin", "--data"]).arg(folder.path()).arg("backup").arg(folder.path().join("copy"));
+    let mut backup = Running(backup.stderr(Stdio::piped()).spawn().unwrap());
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(backup.0.try_wait().unwrap().is_none(), "it does not wait");
+    relay.signal("-TERM");
+    let until = Instant::now() + Duration::from_secs(30);
+    let status = loop {
+        match relay.0.try_wait().unwrap() {
+            Some(status) => break status,
+            None => assert!(Instant::now() < until, "it does not stop"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(status.success());
+    // It was asked, and had not answered.
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut backup.0.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(!backup.0.wait().unwrap().success() && !said.contains("no relay answers"), "{said}");
+}

@@ -1,27 +1,39 @@
 //! A copy of the database while it is in use: whole, checked and on disk, or not there at all.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
+use tokio_util::sync::CancellationToken;
 
 use super::super::BackupError;
 use super::connect;
 use crate::private_file;
 
-/// Copies the database at `from` to the new file `to`; gives the copy's size in bytes.
+/// Pages between two looks at whether the relay stops.
+const PAGES: i32 = 1024;
+/// The same while the copy is checked, in instructions of SQLite's virtual machine.
+const INSTRUCTIONS: i32 = 10_000;
+
+/// As [`copy`], off the async threads.
+pub(super) async fn make(from: PathBuf, to: PathBuf, closing: CancellationToken) -> Result<u64, BackupError> {
+    let copying = tokio::task::spawn_blocking(move || copy(&from, &to, &closing));
+    copying.await.unwrap_or_else(|_| Err(BackupError::Copy("it was broken off".to_owned())))
+}
+
+/// Copies the database at `from` to the new file `to`, unless the storage is `closing`; gives the copy's size in bytes.
 ///
 /// All in one read transaction: the copy is one state of the database, and the writer goes on meanwhile. What is committed in that time waits
 /// in the write-ahead log for the next checkpoint.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<u64, BackupError> {
+fn copy(from: &Path, to: &Path, closing: &CancellationToken) -> Result<u64, BackupError> {
     if to.exists() {
         return Err(BackupError::Exists);
     }
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     let part = Path::new(&part);
-    let outcome = fill(from, part).and_then(|()| {
+    let outcome = fill(from, part, closing).and_then(|()| {
         // A link, since a rename would replace a file that has come there meanwhile.
         fs::hard_link(part, to).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => BackupError::Exists,
@@ -35,19 +47,33 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<u64, BackupError> {
     Ok(fs::metadata(to)?.len())
 }
 
-fn fill(from: &Path, part: &Path) -> Result<(), BackupError> {
-    // Made here for its mode.
+fn fill(from: &Path, part: &Path, closing: &CancellationToken) -> Result<(), BackupError> {
+    // Made here for its mode. One that a relay has left which was killed is emptied, and its journal means nothing then.
     private_file::open(part)?;
     let failed = |error: rusqlite::Error| BackupError::Copy(error.to_string());
     let source = connect(from).map_err(failed)?;
     let mut copy = Connection::open(part).map_err(failed)?;
-    match Backup::new(&source, &mut copy).and_then(|backup| backup.step(-1)).map_err(failed)? {
-        StepResult::Done => {}
-        _ => return Err(BackupError::Copy("it is too busy".to_owned())),
+    // Held to the end of the copy, which each step would else begin anew after a write.
+    let reading = source.unchecked_transaction().map_err(failed)?;
+    reading.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(failed)?;
+    let backup = Backup::new(&reading, &mut copy).map_err(failed)?;
+    loop {
+        if closing.is_cancelled() {
+            return Err(BackupError::Stopping);
+        }
+        match backup.step(PAGES).map_err(failed)? {
+            StepResult::Done => break,
+            StepResult::More => {}
+            _ => return Err(BackupError::Copy("it is too busy".to_owned())),
+        }
     }
+    drop(backup);
+    reading.finish().map_err(failed)?;
     // The copy says of itself that it has a write-ahead log; one file must be all of it.
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(failed)?;
-    check(&copy)?;
+    let stops = closing.clone();
+    copy.progress_handler(INSTRUCTIONS, Some(move || stops.is_cancelled())).map_err(failed)?;
+    check(&copy).map_err(|error| if closing.is_cancelled() { BackupError::Stopping } else { error })?;
     copy.close().map_err(|(_, error)| failed(error))?;
     File::open(part)?.sync_all()?;
     Ok(())

@@ -189,6 +189,39 @@ async fn a_long_reader_holds_up_nobody() {
     assert_eq!(head(&storage, &log).await, ids.into_inner());
 }
 
+/// A relay that stops waits for no copy, and leaves none half made.
+#[tokio::test]
+async fn a_copy_is_broken_off_by_a_close() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    assert!(storage.create_log(log(1)).await.unwrap());
+    let to = tempfile::tempdir().unwrap();
+    storage.close().await.unwrap();
+    let refused = storage.backup(to.path().join("copy")).await;
+    assert!(matches!(refused, Err(BackupError::Stopping)), "{refused:?}");
+    assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 0);
+}
+
+/// What a relay has left that was killed while it made a copy is in nobody's way, and in no copy.
+#[tokio::test]
+async fn a_copy_takes_the_place_of_half_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let log = log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    join_all((1..=50).map(|id| storage.append(append(&log, id, 1000)))).await;
+    let to = tempfile::tempdir().unwrap();
+    for name in ["copy.part", "copy.part-journal"] {
+        std::fs::write(to.path().join(name), vec![7; 1_000_000]).unwrap();
+    }
+    storage.backup(to.path().join("copy")).await.unwrap();
+    let names: Vec<_> = std::fs::read_dir(to.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, ["copy"]);
+    let restored = tempfile::tempdir().unwrap();
+    std::fs::rename(to.path().join("copy"), restored.path().join(FILE)).unwrap();
+    assert_eq!(head(&open(restored.path()), &log).await, 50);
+}
+
 #[tokio::test]
 async fn commits_are_synced_and_old_sqlite_is_refused() {
     let folder = tempfile::tempdir().unwrap();
