@@ -4,6 +4,7 @@
 //! Not here: what is signed with them ([`waxwing_wire::token`], [`crate::log_signer`]), TLS.
 
 use std::fmt;
+use std::fs::File;
 use std::path::Path;
 
 use ed25519_dalek::SigningKey;
@@ -59,6 +60,9 @@ pub enum KeyError {
     /// The file holds something else.
     #[error("the {0}'s file is damaged; {remedy}", remedy = .0.remedy())]
     Damaged(KeyRole),
+    /// There is no file, where one is not to be made.
+    #[error("the {0}'s file is gone")]
+    Gone(KeyRole),
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Random,
@@ -87,11 +91,17 @@ impl Drop for Stored {
 impl KeptKey {
     /// Reads the key from `folder`; makes and keeps one if there is none.
     fn open(folder: &Path, role: KeyRole) -> Result<Self, KeyError> {
-        let read = private_file::read(&folder.join(role.file())).map_err(|error| KeyError::Io(role, error))?;
-        match read.map(Zeroizing::new) {
-            Some(bytes) => Self::parse(&bytes).ok_or(KeyError::Damaged(role)),
-            None => Self::make(folder, role),
+        match Self::read(folder, role) {
+            Err(KeyError::Gone(_)) => Self::make(folder, role),
+            read => read,
         }
+    }
+
+    /// Reads the key from `folder`.
+    fn read(folder: &Path, role: KeyRole) -> Result<Self, KeyError> {
+        let read = private_file::read(&folder.join(role.file())).map_err(|error| KeyError::Io(role, error))?;
+        let bytes = read.map(Zeroizing::new).ok_or(KeyError::Gone(role))?;
+        Self::parse(&bytes).ok_or(KeyError::Damaged(role))
     }
 
     /// Makes a key and keeps it, in the place of one that was there.
@@ -128,6 +138,11 @@ impl TokenKey {
         KeptKey::open(folder, KeyRole::Token).map(Self)
     }
 
+    /// Reads the key from `folder`, and makes none.
+    pub(crate) fn read(folder: &Path) -> Result<Self, KeyError> {
+        KeptKey::read(folder, KeyRole::Token).map(Self)
+    }
+
     /// Makes another key and keeps it in the place of the one before.
     pub(crate) fn replace(folder: &Path) -> Result<Self, KeyError> {
         KeptKey::make(folder, KeyRole::Token).map(Self)
@@ -147,6 +162,13 @@ impl TokenKey {
     pub(crate) fn kid(&self) -> &str {
         &self.0.kid
     }
+}
+
+/// Waits until no other process makes or replaces anything in `folder`; none does until the file is dropped.
+pub(crate) fn lock(folder: &Path) -> std::io::Result<File> {
+    let lock = private_file::open(&folder.join("keys.lock"))?;
+    lock.lock()?;
+    Ok(lock)
 }
 
 /// The key of the transparency log, from `folder`; made and kept if there is none.

@@ -128,9 +128,6 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         return Err(StartError::NoAudience(listen));
     }
     let lock = lock_folder(&data)?;
-    let key_folder = keys.unwrap_or_else(|| data.clone());
-    let (keys, log_key) = open_keys(&key_folder)?;
-    let fingerprints = keys.fingerprints(log_key.verifying_key().as_bytes());
     let listener = TcpListener::bind(listen).await.map_err(|error| StartError::Listen(listen, error))?;
     let address = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
     let audience = parse_audience(&audience.unwrap_or_else(|| address.to_string()))?;
@@ -139,8 +136,10 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         None => None,
     };
     let operator_address = operator.as_ref().map(|(_, address)| *address);
-    let names = certificate_names(&audience.authority());
-    let server_tls = ServerTls::open(&tls, client_ca.as_deref(), &key_folder, names)?;
+    let key_folder = keys.unwrap_or_else(|| data.clone());
+    let OpenKeys { tokens: keys, log: log_key, tls: server_tls } =
+        open_keys(&key_folder, &tls, client_ca.as_deref(), &audience)?;
+    let fingerprints = keys.fingerprints(log_key.verifying_key().as_bytes());
     let server_tls = server_tls.map(Arc::new);
     let pin = server_tls.as_ref().and_then(|tls| tls.pin);
     let restorations = match &database {
@@ -266,12 +265,27 @@ async fn open(
     Ok(app)
 }
 
-/// The keys, made by one process where several start at a time.
-fn open_keys(folder: &Path) -> Result<(TokenKeys, SigningKey), StartError> {
+/// All that is kept in the folder of keys.
+struct OpenKeys {
+    tokens: TokenKeys,
+    log: SigningKey,
+    /// None for plain HTTP.
+    tls: Option<ServerTls>,
+}
+
+/// Reads the keys, and makes those that there are not yet: one process after the other where several start at a time, so that all of them have the
+/// same, the certificate among them. Nothing is awaited here: two in one thread would wait for each other.
+fn open_keys(
+    folder: &Path,
+    tls: &Tls,
+    client_ca: Option<&Path>,
+    audience: &RelayAddress,
+) -> Result<OpenKeys, StartError> {
     private_file::make_folder(folder).map_err(StartError::Keys)?;
-    let lock = private_file::open(&folder.join("keys.lock")).map_err(StartError::Keys)?;
-    lock.lock().map_err(StartError::Keys)?;
-    Ok((TokenKeys::open(folder)?, keys::open_log_key(folder)?))
+    let _lock = keys::lock(folder).map_err(StartError::Keys)?;
+    let (tokens, log) = (TokenKeys::open(folder)?, keys::open_log_key(folder)?);
+    let tls = ServerTls::open(tls, client_ca, folder, certificate_names(&audience.authority()))?;
+    Ok(OpenKeys { tokens, log, tls })
 }
 
 /// Two relays on one folder would each think that they alone decide what is new.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use waxwing_wire::api::EntryBytes;
 use waxwing_wire::limits::TOKEN_SECONDS;
 
-use crate::keys::{KeyError, KeyRole, TokenKey, fingerprint};
+use crate::keys::{self, KeyError, KeyRole, TokenKey, fingerprint};
 use crate::private_file;
 
 const RETIRED: &str = "token-keys-retired.json";
@@ -33,7 +33,7 @@ pub(crate) struct Ring {
 }
 
 /// The public half of a key that signs no more.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Retired {
     kid: String,
@@ -42,8 +42,17 @@ struct Retired {
 }
 
 impl Ring {
+    /// Reads the keys in `folder`; makes and keeps one if there is none.
     fn open(folder: &Path) -> Result<Self, KeyError> {
-        let current = TokenKey::open(folder)?;
+        Self::with(TokenKey::open(folder)?, folder)
+    }
+
+    /// Reads the keys in `folder`, and makes none.
+    fn read(folder: &Path) -> Result<Self, KeyError> {
+        Self::with(TokenKey::read(folder)?, folder)
+    }
+
+    fn with(current: TokenKey, folder: &Path) -> Result<Self, KeyError> {
         let io = |error| KeyError::Io(KeyRole::Token, error);
         let retired = match private_file::read(&folder.join(RETIRED)).map_err(io)? {
             Some(bytes) => serde_json::from_slice(&bytes).map_err(|_| KeyError::Damaged(KeyRole::Token))?,
@@ -108,20 +117,29 @@ impl TokenKeys {
         Fingerprints { current: of(ring.current.public()), before: before.collect() }
     }
 
-    /// Takes in what another relay on the folder has changed.
+    /// Takes in what another relay on the folder has changed. A key that is gone is no change: one that this process made by itself would be
+    /// nobody else's.
     pub(crate) fn refresh(&self) {
-        match Ring::open(&self.folder) {
+        match Ring::read(&self.folder) {
             Ok(ring) => *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring),
-            Err(_) => tracing::error!("the token keys could not be read again; the relay goes on with those it has"),
+            Err(error) => {
+                tracing::error!(%error, "the token keys could not be read again; the relay goes on with those it has");
+            }
         }
     }
 
     /// Puts a new key in force; tokens of the one before stay good for their life. Gives the new key's name.
     pub(crate) fn rotate(&self, now: u64) -> Result<String, KeyError> {
-        let mut guard = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        let ring = Ring::open(&self.folder)?;
-        let mut retired = ring.retired;
-        retired.retain(|key| key.until > now);
+        let io = |error| KeyError::Io(KeyRole::Token, error);
+        // Others may be at it, or starting: what one has put there the next must not leave out.
+        let _lock = keys::lock(&self.folder).map_err(io)?;
+        let ring = match Ring::read(&self.folder) {
+            Ok(ring) => Arc::new(ring),
+            // The way back for an operator who has lost the file: tokens of the key that is still in force here stay good.
+            Err(KeyError::Gone(_)) => self.ring(),
+            Err(error) => return Err(error),
+        };
+        let mut retired: Vec<Retired> = ring.retired.iter().filter(|key| key.until > now).cloned().collect();
         retired.push(Retired {
             kid: ring.current.kid().to_owned(),
             public: EntryBytes(ring.current.public().to_vec()),
@@ -129,10 +147,10 @@ impl TokenKeys {
         });
         // First what makes the old tokens good: a crash in between leaves the key in force among the retired, which changes nothing.
         let bytes = serde_json::to_vec(&retired).map_err(|_| KeyError::Damaged(KeyRole::Token))?;
-        private_file::write(&self.folder.join(RETIRED), &bytes).map_err(|error| KeyError::Io(KeyRole::Token, error))?;
+        private_file::write(&self.folder.join(RETIRED), &bytes).map_err(io)?;
         let current = TokenKey::replace(&self.folder)?;
         let kid = current.kid().to_owned();
-        *guard = Arc::new(Ring { current, retired });
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Ring { current, retired });
         Ok(kid)
     }
 }
@@ -161,6 +179,46 @@ mod tests {
         // What has run out is forgotten.
         keys.rotate(100_000).unwrap();
         assert_eq!(keys.ring().public(100_001).len(), 2);
+    }
+
+    /// A key that one process of several made for itself would sign what no other takes.
+    #[test]
+    fn a_key_that_is_gone_is_not_made_by_a_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token-key.json");
+        let keys = TokenKeys::open(folder.path()).unwrap();
+        let (first, public) = (keys.ring().current.kid().to_owned(), *keys.ring().current.public());
+        std::fs::remove_file(&file).unwrap();
+        keys.refresh();
+        assert_eq!(keys.verifying("none", 1000), None);
+        assert_eq!(keys.ring().current.kid(), first);
+        assert!(!file.exists());
+        // The operator has one made, and nobody is signed out by it.
+        let second = keys.rotate(1000).unwrap();
+        assert_eq!(TokenKeys::open(folder.path()).unwrap().ring().current.kid(), second);
+        assert_eq!(keys.verifying(&first, 1000 + TOKEN_SECONDS), Some(public));
+        // What is there and cannot be read is not replaced.
+        std::fs::write(&file, b"{}").unwrap();
+        assert!(matches!(keys.rotate(1001), Err(KeyError::Damaged(KeyRole::Token))));
+    }
+
+    /// Each writes down what there was before: two at once would forget a key whose tokens are good.
+    #[test]
+    fn a_rotation_waits_for_whoever_has_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = TokenKeys::open(folder.path()).unwrap();
+        let first = keys.ring().current.kid().to_owned();
+        let lock = keys::lock(folder.path()).unwrap();
+        std::thread::scope(|scope| {
+            let rotation = scope.spawn(|| keys.rotate(1000).unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            assert!(!rotation.is_finished());
+            // Meanwhile the key in force is at hand.
+            assert_eq!(keys.ring().current.kid(), first);
+            drop(lock);
+            assert_eq!(rotation.join().unwrap(), keys.ring().current.kid());
+        });
+        assert_ne!(keys.ring().current.kid(), first);
     }
 
     #[test]

@@ -5,13 +5,11 @@ use std::path::Path;
 use waxwing_wire::RelayAddress;
 use waxwing_wire::transparency::Restored;
 
-use super::{StartError, certificate_names, lock_folder};
+use super::{StartError, lock_folder, open_keys};
 use crate::audit::{Audit, Event, Subject};
 use crate::config::Tls;
 use crate::keys;
 use crate::storage::{self, MigrateError, Moved, PostgresConfig, RestoreError, postgres, sqlite};
-use crate::tls::ServerTls;
-use crate::token_keys::TokenKeys;
 
 /// What a relay has before its first start.
 pub(crate) struct Prepared {
@@ -22,10 +20,8 @@ pub(crate) struct Prepared {
 /// Makes the folder and the keys of a relay that does not run yet. Keys that are there stay.
 pub(crate) fn prepare(data: &Path, tls: &Tls, audience: &RelayAddress) -> Result<Prepared, StartError> {
     let _lock = lock_folder(data)?;
-    TokenKeys::open(data)?;
-    keys::open_log_key(data)?;
-    let tls = ServerTls::open(tls, None, data, certificate_names(&audience.authority()))?;
-    Ok(Prepared { pin: tls.and_then(|tls| tls.pin) })
+    let keys = open_keys(data, tls, None, audience)?;
+    Ok(Prepared { pin: keys.tls.and_then(|tls| tls.pin) })
 }
 
 /// Nothing was restored.

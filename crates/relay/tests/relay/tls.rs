@@ -82,6 +82,38 @@ async fn a_changed_certificate_is_taken_and_a_broken_one_is_not() {
     relay.stop().await;
 }
 
+/// Processes that share a folder of keys, started at once for the first time: all have one certificate, and it is the folder's.
+#[test]
+fn first_starts_at_once_make_one_certificate() {
+    const PROCESSES: usize = 4;
+    let pin_of = |keys: &Path, ready: &dyn Fn()| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let data = tempfile::tempdir().unwrap();
+        let mut config = Config::new("127.0.0.1:0".parse().unwrap(), data.path().to_owned());
+        (config.tls, config.keys) = (Tls::SelfSigned, Some(keys.to_owned()));
+        ready();
+        runtime.block_on(async {
+            let relay = start(config).await.unwrap();
+            let pin = relay.pin().unwrap();
+            relay.stop().await;
+            pin
+        })
+    };
+    for _ in 0..3 {
+        let keys = tempfile::tempdir().unwrap();
+        let together = std::sync::Barrier::new(PROCESSES);
+        let wait = || {
+            together.wait();
+        };
+        let pins: Vec<_> = std::thread::scope(|scope| {
+            let start = || pin_of(keys.path(), &wait);
+            let starts: Vec<_> = (0..PROCESSES).map(|_| scope.spawn(start)).collect();
+            starts.into_iter().map(|started| started.join().unwrap()).collect()
+        });
+        assert_eq!(pins, [pin_of(keys.path(), &|| ()); PROCESSES]);
+    }
+}
+
 struct Authority {
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
     pem: String,
