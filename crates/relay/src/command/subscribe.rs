@@ -1,5 +1,5 @@
 //! `GET /v1/subscribe`: a WebSocket that tells of what is stored. Anonymous for logs; authenticated at the upgrade for the own inbox
-//! and the transparency log's checkpoints.
+//! and the transparency log's checkpoints. Never both on one connection.
 //!
 //! A wake-up is never load-bearing: the client drains after [`Push::Ready`], and again whenever it is told or reconnects.
 
@@ -217,6 +217,10 @@ impl Session<'_> {
     async fn subscribe(&mut self, text: &str) -> Result<Vec<Push>, End> {
         let Subscribe { logs, inbox, transparency } = serde_json::from_str(text).map_err(|_| End::Unreadable)?;
         self.count(logs.len())?;
+        // Logs are followed without a name, like they are read and written: never both, so that no account is put beside its logs by accident.
+        if self.device.is_some() && !logs.is_empty() {
+            return Err(End::Policy);
+        }
         let fresh = logs.iter().filter(|asked| !self.subscription.follows(asked.log)).count();
         if self.subscription.followed_logs() + fresh > MAX_SUBSCRIBED_LOGS {
             return Err(End::Policy);

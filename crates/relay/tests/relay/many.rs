@@ -133,14 +133,13 @@ async fn what_one_stores_the_other_tells(pair: &Pair) {
 async fn who_is_shut_out_is_cut_off(pair: &Pair) {
     let Pair { one, two, .. } = pair;
     let mut alice = one.account("alice").await;
-    let log = one.log(&alice).await;
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         let (entry, mut other) = alice.add_device();
         submit(one, &alice, &entry).await;
         other.token = one.http.token(&other).await;
         let mut own = connect_as(two, &alice).await;
-        let mut sockets = every_kind(two, &other, &log).await;
+        let mut sockets = every_kind(two, &other).await;
         let revocation = alice.replace_account_key(vec![other.device]);
         submit(one, &alice, &revocation).await;
         times[0].push(shut_out_after(&mut sockets).await);
@@ -150,7 +149,7 @@ async fn who_is_shut_out_is_cut_off(pair: &Pair) {
         ask_for(&mut own, &Subscribe { logs: vec![], inbox: true, transparency: true }).await;
         assert_eq!(push(&mut own).await, Push::Ready);
 
-        let mut sockets = every_kind(two, &alice, &log).await;
+        let mut sockets = every_kind(two, &alice).await;
         one.admin(&["disable", "alice"]).await.unwrap();
         times[1].push(shut_out_after(&mut sockets).await);
         assert_eq!(closed_with(&mut own).await, CloseCode::Policy);
