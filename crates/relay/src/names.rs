@@ -23,6 +23,13 @@ impl NameHasher {
         Self { origin: origin.into(), places: Arc::new(Semaphore::new(places)) }
     }
 
+    /// All places, as if so many names were being hashed: whoever wants one waits.
+    #[cfg(test)]
+    pub(crate) async fn occupy(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(self.places.available_permits()).unwrap();
+        Arc::clone(&self.places).acquire_many_owned(all).await.unwrap()
+    }
+
     /// The name's hash in the log. Takes some tens of milliseconds, once it is its turn.
     pub(crate) async fn hash(&self, name: &Username) -> Result<[u8; 32], Refusal> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| ProblemCode::Unavailable)?;

@@ -355,6 +355,12 @@ impl Relay {
         self.pin
     }
 
+    /// What its commands share.
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
     /// Counters of the storage.
     #[must_use]
     pub fn stats(&self) -> StorageStats {

@@ -371,6 +371,8 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Keeps an invitation to register.
     fn invite(&self, invitation: Invitation) -> Answer<'_, ()>;
+    /// Whether the invitation with this hash is good for one more account now. It may be used up before it is used.
+    fn invited(&self, invitation: [u8; 32]) -> Answer<'_, bool>;
     /// As [`Storage::register`], and uses up the invitation with this hash once in the same transaction.
     fn register_invited(&self, account: NewAccount, invitation: [u8; 32]) -> Answer<'_, Invited>;
     /// Disables an account, or enables it again; none if there is no such account.

@@ -41,7 +41,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     let invitation = invitation(&parts.headers)?;
     let SubmitEntry { entry } = parse::json(&parts.headers, body, MAX_ENTRY_BODY).await?;
     // Before the name is hashed: that is too much work for anybody who asks.
-    if let Some(refused) = shut(app.registration, invitation) {
+    if let Some(refused) = shut(&app, invitation).await? {
         return match stored(&app, entry.as_ref()).await? {
             Some(account) => Ok(created(EntryAccepted { account, seq: 0 })),
             None => Err(refused.into()),
@@ -67,12 +67,15 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
 }
 
 /// Why nobody gets an account like this, whatever the entry says.
-fn shut(registration: Registration, invitation: Option<[u8; 32]>) -> Option<ProblemCode> {
-    match (registration, invitation) {
-        (Registration::Open, _) | (Registration::Invite, Some(_)) => None,
-        (Registration::Invite, None) => Some(ProblemCode::RegistrationInviteRequired),
-        (Registration::Closed, _) => Some(ProblemCode::RegistrationClosed),
-    }
+async fn shut(app: &App, invitation: Option<[u8; 32]>) -> Result<Option<ProblemCode>, Refusal> {
+    let invited = match (app.registration, invitation) {
+        (Registration::Open, _) => return Ok(None),
+        (Registration::Closed, _) => return Ok(Some(ProblemCode::RegistrationClosed)),
+        (Registration::Invite, None) => false,
+        // Whoever stores the account looks again: this one may be used up by then.
+        (Registration::Invite, Some(invitation)) => app.storage.invited(invitation).await?,
+    };
+    Ok((!invited).then_some(ProblemCode::RegistrationInviteRequired))
 }
 
 /// Whose account it is if these very bytes are stored already: who was told nothing the first time gets their answer.
@@ -102,3 +105,6 @@ async fn verify(app: &App, bytes: &[u8]) -> Result<NewAccount, Refusal> {
     let hash = app.names.hash(&name).await?;
     Ok(NewAccount { entry, name: Some(PublicName { name, hash }), device })
 }
+
+#[cfg(test)]
+mod tests;

@@ -274,6 +274,11 @@ impl Storage for SqliteStorage {
         self.writer.write(move |db| operator::invite(db, &invitation, clock.now()))
     }
 
+    fn invited(&self, invitation: [u8; 32]) -> Answer<'_, bool> {
+        let clock = self.clock.clone();
+        self.readers.read(move |db| operator::is_good(db, &invitation, clock.now()))
+    }
+
     fn register_invited(&self, account: NewAccount, invitation: [u8; 32]) -> Answer<'_, Invited> {
         self.write_logged(move |db, signer, now| operator::register(db, &account, &invitation, signer, now))
     }

@@ -22,23 +22,30 @@ pub async fn an_invitation_is_used_up_once_for_each_account(place: Place) {
     let hands = Hands::now();
     let storage = place.open_with(Setup { clock: hands.clock(), ..setup() }).await.unwrap();
     let stored = Invited::Judged(Registered::Stored);
+    let good = async |hash| storage.invited(hash).await.unwrap();
     assert_eq!(storage.register_invited(create(1, Some("alice")), HASH).await.unwrap(), Invited::Refused);
+    assert!(!good(HASH).await);
     storage.invite(invitation(&hands, 2)).await.unwrap();
+    assert!(good(HASH).await && !good([9; 32]).await);
     assert_eq!(storage.totals().await.unwrap().invitations, 1);
     assert_eq!(storage.register_invited(create(1, Some("alice")), HASH).await.unwrap(), stored);
     // The same again, and what is refused, use nothing.
     assert_eq!(storage.register_invited(create(1, Some("alice")), HASH).await.unwrap(), stored);
     let taken = storage.register_invited(create(2, Some("alice")), HASH).await.unwrap();
     assert_eq!(taken, Invited::Judged(Registered::NameTaken));
+    assert!(good(HASH).await);
     assert_eq!(storage.register_invited(create(2, Some("bob")), HASH).await.unwrap(), stored);
     assert_eq!(storage.register_invited(create(3, Some("carol")), HASH).await.unwrap(), Invited::Refused);
+    assert!(!good(HASH).await);
     // Who missed the answer asks again with one that is used up.
     assert_eq!(storage.register_invited(create(2, Some("bob")), HASH).await.unwrap(), stored);
     assert_eq!(storage.register_invited(create(2, Some("dora")), HASH).await.unwrap(), Invited::Refused);
     assert_eq!(storage.totals().await.unwrap().invitations, 0);
     // Too old.
     storage.invite(invitation(&hands, 1)).await.unwrap();
+    assert!(good(HASH).await);
     hands.pass(3 * 3600);
+    assert!(!good(HASH).await);
     assert_eq!(storage.register_invited(create(3, Some("carol")), HASH).await.unwrap(), Invited::Refused);
     storage.invite(Invitation { hash: [9; 32], ..invitation(&hands, 1) }).await.unwrap();
     assert_eq!(storage.register_invited(create(3, Some("carol")), [9; 32]).await.unwrap(), stored);

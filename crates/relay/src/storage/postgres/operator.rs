@@ -21,6 +21,12 @@ pub(super) async fn invite(tx: &Transaction<'_>, invitation: &Invitation, now: M
     execute(tx, sql, &[&invitation.hash.as_slice(), &uses, &int(invitation.until_hour)]).await.map(drop)
 }
 
+/// Whether an invitation is good for one more account.
+pub(super) async fn is_good(tx: &Transaction<'_>, hash: &[u8; 32], now: Moment) -> Result<bool> {
+    let sql = "SELECT 1 FROM invitations WHERE hash = $1 AND uses > 0 AND until_hour >= $2";
+    exists(tx, sql, &[&hash.as_slice(), &now.hour()]).await
+}
+
 /// Registers with an invitation, and counts it in the same transaction.
 pub(super) async fn register(
     tx: &Transaction<'_>,
@@ -30,8 +36,7 @@ pub(super) async fn register(
 ) -> Result<(Invited, Option<SignedCheckpoint>)> {
     // The transparency log's row comes first here as everywhere: whoever registers goes after this one, and finds what it has left of the invitation.
     let _turn = super::transparency::Growing::lock(tx).await?;
-    let sql = "SELECT 1 FROM invitations WHERE hash = $1 AND uses > 0 AND until_hour >= $2";
-    let good = exists(tx, sql, &[&hash.as_slice(), &context.clock.now().hour()]).await?;
+    let good = is_good(tx, hash, context.clock.now()).await?;
     // Who was told nothing after the first time asks again, with an invitation that is used up by then.
     if !good && accounts::number(tx, new.entry.unsigned.account).await?.is_none() {
         return Ok((Invited::Refused, None));

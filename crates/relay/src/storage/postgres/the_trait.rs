@@ -187,6 +187,11 @@ impl Storage for PostgresStorage {
         })
     }
 
+    fn invited(&self, invitation: [u8; 32]) -> Answer<'_, bool> {
+        let now = self.inner.context.clock.now();
+        self.read(move |tx| Box::pin(async move { operator::is_good(tx, &invitation, now).await }))
+    }
+
     fn register_invited(&self, account: NewAccount, invitation: [u8; 32]) -> Answer<'_, Invited> {
         Box::pin(self.batches.register(account, Some(invitation)))
     }

@@ -23,6 +23,12 @@ pub(super) fn invite(db: &Connection, invitation: &Invitation, now: Moment) -> R
     Ok(())
 }
 
+/// Whether an invitation is good for one more account.
+pub(super) fn is_good(db: &Connection, hash: &[u8; 32], now: Moment) -> Result<bool> {
+    db.prepare_cached("SELECT 1 FROM invitations WHERE hash = ?1 AND uses > 0 AND until_hour >= ?2")?
+        .exists(params![hash, now.hour()])
+}
+
 /// Registers with an invitation, and counts it in the same transaction.
 pub(super) fn register(
     db: &Connection,
@@ -31,9 +37,7 @@ pub(super) fn register(
     signer: &LogSigner,
     now: Moment,
 ) -> Result<(Invited, Option<SignedCheckpoint>)> {
-    let good = db
-        .prepare_cached("SELECT 1 FROM invitations WHERE hash = ?1 AND uses > 0 AND until_hour >= ?2")?
-        .exists(params![hash, now.hour()])?;
+    let good = is_good(db, hash, now)?;
     // Who was told nothing after the first time asks again, with an invitation that is used up by then.
     if !good && accounts::number(db, new.entry.unsigned.account)?.is_none() {
         return Ok((Invited::Refused, None));
