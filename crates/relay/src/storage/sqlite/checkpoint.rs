@@ -34,17 +34,23 @@ impl Checkpointer {
         let wal = wal_of(path);
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new().name("relay-checkpoint".to_owned()).spawn(move || {
+            let mut before = None;
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
                 let size = std::fs::metadata(&wal).map_or(0, |file| file.len());
                 // The file keeps its size when the log starts over within it, so its size alone does not say whether there is something to
                 // copy. Where there is nothing this costs nothing.
-                if size >= COPY_FROM && copy(&db) && size >= TRUNCATE_FROM {
+                if size < COPY_FROM {
+                    continue;
+                }
+                let copied = copy(&db);
+                // No page further than at the last look: a reader holds it back. With a busy writer there is always something left.
+                let held = copied.is_none_or(|(copied, all)| copied < all && before == Some(copied));
+                before = copied.map(|(copied, _)| copied);
+                if size >= TRUNCATE_FROM && !held {
                     truncate(&db);
                 }
             }
-            if copy(&db) {
-                truncate(&db);
-            }
+            truncate(&db);
         })?;
         Ok(Self { stop: Mutex::new(Some(stop)), thread: Mutex::new(Some(thread)) })
     }
@@ -59,13 +65,10 @@ impl Checkpointer {
     }
 }
 
-/// Copies what no reader needs in the log, beside the writer and without waiting for anybody; whether that was all there was.
-fn copy(db: &Connection) -> bool {
-    let all = |row: &rusqlite::Row<'_>| {
-        let (busy, pages, copied): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(!busy && copied == pages)
-    };
-    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], all).unwrap_or_else(|error| failed(&error))
+/// Copies what no reader needs in the log, beside the writer and without waiting for anybody: how many pages of the log are copied, of how many.
+fn copy(db: &Connection) -> Option<(i64, i64)> {
+    let pages = |row: &rusqlite::Row<'_>| Ok((row.get(2)?, row.get(1)?));
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], pages).map_err(|error| failed(&error)).ok()
 }
 
 /// Copies the rest and cuts the log back, or gives up soon.
@@ -76,9 +79,8 @@ fn truncate(db: &Connection) {
 }
 
 /// A checkpoint that fails (disk full, busy) is tried again; nothing is lost by it.
-fn failed(error: &rusqlite::Error) -> bool {
+fn failed(error: &rusqlite::Error) {
     tracing::warn!(code = ?error.sqlite_error_code(), "a checkpoint failed");
-    false
 }
 
 pub(super) fn wal_of(path: &Path) -> PathBuf {
