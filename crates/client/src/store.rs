@@ -51,6 +51,14 @@ pub(crate) struct Store {
     closed: Arc<AtomicBool>,
     /// Told of every transaction that has changed something.
     written: Arc<Notify>,
+    opening: Arc<Opening>,
+}
+
+/// What a connection is made from.
+struct Opening {
+    path: PathBuf,
+    /// None in tests alone: without encryption.
+    key: Option<Box<Zeroizing<[u8; 32]>>>,
 }
 
 impl Store {
@@ -62,7 +70,7 @@ impl Store {
         }
         // SQLite gives its WAL the database's own permissions.
         crate::profile::create_private_file(&path)?;
-        Self::connect(&path, key, OpenFlags::SQLITE_OPEN_CREATE)
+        Self::connect(path, key, OpenFlags::SQLITE_OPEN_CREATE)
     }
 
     /// Opens a database that must be there: a missing one is never replaced by a fresh one.
@@ -71,7 +79,7 @@ impl Store {
         if !path.exists() {
             return Err(Error::new(ErrorCode::DatabaseDamaged, "database: the file is gone"));
         }
-        Self::connect(&path, key, OpenFlags::empty())
+        Self::connect(path, key, OpenFlags::empty())
     }
 
     /// Whether there is a database, readable or not.
@@ -106,45 +114,19 @@ impl Store {
         Ok(())
     }
 
-    fn connect(path: &PathBuf, key: &[u8; 32], create: OpenFlags) -> Result<Self, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
-        let mut hex = Zeroizing::new(to_hex(key));
-        let mut pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", hex.as_str()));
-        // The error would print the statement, and with it the key.
-        connection
-            .execute_batch(&pragma)
-            .map_err(|_| Error::new(ErrorCode::Internal, "database: the key was not taken"))?;
-        pragma.zeroize();
-        hex.zeroize();
-        let cipher: Option<String> = connection.query_row("PRAGMA cipher_version", [], |row| row.get(0)).ok();
-        if cipher.is_none_or(|version| version.is_empty()) {
-            return Err(Error::new(ErrorCode::Internal, "database: built without SQLCipher"));
-        }
-        Self::set_up(connection)
+    fn connect(path: PathBuf, key: &[u8; 32], create: OpenFlags) -> Result<Self, Error> {
+        Self::over(Opening { path, key: Some(Box::new(Zeroizing::new(*key))) }, create)
     }
 
-    fn set_up(mut connection: Connection) -> Result<Self, Error> {
-        connection.execute_batch(
-            "PRAGMA journal_mode = WAL;
-             PRAGMA synchronous = FULL;
-             PRAGMA secure_delete = ON;
-             PRAGMA foreign_keys = ON;
-             PRAGMA temp_store = MEMORY;
-             PRAGMA busy_timeout = 5000;",
-        )?;
-        schema::migrate(&mut connection)?;
-        // What was erased before a crash is not to stand in the WAL or behind it.
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        connection.set_prepared_statement_cache_capacity(64);
-        Ok(Self { connection: Arc::new(Mutex::new(Some(connection))), closed: Arc::default(), written: Arc::default() })
+    fn over(opening: Opening, create: OpenFlags) -> Result<Self, Error> {
+        let connection = Arc::new(Mutex::new(Some(opening.connection(create)?)));
+        Ok(Self { connection, closed: Arc::default(), written: Arc::default(), opening: Arc::new(opening) })
     }
 
     /// The same database without encryption: what is left in its files can be looked for.
     #[cfg(test)]
     pub(crate) fn plain(dir: &Path) -> Result<Self, Error> {
-        Self::set_up(Connection::open(dir.join(FILE))?)
+        Self::over(Opening { path: dir.join(FILE), key: None }, OpenFlags::SQLITE_OPEN_CREATE)
     }
 
     /// The same database for the engine that takes the place of this one. From here on every transaction of the old handle is refused.
@@ -152,7 +134,8 @@ impl Store {
         // Under the lock, so that none is in the midst of one.
         let _connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         self.closed.store(true, Ordering::Release);
-        Self { connection: Arc::clone(&self.connection), closed: Arc::default(), written: Arc::default() }
+        let (connection, opening) = (Arc::clone(&self.connection), Arc::clone(&self.opening));
+        Self { connection, closed: Arc::default(), written: Arc::default(), opening }
     }
 
     /// Runs one transaction on a thread for blocking work: all of it happens, or none.
@@ -211,6 +194,23 @@ impl Store {
         .map_err(|_| Error::new(ErrorCode::Internal, "database: a task ended early"))?
     }
 
+    /// After keys were erased: empties the WAL, and goes on with another connection. SQLite wipes what it frees, but pages lie about in it for as
+    /// long as it is open: in its cache, and in the room in which it puts them together (P12).
+    pub(crate) async fn forget(&self) -> Result<(), Error> {
+        self.checkpoint().await?;
+        let (connection, opening) = (Arc::clone(&self.connection), Arc::clone(&self.opening));
+        tokio::task::spawn_blocking(move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            if connection.is_some() {
+                // The other one first: without a connection nothing could go on.
+                *connection = Some(opening.connection(OpenFlags::empty())?);
+            }
+            Ok(())
+        })
+        .await
+        .map_err(|_| Error::new(ErrorCode::Internal, "database: a task ended early"))?
+    }
+
     /// Empties the WAL and closes the files, once the transaction under way is at its end: none comes after it. Not where the database was
     /// handed over.
     pub(crate) async fn close(&self) -> Result<(), Error> {
@@ -225,6 +225,47 @@ impl Store {
         .await
         .map_err(|_| Error::new(ErrorCode::Internal, "database: a task ended early"))
     }
+}
+
+impl Opening {
+    fn connection(&self, create: OpenFlags) -> Result<Connection, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+        let mut connection = Connection::open_with_flags(&self.path, flags)?;
+        if let Some(key) = &self.key {
+            unlock(&connection, key)?;
+        }
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA secure_delete = ON;
+             PRAGMA foreign_keys = ON;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA busy_timeout = 5000;",
+        )?;
+        schema::migrate(&mut connection)?;
+        // What was erased before a crash is not to stand in the WAL or behind it.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+}
+
+fn unlock(connection: &Connection, key: &[u8; 32]) -> Result<(), Error> {
+    // What SQLite frees is overwritten at once: keys and texts were in it (P12).
+    connection.execute_batch("PRAGMA cipher_log_level = NONE; PRAGMA cipher_memory_security = ON;")?;
+    let mut hex = Zeroizing::new(to_hex(key));
+    let mut pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", hex.as_str()));
+    // The error would print the statement, and with it the key.
+    connection
+        .execute_batch(&pragma)
+        .map_err(|_| Error::new(ErrorCode::Internal, "database: the key was not taken"))?;
+    pragma.zeroize();
+    hex.zeroize();
+    let cipher: Option<String> = connection.query_row("PRAGMA cipher_version", [], |row| row.get(0)).ok();
+    if cipher.is_none_or(|version| version.is_empty()) {
+        return Err(Error::new(ErrorCode::Internal, "database: built without SQLCipher"));
+    }
+    Ok(())
 }
 
 /// A column that must hold exactly `N` bytes.

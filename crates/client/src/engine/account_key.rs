@@ -131,7 +131,7 @@ impl Engine {
             if let Err(error) = self.state_entry(&change.entry).await {
                 if error.code() == ErrorCode::OwnKeysChanged {
                     self.store.run(|tx| keys::end_account_change(tx, false)).await?;
-                    self.store.checkpoint().await?;
+                    self.store.forget().await?;
                 }
                 return Err(error);
             }
@@ -186,7 +186,7 @@ impl Engine {
         *self.account_key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(change.key);
         self.chains.keep(Arc::new(chain));
         drop(guard);
-        self.store.checkpoint().await?;
+        self.store.forget().await?;
         self.outbox_wake.notify_one();
         Ok(())
     }

@@ -160,7 +160,7 @@ impl Engine {
             if let Err(error) = self.state_entry(&rotation.entry).await {
                 if error.code() == ErrorCode::OwnKeysChanged {
                     self.store.run(move |tx| keys::drop_rotation(tx, &rotation)).await?;
-                    self.store.checkpoint().await?;
+                    self.store.forget().await?;
                 }
                 return Err(error);
             }
@@ -240,7 +240,7 @@ impl Engine {
         self.chains.keep(Arc::new(chain));
         drop(guard);
         self.credentials.rotated(&new).await;
-        self.store.checkpoint().await?;
+        self.store.forget().await?;
         self.outbox_wake.notify_one();
         Ok(())
     }

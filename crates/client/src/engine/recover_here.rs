@@ -209,7 +209,7 @@ async fn take_over(
             Ok(())
         })
         .await?;
-    store.checkpoint().await?;
+    store.forget().await?;
     Ok(secrets)
 }
 
@@ -254,6 +254,6 @@ fn went_past(chain: &VerifiedChain, recovery: &Recovery) -> bool {
 /// The journal goes, with the seeds in it: from the WAL as well.
 async fn nothing_came_of_it(store: &Store, secrets: Secrets) -> Result<Secrets, Error> {
     store.run(recovery::forget).await?;
-    store.checkpoint().await?;
+    store.forget().await?;
     Ok(secrets)
 }

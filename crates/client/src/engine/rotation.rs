@@ -243,7 +243,7 @@ impl Engine {
         self.rotate_if_due(now).await?;
         let context = self.context();
         if self.store.run(move |tx| erase_expired(tx, &context)).await? {
-            self.store.checkpoint().await?;
+            self.store.forget().await?;
             self.tell_keys().await?;
         }
         Ok(())
@@ -281,6 +281,6 @@ impl Engine {
     pub(super) async fn erase_unused_device_keys(&self) -> Result<(), Error> {
         let context = self.context();
         let erased = self.store.run(move |tx| erase_unused_device_keys(tx, &context)).await?;
-        if erased { self.store.checkpoint().await } else { Ok(()) }
+        if erased { self.store.forget().await } else { Ok(()) }
     }
 }
