@@ -9,6 +9,7 @@
 mod access_key;
 mod account_key;
 mod app_message;
+mod chain_fetch;
 mod chain_log;
 mod chain_pages;
 mod channel_secret;
@@ -39,6 +40,7 @@ mod tag_key;
 pub use access_key::AccessKey;
 pub use account_key::AccountKey;
 pub use app_message::AppMessage;
+pub use chain_fetch::{ChainAnswer, ChainFetch, ChainFetched, NotLogged};
 pub use chain_log::{EntryId, InLog, WantedInLog};
 pub use chain_pages::{ChainPageError, ChainPages, ChainProgress, Refuted};
 pub use channel_secret::ChannelSecret;

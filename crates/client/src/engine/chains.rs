@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use rusqlite::Transaction;
-use waxwing_protocol::{ChainPageError, InLog, Refuted};
+use waxwing_protocol::{ChainFetch, ChainFetched, ChainPageError, InLog, NotLogged, Refuted};
 use waxwing_wire::{AccountId, DeviceRecord, RelayAddress, VerifiedChain};
 
 use super::{Engine, follow, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::relay::ChainRefused;
 use crate::store::{contacts, keys, verifications};
-
-/// Somebody may replace their keys again and again while their chain is fetched.
-const TRIES: usize = 3;
 
 impl Engine {
     /// The stored chain of an account.
@@ -124,25 +121,18 @@ impl Engine {
         who: &str,
         known: Option<&VerifiedChain>,
     ) -> Result<(VerifiedChain, Vec<Vec<u8>>), Error> {
-        let from = known.map_or(0, |known| known.seq().saturating_add(1));
         let api = self.relay(relay)?;
-        let answer = api.chain(who, known.cloned()).await;
-        let (mut chain, mut fresh) = self.noting_refuted(answer).await?;
-        for _ in 0..TRIES {
-            match self.in_log(relay, &chain, from).await? {
-                InLog::Whole => return Ok((chain, fresh)),
-                InLog::Lacks => {
-                    return Err(Error::new(ErrorCode::NotInLog, "the relay's log does not hold these keys"));
-                }
-                InLog::Newer => {
-                    let answer = api.chain(who, Some(chain)).await;
-                    let (newer, more) = self.noting_refuted(answer).await?;
-                    chain = newer;
-                    fresh.extend(more);
-                }
-            }
+        let mut fetch = ChainFetch::new(known.cloned());
+        loop {
+            let answer = api.chain(who, fetch.known().cloned()).await;
+            let (chain, more) = self.noting_refuted(answer).await?;
+            let answer = fetch.answered(chain, more).map_err(not_logged)?;
+            let found = self.in_log(relay, answer.chain(), answer.from()).await?;
+            fetch = match answer.judged(found).map_err(not_logged)? {
+                ChainFetched::Whole(chain, fresh) => return Ok((chain, fresh)),
+                ChainFetched::More(fetch) => fetch,
+            };
         }
-        Err(Error::new(ErrorCode::NotInLog, "the relay's log holds newer keys than the relay shows"))
     }
 
     /// Remembers an entry that a relay has shown and that can never be its account's.
@@ -158,4 +148,8 @@ impl Engine {
         }
         Ok(answer?)
     }
+}
+
+fn not_logged(why: NotLogged) -> Error {
+    Error::new(ErrorCode::NotInLog, why.to_string())
 }

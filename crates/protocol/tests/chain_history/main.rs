@@ -4,8 +4,8 @@
 //! `WAXWING_HISTORIES_SEED` sets.
 //!
 //! The code is the client's own wherever it is without I/O: how an answer is taken ([`waxwing_protocol::ChainPages`]), what of a commit is
-//! ([`waxwing_protocol::group::ChainPart`]), what the relay's log says of it ([`waxwing_protocol::WantedInLog`]), and chains. A model: the loop that asks
-//! again while the log has more, what is stored, and that the leaves of the log were proved.
+//! ([`waxwing_protocol::group::ChainPart`]), what the relay's log says of it ([`waxwing_protocol::WantedInLog`]), the loop that asks again while the log
+//! has more ([`waxwing_protocol::ChainFetch`]), and chains. A model: what is stored, and that the leaves of the log were proved.
 //!
 //! What a chain alone cannot give is part of the rules here, so that the test says the truth:
 //! - An owner who signed two entries for one place (one lost the relay's compare-and-swap) makes both acceptable, to different
@@ -169,8 +169,6 @@ type Play = fn(&[Act], &[Answer], &[Vec<u8>], &mut Seen);
 
 /// Longest that histories are played that are others in every run.
 const A_WHILE: Duration = Duration::from_secs(2);
-/// How often somebody asks while the log has more (`client::engine::chains`).
-const TRIES: usize = 4;
 
 /// Plays a history; then a client that knows nothing yet asks the relay, as often as there are answers.
 fn play_to_newcomer(acts: &[Act], answers: &[Answer], foreign: &[Vec<u8>], seen: &mut Seen) {
@@ -222,8 +220,7 @@ fn play_to_reader(acts: &[Act], answers: &[Answer], foreign: &[Vec<u8>], seen: &
     world.head = shown;
     let mut client = Client::new(1 + acts.len() % 5);
     for turn in 0..answers.len() {
-        let again: Vec<_> = answers[turn..].iter().chain(&answers[..turn]).take(TRIES).cloned().collect();
-        client.take_logged(&again, &world, foreign, &log);
+        client.take_logged(answers[turn..].iter().chain(answers).cycle(), &world, foreign, &log);
         let Some(chain) = &client.chain else {
             seen.not_logged += 1;
             continue;

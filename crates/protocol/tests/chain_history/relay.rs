@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use proptest::sample::Index;
 use waxwing_protocol::group::ChainPart;
-use waxwing_protocol::{ChainPageError, ChainPages, ChainProgress, EntryId, InLog, WantedInLog};
+use waxwing_protocol::{ChainFetch, ChainFetched, ChainPageError, ChainPages, ChainProgress, EntryId, WantedInLog};
 use waxwing_wire::api::{ChainPage, EntryBytes};
 use waxwing_wire::{AccountId, ChainEntry, VerifiedChain};
 
@@ -206,24 +206,31 @@ impl Client {
         }
     }
 
-    /// What comes of answers by somebody who reads the relay's log, as `client::engine::chains::fetch_chain` does it: nothing is kept that the log
-    /// does not hold, or while it holds something newer; then it is asked for again, a few times.
-    pub fn take_logged(&mut self, answers: &[Answer], world: &World, foreign: &[Vec<u8>], log: &HashSet<EntryId>) {
-        let (from, mut known) = (self.len(), self.chain.clone());
-        let mut fresh: Vec<Vec<u8>> = Vec::new();
+    /// What comes of answers by somebody who reads the relay's log, by the client's own loop ([`ChainFetch`]): nothing is kept that the log does not
+    /// hold, or while it holds something newer; then it is asked for again, a few times.
+    pub fn take_logged<'a>(
+        &mut self,
+        answers: impl Iterator<Item = &'a Answer>,
+        world: &World,
+        foreign: &[Vec<u8>],
+        log: &HashSet<EntryId>,
+    ) {
+        let mut fetch = ChainFetch::new(self.chain.clone());
+        let (mut last, mut len, mut asked) = (self.stored.last().cloned(), self.len(), 0);
         for answer in answers {
-            let len = from + fresh.len();
+            asked += 1;
+            assert!(asked < 10, "it asks without end");
             let entries = answer.entries(world, foreign, len);
-            let last = fresh.last().or(self.stored.last()).cloned();
-            let Some((chain, more)) = self.asks(known.clone(), last.as_ref(), len, &entries, &answer.told) else {
-                return;
-            };
-            fresh.extend(more);
-            let wanted = WantedInLog::new(&chain, u32::try_from(from).unwrap());
-            match wanted.judge(log, &HashSet::new(), &self.refuted) {
-                InLog::Whole => return self.keep(chain, &fresh),
-                InLog::Lacks => return,
-                InLog::Newer => known = Some(chain),
+            let known = fetch.known().cloned();
+            let Some((chain, more)) = self.asks(known, last.as_ref(), len, &entries, &answer.told) else { return };
+            len += more.len();
+            last = more.last().cloned().or(last);
+            let Ok(answer) = fetch.answered(chain, more) else { return };
+            let wanted = WantedInLog::new(answer.chain(), answer.from());
+            match answer.judged(wanted.judge(log, &HashSet::new(), &self.refuted)) {
+                Ok(ChainFetched::Whole(chain, fresh)) => return self.keep(chain, &fresh),
+                Ok(ChainFetched::More(further)) => fetch = further,
+                Err(_) => return,
             }
         }
     }
