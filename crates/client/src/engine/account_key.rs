@@ -26,17 +26,24 @@ impl Client {
     ///
     /// If the relay is out of reach it stays under way and goes on by itself; the view says so.
     pub async fn replace_account_key(&self) -> Result<KeysView, Error> {
-        self.0.replace_account_key(Vec::new(), false).await
+        let engine = &self.0;
+        let rotating = engine.rotating.lock().await;
+        // One change of the chain after the other.
+        engine.advance_rotation().await?;
+        engine.advance_account_change().await?;
+        engine.begin_account_change(&[], false).await?;
+        engine.go_on_with_account_change(rotating).await
     }
 
     /// Somebody may have had this account's keys: the account key is replaced, every other device revoked, and this device's keys are
     /// replaced at once.
     pub async fn shut_others_out(&self) -> Result<KeysView, Error> {
         let engine = &self.0;
-        // What somebody else has put into the chain meanwhile is taken as it is: what follows revokes it.
-        let chain = engine.take_chain_as_it_is().await?;
-        let others = chain.devices().map(|device| device.id()).filter(|device| *device != engine.device).collect();
-        engine.replace_account_key(others, true).await
+        let rotating = engine.rotating.lock().await;
+        engine.resume_changes().await?;
+        let (chain, fresh) = engine.chain_as_it_is().await?;
+        engine.begin_shutting_out(chain, fresh).await?;
+        engine.go_on_with_account_change(rotating).await
     }
 
     /// Closes the account for good and empties the profile: nobody can write to it any more, and the relay removes its devices, inboxes
@@ -76,52 +83,72 @@ impl Engine {
         Arc::clone(&self.account_key.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The own chain with whatever the relay has more of it, as long as this device and its account key are in force by it. Whoever was
-    /// shut out has only the phrase left.
-    async fn take_chain_as_it_is(&self) -> Result<Arc<VerifiedChain>, Error> {
-        let _rotating = self.rotating.lock().await;
-        self.resume_changes().await?;
-        let known = self.chain(self.account).await?;
+    /// The own chain with whatever the relay has more of it, and what that is, as long as this device and its account key are in force by it. Whoever was
+    /// shut out has only the phrase left. Nothing is kept.
+    async fn chain_as_it_is(&self) -> Result<(VerifiedChain, Vec<Vec<u8>>), Error> {
+        let known = VerifiedChain::clone(&*self.chain(self.account).await?);
         let home = self.home.address().clone();
-        let newest = VerifiedChain::clone(&known);
-        let (chain, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(newest)).await?;
+        let (chain, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(known)).await?;
         if fresh.is_empty() {
-            return Ok(known);
+            return Ok((chain, fresh));
         }
         let in_force = chain.device(self.device).map(|device| &device.current().record) == Some(self.keys().record());
         if !in_force || *chain.account_key() != self.account_key().public() {
             return Err(Error::new(ErrorCode::OwnKeysChanged, "this device's keys are in force no more"));
         }
-        tracing::warn!(
-            "entries of the own chain that no own device has made are followed by one that revokes the others"
-        );
-        let (me, from, chain) = (self.account, known.seq().saturating_add(1), Arc::new(chain));
-        self.store.run(move |tx| keys::add_chain_entries(tx, me, from, &fresh)).await?;
-        self.chains.keep(Arc::clone(&chain));
-        Ok(chain)
+        Ok((chain, fresh))
     }
 
-    async fn replace_account_key(&self, revoked: Vec<DeviceId>, then_rotate: bool) -> Result<KeysView, Error> {
-        let rotating = self.rotating.lock().await;
-        // One change of the chain after the other.
-        self.advance_rotation().await?;
-        self.advance_account_change().await?;
-        self.begin_account_change(&revoked, then_rotate).await?;
+    /// Begins with another account key that shuts every other device out, those in the last entries of the chain (`fresh`) among them, which no own
+    /// device has made.
+    pub(super) async fn begin_shutting_out(&self, chain: VerifiedChain, fresh: Vec<Vec<u8>>) -> Result<(), Error> {
+        if !fresh.is_empty() {
+            tracing::warn!(
+                "entries of the own chain that no own device has made are followed by one that revokes the others"
+            );
+        }
+        let others: Vec<_> =
+            chain.devices().map(|device| device.id()).filter(|device| *device != self.device).collect();
+        let change = self.another_account_key(&chain, &others, true)?;
+        let (me, from) = (self.account, fresh_from(&chain, &fresh));
+        self.store
+            .run(move |tx| {
+                // Both or neither: what somebody else has put into the chain is taken for one's own together with what revokes it, or nothing would ever
+                // tell of it again.
+                keys::add_chain_entries(tx, me, from, &fresh)?;
+                keys::begin_account_change(tx, &change)
+            })
+            .await?;
+        self.chains.keep(Arc::new(chain));
+        Ok(())
+    }
+
+    pub(super) async fn begin_account_change(&self, revoked: &[DeviceId], then_rotate: bool) -> Result<(), Error> {
+        let change = self.another_account_key(&*self.chain(self.account).await?, revoked, then_rotate)?;
+        self.store.run(move |tx| keys::begin_account_change(tx, &change)).await
+    }
+
+    /// A new account key, and the entry that follows this chain and states it.
+    fn another_account_key(
+        &self,
+        chain: &VerifiedChain,
+        revoked: &[DeviceId],
+        then_rotate: bool,
+    ) -> Result<AccountChange, Error> {
+        let new = AccountKey::generate(&mut random::rng());
+        let entry = statement::rotate_account_key(chain, &self.account_key(), &new, revoked, self.now_ms());
+        // A chain that takes no more, say: nothing is begun that could never end.
+        VerifiedChain::clone(chain).extend(entry.as_bytes())?;
+        Ok(AccountChange { key: new, entry: entry.as_bytes().to_vec(), then_rotate })
+    }
+
+    /// As far as it gets now, and what is to be shown of it.
+    async fn go_on_with_account_change(&self, rotating: tokio::sync::MutexGuard<'_, ()>) -> Result<KeysView, Error> {
         self.tell_keys().await?;
         let outcome = self.resume_changes().await;
         self.set_rotation_problem(outcome.err());
         drop(rotating);
         self.tell_keys().await
-    }
-
-    pub(super) async fn begin_account_change(&self, revoked: &[DeviceId], then_rotate: bool) -> Result<(), Error> {
-        let chain = self.chain(self.account).await?;
-        let new = AccountKey::generate(&mut random::rng());
-        let entry = statement::rotate_account_key(&chain, &self.account_key(), &new, revoked, self.now_ms());
-        // A chain that takes no more, say: nothing is begun that could never end.
-        VerifiedChain::clone(&chain).extend(entry.as_bytes())?;
-        let change = AccountChange { key: new, entry: entry.as_bytes().to_vec(), then_rotate };
-        self.store.run(move |tx| keys::begin_account_change(tx, &change)).await
     }
 
     /// Takes a change under way to its end.
@@ -203,4 +230,10 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Number of the first of the entries that a chain ends with.
+fn fresh_from(chain: &VerifiedChain, fresh: &[Vec<u8>]) -> u32 {
+    let fresh = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
+    chain.seq().saturating_add(1).saturating_sub(fresh)
 }

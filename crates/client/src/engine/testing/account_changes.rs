@@ -1,10 +1,14 @@
 //! One engine without a relay: another account key, stopped where no relay can stop it (D2): between keystore and database, and between the
 //! two halves of shutting others out. What a relay can do to it: `tests/tests/account_changes.rs`.
 
+use waxwing_protocol::{DeviceKeys, DeviceSeeds, statement};
+use waxwing_wire::{DeviceId, VerifiedChain};
+
 use super::super::Engine;
 use super::super::keys::Cause;
 use super::lone::Lone;
 use crate::mls::GroupChange;
+use crate::random;
 use crate::store::{keys, outbox, rotation as schedule};
 use crate::views::KeyEvent::{AccountKeyRotated, Created, Rotated};
 use crate::views::{KeyEvent, KeysView};
@@ -97,4 +101,55 @@ async fn d2_the_second_half_of_shutting_others_out_is_done_after_the_next_start(
         assert_eq!(follows(lone.engine()).await, 1, "each group is told once");
     }
     lone.client.end_tasks().await;
+}
+
+/// The own chain with a device that a thief of the account key has put into it, and the entry that says so.
+async fn with_a_thief(engine: &Engine) -> (VerifiedChain, Vec<Vec<u8>>, DeviceId) {
+    let mut chain = VerifiedChain::clone(&*engine.chain(engine.account).await.unwrap());
+    let device = DeviceId::from_bytes(random::bytes());
+    let thief = DeviceKeys::new(device, 1, DeviceSeeds::generate(&mut random::rng())).unwrap();
+    let entry = statement::add_device(&chain, &engine.account_key(), &thief, 1);
+    chain.extend(entry.as_bytes()).unwrap();
+    (chain, vec![entry.as_bytes().to_vec()], device)
+}
+
+/// What an engine has of it after the next start: the thief's device in the own chain, and the journal of what revokes it.
+async fn has(engine: &Engine, device: DeviceId) -> (bool, bool) {
+    let journal = engine.store.run(keys::account_change).await.unwrap();
+    let chain = engine.chain(engine.account).await.unwrap();
+    if let Some(change) = &journal {
+        let mut after = VerifiedChain::clone(&chain);
+        after.extend(&change.entry).unwrap();
+        assert!(after.device(device).is_none() && after.device(engine.device).is_some() && change.then_rotate);
+    }
+    (chain.device(device).is_some(), journal.is_some())
+}
+
+/// Else the thief's device would be one's own for good, and nothing would tell of it: what stands in the own chain is no alarm.
+#[tokio::test]
+async fn d2_p11_a_thiefs_entries_are_taken_into_the_own_chain_with_what_revokes_them_or_not_at_all() {
+    let lone = Lone::new().await;
+    lone.client.end_tasks().await;
+    // It goes down between the two, wherever that is.
+    for table in ["account_change", "chain_entries"] {
+        let engine = lone.engine();
+        let (chain, fresh, device) = with_a_thief(engine).await;
+        let break_it =
+            format!("CREATE TRIGGER goes_down BEFORE INSERT ON {table} BEGIN SELECT raise(ABORT, 'it goes down'); END");
+        engine.store.run(move |tx| Ok(tx.execute_batch(&break_it)?)).await.unwrap();
+        engine.begin_shutting_out(chain, fresh).await.unwrap_err();
+        engine.store.run(|tx| Ok(tx.execute_batch("DROP TRIGGER goes_down")?)).await.unwrap();
+        assert_eq!(has(engine, device).await, (false, false), "{table}");
+        // Nor after a start, which finds what is stored alone.
+        let stored = engine
+            .store
+            .run(|tx| Ok(tx.query_row("SELECT count(*) FROM chain_entries", [], |row| row.get::<_, u32>(0))?));
+        assert_eq!(stored.await.unwrap(), 1, "{table}");
+    }
+    let (chain, fresh, device) = with_a_thief(lone.engine()).await;
+    lone.engine().begin_shutting_out(chain, fresh).await.unwrap();
+    assert_eq!(has(lone.engine(), device).await, (true, true));
+    let lone = lone.restart().await;
+    lone.client.end_tasks().await;
+    assert_eq!(has(lone.engine(), device).await, (true, true), "it goes on");
 }
