@@ -109,6 +109,51 @@ async fn p17_a_split_view_of_two_lengths_is_noticed_without_a_proof() {
     assert!(bob.texts(&conversation).await.contains(&"across".to_owned()));
 }
 
+/// Nothing but that one message says so, and the relay hides for as long as it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_a_split_view_that_is_heard_of_while_the_log_is_silent_is_noticed_after_a_restart() {
+    let mut world = World::behind().await;
+    let between = world.between.clone().unwrap();
+    let (alice, bob, conversation) = acquainted(&world).await;
+    alice.send(&conversation, "before").await;
+    bob.until_texts(&conversation, &["before"]).await;
+    for person in [&alice, &bob] {
+        until_size(person, 4.0).await;
+    }
+    let bobs = stopped(bob).await;
+    let (relay, kept) = (world.dir.path().join("relay"), world.dir.path().join("relay of before"));
+    world.stop_relay().await;
+    copy(&relay, &kept);
+    world.start_relay().await;
+    // Alice is shown one history of six leaves,
+    stopped(world.register("cem").await).await;
+    until_size(&alice, 6.0).await;
+    // and from here on nobody anything.
+    between.tells(Lie::Silent);
+    world.stop_relay().await;
+    copy(&kept, &relay);
+    world.start_relay().await;
+    let bob = start(&bobs).await;
+    alice.send(&conversation, "across").await;
+    bob.until_texts(&conversation, &["before", "across"]).await;
+    alice.client.stop().await;
+    until_told(&bob, &between, 3).await;
+    let bob = bob.restart().await;
+    assert!(log(&bob).await.contradictions.is_empty(), "the control: he has nothing to hold it against");
+    for name in ["dan", "eve"] {
+        stopped(world.register(name).await).await;
+    }
+    between.tells(Lie::None);
+    until_size(&bob, 8.0).await;
+    let seen = bob
+        .until("the evidence", async |client| {
+            let _ = client.sync().await;
+            client.transparency_log().await.ok().filter(|log| !log.contradictions.is_empty())
+        })
+        .await;
+    assert_eq!(seen.contradictions.iter().map(|one| one.kind).collect::<Vec<_>>(), [ContradictionKind::Diverged]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p11_keys_that_the_log_does_not_hold_stay_in_doubt_until_it_does() {
     let world = World::behind().await;

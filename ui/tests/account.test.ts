@@ -369,6 +369,13 @@ describe("a log that is more than a day old", () => {
     expect(banner()).toBeDefined();
   });
 
+  it("says of a relay that others have seen more of that it does not show it", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"], shouldAdvanceTime: true });
+    await play({}, (fake) => (fake.log = { ...fakeLog(Date.now()), stale: true, withheld: true }));
+    await minute();
+    expect(banner()?.textContent).toContain("does not show all of its log of keys");
+  });
+
   it("is none that belongs to another relay, or that was never read", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"], shouldAdvanceTime: true });
     const { backend } = await play({}, (fake) => (fake.log = { ...fakeLog(Date.now()), provedAt: 0, stale: true }));

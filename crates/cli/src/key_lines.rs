@@ -91,6 +91,7 @@ pub(crate) fn log(log: &LogView) -> Option<String> {
     lines.extend(settle_hint(log));
     if log.stale {
         lines.push(match log.proved_at {
+            _ if log.withheld => "Others have seen more of the relay's log of keys than it has shown here for a day: it says nothing about now, and nobody new is added by name.".to_owned(),
             0.0 => "The relay shows no log of keys. Nobody new is added by name.".to_owned(),
             at => format!(
                 "The relay's log of keys was last signed on {}, more than a day ago: it says nothing about now, and nobody new is added by name.",
@@ -257,6 +258,7 @@ pub(crate) mod tests {
             proved_at: 60_000.0,
             since: 0.0,
             stale: false,
+            withheld: false,
             contradictions: Vec::new(),
             alarms: Vec::new(),
             restorations: Vec::new(),
@@ -270,6 +272,8 @@ pub(crate) mod tests {
         assert_eq!(log(&fresh), None);
         let text = log(&LogView { stale: true, ..fresh.clone() }).unwrap();
         assert!(text.contains("last signed on 1970-01-01 00:01Z, more than a day ago"), "{text}");
+        let text = log(&LogView { stale: true, withheld: true, ..fresh.clone() }).unwrap();
+        assert!(text.starts_with("Others have seen more of the relay's log of keys"), "{text}");
         let restorations = vec![RestorationView { backup: 60_000.0, size: 1.0, found: 120_000.0 }];
         let lost = ErrorView { code: ErrorCode::InvitationNeeded, detail: String::new() };
         let text = log(&LogView { restorations, restored_problem: Some(lost), ..fresh.clone() }).unwrap();

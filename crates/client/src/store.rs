@@ -23,6 +23,7 @@ mod schema;
 pub(crate) mod sealed_for;
 pub(crate) mod sealed_to_erased;
 pub(crate) mod transparency;
+pub(crate) mod uncompared;
 pub(crate) mod unproved;
 pub(crate) mod verifications;
 

@@ -761,8 +761,11 @@ pub struct LogView {
     pub proved_at: f64,
     /// Time of the first one: since then each has extended the one before. 0 before it.
     pub since: f64,
-    /// Whether the newest is more than a day old, or there is none.
+    /// Whether the newest is more than a day old, or there is none; or the relay withholds one.
     pub stale: bool,
+    /// Whether the relay has signed more than it shows: others have seen it, and for a day it was not shown here, or it is of more than a day
+    /// after all that was.
+    pub withheld: bool,
     /// What speaks against it.
     pub contradictions: Vec<ContradictionView>,
     /// Entries about the own account that no own device has made (for the own relay).

@@ -25,6 +25,7 @@ mod flush;
 mod forge;
 mod full;
 mod garbage;
+mod gossip;
 mod held_words;
 mod inbox;
 mod intruders;

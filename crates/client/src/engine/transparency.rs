@@ -1,10 +1,11 @@
 //! Following relays' transparency logs (design section 4): every leaf is read, a chain's entry is used only if its leaf is there, and what
 //! does not go together is kept and shown.
 //!
-//! Here: keys, checkpoints, leaves, evidence. In the modules: what others have seen (`gossip`), whether a chain or name stands in a log
+//! Here: keys, checkpoints, leaves, evidence. In the modules: what others have seen (`gossip`) and how it is held against the own view (`compare`), whether a chain or name stands in a log
 //! (`in_log`), what a log says of oneself and of contacts (`look`), a relay that was restored from a backup (`restored`), going on with a log that has contradicted itself (`settled`). Not here: chains and their rules (`waxwing_wire::chain`), what is shown
 //! of a log (`transparency_view`).
 
+mod compare;
 mod gossip;
 mod in_log;
 mod look;
@@ -21,6 +22,7 @@ use waxwing_wire::transparency::{
 };
 use waxwing_wire::{RelayAddress, Username};
 
+pub(super) use compare::is_withheld;
 #[cfg(test)]
 pub(super) use gossip::Strange;
 pub(super) use gossip::{AllHeard, Heard};
@@ -89,7 +91,7 @@ impl Engine {
         note(self.follow_log(&home).await, "the relay's transparency log");
         note(self.tell_restored_relay().await, "what the own relay has lost is not told again yet");
         note(self.check_learned().await, "chains that came in conversations");
-        self.compare_heard().await;
+        let compared = self.compare_heard().await;
         note(self.look_at_logs().await, "looking through transparency logs");
         let context = self.context();
         match self.store.run(move |tx| follow::reconcile(tx, &context)).await {
@@ -97,7 +99,7 @@ impl Engine {
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "groups that are to follow a chain"),
         }
-        calm
+        calm && compared
     }
 
     async fn follow_logs_abroad(&self) {
@@ -310,7 +312,7 @@ impl Engine {
         Error::new(ErrorCode::LogContradicts, "the relay's log contradicts itself")
     }
 
-    fn transparency_lock(&self, origin: &str) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn transparency_lock(&self, origin: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.transparency_locks.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(locks.entry(origin.to_owned()).or_default())
     }

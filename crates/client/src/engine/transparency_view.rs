@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use rusqlite::Transaction;
 
 use super::groups::parse_account;
-use super::transparency::STALE_MS;
+use super::transparency::{STALE_MS, is_withheld};
 use super::{Client, Engine, not_found};
 use crate::error::{Error, ErrorView};
 use crate::event::Event;
@@ -93,13 +93,15 @@ fn view(
         size: one.size as f64,
         found: one.found_ms as f64,
     });
+    let withheld = is_withheld(tx, &origin, proved_at, now)?;
     let alarms = if origin == home { stored::alarms(tx)? } else { Vec::new() };
     Ok(LogView {
         size: log.as_ref().map_or(0, |log| log.size()) as f64,
         read: log.as_ref().map_or(0, |log| log.read.size()) as f64,
         proved_at: proved_at.unwrap_or(0) as f64,
         since: log.as_ref().map_or(0, |log| log.since_ms) as f64,
-        stale: proved_at.is_none_or(|at| now.saturating_sub(at) > STALE_MS),
+        stale: withheld || proved_at.is_none_or(|at| now.saturating_sub(at) > STALE_MS),
+        withheld,
         contradictions: contradictions.collect(),
         alarms: alarms
             .into_iter()

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 31] = [
+const MIGRATIONS: [&str; 32] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -36,6 +36,7 @@ const MIGRATIONS: [&str; 31] = [
     HELD_TIMES,
     FULL_LOGS,
     WAITING_SENDERS,
+    UNCOMPARED_CHECKPOINTS,
 ];
 
 const V1: &str = "
@@ -739,6 +740,20 @@ const WAITING_SENDERS: &str = "
 -- Whose something is that waits (none: that was not noted yet), and whether keys that are known to be theirs have signed it.
 ALTER TABLE waiting_welcomes ADD COLUMN sender BLOB;
 ALTER TABLE waiting_welcomes ADD COLUMN signed INTEGER NOT NULL DEFAULT 0;
+";
+
+const UNCOMPARED_CHECKPOINTS: &str = "
+-- Checkpoints that others have seen, signed by the logs of their relays (`relay`, host[:port]), which were not held against the own view yet: in their
+-- compact form, with the time that was signed and since when they wait (relay time).
+CREATE TABLE uncompared_checkpoints (
+    n INTEGER PRIMARY KEY,
+    account BLOB NOT NULL,
+    checkpoint BLOB NOT NULL,
+    relay TEXT NOT NULL,
+    signed_ms INTEGER NOT NULL,
+    since_ms INTEGER NOT NULL,
+    UNIQUE (account, checkpoint)
+) STRICT;
 ";
 
 /// Brings the database to the newest version, in one transaction.

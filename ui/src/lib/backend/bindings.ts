@@ -656,8 +656,13 @@ export type LogView = {
 	provedAt: number | null,
 	/**  Time of the first one: since then each has extended the one before. 0 before it. */
 	since: number | null,
-	/**  Whether the newest is more than a day old, or there is none. */
+	/**  Whether the newest is more than a day old, or there is none; or the relay withholds one. */
 	stale: boolean,
+	/**
+	 *  Whether the relay has signed more than it shows: others have seen it, and for a day it was not shown here, or it is of more than a day
+	 *  after all that was.
+	 */
+	withheld: boolean,
 	/**  What speaks against it. */
 	contradictions: ContradictionView[],
 	/**  Entries about the own account that no own device has made (for the own relay). */

@@ -284,6 +284,7 @@ export function fakeLog(now: number): LogView {
     provedAt: now - 12 * 60_000,
     since: now - 43 * 24 * 3_600_000,
     stale: false,
+    withheld: false,
     contradictions: [],
     alarms: [],
     restorations: [],

@@ -59,7 +59,12 @@ impl Log {
 
     /// The engine has read all of it.
     pub(super) async fn is_read(&self, engine: &Engine) {
-        let (newest, edge) = (self.signs(self.leaves.len(), 1_800_000_000_000), self.edge(self.leaves.len()));
+        self.is_read_at(engine, 1_800_000_000_000).await;
+    }
+
+    /// The same, as its relay has signed it at this time.
+    pub(super) async fn is_read_at(&self, engine: &Engine, time_ms: u64) {
+        let (newest, edge) = (self.signs(self.leaves.len(), time_ms), self.edge(self.leaves.len()));
         let leaves = self.leaves.clone();
         let read = engine.store.run(move |tx| {
             stored::pin(tx, newest.key())?;

@@ -1,5 +1,5 @@
-//! Gossip: what others have seen of their relays' logs is held against the own view (P17), and the own newest checkpoint goes along in every
-//! envelope.
+//! Gossip: what others have seen of their relays' logs is taken in, and the own newest checkpoint goes along in every envelope. Not here: the
+//! comparing (`compare`).
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -10,24 +10,23 @@ use rusqlite::Transaction;
 use tokio::sync::Notify;
 use waxwing_protocol::InLog;
 use waxwing_protocol::envelope::CompactCheckpoint;
-use waxwing_wire::transparency::{Frontier, NoteKey, SignedCheckpoint, Verdict, judge};
+use waxwing_wire::transparency::{NoteKey, SignedCheckpoint};
 use waxwing_wire::{AccountId, RelayAddress};
 
 use super::super::emit::Changes;
 use super::super::{Engine, safety};
-use super::{PATIENCE, load, unavailable};
-use crate::error::{Error, ErrorCode};
-use crate::store::transparency::{self as stored, Against, relay_of};
-use crate::store::{contacts, restorations, unproved};
+use super::compare::Rest;
+use super::{PATIENCE, unavailable};
+use crate::error::Error;
+use crate::store::transparency::{self as stored, relay_of};
+use crate::store::{contacts, restorations, uncompared, unproved};
 
 /// Why a chain is in doubt that came in a conversation.
 const NOT_IN_LOG: &str = "keys that came in a conversation are not in the relay's log";
 /// Checkpoints of others that are kept in mind.
-const MOST_HEARD: usize = 4096;
+pub(super) const MOST_HEARD: usize = 4096;
 /// A relay of which something unknown was heard is looked at once in this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// Most checkpoints of others that are compared at a time.
-const MOST_COMPARED: usize = 64;
 
 /// A checkpoint that somebody has seen of their relay's log, in its compact form.
 pub(in super::super) type Heard = (AccountId, CompactCheckpoint);
@@ -39,6 +38,10 @@ pub(in super::super) struct AllHeard {
     pub(in super::super) known: HashSet<Heard>,
     /// Relays of which something was heard that no origin known here has signed: they may have been restored.
     pub(in super::super) strange: HashMap<String, Strange>,
+    /// Relays that do not show what others have seen, and when they are asked again.
+    pub(super) resting: HashMap<String, Rest>,
+    /// Relays of which it was told that they have not for a day.
+    pub(super) withholding: HashSet<String>,
 }
 
 /// A relay whose log is to be looked at, or was.
@@ -60,6 +63,12 @@ impl AllHeard {
         }
         self.strange.insert(relay.authority(), Strange::Wanted(relay));
         wake.notify_one();
+    }
+
+    /// Nobody rests any more.
+    #[cfg(test)]
+    pub(in super::super) fn rest_is_over(&mut self) {
+        self.resting.values_mut().for_each(Rest::is_over);
     }
 
     /// Relays that are to be looked at; they count as looked at from now on.
@@ -95,7 +104,8 @@ impl Engine {
             return;
         }
         // Whoever it comes from may have made it up: without the log's signature it says nothing, and it takes no other's room.
-        let signed = self.store.run(move |tx| signed(tx, fresh)).await;
+        let now = self.now_ms();
+        let signed = self.store.run(move |tx| signed(tx, fresh, now)).await;
         let (signed, strange) = signed.unwrap_or_else(|error| {
             tracing::warn!(%error, "checkpoints that others have seen");
             (Vec::new(), Vec::new())
@@ -148,131 +158,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Holds what others have seen against the own view (P17).
-    pub(in super::super) async fn compare_heard(&self) {
-        let some: Vec<Heard> = {
-            let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            let some: Vec<_> = all.new.iter().copied().take(MOST_COMPARED).collect();
-            all.new.retain(|one| !some.contains(one));
-            if !all.new.is_empty() {
-                // The rest has its turn with the next round, which begins at once.
-                self.transparency_wake.notify_one();
-            }
-            some
-        };
-        for (who, checkpoint) in some {
-            let relay = self.store.run(move |tx| Ok(contacts::load(tx, who)?.map(|contact| contact.relay))).await;
-            let Ok(Some(relay)) = relay else { continue };
-            let compared = tokio::time::timeout(PATIENCE, self.compare_checkpoint(&relay, &checkpoint)).await;
-            match compared.unwrap_or_else(|_| Err(unavailable("no answer in time"))) {
-                // Asked again when it is heard again.
-                Err(error) if error.code() != ErrorCode::LogContradicts => {
-                    tracing::info!(%error, "a checkpoint that somebody has seen");
-                    continue;
-                }
-                _ => {}
-            }
-            let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            if all.known.len() >= MOST_HEARD {
-                all.known.clear();
-            }
-            all.known.insert((who, checkpoint));
-        }
-    }
-
-    /// A checkpoint that came with somebody's envelope: it must be of the same history as what is seen here. Judged by the leaves that were
-    /// read here, so the relay is not asked for a proof that it can refuse, nor does it learn what was heard.
-    async fn compare_checkpoint(&self, relay: &RelayAddress, compact: &CompactCheckpoint) -> Result<(), Error> {
-        let origin = relay.authority();
-        let not_yet = || unavailable("the log is not read yet");
-        let known = origin.clone();
-        let log = self.store.run(move |tx| stored::load(tx, &known)).await?.ok_or_else(not_yet)?;
-        let Ok(theirs) = SignedCheckpoint::from_compact(compact, &log.key) else {
-            return self.compare_earlier(relay, &log.key, compact).await;
-        };
-        let (size, time_ms) = (theirs.checkpoint().size, theirs.checkpoint().time_ms);
-        if time_ms <= log.settled_ms {
-            // Of what the user knows, and goes on without.
-            return Ok(());
-        }
-        let log = match log.size() < size {
-            false => log,
-            true => {
-                // The relay has signed more than was read here: now it must show it.
-                self.follow_log(relay).await?;
-                self.store.run(move |tx| stored::load(tx, &origin)).await?.ok_or_else(not_yet)?
-            }
-        };
-        let ours = log.proved.as_ref().ok_or_else(not_yet)?;
-        if ours.checkpoint().size < size {
-            if ours.checkpoint().time_ms > time_ms {
-                // Signed later, and less: somebody is shown a log that does not go on.
-                return Err(self.against(Against::WentBack, ours, &theirs).await);
-            }
-            return Err(unavailable("the relay does not show all that it has signed"));
-        }
-        match judge(ours, &theirs, &[]) {
-            Ok(Verdict::Consistent) | Err(_) => return Ok(()),
-            Ok(Verdict::Contradiction) => return Err(self.against(Against::TwoHistories, ours, &theirs).await),
-            Ok(Verdict::Unproven(_)) => {}
-        }
-        if self.own_root(&log.key, size).await? == theirs.checkpoint().root {
-            return Ok(());
-        }
-        Err(self.against(Against::Diverged, ours, &theirs).await)
-    }
-
-    /// A checkpoint from before a restoration that this device has followed: it must still be of the history that was read here, as far as that
-    /// is the same in both. What the relay has lost cannot be compared any more.
-    async fn compare_earlier(
-        &self,
-        relay: &RelayAddress,
-        key: &NoteKey,
-        compact: &CompactCheckpoint,
-    ) -> Result<(), Error> {
-        let authority = relay.authority();
-        let before = self.store.run(move |tx| restorations::of(tx, &authority)).await?;
-        for (at, one) in before.iter().enumerate().rev() {
-            let Ok(key) = NoteKey::new(&one.previous, key.public()) else { continue };
-            let Ok(theirs) = SignedCheckpoint::from_compact(compact, &key) else { continue };
-            let ours = one.proved.as_ref().and_then(|note| SignedCheckpoint::verify(note.as_bytes(), &key).ok());
-            let Some(ours) = ours else { return Ok(()) };
-            if matches!(judge(&ours, &theirs, &[]), Ok(Verdict::Contradiction)) {
-                return Err(self.against(Against::TwoHistories, &ours, &theirs).await);
-            }
-            let (size, root) = (theirs.checkpoint().size, theirs.checkpoint().root);
-            let kept = before.iter().skip(at).map(|one| one.size).min().unwrap_or_default();
-            if size > kept {
-                return Ok(());
-            }
-            let authority = relay.authority();
-            if self.store.run(move |tx| Ok(load(tx, &authority)?.size())).await? < size {
-                return Err(unavailable("the restored log is not read yet"));
-            }
-            if self.own_root(&key, size).await? == root {
-                return Ok(());
-            }
-            return Err(self.against(Against::Diverged, &ours, &theirs).await);
-        }
-        Ok(())
-    }
-
-    /// The root of the first leaves of a log as it was read here.
-    pub(in super::super) async fn own_root(&self, key: &NoteKey, size: u64) -> Result<[u8; 32], Error> {
-        Ok(self.own_edge(relay_of(key.name()), size).await?.root())
-    }
-
-    /// The right edge of their tree. No more of them are gone through at a time than others can wait for.
-    pub(super) async fn own_edge(&self, relay: &str, size: u64) -> Result<Frontier, Error> {
-        loop {
-            let relay = relay.to_owned();
-            let edge = self.store.run(move |tx| stored::edge_at(tx, &load(tx, &relay)?, size)).await?;
-            if edge.size() >= size {
-                return Ok(edge);
-            }
-        }
-    }
-
     /// The newest checkpoint of the own relay goes along in every envelope.
     pub(super) fn note_checkpoint(&self, newest: &SignedCheckpoint) {
         if relay_of(newest.key().name()) == self.home.address().authority() {
@@ -282,31 +167,55 @@ impl Engine {
     }
 }
 
-/// Those that the pinned key of their log has signed, under the origin that it has or had; and the relays of the others.
-fn signed(tx: &Transaction<'_>, heard: Vec<Heard>) -> Result<(Vec<Heard>, Vec<RelayAddress>), Error> {
-    let (mut keys, mut signed, mut strange) = (HashMap::new(), Vec::new(), Vec::new());
+/// What the pinned key of a relay's log can have signed.
+struct Pinned {
+    /// Under the log's origin, and under those before.
+    keys: Vec<NoteKey>,
+    /// The newest that was proved here.
+    proved: Option<SignedCheckpoint>,
+}
+
+impl Pinned {
+    fn load(tx: &Transaction<'_>, relay: &str) -> Result<Self, Error> {
+        let Some(log) = stored::load(tx, relay)? else { return Ok(Self { keys: Vec::new(), proved: None }) };
+        let before = restorations::of(tx, relay)?;
+        let before = before.iter().rev().filter_map(|one| NoteKey::new(&one.previous, log.key.public()).ok());
+        Ok(Self { keys: [log.key.clone()].into_iter().chain(before).collect(), proved: log.proved })
+    }
+
+    fn read(&self, compact: &CompactCheckpoint) -> Option<SignedCheckpoint> {
+        self.keys.iter().find_map(|key| SignedCheckpoint::from_compact(compact, key).ok())
+    }
+
+    /// Whether it is of the very log that was proved here.
+    fn is_proved(&self, theirs: &SignedCheckpoint) -> bool {
+        self.proved.as_ref().is_some_and(|ours| {
+            let (one, other) = (ours.checkpoint(), theirs.checkpoint());
+            ours.key() == theirs.key() && one.size == other.size && one.root == other.root
+        })
+    }
+}
+
+/// Those that the pinned key of their log has signed, under the origin that it has or had; and the relays of the others. They are kept until they
+/// are compared: neither an end of this program nor a relay that does not answer makes a second history unseen.
+fn signed(tx: &Transaction<'_>, heard: Vec<Heard>, now_ms: u64) -> Result<(Vec<Heard>, Vec<RelayAddress>), Error> {
+    let (mut pinned, mut signed, mut strange) = (HashMap::new(), Vec::new(), Vec::new());
     for (who, checkpoint) in heard {
         let Some(contact) = contacts::load(tx, who)? else { continue };
-        let keys = match keys.entry(contact.relay.authority()) {
-            Entry::Occupied(keys) => keys.into_mut(),
-            Entry::Vacant(place) => {
-                let known = keys_of(tx, place.key())?;
-                place.insert(known)
-            }
+        let relay = contact.relay.authority();
+        let pinned: &Pinned = match pinned.entry(relay.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Pinned::load(tx, &relay)?),
         };
-        if keys.iter().any(|key| SignedCheckpoint::from_compact(&checkpoint, key).is_ok()) {
+        if let Some(theirs) = pinned.read(&checkpoint) {
+            // What everybody has most of the time costs no writing.
+            if !pinned.is_proved(&theirs) {
+                uncompared::note(tx, &(who, checkpoint), &relay, theirs.checkpoint().time_ms, now_ms)?;
+            }
             signed.push((who, checkpoint));
-        } else if !keys.is_empty() {
+        } else if !pinned.keys.is_empty() {
             strange.push(contact.relay);
         }
     }
     Ok((signed, strange))
-}
-
-/// The pinned key of a relay's log, under its origin and under those before.
-fn keys_of(tx: &Transaction<'_>, relay: &str) -> Result<Vec<NoteKey>, Error> {
-    let Some(log) = stored::load(tx, relay)? else { return Ok(Vec::new()) };
-    let before = restorations::of(tx, relay)?;
-    let before = before.iter().rev().filter_map(|one| NoteKey::new(&one.previous, log.key.public()).ok());
-    Ok([log.key.clone()].into_iter().chain(before).collect())
 }

@@ -9,7 +9,7 @@ use waxwing_wire::transparency::{Leaf, account_hash};
 use waxwing_wire::{AccountId, RelayAddress, Username, VerifiedChain};
 
 use super::super::Engine;
-use super::{STALE_MS, hash_of, load, unavailable};
+use super::{STALE_MS, hash_of, is_withheld, load, unavailable};
 use crate::error::{Error, ErrorCode};
 use crate::store::transparency::{self as stored};
 use crate::store::{keys, restorations};
@@ -49,21 +49,27 @@ impl Engine {
         Ok(InLog::Lacks)
     }
 
-    /// Refuses a log whose newest checkpoint is more than a day old: it says nothing of today's keys, so nobody is met or verified by it.
+    /// Refuses a log whose newest checkpoint is more than a day old, or that does not show what others have seen of it for as long: it says nothing of
+    /// today's keys, so nobody is met or verified by it.
     pub(in super::super) async fn require_fresh(&self, relay: &RelayAddress) -> Result<(), Error> {
         for again in [true, false] {
             let (origin, now) = (relay.authority(), self.now_ms());
-            let log = self.store.run(move |tx| stored::load(tx, &origin)).await?;
-            let proved = log.and_then(|log| log.proved.map(|proved| proved.checkpoint().time_ms));
-            if proved.is_some_and(|time_ms| now.saturating_sub(time_ms) <= STALE_MS) {
+            let read = move |tx: &Transaction<'_>| {
+                let proved = stored::load(tx, &origin)?.and_then(|log| log.proved);
+                let proved = proved.map(|proved| proved.checkpoint().time_ms);
+                Ok((proved, is_withheld(tx, &origin, proved, now)?))
+            };
+            let (proved, withheld) = self.store.run(read).await?;
+            if proved.is_some_and(|time_ms| now.saturating_sub(time_ms) <= STALE_MS) && !withheld {
                 return Ok(());
             }
             // It may be one that nobody has looked into for a while.
             if again {
                 self.follow_log(relay).await?;
+                self.compare_waiting(&relay.authority()).await?;
             }
         }
-        Err(unavailable("the relay's log is more than a day old"))
+        Err(unavailable("the relay's log is more than a day old, or others have seen more of it for as long"))
     }
 
     /// Refuses a name that the log gives to nobody, to somebody else, or to two; and a log that is too old to say so.
