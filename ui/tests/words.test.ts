@@ -26,6 +26,14 @@ describe("notices of a group", () => {
       { type: "restarted", name: "Me", mine: true, spoiler: "Cem" },
       "You started this conversation anew: a change that Cem made had locked the one before",
     ],
+    [
+      { type: "shutOut", anew: true },
+      "Nobody follows you: you were removed or are no admin any more, and started this conversation anew without knowing it. What you wrote since reached nobody. Ask an admin to add you again, and to remove you first where they still see you",
+    ],
+    [
+      { type: "shutOut", anew: false },
+      "Nobody has let you back in since you recovered your account a week ago. Ask an admin to remove you and add you again",
+    ],
     [{ type: "added", ...me, names: ["Bea", "Cem"], me: false }, "You added Bea and Cem"],
     [{ type: "added", ...ada, names: ["Bea"], me: false }, "Ada added Bea"],
     [{ type: "added", ...ada, names: ["Maya"], me: true }, "Ada added you"],

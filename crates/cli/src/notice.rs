@@ -43,6 +43,10 @@ pub(crate) fn words(notice: &Notice) -> String {
         Notice::Restarted { name, mine, spoiler: None } => {
             format!("{} started this conversation anew; the one before could not go on.", doer(name, *mine))
         }
+        Notice::ShutOut { anew: true } => "Nobody follows you: you were removed or are no admin any more, and started this conversation anew without knowing it. What you wrote since reached nobody. Ask an admin to add you again, and to remove you first where they still see you."
+            .to_owned(),
+        Notice::ShutOut { anew: false } => "Nobody has let you back in since you recovered your account a week ago. Ask an admin to remove you and add you again."
+            .to_owned(),
         Notice::VerifyAgain { name } => {
             format!("{} began anew with other devices; compare the safety number again before you write.", line(name))
         }

@@ -33,6 +33,7 @@ mod key_log;
 mod keys;
 mod links;
 mod missed;
+mod not_followed;
 mod outbox;
 mod outcome;
 mod packages;

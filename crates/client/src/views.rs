@@ -366,6 +366,12 @@ pub enum Notice {
         /// Whose change locked the one before, where somebody signed it.
         spoiler: Option<String>,
     },
+    /// Nobody follows this device in the conversation: it takes no part any more until an admin adds it again.
+    ShutOut {
+        /// Whether one had begun it anew without knowing that one was removed, or is no admin any more; else nobody has let one back in for
+        /// a week after a recovery.
+        anew: bool,
+    },
     /// Somebody whose safety number was compared has begun anew, so that it must be compared again.
     VerifyAgain {
         /// Who, as shown.

@@ -22,7 +22,7 @@
  * safety-outcome  data-state: match | mismatch | notForThisConversation | damaged
  * doubt           data-kind: verifyAgain | keysInDoubt
  * confirm         data-kind: block | delete | leave | remove, data-state: idle | running
- * notice          data-kind: keysRotated | started | unreadable | forked | keptBack | repaired | restarted | added | gone | removed | left | renamed |
+ * notice          data-kind: keysRotated | started | unreadable | forked | keptBack | repaired | restarted | shutOut | added | gone | removed | left | renamed |
  *                 roleChanged | joinedByLink | verifyAgain | keysInDoubt | nameGivenAgain
  * banner          data-kind: offline | clock | relay | phrase | trouble | conversation | alarm | log
  * key-emergency   data-state: idle | replace | shutOut | running | waiting | done

@@ -14,6 +14,7 @@ use super::emit::Changes;
 use super::entries::{peer_display_name, states};
 use super::handshake::store_people;
 use super::inbox::CheckedSender;
+use super::not_followed;
 use super::restart::spoiler;
 use super::restored;
 use super::resync::{self, retire};
@@ -45,7 +46,8 @@ pub(super) struct Welcomed {
     pub(super) sender: CheckedSender,
 }
 
-/// Joins, if the Welcome is what it should be; else says why not, and nothing was changed but that another Welcome may be asked for.
+/// Joins, if the Welcome is what it should be; else says why not, and nothing was changed but that another Welcome may be asked for, or its
+/// sender told that nobody follows them.
 pub(super) fn welcomed(
     tx: &Transaction<'_>,
     context: &Context,
@@ -57,8 +59,10 @@ pub(super) fn welcomed(
     if let Some(reason) = refused {
         tx.execute_batch("ROLLBACK TO welcome")?;
         *changes = Changes::default();
-        if reason == mls::NO_PRIVATE_PART {
-            resync::ask_again(tx, context, &welcomed)?;
+        match reason {
+            mls::NO_PRIVATE_PART => resync::ask_again(tx, context, &welcomed)?,
+            not_followed::MAY_NOT => not_followed::tell(tx, context, &welcomed)?,
+            _ => {}
         }
     }
     tx.execute_batch("RELEASE welcome")?;
@@ -378,7 +382,7 @@ fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) ->
         return Ok(Some("its group is not newer than the one before"));
     }
     if !people::is_admin(&known, welcome.sender.account) {
-        return Ok(Some("its sender may not start the group anew"));
+        return Ok(Some(not_followed::MAY_NOT));
     }
     // Whoever has lost their own place may know less than the admin, and sees who is new.
     let mut lost = others.iter().any(|log| log.trouble != logs::Trouble::None);

@@ -2,7 +2,7 @@
 
 use rusqlite::Transaction;
 use waxwing_protocol::group::{GroupKind, Roster, RosterLine, RosterRole};
-use waxwing_wire::RelayAddress;
+use waxwing_wire::{LogId, RelayAddress};
 
 use super::carried;
 use super::context::{Context, own_line};
@@ -12,7 +12,7 @@ use super::resync::retire;
 use crate::error::Error;
 use crate::mls::{self, Group, GroupChange};
 use crate::store::logs::Trouble;
-use crate::store::{account, conversations, logs, messages, outbox, people};
+use crate::store::{account, begun_anew, conversations, logs, messages, outbox, people};
 use crate::views::{ConversationKind, Notice, Standing};
 
 /// A new log and group with the last good roster, one generation on: by an admin, or by whoever is stuck in a conversation of two.
@@ -26,7 +26,8 @@ pub(super) fn reboot(
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(None) };
     let facts = group.facts()?;
     let mut roster = facts.roster.clone();
-    let admin = mls::rules::admins(&roster, &facts.leaves).contains(&context.account);
+    let admins = mls::rules::admins(&roster, &facts.leaves);
+    let admin = admins.contains(&context.account);
     let newer = logs::of(tx, &log.conversation)?.iter().any(|other| other.active && other.generation > log.generation);
     if conversation.standing != Standing::Member || newer || (roster.kind == GroupKind::Group && !admin) {
         return Ok(None);
@@ -39,7 +40,11 @@ pub(super) fn reboot(
     carried.without(&mut roster);
     let others: Vec<_> =
         roster.lines.iter().map(|line| line.account).filter(|account| *account != context.account).collect();
+    let of_many = roster.kind == GroupKind::Group;
     let new = make_group(tx, context, roster, relay)?;
+    if of_many {
+        begun_anew::note(tx, new.log, &admins.into_iter().collect::<Vec<_>>())?;
+    }
     retire(tx, log)?;
     if !others.is_empty() {
         outbox::push_change_first(tx, &log.conversation, new.log, &GroupChange::Add(others).encode()?)?;
@@ -79,15 +84,18 @@ pub(super) fn begin_without(
 ) -> Result<Option<Changes>, Error> {
     let conversation = conversations::load(tx, &log.conversation)?;
     let me = account::require(tx)?;
+    let known = people::of(tx, &log.conversation)?;
     let may = conversation.kind == ConversationKind::Group
         && conversation.standing == Standing::Member
-        && people::is_admin(&people::of(tx, &log.conversation)?, me.account);
+        && people::is_admin(&known, me.account);
     let newer = logs::of(tx, &log.conversation)?.iter().any(|other| other.generation > log.generation);
     if !may || newer || Group::load(&context.crypto, tx, log.log)?.is_some() {
         return Ok(None);
     }
     logs::set_inactive(tx, log.log)?;
-    begin_with_all(tx, context, &conversation, log.generation.saturating_add(1), relay)?;
+    let new = begin_with_all(tx, context, &conversation, log.generation.saturating_add(1), relay)?;
+    let admins: Vec<_> = known.iter().map(|one| one.account).filter(|one| people::is_admin(&known, *one)).collect();
+    begun_anew::note(tx, new, &admins)?;
     let notice = Notice::Restarted { name: me.display_name, mine: true, spoiler: None };
     begun(tx, context, &log.conversation, notice).map(Some)
 }
@@ -100,7 +108,7 @@ pub(super) fn begin_with_all(
     conversation: &conversations::Conversation,
     generation: u32,
     relay: RelayAddress,
-) -> Result<(), Error> {
+) -> Result<LogId, Error> {
     let me = account::require(tx)?;
     let own = context.chains.load(tx, me.account)?.ok_or_else(|| super::not_found("no own chain"))?;
     let others: Vec<_> = people::of(tx, &conversation.id)?.into_iter().map(|person| person.account).collect();
@@ -116,7 +124,7 @@ pub(super) fn begin_with_all(
     if !others.is_empty() {
         outbox::push_change_first(tx, &conversation.id, log.log, &GroupChange::Add(others).encode()?)?;
     }
-    Ok(())
+    Ok(log.log)
 }
 
 /// Whose doing it is that a log is frozen, as shown; none where it is not, or where nobody's signature says so.

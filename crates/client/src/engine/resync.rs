@@ -17,6 +17,7 @@ use super::deliveries::is_reachable;
 use super::emit::Changes;
 use super::inbox::CheckedSender;
 use super::join::Welcomed;
+use super::not_followed;
 use super::restart::{begin_without, reboot};
 use super::sealing::seal_for_inbox;
 use crate::error::{Error, ErrorCode};
@@ -29,9 +30,9 @@ use crate::store::{account, contacts, conversations, deliveries, keys, links, lo
 use crate::views::{Notice, Standing};
 
 /// At most one request a day for each group, and one answer a day for each device.
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// An answer counts as one of the day for a little less: a request takes its time, the next one may take less.
-const ANSWERED_FOR_MS: u64 = DAY_MS - 60 * 60 * 1000;
+pub(super) const ANSWERED_FOR_MS: u64 = DAY_MS - 60 * 60 * 1000;
 /// How many devices are asked.
 const ASKED: usize = 2;
 /// How many requests each of them gets, by keys of different versions.
@@ -92,7 +93,10 @@ pub(super) fn mend(
     let left = matches!(conversations::load(tx, &log.conversation)?.standing, Standing::Left | Standing::Asked);
     match log.trouble {
         Trouble::None if !log.active && context.now.saturating_sub(asked_ms) >= DAY_MS => {
-            begin_without(tx, context, log, home)
+            match begin_without(tx, context, log, home)? {
+                None => not_followed::not_let_in(tx, context, log),
+                begun => Ok(begun),
+            }
         }
         Trouble::None => Ok(None),
         // Whoever may not begin anew asks, too: the others may be well, and this device alone was given nothing that it could take in.
@@ -353,8 +357,8 @@ fn unanswered(tx: &Transaction<'_>, log: &logs::Log, request: &ResyncRequest) ->
     Ok(None)
 }
 
-/// A notice that this device was taken out. It counts where this device is blind, and has asked the sender or knows them as an admin, who may
-/// take it out to bring it in again: else it sees that in the log.
+/// A notice that this device was taken out. It counts where this device is blind, or waits for the Welcome that lets it back in, and has asked
+/// the sender or knows them as an admin, who may take it out to bring it in again: else it sees that in the log.
 pub(super) fn told_removed(
     tx: &Transaction<'_>,
     context: &Context,
@@ -362,10 +366,14 @@ pub(super) fn told_removed(
     (account, device): (AccountId, DeviceId),
     changes: &mut Changes,
 ) -> Result<(), Error> {
-    let blind = |trouble| matches!(trouble, Trouble::Behind | Trouble::RolledBack | Trouble::Frozen);
-    let Some(log) = logs::load(tx, log)?.filter(|log| log.active && blind(log.trouble)) else {
+    if not_followed::told(tx, context, (log, seq), (account, device), changes)? {
         return Ok(());
-    };
+    }
+    let blind = |trouble| matches!(trouble, Trouble::Behind | Trouble::RolledBack | Trouble::Frozen);
+    let (_, nonce) = logs::resync(tx, log)?;
+    // A log that is not read any more shows nobody that one was taken out of its group meanwhile: what is waited for would never come.
+    let told = |log: &logs::Log| if log.active { blind(log.trouble) } else { nonce.is_some() };
+    let Some(log) = logs::load(tx, log)?.filter(told) else { return Ok(()) };
     let admin = people::is_admin(&people::of(tx, &log.conversation)?, account);
     if seq < log.last_handshake || !(admin || logs::is_noted(tx, log.log, device, Noted::Asked)?) {
         return Ok(());

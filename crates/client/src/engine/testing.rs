@@ -40,6 +40,7 @@ mod malice;
 mod malice_commits;
 mod no_room;
 mod no_way;
+mod not_followed;
 mod out_of_step;
 mod plunder;
 mod reasons;

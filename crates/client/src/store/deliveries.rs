@@ -105,6 +105,15 @@ pub(crate) fn remove_asking(tx: &Transaction<'_>, conversation: &ConversationId)
     Ok(())
 }
 
+/// Welcomes to this conversation that have not arrived yet go no further.
+pub(crate) fn remove_welcomes(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
+    tx.execute(
+        "DELETE FROM deliveries WHERE conversation = ?1 AND kind = ?2",
+        params![conversation, EnvelopeKind::Welcome as u8],
+    )?;
+    Ok(())
+}
+
 /// Whether a Welcome to this conversation has not arrived yet.
 pub(crate) fn welcoming(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<bool, Error> {
     Ok(tx

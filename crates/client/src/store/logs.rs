@@ -7,7 +7,7 @@ use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, RelayAddress};
 
 use super::account::text;
 use super::conversations::ConversationId;
-use super::{bytes, sealed_to_erased};
+use super::{begun_anew, bytes, sealed_to_erased};
 use crate::error::Error;
 
 /// A log as stored; its MLS group has the same id.
@@ -72,6 +72,10 @@ pub(crate) enum Noted {
     AskedToo = 6,
     /// It has said something that is kept back, since it is not in its account's chain.
     KeptBack = 7,
+    /// It has begun the conversation anew, and was told that it may not.
+    NotFollowed = 8,
+    /// It does not follow this device into the group that this one has begun anew.
+    Refuses = 9,
 }
 
 /// Adds a log; one that is known already is replaced (one was removed, and is added again).
@@ -457,11 +461,13 @@ pub(crate) fn awaits_welcome(tx: &Transaction<'_>, conversation: &ConversationId
 /// It is not followed any more.
 pub(crate) fn set_inactive(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
     tx.execute("UPDATE logs SET active = 0, resync_nonce = NULL WHERE log = ?1", [log.as_bytes()])?;
+    begun_anew::forget(tx, log)?;
     sealed_to_erased::forget(tx, log)
 }
 
 pub(crate) fn remove(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
     tx.execute("DELETE FROM logs WHERE log = ?1", [log.as_bytes()])?;
+    begun_anew::forget(tx, log)?;
     sealed_to_erased::forget(tx, log)
 }
 

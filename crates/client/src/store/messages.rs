@@ -178,6 +178,35 @@ pub(crate) fn place_accepted(tx: &Transaction<'_>, log: LogId, seq: u64) -> Resu
     Ok(())
 }
 
+/// Own texts that were said since a place in a conversation have reached nobody: those that still wait are on their way, and the others have
+/// failed. Gives them.
+pub(crate) fn take_back_since(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    ord: i64,
+    why: &ErrorView,
+) -> Result<Vec<MessageId>, Error> {
+    let mut taken = Vec::new();
+    for (there, state, why) in
+        [("NOT IN", MessageState::Failed, Some(error_text(why))), ("IN", MessageState::Sending, None)]
+    {
+        let mut statement = tx.prepare_cached(&format!(
+            "UPDATE messages SET state = ?4, error = ?5, placed = 0
+             WHERE conversation = ?1 AND mine = 1 AND notice IS NULL AND state = ?3 AND (placed = 0 OR ord > ?2)
+                 AND id {there} (SELECT message FROM outbox WHERE message IS NOT NULL)
+             RETURNING id"
+        ))?;
+        let sent = MessageState::Sent.to_column();
+        let rows = statement.query_map(params![conversation, ord, sent, state.to_column(), why], |row| {
+            row.get(0).map(MessageId::from_bytes)
+        })?;
+        for row in rows {
+            taken.push(row?);
+        }
+    }
+    Ok(taken)
+}
+
 /// The text of an own message in a conversation, if it is still there.
 pub(crate) fn own_text(
     tx: &Transaction<'_>,

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 32] = [
+const MIGRATIONS: [&str; 33] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -37,6 +37,7 @@ const MIGRATIONS: [&str; 32] = [
     FULL_LOGS,
     WAITING_SENDERS,
     UNCOMPARED_CHECKPOINTS,
+    BEGUN_ANEW,
 ];
 
 const V1: &str = "
@@ -754,6 +755,15 @@ CREATE TABLE uncompared_checkpoints (
     since_ms INTEGER NOT NULL,
     UNIQUE (account, checkpoint)
 ) STRICT;
+";
+
+const BEGUN_ANEW: &str = "
+-- Groups that this device has begun anew: how far the timelines went then, and who were admins of the one before (16 bytes each).
+CREATE TABLE begun_anew (
+    log BLOB PRIMARY KEY,
+    ord INTEGER NOT NULL,
+    admins BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to the newest version, in one transaction.

@@ -796,6 +796,13 @@ name: string;
 mine: boolean; 
 /**  Whose change locked the one before, where somebody signed it. */
 spoiler: string | null } | 
+/**  Nobody follows this device in the conversation: it takes no part any more until an admin adds it again. */
+{ type: "shutOut"; 
+/**
+ *  Whether one had begun it anew without knowing that one was removed, or is no admin any more; else nobody has let one back in for
+ *  a week after a recovery.
+ */
+anew: boolean } | 
 /**  Somebody whose safety number was compared has begun anew, so that it must be compared again. */
 { type: "verifyAgain"; 
 /**  Who, as shown. */

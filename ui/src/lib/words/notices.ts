@@ -30,6 +30,10 @@ export function noticeLine(notice: Notice): string {
       return "This device was let back in; what was written meanwhile is missing here";
     case "restarted":
       return `${notice.mine ? "You" : notice.name} started this conversation anew${notice.spoiler === null ? "" : `: a change that ${notice.spoiler} made had locked the one before`}`;
+    case "shutOut":
+      return notice.anew
+        ? "Nobody follows you: you were removed or are no admin any more, and started this conversation anew without knowing it. What you wrote since reached nobody. Ask an admin to add you again, and to remove you first where they still see you"
+        : "Nobody has let you back in since you recovered your account a week ago. Ask an admin to remove you and add you again";
     case "verifyAgain":
       return `${notice.name} began anew with other devices. Compare the safety number again before you write`;
     case "keysInDoubt":

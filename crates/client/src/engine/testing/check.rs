@@ -235,7 +235,9 @@ fn groups(device: &mut Device, outside: &Outside, dead: &BTreeSet<LogId>) {
             // Its Welcome was lost with the database of whoever was to send it.
             None if !outside.ledger.restored.is_empty() => Ok(true),
             Some(log) => {
-                let left = conversations::load(tx, &log.conversation)?.standing == Standing::Left;
+                // Or has begun anew what it may not any more, which the older database did not know.
+                let left =
+                    matches!(conversations::load(tx, &log.conversation)?.standing, Standing::Left | Standing::Removed);
                 let gave_up = left && outside.ledger.restored.contains(&me);
                 let newer = logs::of(tx, &log.conversation)?.iter().any(|other| other.generation > log.generation);
                 Ok(gave_up || newer)

@@ -175,7 +175,7 @@ fn two_admins_who_begin_anew_at_once_end_in_one_group() {
 }
 
 /// The same conversation once more in a log of its own, as whoever has changed their app can make it.
-fn again(world: &mut World, id: ConversationId, who: usize, generation: u32) {
+pub(super) fn again(world: &mut World, id: ConversationId, who: usize, generation: u32) {
     let context = world.devices[who].context(world.outside.now);
     let relay = world.devices[who].look(|tx| Ok(account::require(tx)?.relay));
     world.devices[who]

@@ -21,7 +21,7 @@ use crate::random;
 use crate::store::conversations::ConversationId;
 use crate::store::logs::{self, Noted, Trouble};
 use crate::store::{account, conversations, messages};
-use crate::views::{Notice, Standing};
+use crate::views::{MessageState, Notice, Standing};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Whoever was asked has answered by then.
@@ -187,6 +187,76 @@ fn tells_removed(world: &mut World, by: usize, log: LogId, seq: u64) {
 
 fn standing(world: &mut World, id: ConversationId) -> Standing {
     world.devices[1].look(|tx| Ok(conversations::load(tx, &id)?.standing))
+}
+
+/// What comes into inboxes meanwhile is lost to Bea.
+fn lost_to_bea(world: &mut World, act: impl FnOnce(&mut World)) {
+    world.outside.relay.holds = true;
+    act(world);
+    world.outside.relay.lose(world.devices[1].device);
+    world.outside.relay.holds = false;
+    world.outside.relay.release();
+}
+
+/// Bea was taken out and brought in again, as she had asked, and the Welcome is lost. Then an admin removes her for good, and that notice is lost,
+/// too: nothing that she can still read says so. Those whom she asks do, and nobody else is believed.
+#[test]
+fn whoever_waits_for_a_welcome_and_was_taken_out_is_told_so_and_waits_no_more() {
+    let (mut world, id, log) = setting(4);
+    let bea = world.devices[1].account;
+    // That something waits until then is no fault.
+    world.outside.ledger.restored.insert(bea);
+    world.devices[1].tx(|tx| logs::note_trouble(tx, log, Trouble::Behind)).unwrap();
+    bea_looks(&mut world);
+    assert_eq!(asked(&mut world, log), (2, Trouble::Behind));
+    lost_to_bea(&mut world, |world| {
+        for _ in 0..3 {
+            world.outside.now += ANSWERED_MS;
+            for who in [0, 2, 3] {
+                world.on(who, |device, outside| device.sync(outside));
+            }
+        }
+    });
+    bea_looks(&mut world);
+    let waits = |world: &mut World| {
+        world.devices[1].look(|tx| Ok((logs::load(tx, log)?.unwrap().active, logs::resync(tx, log)?.1.is_some())))
+    };
+    assert_eq!(waits(&mut world), (false, true), "the control: she reads that log no more, and waits");
+    lost_to_bea(&mut world, |world| {
+        change(world, 0, id, &GroupChange::Remove(bea));
+        world.on(0, |device, outside| device.sync(outside));
+    });
+    bea_looks(&mut world);
+    let place = world.devices[1].look(|tx| Ok(logs::load(tx, log)?.unwrap().last_handshake));
+    let devices: Vec<_> = world.devices.iter().map(|one| one.device).collect();
+    let was_asked =
+        |who: usize, world: &mut World| world.devices[1].look(|tx| logs::is_noted(tx, log, devices[who], Noted::Asked));
+    let unasked = [2, 3].into_iter().find(|who| !was_asked(*who, &mut world)).unwrap();
+    tells_removed(&mut world, unasked, log, place + 1);
+    assert_eq!(standing(&mut world, id), Standing::Member, "whoever was not asked is believed");
+    tells_removed(&mut world, 0, log, place - 1);
+    assert_eq!(standing(&mut world, id), Standing::Member, "she has read further than that");
+    tells_removed(&mut world, 0, LogId::from_bytes([1; 16]), place + 1);
+    assert_eq!((standing(&mut world, id), waits(&mut world)), (Standing::Member, (false, true)), "of another log");
+
+    let text = MessageId::from_bytes([9; 16]);
+    world.on(1, |device, outside| device.send(outside, id, text)).unwrap();
+    world.outside.now += DAY_MS;
+    everybody(&mut world);
+    assert_eq!((standing(&mut world, id), waits(&mut world)), (Standing::Removed, (false, false)), "she waits on");
+    assert_eq!(world.devices[1].look(|tx| messages::load(tx, bea, text)).unwrap().state, MessageState::Failed);
+    let told = |world: &mut World| {
+        notices(world, 1, id).iter().filter(|notice| matches!(notice, Notice::Removed { me: true, .. })).count()
+    };
+    assert_eq!(told(&mut world), 1);
+    // She waits for nothing any more: whoever says it once more says nothing new.
+    world.devices[1].tx(|tx| conversations::set_standing(tx, &id, Standing::Member)).unwrap();
+    tells_removed(&mut world, 0, log, place + 9);
+    assert_eq!((told(&mut world), standing(&mut world, id)), (1, Standing::Member));
+    let before = asked(&mut world, log).0;
+    world.outside.now += 2 * DAY_MS;
+    everybody(&mut world);
+    assert_eq!(asked(&mut world, log).0, before, "she asks again");
 }
 
 /// Bea cannot read that she was taken out. Those whom she asks say so, and the conversation does.

@@ -258,6 +258,11 @@ impl FakeRelay {
         reversed
     }
 
+    /// What is held back for a device never comes.
+    pub(super) fn lose(&mut self, device: DeviceId) {
+        self.inboxes.entry(device).or_default().held.clear();
+    }
+
     /// Shows once more what the device has had already; false if there is nothing.
     pub(super) fn repeat(&mut self, device: DeviceId, which: usize) -> bool {
         let Some(inbox) = self.inboxes.get_mut(&device).filter(|inbox| !inbox.past.is_empty()) else { return false };
