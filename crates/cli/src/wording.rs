@@ -460,6 +460,10 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "You left this conversation or were removed from it. What was said can be read, and nothing is sent there.",
             "Ask somebody in it to add you again.",
         ),
+        ErrorCode::LeafKeysErased => (
+            "That request waited for so long that the keys it was made for were erased. What others write can be read, and nothing can be sent there.",
+            "Ask an admin to remove you and add you again.",
+        ),
         ErrorCode::NoKeyPackage => (
             "Somebody's devices have left no keys at their relay to be added with, so they are not in yet.",
             "Ask them to start Waxwing, then run `waxwing-cli sync`.",

@@ -137,6 +137,8 @@ pub enum ErrorCode {
     GroupFull,
     /// One has left this conversation, or was removed from it.
     NotMember,
+    /// This device is in the group with keys that were erased while its request waited: it can say nothing there.
+    LeafKeysErased,
     /// The other person's devices have no keys ready to be added with.
     NoKeyPackage,
     /// The other person is blocked here.

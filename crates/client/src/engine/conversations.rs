@@ -8,7 +8,7 @@ use waxwing_wire::{AccountId, LogId, RelayAddress};
 use super::context::{Context, contact_line, own_line};
 use super::emit::Changes;
 use super::handshake::store_people;
-use super::{Client, not_found, restart, rotation, stale_keys};
+use super::{Client, not_found, restart, rotation, sealing, stale_keys};
 use crate::error::Error;
 use crate::event::Event;
 use crate::mls::{Group, GroupChange, storage};
@@ -234,14 +234,23 @@ pub(super) fn accept(
     }
     for log in logs::of(tx, id)?.iter().filter(|log| log.active) {
         // It waited for so long that the keys of one's leaf were erased: between two, one begins anew.
-        if found.kind == ConversationKind::Direct && rotation::leaf_is_mute(tx, context, log.log)? {
-            changes = restart::reboot(tx, context, log, home.clone())?.unwrap_or_default();
+        if rotation::leaf_is_mute(tx, context, log.log)? {
+            if found.kind == ConversationKind::Direct {
+                changes = restart::reboot(tx, context, log, home.clone())?.unwrap_or_default();
+            }
             continue;
         }
         outbox::push_change(tx, id, log.log, &GroupChange::JoinUpdate.encode()?, 0)?;
         stale_keys::note_accepted(tx, context, log)?;
     }
-    introduce_oneself(tx, &account::require(tx)?, &conversations::load(tx, id)?)?;
+    let written_to = logs::to_send(tx, id)?.filter(|_| found.kind == ConversationKind::Group);
+    let mute = |log: logs::Log| rotation::leaf_is_mute(tx, context, log.log);
+    if written_to.map(mute).transpose()?.unwrap_or(false) {
+        // An admin must bring one in anew: said now, and not when the first words have failed.
+        conversations::set_problem(tx, id, Some(&sealing::mute().view()))?;
+    } else {
+        introduce_oneself(tx, &account::require(tx)?, &conversations::load(tx, id)?)?;
+    }
     changes.conversation(*id);
     changes.group(*id);
     Ok(changes)

@@ -205,7 +205,7 @@ impl Engine {
             .run(move |tx| {
                 let mut changes = Changes::default();
                 outbox::remove(tx, n)?;
-                if message.is_none() || view.code == ErrorCode::Refused {
+                if message.is_none() || matches!(view.code, ErrorCode::Refused | ErrorCode::LeafKeysErased) {
                     conversations::set_problem(tx, &conversation, Some(&view))?;
                 }
                 // One that was only to be said again has arrived long ago.

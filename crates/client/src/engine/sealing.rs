@@ -23,6 +23,12 @@ use crate::store::sealed_for::{self, SealedFor};
 use crate::store::{conversations, keys, logs, messages, outbox};
 use crate::views::ConversationKind;
 
+/// Why nothing can be said in a group: it was joined so long ago, and not accepted, that the keys of the own leaf are erased. Whoever only
+/// reads there is let in anew by an admin alone: there is nothing left to sign a request with.
+pub(super) fn mute() -> Error {
+    Error::new(ErrorCode::LeafKeysErased, "the own keys of that leaf are gone")
+}
+
 /// What came of sealing.
 pub(super) enum Outcome {
     Sealed(Sealed),
@@ -87,7 +93,7 @@ pub(super) fn seal_item(
     };
     let own = group.own_leaf()?;
     let Some(leaf_keys) = context.leaf_keys(tx, own.identity.key_version)? else {
-        return Ok(Outcome::Refused(Error::new(ErrorCode::NotMember, "the own keys of that leaf are gone")));
+        return Ok(Outcome::Refused(mute()));
     };
     let (leaves, epoch) = (group.leaves()?, group.epoch());
     let (mut chains, mut missed) = (Vec::with_capacity(leaves.len()), Vec::new());

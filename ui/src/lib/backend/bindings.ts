@@ -423,6 +423,8 @@ export type ErrorCode =
 "groupFull" | 
 /**  One has left this conversation, or was removed from it. */
 "notMember" | 
+/**  This device is in the group with keys that were erased while its request waited: it can say nothing there. */
+"leafKeysErased" | 
 /**  The other person's devices have no keys ready to be added with. */
 "noKeyPackage" | 
 /**  The other person is blocked here. */

@@ -366,6 +366,11 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     sentence: "You left it or were removed. You can read what was said before, and send nothing.",
     action: "Ask somebody in it to add you again.",
   },
+  leafKeysErased: {
+    title: "You can read here, and not write",
+    sentence: "This request waited for so long that the keys it was made for were erased. You read what the others write; nothing of yours can be sent.",
+    action: "Ask an admin to remove you and add you again.",
+  },
   noKeyPackage: {
     title: "Somebody cannot be added yet",
     sentence: "Their devices have left no fresh keys at their relay, and nobody can be added without.",

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use waxwing_wire::{LogId, MessageId};
 
 use super::super::outcome;
-use super::faults::{everybody, group, requests, rotate, say, shows};
+use super::faults::{change, everybody, group, requests, rotate, say, shows};
 use super::world::World;
+use crate::error::ErrorCode;
 use crate::mls::{Group, GroupChange};
 use crate::store::conversations::ConversationId;
-use crate::store::{conversations, keys, logs, outbox};
-use crate::views::{RotationOutcomeView, RotationWait, Standing};
+use crate::store::{conversations, keys, logs, messages, outbox};
+use crate::views::{MessageState, RotationOutcomeView, RotationWait, Standing};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -338,14 +339,36 @@ fn a_group_request_whose_keys_were_erased_says_so_when_it_is_accepted() {
     world.outside.now += 130 * DAY_MS;
     everybody(&mut world);
     assert!(!leaf_keys(&mut world, 1).contains(&1));
+    let problem = |world: &mut World| {
+        let problem = world.devices[1].look(|tx| Ok(conversations::load(tx, &id)?.problem()));
+        problem.map(|problem| problem.code)
+    };
     world.on(1, |device, outside| device.accept(outside, id)).unwrap();
+    assert_eq!(problem(&mut world), Some(ErrorCode::LeafKeysErased), "it is not said before she has written");
+    assert!(world.devices[1].look(|tx| outbox::messages(tx, &id)).is_empty(), "she introduces herself to nobody");
     everybody(&mut world);
-    let problem = world.devices[1].look(|tx| Ok(conversations::load(tx, &id)?.problem()));
-    assert_eq!(problem.map(|problem| problem.code), Some(crate::error::ErrorCode::NotMember));
+    assert_eq!(problem(&mut world), Some(ErrorCode::LeafKeysErased));
     // Nothing is tried again and again, and what others say is still read.
     a_day(&mut world);
     assert!(world.devices[1].look(|tx| outbox::changes(tx, &id)).is_empty());
     let message = say(&mut world, 0, id);
     everybody(&mut world);
     assert!(shows(&mut world, 1, id, message));
+    // What she writes all the same is said to have failed, and why.
+    let mute = say(&mut world, 1, id);
+    let line = world.devices[1].look(|tx| messages::load(tx, bea, mute)).unwrap();
+    let why = line.error.map(|error| error.code);
+    assert_eq!((line.state, why), (MessageState::Failed, Some(ErrorCode::LeafKeysErased)));
+    // What she is told to do helps: an admin removes her and adds her again.
+    change(&mut world, 0, id, &GroupChange::Remove(bea));
+    everybody(&mut world);
+    change(&mut world, 0, id, &GroupChange::Add(vec![bea]));
+    everybody(&mut world);
+    if world.devices[1].look(|tx| Ok(conversations::load(tx, &id)?.standing)) == Standing::Request {
+        world.on(1, |device, outside| device.accept(outside, id)).unwrap();
+    }
+    assert_eq!(problem(&mut world), None);
+    let heard = say(&mut world, 1, id);
+    everybody(&mut world);
+    assert!(shows(&mut world, 0, id, heard));
 }
