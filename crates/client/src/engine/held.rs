@@ -14,13 +14,13 @@ use super::entries::{self, DAY_MS, Reading, Verdict};
 use crate::error::Error;
 use crate::mls::rules::Leaf;
 use crate::store::conversations::{self, Conversation};
-use crate::store::held::{self, Held};
+use crate::store::held::{self, Held, Room};
 use crate::store::logs::{self, Noted};
 use crate::store::{account, messages, people};
 use crate::views::Notice;
 
-/// Most bytes that are kept of one sender in one log.
-const MOST: u64 = 16 * 1024 * 1024;
+/// Most bytes that are kept of one sender in one log; and of all together, which many who are in on it could fill a disk with.
+pub(super) const MOST: Room = Room { each: 16 * 1024 * 1024, all: 128 * 1024 * 1024 };
 /// How long something is kept that no chain states.
 pub(super) const KEPT_MS: u64 = 30 * DAY_MS;
 
@@ -105,7 +105,9 @@ pub(super) fn release(tx: &Transaction<'_>, context: &Context, sender: AccountId
     let mut changes = Changes::default();
     let Some(chain) = context.chains.load(tx, sender)? else { return Ok(changes) };
     held::date(tx, context.now)?;
-    for held in held::of(tx, sender)? {
+    let mut after = 0;
+    while let Some(held) = held::next(tx, sender, after)? {
+        after = held.n;
         let leaf = LeafIdentity::decode(&held.leaf).ok();
         let leaf = leaf.map(|identity| Leaf { index: 0, identity, mls_key: held.mls_key, encryption_key: [0; 32] });
         let said = AppMessage::decode(&held.content).ok();

@@ -1,6 +1,6 @@
 //! What members have said whose chains cannot be had, or do not state (yet) who says it: kept until they do.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
 use waxwing_wire::{AccountId, LogId};
 
 use crate::error::Error;
@@ -20,15 +20,23 @@ pub(crate) struct Held {
     pub(crate) at_ms: u64,
 }
 
-/// What a message takes beside its content, about, in bytes.
-const BESIDE: u64 = 256;
+/// How many bytes may be kept, where each message takes 256 beside its content (see `held_sizes` in the schema).
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    /// Of one sender in one log.
+    pub(crate) each: u64,
+    /// Of everybody.
+    pub(crate) all: u64,
+}
 
-/// Keeps a message of an account; false if `most` bytes of its messages are kept for this log already.
-pub(crate) fn keep(tx: &Transaction<'_>, sender: AccountId, held: &Held, most: u64) -> Result<bool, Error> {
-    let kept: u64 = tx
-        .prepare_cached("SELECT coalesce(sum(length(content) + ?3), 0) FROM held WHERE sender = ?1 AND log = ?2")?
-        .query_row(params![sender.as_bytes(), held.log.as_bytes(), BESIDE], |row| row.get(0))?;
-    if kept >= most {
+/// Keeps a message of an account; false if as much is kept already as may be.
+pub(crate) fn keep(tx: &Transaction<'_>, sender: AccountId, held: &Held, most: Room) -> Result<bool, Error> {
+    let (each, all): (u64, u64) = tx
+        .prepare_cached(
+            "SELECT coalesce(sum(bytes) FILTER (WHERE sender = ?1 AND log = ?2), 0), coalesce(sum(bytes), 0) FROM held_sizes",
+        )?
+        .query_row(params![sender.as_bytes(), held.log.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if each >= most.each || all >= most.all {
         return Ok(false);
     }
     tx.prepare_cached(
@@ -59,10 +67,12 @@ pub(crate) fn senders(tx: &Transaction<'_>) -> Result<Vec<AccountId>, Error> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What is kept of an account, in the order in which it was said.
-pub(crate) fn of(tx: &Transaction<'_>, sender: AccountId) -> Result<Vec<Held>, Error> {
-    let mut statement = tx.prepare_cached("SELECT * FROM held WHERE sender = ?1 ORDER BY n")?;
-    let rows = statement.query_map([sender.as_bytes()], |row| {
+/// What an account has said next after `n` (0: first) of what is kept: one at a time, since it may be much.
+pub(crate) fn next(tx: &Transaction<'_>, sender: AccountId, n: i64) -> Result<Option<Held>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM held INDEXED BY held_in_order WHERE sender = ?1 AND n > ?2 ORDER BY n LIMIT 1",
+    )?;
+    let row = statement.query_row(params![sender.as_bytes(), n], |row| {
         Ok(Held {
             n: row.get("n")?,
             log: LogId::from_bytes(row.get("log")?),
@@ -72,8 +82,18 @@ pub(crate) fn of(tx: &Transaction<'_>, sender: AccountId) -> Result<Vec<Held>, E
             content: row.get("content")?,
             at_ms: row.get("at_ms")?,
         })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    });
+    Ok(row.optional()?)
+}
+
+/// All that is kept of an account, in the order in which it was said.
+#[cfg(test)]
+pub(crate) fn of(tx: &Transaction<'_>, sender: AccountId) -> Result<Vec<Held>, Error> {
+    let mut all = Vec::new();
+    while let Some(held) = next(tx, sender, all.last().map_or(0, |last: &Held| last.n))? {
+        all.push(held);
+    }
+    Ok(all)
 }
 
 pub(crate) fn remove(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 33] = [
+const MIGRATIONS: [&str; 34] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -38,6 +38,7 @@ const MIGRATIONS: [&str; 33] = [
     WAITING_SENDERS,
     UNCOMPARED_CHECKPOINTS,
     BEGUN_ANEW,
+    HELD_SIZES,
 ];
 
 const V1: &str = "
@@ -764,6 +765,28 @@ CREATE TABLE begun_anew (
     ord INTEGER NOT NULL,
     admins BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+const HELD_SIZES: &str = "
+-- How much is kept of whom in which log, with what each takes beside its content, so that what there is room for is looked up.
+CREATE TABLE held_sizes (
+    sender BLOB NOT NULL,
+    log BLOB NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (sender, log)
+) STRICT, WITHOUT ROWID;
+INSERT INTO held_sizes (sender, log, bytes) SELECT sender, log, sum(length(content) + 256) FROM held GROUP BY sender, log;
+CREATE TRIGGER held_more AFTER INSERT ON held BEGIN
+    INSERT OR IGNORE INTO held_sizes (sender, log, bytes) VALUES (new.sender, new.log, 0);
+    UPDATE held_sizes SET bytes = bytes + length(new.content) + 256 WHERE sender = new.sender AND log = new.log;
+END;
+CREATE TRIGGER held_less AFTER DELETE ON held BEGIN
+    UPDATE held_sizes SET bytes = bytes - length(old.content) - 256 WHERE sender = old.sender AND log = old.log;
+    DELETE FROM held_sizes WHERE sender = old.sender AND log = old.log AND bytes <= 0;
+END;
+-- Of a sender, in the order in which it was said: one after the other.
+DROP INDEX held_by_sender;
+CREATE INDEX held_in_order ON held (sender);
 ";
 
 /// Brings the database to the newest version, in one transaction.
