@@ -490,9 +490,7 @@ pub(super) fn spoken(
 ) -> Result<Verdict, Error> {
     match said {
         AppMessage::Text { message_id, text } => {
-            if messages::is_taken(tx, &conversation.id, message_id, sender)? {
-                return Ok(Verdict::Aside("its message id is another sender's"));
-            }
+            let message_id = messages::line_id(tx, &conversation.id, sender, message_id)?;
             let (mine, now) = (sender == context.account, context.now);
             let line = messages::NewMessage {
                 id: message_id,

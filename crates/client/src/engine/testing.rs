@@ -50,6 +50,7 @@ mod restored;
 mod rotate;
 mod rotations;
 mod safety;
+mod same_ids;
 mod schedules;
 mod second_answers;
 mod secrecy;

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde_json as json;
 use waxwing_wire::ids::to_hex;
-use waxwing_wire::{AccountId, LogId, MessageId};
+use waxwing_wire::{AccountId, LogId, MessageId, hash, label};
 
 use super::account::Account;
 use super::conversations::ConversationId;
@@ -91,16 +91,32 @@ pub(crate) fn find(tx: &Transaction<'_>, id: MessageId) -> Result<Message, Error
     found.ok_or_else(|| Error::new(ErrorCode::NotFound, "no such message"))
 }
 
-/// Whether another sender's line in this conversation has this id: ids name lines for front ends.
-pub(crate) fn is_taken(
+/// The id under which a sender's message is a line here. Ids name lines for front ends, and each member gives their own: one that is another
+/// sender's, or was before that line was deleted, gives way to one made of both. So no member's words make another's disappear, and what is said
+/// again is the same line again.
+pub(crate) fn line_id(
     tx: &Transaction<'_>,
     conversation: &ConversationId,
-    id: MessageId,
     sender: AccountId,
-) -> Result<bool, Error> {
-    Ok(tx
-        .prepare_cached("SELECT 1 FROM messages WHERE conversation = ?1 AND id = ?2 AND sender <> ?3")?
-        .exists(params![conversation, id.as_bytes(), sender.as_bytes()])?)
+    id: MessageId,
+) -> Result<MessageId, Error> {
+    let mut line = id;
+    loop {
+        let key = params![line.as_bytes(), sender.as_bytes(), conversation];
+        let taken = tx
+            .prepare_cached(
+                "SELECT 1 WHERE (EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND sender <> ?2 AND conversation = ?3)
+                         OR EXISTS (SELECT 1 FROM deleted WHERE id = ?1 AND sender <> ?2))
+                     AND NOT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND sender = ?2)
+                     AND NOT EXISTS (SELECT 1 FROM deleted WHERE id = ?1 AND sender = ?2)",
+            )?
+            .exists(key)?;
+        if !taken {
+            return Ok(line);
+        }
+        let digest = hash(&[&label("line"), sender.as_bytes(), line.as_bytes()]);
+        line = MessageId::from_bytes(*digest.first_chunk().unwrap_or(&[0; 16]));
+    }
 }
 
 /// The newest line, as a list shows it.

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 34] = [
+const MIGRATIONS: [&str; 35] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -39,6 +39,7 @@ const MIGRATIONS: [&str; 34] = [
     UNCOMPARED_CHECKPOINTS,
     BEGUN_ANEW,
     HELD_SIZES,
+    LINE_IDS,
 ];
 
 const V1: &str = "
@@ -787,6 +788,11 @@ END;
 -- Of a sender, in the order in which it was said: one after the other.
 DROP INDEX held_by_sender;
 CREATE INDEX held_in_order ON held (sender);
+";
+
+const LINE_IDS: &str = "
+-- With every message that comes in it is asked whether its id was another sender's, also of a line that was deleted.
+CREATE INDEX deleted_by_id ON deleted (id);
 ";
 
 /// Brings the database to the newest version, in one transaction.
