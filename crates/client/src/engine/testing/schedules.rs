@@ -6,12 +6,13 @@
 //! `WAXWING_SCHEDULES`: how many in all (1,000). `WAXWING_SEED`: one schedule alone, told as it goes.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::dice::Dice;
@@ -22,7 +23,7 @@ use crate::random::seeded::Repeated;
 /// Test functions that share the schedules.
 const PARTS: u64 = 16;
 /// Faults that must have happened too.
-const FAULTS: [&str; 12] = [
+const FAULTS: [&str; 13] = [
     "answer lost",
     "conflict",
     "copy made",
@@ -33,9 +34,17 @@ const FAULTS: [&str; 12] = [
     "crash before request",
     "entries withheld",
     "kept from others",
+    "kept from others by MLS",
     "mended",
     "request lost",
 ];
+
+/// Of how many people a schedule is; each number must have come up.
+const PEOPLE: [(usize, &str); 4] = [(2, "people 2"), (3, "people 3"), (4, "people 4"), (5, "people 5")];
+/// With fewer schedules nothing is made of it that some kind of event or fault never happened.
+const ENOUGH: u64 = 20;
+/// The same for the numbers of people, of which one in ten is of five.
+const ENOUGH_FOR_PEOPLE: u64 = 60;
 
 /// What happens, one after another.
 enum Events<'a> {
@@ -54,14 +63,17 @@ fn schedules() -> impl Strategy<Value = (usize, Vec<u64>)> {
     (people.no_shrink(), events)
 }
 
-/// The schedule with this number. What fails is told with as few of its events as still fail.
-fn schedule(seed: u64, counts: &mut BTreeMap<&'static str, u64>) {
+fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config { cases: 1, failure_persistence: None, max_shrink_iters: 256, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+/// The schedule with this number. What fails is told with as few of its events as still fail.
+fn schedule(seed: u64, counts: &mut BTreeMap<&'static str, u64>) {
     let counts = RefCell::new(counts);
-    let told = runner.run(&schedules(), |(people, events)| {
+    let told = runner(seed).run(&schedules(), |(people, events)| {
         play(seed, people, &Events::Each(&events), &mut counts.borrow_mut());
         Ok(())
     });
@@ -132,6 +144,9 @@ fn play(seed: u64, people: usize, events: &Events<'_>, counts: &mut BTreeMap<&'s
     for (kind, count) in &world.outside.ledger.counts {
         *counts.entry(kind).or_default() += count;
     }
+    if let Some((_, how_many)) = PEOPLE.iter().find(|(number, _)| *number == people) {
+        *counts.entry(how_many).or_default() += 1;
+    }
     *counts.entry("commit").or_default() += world.outside.ledger.commits;
     *counts.entry("text").or_default() += world.outside.ledger.sent.len() as u64;
 }
@@ -158,13 +173,50 @@ fn part(number: u64) {
     assert!(failed.is_empty(), "{} of {all} failed: {failed:?}; WAXWING_SEED=… plays one alone", failed.len());
     let each = start.elapsed().as_millis() as u64 / all.max(1);
     println!("{all} schedules, {each} ms each: {counts:?}");
-    let missing: Vec<_> = KINDS
-        .iter()
-        .map(|(kind, _)| *kind)
-        .chain(FAULTS)
-        .filter(|kind| counts.get(kind).is_none_or(|count| *count == 0))
-        .collect();
-    assert!(all < 20 || missing.is_empty(), "never happened: {missing:?}");
+    for (what, enough, missing) in [
+        ("each kind of event and fault", ENOUGH, never_happened(&counts)),
+        ("each number of people", ENOUGH_FOR_PEOPLE, of_nobody(&counts)),
+    ] {
+        if all < enough {
+            println!("not checked that there was {what}: {all} schedules are too few");
+        } else {
+            assert!(missing.is_empty(), "never happened: {missing:?}");
+        }
+    }
+}
+
+/// Kinds of events and faults that none of the schedules had.
+fn never_happened(counts: &BTreeMap<&'static str, u64>) -> Vec<&'static str> {
+    KINDS.iter().map(|(kind, _)| *kind).chain(FAULTS).filter(|kind| is_none(counts, kind)).collect()
+}
+
+/// Numbers of people that none of the schedules was of.
+fn of_nobody(counts: &BTreeMap<&'static str, u64>) -> Vec<&'static str> {
+    PEOPLE.map(|(_, how_many)| how_many).into_iter().filter(|how_many| is_none(counts, how_many)).collect()
+}
+
+fn is_none(counts: &BTreeMap<&'static str, u64>, what: &str) -> bool {
+    counts.get(what).is_none_or(|count| *count == 0)
+}
+
+#[test]
+fn what_never_happened_is_missed() {
+    let all = KINDS.iter().map(|(kind, _)| *kind).chain(FAULTS).chain(PEOPLE.map(|(_, how_many)| how_many));
+    let mut counts: BTreeMap<_, _> = all.map(|what| (what, 1)).collect();
+    assert_eq!((never_happened(&counts), of_nobody(&counts)), (vec![], vec![]));
+    counts.insert("kept from others by MLS", 0);
+    counts.remove("people 4");
+    assert_eq!((never_happened(&counts), of_nobody(&counts)), (vec!["kept from others by MLS"], vec!["people 4"]));
+}
+
+/// So that it is no matter of chance whether a whole run has them.
+#[test]
+fn each_part_of_a_run_has_schedules_of_2_to_5_people() {
+    for part in 0..PARTS {
+        let drawn = |n| schedules().new_tree(&mut runner(part * 1_000_000 + n)).unwrap().current().0;
+        let people: BTreeSet<usize> = (0..ENOUGH_FOR_PEOPLE).map(drawn).collect();
+        assert_eq!(people, PEOPLE.map(|(number, _)| number).into(), "part {part}");
+    }
 }
 
 /// Schedules that found faults once, and must never again.
