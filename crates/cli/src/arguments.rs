@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Block(command::block::Arguments),
     /// Let somebody write again
     Unblock(command::block::Arguments),
+    /// List who is blocked, also those with whom there is no conversation any more
+    Blocked,
     /// Delete a conversation's history on this computer
     Delete(command::delete::Arguments),
     /// Make and change groups
@@ -210,6 +212,7 @@ mod tests {
         assert!(matches!(parse(&["accept", "bob"]).unwrap().command, Command::Accept(accept) if accept.who == "bob"));
         assert!(matches!(parse(&["block", "bob"]).unwrap().command, Command::Block(block) if block.who == "bob"));
         assert!(matches!(parse(&["unblock", "bob"]).unwrap().command, Command::Unblock(block) if block.who == "bob"));
+        assert!(matches!(parse(&["blocked"]).unwrap().command, Command::Blocked));
         assert!(matches!(parse(&["delete", "me"]).unwrap().command, Command::Delete(delete) if delete.who == "me"));
     }
 
@@ -296,6 +299,7 @@ mod tests {
             &["accept"],
             &["block"],
             &["unblock", "--timeout", "soon", "bob"],
+            &["blocked", "bob"],
             &["delete"],
             &["delete", "bob", "cy"],
         ] {

@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod add;
 pub(crate) mod block;
+pub(crate) mod blocked;
 pub(crate) mod delete;
 pub(crate) mod group;
 pub(crate) mod invite;
@@ -49,7 +50,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
 /// Whether a command waits for the relay, so that it knows the time afterwards. `listen` says by itself what it knows, as it learns it.
 fn asks_relay(command: &Command) -> bool {
     match command {
-        Command::Phrase(_) | Command::Whoami | Command::List | Command::Listen(_) => false,
+        Command::Phrase(_) | Command::Whoami | Command::List | Command::Blocked | Command::Listen(_) => false,
         Command::Keys(arguments) => keys::asks_relay(&arguments.command),
         Command::Register(_)
         | Command::Recover(_)
@@ -84,6 +85,7 @@ async fn with_account(command: Command, client: &Client, output: &mut Output) ->
         Command::Accept(arguments) => accept::run(&arguments, client, output).await,
         Command::Block(arguments) => block::run(&arguments, Wish::Block, client, output).await,
         Command::Unblock(arguments) => block::run(&arguments, Wish::Unblock, client, output).await,
+        Command::Blocked => blocked::run(client, output).await,
         Command::Delete(arguments) => delete::run(&arguments, client, output).await,
         Command::Group(arguments) => group::run(&arguments, client, output).await,
         Command::Keys(arguments) => keys::run(&arguments, client, output).await,

@@ -3,8 +3,8 @@
 //! People are named by their address, which is unique and checked, and not by the name they give themselves.
 
 use waxwing_client::{
-    Connection, ConversationKind, ConversationView, ErrorCode, ErrorView, GroupView, KeystoreKind, MemberView,
-    MessageState, MessageView, ProfileView, Role, Safety, SafetyNumberView, Standing, Trust,
+    BlockedView, Connection, ConversationKind, ConversationView, ErrorCode, ErrorView, GroupView, KeystoreKind,
+    MemberView, MessageState, MessageView, ProfileView, Role, Safety, SafetyNumberView, Standing, Trust,
 };
 
 use crate::clock::utc;
@@ -107,6 +107,12 @@ pub(crate) fn conversation(conversation: &ConversationView) -> String {
         text.push_str(&format!("\n    {}: {}", troubled(problem), reason(problem)));
     }
     text
+}
+
+/// One line of the list of those who are blocked.
+pub(crate) fn blocked(person: &BlockedView) -> String {
+    let since = person.since.map_or_else(String::new, |at| format!("  (since {})", utc(at)));
+    format!("{}  {}{since}", line(&person.address), line(&person.name))
 }
 
 /// What a problem keeps from happening.
@@ -341,6 +347,14 @@ pub(crate) mod tests {
         };
         assert_eq!(conversation(&own), "me  Note to self");
         assert_eq!(conversation(&book_club()), "4f4f4f4f  Book club  (group, 3 people)");
+        let bob = BlockedView {
+            account_id: "0b".repeat(16),
+            name: "B\u{202e}ob".to_owned(),
+            address: "bob@relay:1".to_owned(),
+            since: Some(60_000.0),
+        };
+        assert_eq!(blocked(&bob), "bob@relay:1  B<U+202E>ob  (since 1970-01-01 00:01Z)");
+        assert_eq!(blocked(&BlockedView { since: None, ..bob }), "bob@relay:1  B<U+202E>ob");
     }
 
     #[test]

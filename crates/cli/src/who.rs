@@ -4,7 +4,7 @@
 //! that they gave themselves. Where a word may mean two, neither is taken.
 
 use waxwing_client::{
-    Client, ContactView, ConversationKind, ConversationView, ErrorCode, GroupView, MemberView, Standing,
+    BlockedView, Client, ContactView, ConversationKind, ConversationView, ErrorCode, GroupView, MemberView, Standing,
 };
 
 use crate::failure::Failure;
@@ -93,6 +93,13 @@ pub(crate) async fn person(client: &Client, person: &str) -> Result<String, Fail
     Ok(found.account_id)
 }
 
+/// WHO: the account id of somebody who is blocked, by address, by the name before the `@`, or by account id. There need be no conversation
+/// with them any more.
+pub(crate) async fn blocked(client: &Client, who: &str) -> Result<String, Failure> {
+    let found = one(client.blocked().await?, who, blocked_names);
+    Ok(found.map_err(|missed| missed.failure(who, Failure::NoConversation))?.account_id)
+}
+
 /// PERSON: somebody in a group, by address, by the name before the `@`, by account id; `me` for oneself.
 pub(crate) fn member(group: &GroupView, person: &str) -> Result<MemberView, Failure> {
     if person == "me"
@@ -141,6 +148,10 @@ fn conversation_names(conversation: &ConversationView) -> Names<'_> {
 
 fn contact_names(contact: &ContactView) -> Names<'_> {
     Names { address: Some(&contact.address), title: None, id: &contact.account_id }
+}
+
+fn blocked_names(person: &BlockedView) -> Names<'_> {
+    Names { address: Some(&person.address), title: None, id: &person.account_id }
 }
 
 fn member_names(member: &MemberView) -> Names<'_> {

@@ -187,6 +187,7 @@ fn nobody_has_registered() {
         &["accept", "bob"],
         &["block", "bob"],
         &["unblock", "bob"],
+        &["blocked"],
         &["delete", "bob"],
         &["rotate"],
         &["sync"],

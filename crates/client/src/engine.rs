@@ -8,6 +8,7 @@ mod account_key;
 mod admit;
 mod asking;
 mod attempt;
+mod blocking;
 mod carried;
 mod chain_parts;
 mod chains;

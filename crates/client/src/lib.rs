@@ -21,11 +21,11 @@ pub use profile::{Profile, ProfileState, profile_id};
 pub use waxwing_protocol::civil_date;
 
 pub use views::{
-    AccountKeyOutcomeView, Connection, ContactView, ContradictionKind, ContradictionView, ConversationKind,
-    ConversationView, GroupLinkView, GroupOfferView, GroupView, InviteView, KeyAlarmView, KeyEvent, KeyHistoryItem,
-    KeyLogView, KeysView, KeystoreKind, LastLine, LogView, MemberView, MessagePage, MessageState, MessageView, Notice,
-    PhraseCheck, ProfileView, RelayView, RestorationView, Role, RotationOutcomeView, RotationSchedule, RotationWait,
-    RotationWaitView, Safety, SafetyComparison, SafetyNumberView, Standing, Trust,
+    AccountKeyOutcomeView, BlockedView, Connection, ContactView, ContradictionKind, ContradictionView,
+    ConversationKind, ConversationView, GroupLinkView, GroupOfferView, GroupView, InviteView, KeyAlarmView, KeyEvent,
+    KeyHistoryItem, KeyLogView, KeysView, KeystoreKind, LastLine, LogView, MemberView, MessagePage, MessageState,
+    MessageView, Notice, PhraseCheck, ProfileView, RelayView, RestorationView, Role, RotationOutcomeView,
+    RotationSchedule, RotationWait, RotationWaitView, Safety, SafetyComparison, SafetyNumberView, Standing, Trust,
 };
 
 /// A fresh message id (32 hexadecimal digits), for front ends that make none themselves.

@@ -176,6 +176,20 @@ pub struct ContactView {
     pub trust: Trust,
 }
 
+/// Somebody who is blocked: nothing of theirs is taken in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockedView {
+    /// Account id.
+    pub account_id: String,
+    /// The name others see.
+    pub name: String,
+    /// `name@host[:port]`.
+    pub address: String,
+    /// Since when, where it is known, by relay time.
+    pub since: Option<Millis>,
+}
+
 /// How the other person's keys were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]

@@ -5,6 +5,7 @@ use waxwing_client::{Client, ConversationKind, Standing};
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::terminal::line;
 use crate::{change, lines, who};
 
 /// The arguments of both.
@@ -27,7 +28,7 @@ pub(crate) enum Wish {
     Unblock,
 }
 
-/// Blocks or unblocks, and prints the conversation.
+/// Blocks or unblocks, and prints the conversation; the person, where that was deleted.
 pub(crate) async fn run(
     arguments: &Arguments,
     wish: Wish,
@@ -35,7 +36,13 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<(), Failure> {
     change::catch_up(client, arguments.waiting).await;
-    let conversation = who::find(client, &arguments.who).await?;
+    let conversation = match who::find(client, &arguments.who).await {
+        Err(Failure::NoConversation(who)) if wish == Wish::Unblock => {
+            let person = client.unblock(&who::blocked(client, &who).await?).await?;
+            return output.view(&person, |person| format!("{} is not blocked.", line(&person.address)));
+        }
+        found => found?,
+    };
     // Of a group that one was just added to, whoever has done that.
     let adder = conversation.standing == Standing::Request || conversation.blocked;
     if conversation.kind != ConversationKind::Direct && !(conversation.kind == ConversationKind::Group && adder) {

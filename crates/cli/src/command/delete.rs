@@ -28,9 +28,9 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
 
 fn said(conversation: &ConversationView) -> String {
     let after = match conversation.standing {
+        _ if conversation.blocked => " Whoever you blocked stays so; `waxwing-cli blocked` lists them.",
         Standing::Left | Standing::Removed => "",
         Standing::Asked => " You do not wait to be let in any more.",
-        Standing::Member | Standing::Request if conversation.blocked => "",
         Standing::Member | Standing::Request => " It comes back, empty, with the next message.",
     };
     format!("Deleted on this computer: {}.{after}", lines::named(conversation))
@@ -46,7 +46,8 @@ mod tests {
         let bob = direct("bob@relay:1", "0b");
         let text = "Deleted on this computer: bob@relay:1. It comes back, empty, with the next message.";
         assert_eq!(said(&bob), text);
-        assert_eq!(said(&ConversationView { blocked: true, ..bob }), "Deleted on this computer: bob@relay:1.");
+        let blocked = said(&ConversationView { blocked: true, ..bob });
+        assert!(blocked.ends_with("bob@relay:1. Whoever you blocked stays so; `waxwing-cli blocked` lists them."));
         let left = ConversationView { standing: Standing::Left, ..book_club() };
         assert_eq!(said(&left), "Deleted on this computer: 4f4f4f4f \"Book club\".");
         let asked = ConversationView { standing: Standing::Asked, ..book_club() };

@@ -1,4 +1,4 @@
-//! Conversations: made with their groups, accepted, blocked, deleted.
+//! Conversations: made with their groups, accepted, deleted.
 
 use rusqlite::Transaction;
 use waxwing_protocol::group::{GroupKind, Roster, RosterRole};
@@ -57,42 +57,6 @@ impl Client {
         let id = conversations::parse_id(conversation)?;
         let (context, home) = (engine.context(), engine.home.address().clone());
         let changes = engine.store.run(move |tx| accept(tx, &context, &id, home)).await?;
-        engine.tell(changes).await;
-        engine.outbox_wake.notify_one();
-        self.conversation(conversation).await
-    }
-
-    /// Blocks or unblocks the other person of a conversation with one other, or whoever has added one to a group that one has not accepted:
-    /// nothing of theirs is taken in, and their key to the own inboxes is refused. They are not told. Such a group is left.
-    pub async fn set_blocked(&self, conversation: &str, blocked: bool) -> Result<ConversationView, Error> {
-        let engine = &self.0;
-        let id = conversations::parse_id(conversation)?;
-        let changes = engine
-            .store
-            .run(move |tx| {
-                let mut changes = Changes::default();
-                let found = conversations::load(tx, &id)?;
-                let contact = contacts::load(tx, found.account)?.ok_or_else(|| not_found("no such contact"))?;
-                let adder = found.kind == ConversationKind::Group
-                    && (found.standing == Standing::Request || (found.standing == Standing::Left && contact.blocked));
-                if found.kind != ConversationKind::Direct && !adder {
-                    return Err(not_found("nobody to block here"));
-                }
-                if adder && blocked {
-                    conversations::set_standing(tx, &id, Standing::Left)?;
-                }
-                if contact.blocked != blocked {
-                    contacts::set_blocked(tx, found.account, blocked)?;
-                    if blocked {
-                        // The key that they hold dies; the next one goes to them with the next words after an unblocking.
-                        conversations::replace_access_key(tx, &found)?;
-                    }
-                }
-                changes.conversation(id);
-                changes.group(id);
-                Ok(changes)
-            })
-            .await?;
         engine.tell(changes).await;
         engine.outbox_wake.notify_one();
         self.conversation(conversation).await

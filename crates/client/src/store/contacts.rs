@@ -76,9 +76,26 @@ pub(crate) fn set_known(tx: &Transaction<'_>, account: AccountId) -> Result<(), 
     Ok(())
 }
 
-pub(crate) fn set_blocked(tx: &Transaction<'_>, account: AccountId, blocked: bool) -> Result<(), Error> {
-    tx.execute("UPDATE contacts SET blocked = ?2 WHERE account = ?1", params![account.as_bytes(), blocked])?;
+/// From now on nothing of theirs is taken in.
+pub(crate) fn block(tx: &Transaction<'_>, account: AccountId, now_ms: u64) -> Result<(), Error> {
+    let block = "UPDATE contacts SET blocked = 1, blocked_ms = ?2 WHERE account = ?1";
+    tx.execute(block, params![account.as_bytes(), now_ms])?;
     Ok(())
+}
+
+/// Takes them in again.
+pub(crate) fn unblock(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
+    tx.execute("UPDATE contacts SET blocked = 0, blocked_ms = NULL WHERE account = ?1", [account.as_bytes()])?;
+    Ok(())
+}
+
+/// Everybody who is blocked, and since when: earlier versions did not note it.
+pub(crate) fn blocked(tx: &Transaction<'_>) -> Result<Vec<(Contact, Option<i64>)>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM contacts WHERE blocked = 1 ORDER BY display_name COLLATE NOCASE, name, account",
+    )?;
+    let rows = statement.query_map([], |row| Ok((read(row)?, row.get("blocked_ms")?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 pub(crate) fn set_access_key(tx: &Transaction<'_>, account: AccountId, key: &AccessKey) -> Result<(), Error> {

@@ -42,6 +42,12 @@ impl Conversation {
     pub(crate) fn problem(&self) -> Option<ErrorView> {
         self.problem.as_deref().map(messages::error_view)
     }
+
+    /// Whether its view says that `account` is blocked. Of a group, that is whoever has added one, where one has left it for that.
+    pub(crate) fn tells_blocked(&self) -> bool {
+        self.kind == ConversationKind::Direct
+            || (self.kind == ConversationKind::Group && self.standing == Standing::Left)
+    }
 }
 
 /// Reads the id that a front end gives.
@@ -195,10 +201,7 @@ pub(crate) fn set_problem(
 /// What the list shows of a conversation.
 pub(crate) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversation) -> Result<ConversationView, Error> {
     let contact = contacts::load(tx, conversation.account)?;
-    // Of a group, whoever has added one, where one has left it for that.
-    let concerns = conversation.kind == ConversationKind::Direct
-        || (conversation.kind == ConversationKind::Group && conversation.standing == Standing::Left);
-    let blocked = concerns && contact.as_ref().is_some_and(|one| one.blocked);
+    let blocked = conversation.tells_blocked() && contact.as_ref().is_some_and(|one| one.blocked);
     let asked = conversation.standing == Standing::Asked;
     let inviter = contact.as_ref().filter(|_| asked).map(|contact| contact.display_name.clone());
     let (title, address, account_id, trust) = match (contact, conversation.kind) {

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 35] = [
+const MIGRATIONS: [&str; 36] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -40,6 +40,7 @@ const MIGRATIONS: [&str; 35] = [
     BEGUN_ANEW,
     HELD_SIZES,
     LINE_IDS,
+    BLOCKED_TIMES,
 ];
 
 const V1: &str = "
@@ -793,6 +794,11 @@ CREATE INDEX held_in_order ON held (sender);
 const LINE_IDS: &str = "
 -- With every message that comes in it is asked whether its id was another sender's, also of a line that was deleted.
 CREATE INDEX deleted_by_id ON deleted (id);
+";
+
+const BLOCKED_TIMES: &str = "
+-- Since when somebody is blocked (relay time); not noted of whom was blocked before.
+ALTER TABLE contacts ADD COLUMN blocked_ms INTEGER;
 ";
 
 /// Brings the database to the newest version, in one transaction.
