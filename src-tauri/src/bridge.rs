@@ -33,6 +33,8 @@ pub(crate) fn bridge() -> Builder<Wry> {
             conversations::set_blocked,
             conversations::delete_conversation,
             contacts::contacts,
+            contacts::blocked,
+            contacts::unblock,
             contacts::add_contact,
             contacts::note_to_self,
             contacts::my_invite,

@@ -121,6 +121,7 @@ describe("questions", () => {
     const request = conversation("b", { standing: "request", title: "Theo" });
     for (const words of [
       questionWords({ kind: "block", conversation: request }, null),
+      questionWords({ kind: "block", conversation: about }, null),
       questionWords({ kind: "delete", conversation: request }, null),
       questionWords({ kind: "delete", conversation: about }, null),
       questionWords({ kind: "delete", conversation: conversation("c") }, null),
@@ -131,7 +132,12 @@ describe("questions", () => {
       expect(words.text.length).toBeLessThan(200);
     }
     expect(questionWords({ kind: "delete", conversation: request }, null).text).toContain("can write again");
-    expect(questionWords({ kind: "delete", conversation: conversation("d", { blocked: true }) }, null).text).toContain("stays blocked");
+    expect(questionWords({ kind: "delete", conversation: conversation("d", { blocked: true }) }, null).text).toContain("stays blocked; you can unblock them in Settings");
+    const noise = { ...about, standing: "left", blocked: true } as const;
+    expect(questionWords({ kind: "delete", conversation: noise }, null).text).toContain("Whoever added you stays blocked; you can unblock them in Settings");
+    for (const blocked of [request, about]) {
+      expect(questionWords({ kind: "block", conversation: blocked }, null).text).toContain("You can unblock them at any time, here or in Settings.");
+    }
     expect(questionWords({ kind: "delete", conversation: about }, null).text).toContain("comes back with the next message");
     expect(questionWords({ kind: "delete", conversation: { ...about, standing: "left" } }, null).text).not.toContain("comes back");
   });

@@ -2,7 +2,7 @@
 
 use qrcode::{Color, QrCode};
 use tauri::State;
-use waxwing_client::{ContactView, ConversationView, InviteView};
+use waxwing_client::{BlockedView, ContactView, ConversationView, InviteView};
 
 use super::{Answer, internal, view};
 use crate::dto::QrView;
@@ -13,6 +13,20 @@ use crate::shell::Shell;
 #[specta::specta]
 pub(crate) async fn contacts(shell: State<'_, Shell>) -> Answer<Vec<ContactView>> {
     shell.client()?.contacts().await.map_err(view)
+}
+
+/// Everybody who is blocked, whether or not there is a conversation with them.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn blocked(shell: State<'_, Shell>) -> Answer<Vec<BlockedView>> {
+    shell.client()?.blocked().await.map_err(view)
+}
+
+/// Takes somebody in again, by account id.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn unblock(shell: State<'_, Shell>, account: String) -> Answer<ContactView> {
+    shell.client()?.unblock(&account).await.map_err(view)
 }
 
 /// Opens the conversation with whom an invite link or `name@host[:port]` names.

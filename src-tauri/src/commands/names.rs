@@ -23,6 +23,8 @@ pub const COMMANDS: &[&str] = &[
     "set_blocked",
     "delete_conversation",
     "contacts",
+    "blocked",
+    "unblock",
     "add_contact",
     "note_to_self",
     "my_invite",

@@ -123,6 +123,32 @@ async fn a_request_is_shown_and_refused_by_deleting_it() -> Outcome<()> {
     ada.click(&testid("confirm-yes")).await?;
     ada.wait(r#"[data-testid="closed"][data-kind="blocked"]"#).await?;
 
+    // Deleted, it is where nobody is unblocked any more; in the settings they are.
+    ada.click(&testid("open-details")).await?;
+    ada.click(&testid("details-delete")).await?;
+    ada.click(&testid("confirm-yes")).await?;
+    ada.wait_gone(&testid("conversation")).await?;
+    two.bea_window.write("Are you there?").await?;
+    two.bea_window.wait_message("Are you there?", "sent").await?;
+    ada.open_settings("privacy").await?;
+    ada.wait(r#"[data-testid="blocked-people"][data-count="1"]"#).await?;
+    assert!(ada.texts(&testid("blocked-person")).await?.concat().contains("Blocked since"));
+    ada.pictures("settings-privacy-blocked").await?;
+    ada.click(&testid("unblock")).await?;
+    ada.wait(r#"[data-testid="blocked-person"][data-state="asking"]"#).await?;
+    ada.pictures("settings-privacy-unblock").await?;
+    assert_eq!(ada.axe().await?, Vec::<String>::new());
+    ada.click(&testid("unblock-yes")).await?;
+    ada.wait(r#"[data-testid="blocked-people"][data-count="0"]"#).await?;
+    ada.pictures("settings-privacy-unblocked").await?;
+    ada.close_dialog(&testid("settings")).await?;
+    assert!(ada.all(&testid("conversation")).await?.is_empty(), "what was said meanwhile is not brought back");
+    two.bea_window.write("And now?").await?;
+    ada.wait(r#"[data-testid="conversation"][data-state="request"]"#).await?;
+    ada.open_conversation().await?;
+    ada.wait_message("And now?", "received").await?;
+    assert_eq!(ada.count("Are you there?", "").await?, 0);
+
     two.ada_window.close().await?;
     two.bea_window.close().await
 }

@@ -26,6 +26,8 @@
  *                 roleChanged | joinedByLink | verifyAgain | keysInDoubt | nameGivenAgain
  * banner          data-kind: offline | clock | relay | phrase | trouble | conversation | alarm | log
  * key-emergency   data-state: idle | replace | shutOut | running | waiting | done
+ * blocked-people  data-state: loading | loaded, data-count
+ * blocked-person  data-id, data-state: idle | asking | running
  * close-account   data-state: idle | asking | running
  * settle-log      data-state: idle | asking | running
  * log-card        data-state: reading | consistent | stale | alarm | contradicts, data-size
@@ -204,6 +206,14 @@ export const testids = {
   shutOthersOut: "shut-others-out",
   emergencyCancel: "emergency-cancel",
   emergencyConfirm: "emergency-confirm",
+  blockedPeople: "blocked-people",
+  blockedPerson: "blocked-person",
+  blockedNobody: "blocked-nobody",
+  blockedDone: "blocked-done",
+  blockedError: "blocked-error",
+  unblock: "unblock",
+  unblockNo: "unblock-no",
+  unblockYes: "unblock-yes",
   closeAccount: "close-account",
   closeAccountOpen: "close-account-open",
   closeAccountName: "close-account-name",

@@ -5,6 +5,7 @@
  */
 import type {
   AppState,
+  BlockedView,
   Connection,
   ContactView,
   ConversationView,
@@ -62,6 +63,10 @@ export interface Backend {
   setBlocked(conversation: string, blocked: boolean): Promise<ConversationView>;
   deleteConversation(conversation: string): Promise<void>;
   contacts(): Promise<ContactView[]>;
+  /** Everybody who is blocked, whether or not there is a conversation with them. */
+  blocked(): Promise<BlockedView[]>;
+  /** Takes somebody in again, by account id. */
+  unblock(account: string): Promise<ContactView>;
   addContact(input: string): Promise<ConversationView>;
   noteToSelf(): Promise<ConversationView>;
   myInvite(): Promise<InviteView>;

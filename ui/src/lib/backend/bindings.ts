@@ -47,6 +47,10 @@ export const commands = {
 	deleteConversation: (conversation: string) => typedError<null, ErrorView>(__TAURI_INVOKE("delete_conversation", { conversation })),
 	/**  Everybody one talks with, for picking people. */
 	contacts: () => typedError<ContactView[], ErrorView>(__TAURI_INVOKE("contacts")),
+	/**  Everybody who is blocked, whether or not there is a conversation with them. */
+	blocked: () => typedError<BlockedView[], ErrorView>(__TAURI_INVOKE("blocked")),
+	/**  Takes somebody in again, by account id. */
+	unblock: (account: string) => typedError<ContactView, ErrorView>(__TAURI_INVOKE("unblock", { account })),
 	/**  Opens the conversation with whom an invite link or `name@host[:port]` names. */
 	addContact: (input: string) => typedError<ConversationView, ErrorView>(__TAURI_INVOKE("add_contact", { input })),
 	/**  Opens the conversation with oneself. */
@@ -190,6 +194,18 @@ connection: Connection;
 version: string; 
 /**  A relay on this computer, if one was started. */
 localRelay: string | null };
+
+/**  Somebody who is blocked: nothing of theirs is taken in. */
+export type BlockedView = {
+	/**  Account id. */
+	accountId: string,
+	/**  The name others see. */
+	name: string,
+	/**  `name@host[:port]`. */
+	address: string,
+	/**  Since when, where it is known, by relay time. */
+	since: number | null,
+};
 
 /**  How the engine stands with the relay. */
 export type Connection = 

@@ -7,6 +7,7 @@
 import type { Backend, StopListening } from "./backend";
 import { BackendError } from "./backend";
 import { fakeGroupLink, fakeInvite, fakeLog, fakeProfile, fakeQr, fakeWords, fakeWorld, unplaced } from "./fake-data";
+import { FakeBlocked } from "./fake-blocked";
 import { FakeSafety } from "./fake-safety";
 import { ada, changed, checkName, fakeContacts, groupOf, manyContacts, meAs, trustOf } from "./fake-groups";
 import {
@@ -126,6 +127,7 @@ export class FakeBackend implements Backend {
   readonly #groups = new Map<string, GroupView>();
   readonly #contacts: ContactView[];
   readonly #safety: FakeSafety;
+  readonly #blocked: FakeBlocked;
   #connection: Connection;
   #phase: AppState["type"];
   #order = 1_000_000;
@@ -141,6 +143,7 @@ export class FakeBackend implements Backend {
     this.#messages = world.messages;
     for (const group of world.groups) this.#groups.set(group.conversation, group);
     this.#safety = new FakeSafety(now);
+    this.#blocked = new FakeBlocked(this.#conversations);
     for (const conversation of this.#conversations) conversation.safety = this.#safetyIn(conversation);
     this.#contacts = empty ? [] : this.scenario.many ? manyContacts() : fakeContacts;
     this.#profile = { ...fakeProfile, phraseConfirmed };
@@ -337,8 +340,20 @@ export class FakeBackend implements Backend {
 
   setBlocked = (conversation: string, blocked: boolean) =>
     this.#answer("setBlocked", [conversation, blocked], () => {
-      const group = this.#conversations.some(({ id, kind }) => id === conversation && kind === "group");
-      return this.#change(conversation, group && blocked ? { blocked, standing: "left" } : { blocked });
+      const found = this.#conversation(conversation);
+      this.#blocked.set(found, this.#groups.get(conversation), blocked ? Date.now() : undefined);
+      return this.#change(conversation, found.kind === "group" && blocked ? { blocked, standing: "left" } : { blocked });
+    });
+
+  blocked = () => this.#answer("blocked", [], () => this.#blocked.list());
+
+  unblock = (account: string) =>
+    this.#answer("unblock", [account], () => {
+      const person = this.#blocked.free(account);
+      for (const one of this.#conversations) {
+        if (this.#blocked.concerns(one, this.#groups.get(one.id), account)) this.#change(one.id, { blocked: false });
+      }
+      return person;
     });
 
   deleteConversation = (conversation: string) =>

@@ -21,6 +21,8 @@ type MayLack = "nextRotationAt" | "due" | "version" | "logIndex" | "seq";
 
 export type AccountKeyOutcomeView = Whole<bound.AccountKeyOutcomeView>;
 export type AppState = Whole<bound.AppState>;
+// Not `Whole`: since when may be missing.
+export type BlockedView = bound.BlockedView;
 export type Connection = Whole<bound.Connection>;
 export type ContactView = bound.ContactView;
 export type ConversationKind = bound.ConversationKind;

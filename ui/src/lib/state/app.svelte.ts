@@ -25,7 +25,7 @@ import { Speakers } from "./speakers.svelte";
 import { Timeline } from "./timeline.svelte";
 
 export type Dialog = "newConversation" | "addPeople" | "settings" | "palette" | "shortcuts" | "phrase";
-export type SettingsSection = "profile" | "keys" | "appearance" | "network" | "about";
+export type SettingsSection = "profile" | "keys" | "privacy" | "appearance" | "network" | "about";
 
 /** Whom a new conversation is to be with. */
 export type NewKind = "person" | "group";

@@ -97,13 +97,13 @@ export function questionWords(question: Question, group: GroupView | null): Ques
       if (question.conversation.kind === "group") {
         return {
           title: "Block whoever added you?",
-          text: `You leave ${title}, and nothing that they send reaches you: they cannot add you to another group either. They are not told. You can unblock them at any time.`,
+          text: `You leave ${title}, and nothing that they send reaches you: they cannot add you to another group either. They are not told. You can unblock them at any time, here or in Settings.`,
           button: "Block",
         };
       }
       return {
         title: `Block ${title}?`,
-        text: "Nothing that they send reaches you while they are blocked, and you cannot write to them. They are not told. You can unblock them at any time.",
+        text: "Nothing that they send reaches you while they are blocked, and you cannot write to them. They are not told. You can unblock them at any time, here or in Settings.",
         button: "Block",
       };
     case "delete":
@@ -146,10 +146,11 @@ function deleteText({ kind, standing, blocked }: ConversationView): string {
   }
   const here = "All its messages are deleted from this computer, for good.";
   if (kind === "group") {
+    if (blocked) return `${here} Whoever added you stays blocked; you can unblock them in Settings.`;
     if (standing === "left" || standing === "removed") return `${here} The others keep theirs.`;
     return `${here} Nobody is told, and the group comes back with the next message in it. Leave it if you do not want that.`;
   }
-  if (blocked) return `${here} The other person is not told, and stays blocked.`;
+  if (blocked) return `${here} The other person is not told, and stays blocked; you can unblock them in Settings.`;
   if (standing === "request") return `${here} They are not told, and can write again. Block them if you do not want that.`;
   return `${here} The other person keeps theirs and is not told, and can write again.`;
 }
