@@ -7,6 +7,7 @@ import { fakeHistory } from "../src/lib/backend/fake-keys";
 import type { KeysView, RotationWaitView } from "../src/lib/backend";
 import { accountKeyWords, keyEventWords, logWords, nextWords, outcomeWords, phraseCheckWords, waitWords } from "../src/lib/words/keys";
 import { untilThen } from "../src/lib/words/time";
+import { message } from "./make";
 import { all, one, play, rowOf, settled } from "./play";
 import type { Scenario } from "../src/lib/backend/fake";
 
@@ -189,6 +190,36 @@ describe("somebody else's keys", () => {
     backend.playSafety(ada.accountId, "notVerified");
     await settled();
     expect(asked()).toBe(before);
+  });
+
+  it.each([
+    ["keysRotated", { type: "keysRotated", name: "Ada Okafor", version: 5, mine: false }],
+    ["accountKeyReplaced", { type: "accountKeyReplaced", name: "Ada Okafor", mine: false }],
+    ["recovered", { type: "recovered", name: "Ada Okafor", mine: false }],
+  ] as const)("show what a quiet line tells of, while their history is open: %s", async (_, notice) => {
+    const { app, backend } = await play();
+    const asked = () => backend.calls.filter(({ name }) => name === "keyHistory").length;
+    // In the dialog, since the line may come in another conversation than the one that is open.
+    app.compared = { accountId: ada.accountId, name: "Ada Okafor", safety: "verified" };
+    await settled();
+    await fireEvent.click(one("peer-keys-toggle"));
+    await settled();
+    expect([all("keys-history-item").length, asked()]).toEqual([6, 1]);
+    const [last] = backend.peerHistory;
+    if (!last) throw new Error("no history");
+    backend.peerHistory = [{ ...last, seq: 6, hash: "6".repeat(64) }, ...backend.peerHistory];
+    // Words are no reason to look.
+    backend.emit({ type: "message", message: message("a", 7), arrived: true });
+    backend.emit({ type: "message", message: message("b", 8, { text: "", notice: { type: "left", name: "Bea", mine: false } }), arrived: false });
+    await settled();
+    expect([all("keys-history-item").length, asked()]).toEqual([6, 1]);
+    backend.emit({ type: "message", message: message("c", 9, { text: "", notice }), arrived: false });
+    await settled();
+    expect([all("keys-history-item").length, asked()]).toEqual([7, 2]);
+    // Nor is a line among those that were missed.
+    backend.emit({ type: "lagged" });
+    await settled();
+    expect(asked()).toBe(3);
   });
 
   it("say why they cannot be shown", async () => {

@@ -18,6 +18,7 @@ import { newMessageId } from "../text/bytes";
 import { isDoubt } from "../words/safety";
 import { Composer } from "./composer.svelte";
 import { Groups } from "./groups.svelte";
+import { KeyNews } from "./key-news.svelte";
 import { Logs } from "./logs.svelte";
 import { matches, sectionsOf, sortedConversations } from "./merge";
 import { Preferences } from "./preferences.svelte";
@@ -73,6 +74,7 @@ export class AppModel {
   readonly groups: Groups;
   readonly logs: Logs;
   readonly speakers: Speakers;
+  readonly keyNews = new KeyNews();
   readonly #conversations = new SvelteMap<string, ConversationView>();
   readonly #composers = new Map<string, Composer>();
   /** For each list on its way: the conversations that changed meanwhile. Those are newer than the list. */
@@ -193,6 +195,7 @@ export class AppModel {
     switch (event.type) {
       case "message":
         this.speakers.hear(event.message);
+        this.keyNews.hear(event.message);
         if (event.message.conversation === this.openId) this.timeline?.apply(event.message);
         if (event.arrived) this.#announce(event.message);
         break;
@@ -222,6 +225,7 @@ export class AppModel {
         this.connection = event.connection;
         break;
       case "lagged":
+        this.keyNews.missed();
         void this.#reload();
         break;
     }
