@@ -2,6 +2,7 @@
 
 use tempfile::TempDir;
 use waxwing_client::{Client, Profile, Recovery};
+use waxwing_protocol::{PhraseError, RecoveryPhrase};
 use waxwing_tests::person::Person;
 use waxwing_tests::window::{Window, testid};
 use waxwing_tests::{Fault, Outcome, wait};
@@ -34,12 +35,38 @@ pub(crate) async fn recover_elsewhere(address: &str, words: &str) -> Outcome<(Cl
     Ok((Client::recover(&profile, recovery).await.map_err(broken)?, elsewhere))
 }
 
+/// These words, all of the list, in an order that is no phrase.
+fn in_another_order(words: &[String]) -> Outcome<String> {
+    // One order in 256 would be one.
+    let swapped = (1..words.len()).map(|place| {
+        let mut words = words.to_vec();
+        words.swap(0, place);
+        words.join(" ")
+    });
+    let mut broken = swapped.filter(|words| matches!(RecoveryPhrase::parse(words), Err(PhraseError::Checksum)));
+    broken.next().ok_or_else(|| Fault::Unexpected("any order of these words is a phrase".into()))
+}
+
+/// Recovers with these words, and expects to be told what is wrong, with nothing changed.
+async fn refused(window: &Window, words: &str, told: &str, sentence: &str) -> Outcome<()> {
+    window.retype(&testid("recover-phrase"), words).await?;
+    window.click(&testid("recover-now")).await?;
+    window.wait(told).await?;
+    let said = window.texts(told).await?.concat();
+    assert!(said.contains(sentence) && said.contains("Nothing was changed."), "{said}");
+    assert_eq!(window.all(r#"[data-testid="onboarding"][data-step="recover"]"#).await?.len(), 1);
+    assert_eq!(window.value(&testid("recover-phrase")).await?, words, "what is to be mended stays");
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_account_is_recovered_with_its_words_on_another_computer() -> Outcome<()> {
-    let two = Two::meet().await?;
+    let mut two = Two::meet().await?;
     let account = two.ada_window.account().await?;
-    let words = words(&two.ada_window).await?;
+    let (beas, words) = (words(&two.bea_window).await?.join(" "), words(&two.ada_window).await?);
     assert_eq!(words.len(), 24);
+    // A second entry of her chain, which the relay can hold back.
+    two.ada_window.rotate_keys(2).await?;
     two.ada_window.close().await?;
 
     let other = Person::new(Some(two.relay.address())).await?;
@@ -51,15 +78,34 @@ async fn an_account_is_recovered_with_its_words_on_another_computer() -> Outcome
     let faults = window.axe().await?;
     assert!(faults.is_empty(), "{faults:#?}");
     window.type_into(&testid("recover-address"), &account.address).await?;
-    // A word of another language first: nothing is changed, and which one is said.
+    // A word of another language, two words that have changed places, and the phrase of another account: each is told apart.
     let mut wrong = words.clone();
     wrong[6] = "waxwing".to_owned();
-    window.type_into(&testid("recover-phrase"), &wrong.join(" ")).await?;
-    window.click(&testid("recover-now")).await?;
-    window.wait(&testid("recover-mistake")).await?;
-    assert!(window.texts(&testid("recover-mistake")).await?.concat().contains("Word 7"));
+    let (mistake, words) = (testid("recover-mistake"), words.join(" "));
+    refused(&window, &wrong.join(" "), &mistake, "Word 7 is not in the list").await?;
     window.pictures("recover-wrong-word").await?;
-    window.retype(&testid("recover-phrase"), &words.join(" ")).await?;
+    let order = in_another_order(&words.split(' ').map(str::to_owned).collect::<Vec<_>>())?;
+    refused(&window, &order, &mistake, "one is wrong, or their order is").await?;
+    window.pictures("recover-wrong-order").await?;
+    let error = |code: &str| format!(r#"[data-testid="onboarding-error"][data-code="{code}"]"#);
+    refused(&window, &beas, &error("phraseOfAnother"), "not the one of this account").await?;
+    window.pictures("recover-phrase-of-another").await?;
+    // The relay shows half of her chain.
+    two.relay.stop();
+    let lies = two.relay.lies("ada")?;
+    let chain = lies.chain()?;
+    assert_eq!(chain.len(), 2);
+    lies.put(&chain[..1])?;
+    drop(lies);
+    two.relay.start_again()?;
+    refused(&window, &words, &error("keysHeldBack"), "newer entries of your account than it shows").await?;
+    window.pictures("recover-keys-held-back").await?;
+    two.relay.stop();
+    let lies = two.relay.lies("ada")?;
+    assert_eq!(lies.chain()?, chain[..1], "nothing was signed behind it");
+    lies.put(&chain)?;
+    drop(lies);
+    two.relay.start_again()?;
     window.click(&testid("recover-now")).await?;
     window.wait_ready().await?;
     assert_eq!(window.account().await?.address, account.address);
@@ -79,22 +125,57 @@ async fn an_account_is_recovered_with_its_words_on_another_computer() -> Outcome
     window.open_settings("keys").await?;
     window.wait(r#"[data-testid="log-card"][data-state="consistent"]"#).await?;
     window.wait(&testid("keys-history-item")).await?;
+    let history = window.all(&testid("keys-history-item")).await?.len();
+    assert_eq!(history, 3, "made, rotated and recovered, and no attempt before has signed anything");
     window.pictures("settings-keys-recovered").await?;
     window.close().await?;
     two.bea_window.close().await
 }
 
+/// Clicks what stands at the edge of the settings, or beyond it.
+async fn reach(window: &Window, css: &str) -> Outcome<()> {
+    window.wait(css).await?;
+    let show = format!("document.querySelector('{css}').scrollIntoView({{ block: 'center' }}); return 1");
+    window.eval::<u32>(&show).await?;
+    window.click(css).await
+}
+
 #[tokio::test]
-async fn others_are_shut_out_and_the_account_is_closed() -> Outcome<()> {
+async fn the_account_key_is_replaced_others_are_shut_out_and_the_account_is_closed() -> Outcome<()> {
     let two = Two::meet().await?;
     let ada = &two.ada_window;
     let name = "ada";
     ada.open_settings("keys").await?;
+    ada.wait(r#"[data-testid="key-emergency"][data-state="idle"]"#).await?;
+    // What follows is said first; to cancel changes nothing.
+    reach(ada, &testid("replace-account-key")).await?;
+    ada.wait(r#"[data-testid="key-emergency"][data-state="replace"]"#).await?;
+    ada.pictures("settings-keys-replace").await?;
+    reach(ada, &testid("emergency-cancel")).await?;
+    ada.wait(r#"[data-testid="key-emergency"][data-state="idle"]"#).await?;
+    ada.wait(&testid("keys-history-item")).await?;
+    assert_eq!(ada.all(&testid("keys-history-item")).await?.len(), 1, "nothing was signed");
+    reach(ada, &testid("replace-account-key")).await?;
+    reach(ada, &testid("emergency-confirm")).await?;
+    ada.wait(r#"[data-testid="key-emergency"][data-state="done"]"#).await?;
+    ada.wait(r#"[data-testid="account-outcome"][data-state="complete"][data-updated="1"]"#).await?;
+    ada.wait(r#"[data-testid="keys-history-item"][data-kind="accountKeyRotated"]"#).await?;
+    ada.wait(r#"[data-testid="keys-version"][data-version="1"]"#).await?;
+    ada.pictures("settings-keys-replaced").await?;
+    ada.close_dialog(&testid("settings")).await?;
+    let replaced = r#"[data-testid="notice"][data-kind="accountKeyReplaced"]"#;
+    two.bea_window.wait(replaced).await?;
+    ada.write("Under another account key.").await?;
+    two.bea_window.wait_message("Under another account key.", "received").await?;
+    two.bea_window.write("I can read it.").await?;
+    ada.wait_message("I can read it.", "received").await?;
+
+    ada.open_settings("keys").await?;
     ada.wait(&testid("key-emergency")).await?;
-    ada.click(&testid("shut-others-out")).await?;
+    reach(ada, &testid("shut-others-out")).await?;
     ada.wait(r#"[data-testid="key-emergency"][data-state="shutOut"]"#).await?;
     ada.pictures("settings-keys-compromised").await?;
-    ada.click(&testid("emergency-confirm")).await?;
+    reach(ada, &testid("emergency-confirm")).await?;
     ada.wait(r#"[data-testid="key-emergency"][data-state="done"]"#).await?;
     ada.wait(r#"[data-testid="keys-version"][data-version="2"]"#).await?;
     // What it did in each conversation.
@@ -108,7 +189,11 @@ async fn others_are_shut_out_and_the_account_is_closed() -> Outcome<()> {
     let faults = ada.axe().await?;
     assert!(faults.is_empty(), "{faults:#?}");
     ada.close_dialog(&testid("settings")).await?;
-    two.bea_window.wait(r#"[data-testid="notice"][data-kind="accountKeyReplaced"]"#).await?;
+    wait::until(
+        "the second line about it",
+        async || Ok((two.bea_window.all(replaced).await?.len() == 2).then_some(())),
+    )
+    .await?;
     ada.write("Under new keys.").await?;
     two.bea_window.wait_message("Under new keys.", "received").await?;
 
