@@ -36,6 +36,16 @@ async fn d15_whoever_is_blocked_is_taken_in_again_after_the_conversation_was_del
     assert!(found.since.is_some_and(|since| (since - at).abs() < 300_000.0), "{found:?}, said at {at}");
     assert_eq!(bea.client.contacts().await.unwrap(), []);
     ada.send(&id, "two").await;
+    // Nor do changes of the group: hers, and one's own.
+    for person in [&ada, &bea] {
+        person.client.rotate_keys().await.unwrap();
+        person
+            .until("the new keys in the conversation", async |client| {
+                let outcome = client.keys().await.ok()?.outcome?;
+                (outcome.conversations == 1 && outcome.updated == 1).then_some(())
+            })
+            .await;
+    }
     bea.client.sync().await.unwrap();
     assert_eq!(bea.client.conversations().await.unwrap(), [], "who is blocked brings nothing back");
 

@@ -283,7 +283,7 @@ fn changed(
         // They do not know the own name yet; it goes with the next words.
         conversations::set_profile_sent(tx, &conversation, false)?;
     }
-    conversations::touch(tx, &conversation, reading.context.now)?;
+    conversations::move_up(tx, &conversation, reading.context.now)?;
     reading.taken.changes.conversation(conversation);
     reading.taken.changes.group(conversation);
     Ok(())

@@ -128,7 +128,14 @@ pub(crate) fn mark_read(tx: &Transaction<'_>, id: &ConversationId, ord: i64) -> 
     Ok(())
 }
 
-/// Something happened in it: it moves up, and is shown again where it was deleted.
+/// Its group changed: it moves up. One that was deleted stays so, until somebody says something in it.
+pub(crate) fn move_up(tx: &Transaction<'_>, id: &ConversationId, now_ms: u64) -> Result<(), Error> {
+    tx.prepare_cached("UPDATE conversations SET active_ms = max(active_ms, ?2) WHERE id = ?1")?
+        .execute(params![id, now_ms])?;
+    Ok(())
+}
+
+/// Something was said in it, or one was brought in: it moves up, and is shown again where it was deleted.
 pub(crate) fn touch(tx: &Transaction<'_>, id: &ConversationId, now_ms: u64) -> Result<(), Error> {
     tx.prepare_cached("UPDATE conversations SET active_ms = max(active_ms, ?2), hidden = 0 WHERE id = ?1")?
         .execute(params![id, now_ms])?;
