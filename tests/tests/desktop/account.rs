@@ -98,7 +98,7 @@ async fn an_account_is_recovered_with_its_words_on_another_computer() -> Outcome
     lies.put(&chain[..1])?;
     drop(lies);
     two.relay.start_again()?;
-    refused(&window, &words, &error("keysHeldBack"), "newer entries of your account than it shows").await?;
+    refused(&window, &words, &error("keysHeldBack"), "newer entries of your account than the relay shows").await?;
     window.pictures("recover-keys-held-back").await?;
     two.relay.stop();
     let lies = two.relay.lies("ada")?;

@@ -201,7 +201,7 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   },
   keysHeldBack: {
     title: "The relay holds back keys of yours",
-    sentence: "Its public log has newer entries of your account than it shows. Going on from older ones would part you from your contacts. Nothing was changed.",
+    sentence: "The relay's public log has newer entries of your account than the relay shows. Going on from older ones would part you from your contacts. Nothing was changed.",
     action: "Try again later. If it stays so, ask whoever runs the relay.",
     button: "Try again",
   },
