@@ -21,6 +21,7 @@ mod dto;
 mod events;
 mod graphics;
 mod links;
+mod opening;
 mod options;
 mod phase;
 mod shell;

@@ -1,18 +1,17 @@
-//! Every change between the app's states (`phase`), one at a time.
+//! Every change between the app's states (`phase`), one at a time. Not here: which state opening the profile leads to (`opening`).
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use tauri::AppHandle;
 use tauri_specta::Event as _;
-use waxwing_client::{
-    Client, Error, ErrorCode, ErrorView, Event, KeysView, Profile, ProfileState, ProfileView, Recovery, Registration,
-};
+use waxwing_client::{Client, ErrorCode, ErrorView, Event, KeysView, Profile, ProfileView, Recovery, Registration};
 use zeroize::Zeroizing;
 
 use crate::dto::AppState;
 use crate::events::{self, EngineEvent, StateChanged};
+use crate::opening::Opening;
 use crate::phase::Phase;
 
 /// How long the engine may take to end. Longer, and the user would think the program hangs; nothing is lost either way.
@@ -21,11 +20,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// The app's one shared state.
 pub(crate) struct Shell {
     app: AppHandle,
-    profile_dir: PathBuf,
     local_relay: Option<String>,
     phase: RwLock<Phase>,
-    /// Opened once and kept: a second opening would find the lock of the first.
-    profile: Mutex<Option<Profile>>,
+    opening: Opening,
     /// Held during a change, so that two changes never mix.
     changing: tokio::sync::Mutex<()>,
 }
@@ -35,10 +32,9 @@ impl Shell {
     pub(crate) fn new(app: AppHandle, profile_dir: PathBuf, local_relay: Option<String>) -> Self {
         Self {
             app,
-            profile_dir,
             local_relay,
             phase: RwLock::new(Phase::Starting),
-            profile: Mutex::new(None),
+            opening: Opening::new(profile_dir),
             changing: tokio::sync::Mutex::new(()),
         }
     }
@@ -120,45 +116,83 @@ impl Shell {
                 let keys = next.keys().await.map_err(|error| error.view());
                 let profile = next.profile().await.ok();
                 self.enter(self.ready(next));
-                // All that the window shows is older than this.
-                let told = profile.map(|profile| Event::Profile { profile }).into_iter().chain([Event::Lagged]);
-                for event in told {
-                    if let Err(error) = EngineEvent(event).emit(&self.app) {
-                        tracing::warn!(%error, "the window was not told to load everything again");
-                    }
-                }
+                self.tell_all(profile);
                 keys
             }
             Err(error) => {
                 if client.is_stopped() {
                     drop(client);
-                    let next = self.open(None).await;
-                    self.enter(next);
-                    if let Err(error) = StateChanged(self.state().await).emit(&self.app) {
-                        tracing::warn!(%error, "the window was not told that the engine has ended");
-                    }
+                    let next = self.opening.open(None).await;
+                    self.go_on(next).await;
                 }
                 Err(error.view())
             }
         }
     }
 
-    /// Closes the account and empties the profile. An error leaves the account as it was.
+    /// Closes the account and empties the profile. An error leaves the account as it was, or being closed; where the engine has ended the state
+    /// says how things are then.
     pub(crate) async fn close_account(&self) -> Result<AppState, ErrorView> {
         let _one = self.changing.lock().await;
         let client = self.client()?;
-        let profile = self.profile().await.map_err(|error| error.view())?;
-        let closed = client.close_account(&profile).await.map_err(|error| error.view());
-        if closed.is_ok() {
-            self.enter(Phase::FirstRun);
+        let profile = self.opening.profile().map_err(|error| error.view())?;
+        let closed = client.clone().close_account(&profile).await.map_err(|error| error.view());
+        let ended = client.is_stopped();
+        drop(client);
+        match closed {
+            Ok(()) => self.enter(Phase::FirstRun),
+            Err(error) => {
+                if ended {
+                    let next = self.opening.after_closing(&error).await;
+                    self.go_on(next).await;
+                }
+                return Err(error);
+            }
         }
-        closed?;
         Ok(self.state().await)
+    }
+
+    /// The engine has ended by itself: what it has found out is taken to its end by opening the profile again.
+    pub(crate) async fn reopen(&self) {
+        let _one = self.changing.lock().await;
+        let Phase::Ready(client) = self.phase() else { return };
+        // Another may have taken its place meanwhile.
+        if !client.is_stopped() {
+            return;
+        }
+        client.stop().await;
+        drop(client);
+        self.go_on(Phase::Starting).await;
+        let next = self.opening.open(None).await;
+        self.go_on(next).await;
+    }
+
+    /// Enters a state that the window has not asked for, and tells it.
+    async fn go_on(&self, next: Phase) {
+        if let Phase::Ready(client) = next {
+            let profile = client.profile().await.ok();
+            self.enter(self.ready(client));
+            self.tell_all(profile);
+        } else {
+            self.enter(next);
+        }
+        if let Err(error) = StateChanged(self.state().await).emit(&self.app) {
+            tracing::warn!(%error, "the window was not told what the engine has come to");
+        }
+    }
+
+    /// All that the window shows is older than this engine.
+    fn tell_all(&self, profile: Option<ProfileView>) {
+        for event in profile.map(|profile| Event::Profile { profile }).into_iter().chain([Event::Lagged]) {
+            if let Err(error) = EngineEvent(event).emit(&self.app) {
+                tracing::warn!(%error, "the window was not told to load everything again");
+            }
+        }
     }
 
     async fn profile_without_account(&self) -> Result<Profile, ErrorView> {
         match self.phase() {
-            Phase::FirstRun => self.profile().await.map_err(|error| error.view()),
+            Phase::FirstRun => self.opening.profile().map_err(|error| error.view()),
             Phase::Ready(_) => Err(refused(ErrorCode::AlreadyRegistered)),
             Phase::Problem(error) => Err(error),
             Phase::Starting | Phase::Locked(_) => Err(refused(ErrorCode::Internal)),
@@ -180,40 +214,20 @@ impl Shell {
         }
         // Unlocks the profile now: where the program starts again, the next process is there before this one is gone.
         self.enter(Phase::Starting);
-        *self.profile.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.opening.let_go();
     }
 
     async fn open(&self, passphrase: Option<Zeroizing<String>>) -> Phase {
-        let profile = match self.profile().await {
-            Ok(profile) => profile,
-            Err(error) => return Phase::Problem(error.view()),
-        };
-        match profile.state() {
-            ProfileState::Fresh => return Phase::FirstRun,
-            ProfileState::Passphrase if passphrase.is_none() => return Phase::Locked(None),
-            ProfileState::Passphrase | ProfileState::Keychain => {}
-        }
-        match Client::start(&profile, passphrase).await {
-            Ok(client) => self.ready(client),
-            Err(error) if error.code() == ErrorCode::WrongPassphrase => Phase::Locked(Some(error.view())),
-            Err(error) => Phase::Problem(error.view()),
+        match self.opening.open(passphrase).await {
+            Phase::Ready(client) => self.ready(client),
+            phase => phase,
         }
     }
 
     /// Listens before anybody can ask, so that no event falls between.
     fn ready(&self, client: Client) -> Phase {
-        tauri::async_runtime::spawn(events::forward(self.app.clone(), client.events()));
+        tauri::async_runtime::spawn(events::forward(self.app.clone(), client.events(), client.ended()));
         Phase::Ready(client)
-    }
-
-    async fn profile(&self) -> Result<Profile, Error> {
-        let slot = || self.profile.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(profile) = slot().clone() {
-            return Ok(profile);
-        }
-        let profile = Profile::open(&self.profile_dir)?;
-        *slot() = Some(profile.clone());
-        Ok(profile)
     }
 
     fn phase(&self) -> Phase {

@@ -68,3 +68,29 @@ fn a_round_with_an_invitation_and_an_account_that_is_disabled() {
     let written: Vec<_> = lines.iter().filter(|line| line["notice"].is_null()).collect();
     assert_eq!((written.len(), &written[0]["text"], &written[0]["state"]), (1, &"for later".into(), &"sent".into()));
 }
+
+/// An account was closed whose keys are in a keychain that does not answer any more: whoever keeps the next one's under a passphrase is not kept
+/// from it, and what is left stays noted.
+#[test]
+fn an_account_is_made_beside_what_a_closed_one_has_left_in_a_keychain_that_is_gone() {
+    let relay = RelayProcess::start().unwrap();
+    let alice = Terminal::new(&relay, "alice", &[]);
+    let profile = alice.profile();
+    fs::create_dir(&profile).unwrap();
+    let id = "00112233445566778899aabbccddeeff";
+    let facts =
+        format!(r#"{{"id":"{id}","registered":false,"passphrase":false,"key_check":null,"closing":"keychain"}}"#);
+    fs::write(profile.join("profile.json"), facts).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = alice.command(arguments);
+        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere").output().unwrap()
+    };
+    let none = run(&["whoami"]);
+    assert!(String::from_utf8_lossy(&none.stderr).contains("\"code\":\"keychainAbsent\""), "{none:?}");
+    let made = run(&["register", "alice", "--relay", relay.address()]);
+    assert!(made.status.success(), "{made:?}");
+    let there = run(&["whoami"]);
+    assert!(String::from_utf8_lossy(&there.stdout).contains(&alice.address), "{there:?}");
+    let facts = fs::read_to_string(profile.join("profile.json")).unwrap();
+    assert!(facts.contains(id) && facts.contains("\"closing\": \"keychain\""), "{facts}");
+}

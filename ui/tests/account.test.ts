@@ -325,7 +325,7 @@ describe("evidence against other relays", () => {
   it("goes with the account", async () => {
     const { app, backend } = await play({}, (fake) => fake.otherLogs.push(far));
     expect(app.logs.contradicted).toBe(true);
-    app.leave(await backend.closeAccount());
+    app.enter(await backend.closeAccount());
     expect(app.logs.contradicted).toBe(false);
   });
 });
@@ -399,5 +399,44 @@ describe("closing the account", () => {
     expect(app.state.type).toBe("firstRun");
     expect(app.profile).toBeNull();
     expect(one("onboarding").dataset.step).toBe("name");
+  });
+});
+
+describe("an engine that has ended by itself", () => {
+  const version = "1.2.3";
+
+  it("leaves nothing of an account that is closed in the window", async () => {
+    const { app, backend } = await play();
+    expect(app.conversations.length).toBeGreaterThan(0);
+    backend.tellState({ type: "firstRun", localRelay: null, version, build: "test" });
+    await settled();
+    expect(one("onboarding").dataset.step).toBe("name");
+    expect([app.profile, app.keys, app.conversations.length]).toEqual([null, null, 0]);
+  });
+
+  it("says that keys of a closed account are left, and looks again", async () => {
+    const { backend } = await play();
+    backend.tellState({ type: "problem", error: { code: "keysLeft", detail: "" }, version });
+    await settled();
+    expect(one("problem-screen").textContent).toContain("Your account is closed, and its keys are still here");
+    await fireEvent.click(one("problem-action"));
+    expect(backend.calls.map(({ name }) => name)).toContain("retryStart");
+  });
+
+  it("is followed by another one, and what is open is asked for anew", async () => {
+    const { app, backend } = await play();
+    const ready = app.state;
+    const [first] = app.conversations;
+    if (!first) throw new Error("no conversation");
+    app.openConversation(first.id);
+    await settled();
+    backend.tellState({ type: "starting" });
+    backend.calls.length = 0;
+    backend.tellState(ready);
+    await settled();
+    const asked = backend.calls.map(({ name }) => name);
+    expect(asked).toContain("conversations");
+    expect(asked).toContain("messages");
+    expect(app.openId).toBe(first.id);
   });
 });

@@ -19,6 +19,7 @@ const fullScreen: ErrorCode[] = [
   "keychainAbsent",
   "keychainChanged",
   "keychainWrong",
+  "keysLeft",
   "wrongPassphrase",
   "alreadyRunning",
   "databaseDamaged",

@@ -37,7 +37,11 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
     if let Command::Recover(arguments) = command {
         return recover::run(arguments, &options, output).await;
     }
-    let client = session::start(&options).await?;
+    let profile = session::profile(&options)?;
+    if let Command::Listen(arguments) = command {
+        return listen::run(&arguments, &profile, &options, output).await;
+    }
+    let client = session::start(&profile, &options).await?;
     let asks = asks_relay(&command);
     let result = with_account(command, &client, output).await;
     if asks {
@@ -71,8 +75,8 @@ fn asks_relay(command: &Command) -> bool {
 
 async fn with_account(command: Command, client: &Client, output: &mut Output) -> Result<(), Failure> {
     match command {
-        // Makes the account that all others need.
-        Command::Register(_) | Command::Recover(_) => Ok(()),
+        // They have to do with the engine's beginning or end, and came before.
+        Command::Register(_) | Command::Recover(_) | Command::Listen(_) => Ok(()),
         Command::Phrase(arguments) => phrase::run(&arguments, client, output).await,
         Command::Whoami => whoami::run(client, output).await,
         Command::Invite(arguments) => invite::run(&arguments, client, output).await,
@@ -80,7 +84,6 @@ async fn with_account(command: Command, client: &Client, output: &mut Output) ->
         Command::List => list::run(client, output).await,
         Command::Send(arguments) => send::run(&arguments, client, output).await,
         Command::Read(arguments) => read::run(&arguments, client, output).await,
-        Command::Listen(arguments) => listen::run(&arguments, client, output).await,
         Command::Requests(arguments) => requests::run(&arguments, client, output).await,
         Command::Accept(arguments) => accept::run(&arguments, client, output).await,
         Command::Block(arguments) => block::run(&arguments, Wish::Block, client, output).await,

@@ -30,19 +30,27 @@ pub(crate) fn passphrase(options: &Options) -> Result<Option<Zeroizing<String>>,
     options.passphrase_file.as_deref().map(secret_file::read).transpose().map_err(Failure::PassphraseFile)
 }
 
-/// Starts the engine on a profile that has an account. Nothing is made where there is none.
-pub(crate) async fn start(options: &Options) -> Result<Client, Failure> {
+/// Opens a profile. Nothing is made where there is none.
+pub(crate) fn profile(options: &Options) -> Result<Profile, Failure> {
     let dir = folder(options)?;
     if matches!(dir.try_exists(), Ok(false)) {
         return Err(Failure::NotRegistered(dir));
     }
-    let profile = Profile::open(&dir)?;
+    Ok(Profile::open(&dir)?)
+}
+
+/// Starts the engine on a profile that has an account.
+pub(crate) async fn start(profile: &Profile, options: &Options) -> Result<Client, Failure> {
     let passphrase = match profile.state() {
-        ProfileState::Fresh => return Err(Failure::NotRegistered(dir)),
+        ProfileState::Fresh => {
+            // What an account that was closed has left goes first.
+            Client::finish_closing(profile).await?;
+            return Err(Failure::NotRegistered(profile.dir().to_owned()));
+        }
         ProfileState::Keychain => None,
         ProfileState::Passphrase => Some(passphrase(options)?.ok_or(Failure::PassphraseNeeded)?),
     };
-    Ok(Client::start(&profile, passphrase).await?)
+    Ok(Client::start(profile, passphrase).await?)
 }
 
 /// Fetches what is waiting, and sends what is waiting.

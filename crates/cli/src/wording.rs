@@ -354,6 +354,14 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "The relay's public log has newer entries of your account than the relay shows, and what came behind older ones would part you from your contacts. Nothing was changed.",
             "Try again later. If it stays so, ask whoever runs the relay.",
         ),
+        ErrorCode::ClosingUnderWay => (
+            "The account is being closed; whether the relay has done it is not known yet.",
+            "Leave it: the next command that reaches the relay goes on with it.",
+        ),
+        ErrorCode::KeysLeft => (
+            "The account that was here is closed, and its keys could not be erased from this computer yet.",
+            "Unlock the keychain (it may be asking in a window), then try again.",
+        ),
         ErrorCode::LogContradicts => (
             "The relay's public log of keys contradicts itself: it shows different people different keys. New keys are not used.",
             "Compare safety numbers with the people you write to, and show them the evidence (`keys log`).",

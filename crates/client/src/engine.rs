@@ -14,6 +14,7 @@ mod chain_parts;
 mod chains;
 mod changes;
 mod claims;
+mod closing;
 mod compose;
 mod contacts;
 mod context;
@@ -52,6 +53,7 @@ mod rotation;
 mod safety;
 mod sealing;
 mod stale_keys;
+mod start;
 mod sync;
 #[cfg(test)]
 mod testing;
@@ -153,6 +155,8 @@ pub(crate) struct Engine {
     /// Counts up whenever a waiting connection is to try again at once.
     try_now: watch::Sender<u64>,
     stop: CancellationToken,
+    /// Told when the engine has ended by itself.
+    ended: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -223,6 +227,18 @@ impl Client {
         self.0.sync_once().await
     }
 
+    /// Whether the engine has ended: by [`Client::stop`], by itself, or since another one has taken its place.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.0.stop.is_cancelled()
+    }
+
+    /// Comes to its end once the engine has ended by itself: an own act whose answer was lost has got through, and nothing can go on with the
+    /// keys that it had. The profile is to be opened again, which takes that act to its end. Holds nothing of the engine.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.ended.clone().cancelled_owned()
+    }
+
     /// Nothing is done by itself any more.
     async fn end_tasks(&self) {
         self.0.stop.cancel();
@@ -253,6 +269,13 @@ impl Engine {
         let relay = Arc::new(RelayApi::new(address.clone(), None)?);
         relays.insert(address.clone(), Arc::clone(&relay));
         Ok(relay)
+    }
+
+    /// Nothing can go on with the keys that this engine has: whoever runs it is to open the profile again.
+    fn end_by_itself(&self) -> Error {
+        self.stop.cancel();
+        self.ended.cancel();
+        Error::new(ErrorCode::Stopped, "the engine has ended, and the profile is to be opened again")
     }
 
     fn log_lock(&self, log: LogId) -> Arc<tokio::sync::Mutex<()>> {

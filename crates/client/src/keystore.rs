@@ -70,13 +70,15 @@ impl Keystore {
         }
     }
 
-    /// Removes whatever a profile has left in either place.
-    pub(crate) async fn erase(profile: &Profile) -> Result<(), Error> {
-        if profile.facts().passphrase {
-            return passphrase::erase(profile.dir());
+    /// Removes what a profile has left in one of the two places. Nothing there is no error.
+    pub(crate) async fn erase(profile: &Profile, kind: KeystoreKind) -> Result<(), Error> {
+        match kind {
+            KeystoreKind::Passphrase => passphrase::erase(profile.dir()),
+            KeystoreKind::Keychain => {
+                let profile_id = profile.id();
+                on_own_thread(move || keychain::erase(&profile_id)).await
+            }
         }
-        let profile_id = profile.id();
-        on_own_thread(move || keychain::erase(&profile_id)).await
     }
 
     pub(crate) fn kind(&self) -> KeystoreKind {

@@ -12,6 +12,7 @@ use waxwing_wire::ids::{from_hex, to_hex};
 
 use crate::error::{Error, ErrorCode};
 use crate::random;
+use crate::views::KeystoreKind;
 
 const LOCK: &str = "lock";
 const FACTS: &str = "profile.json";
@@ -53,6 +54,16 @@ pub(crate) struct Facts {
     /// Whether a relay has refused the account that was begun here: nobody has it, so nothing is lost with it.
     #[serde(default)]
     pub(crate) refused: bool,
+    /// Where secrets of an account that was closed may still be, until they are erased.
+    #[serde(default)]
+    pub(crate) closing: Option<KeystoreKind>,
+}
+
+impl Facts {
+    /// Where the secrets are kept.
+    pub(crate) fn keystore(&self) -> KeystoreKind {
+        if self.passphrase { KeystoreKind::Passphrase } else { KeystoreKind::Keychain }
+    }
 }
 
 /// The id of the profile in `dir`, made if there is none, without taking the lock.
@@ -98,6 +109,15 @@ impl Profile {
         }
     }
 
+    /// Notes that the account was closed: it is nobody's any more, and its secrets are still to be erased.
+    pub(crate) fn note_closed(&self) -> Result<(), Error> {
+        self.change(|facts| {
+            facts.closing = Some(facts.keystore());
+            facts.registered = false;
+            facts.key_check = None;
+        })
+    }
+
     pub(crate) fn facts(&self) -> Facts {
         self.0.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -141,7 +161,8 @@ fn read_or_make(dir: &Path) -> Result<Facts, Error> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let id = to_hex(&random::bytes::<16>());
-            let facts = Facts { id, registered: false, passphrase: false, key_check: None, refused: false };
+            let facts =
+                Facts { id, registered: false, passphrase: false, key_check: None, refused: false, closing: None };
             write_facts(dir, &facts)?;
             Ok(facts)
         }

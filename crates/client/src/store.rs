@@ -6,6 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod aside;
 pub(crate) mod begun_anew;
+pub(crate) mod closing;
 pub(crate) mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod deliveries;

@@ -64,6 +64,11 @@ impl Terminal {
         Self { dir, passphrase, address: self.address.clone(), wrapper: self.wrapper.clone() }
     }
 
+    /// The folder of the profile.
+    pub fn profile(&self) -> PathBuf {
+        self.dir.path().join("profile")
+    }
+
     /// A command that prints JSON.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.words(&["--json"]);

@@ -1,5 +1,5 @@
 //! Somebody between people and their relay, under the relay's name, who loses what goes into chains, on its way there or the answer to it; or all
-//! that goes into logs.
+//! that goes into logs; or everything.
 
 use std::sync::{Arc, Mutex};
 
@@ -28,6 +28,9 @@ struct Plan {
     met: usize,
     /// Whether nothing gets into a log.
     no_entries: bool,
+    /// Whether nobody reaches the relay any more once one has met it; and whether that is so.
+    then_away: bool,
+    away: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -60,6 +63,16 @@ impl Losing {
         *self.0.lock().unwrap() = Plan { first, fate: Some(fate), ..Plan::default() };
     }
 
+    /// The next append meets this fate, and behind it nobody reaches the relay.
+    pub fn loses_and_is_away(&self, fate: Fate) {
+        *self.0.lock().unwrap() = Plan { fate: Some(fate), then_away: true, ..Plan::default() };
+    }
+
+    /// Nobody reaches the relay.
+    pub fn goes_away(&self) {
+        self.0.lock().unwrap().away = true;
+    }
+
     /// From now on nothing gets into a log.
     pub fn loses_entries(&self) {
         self.0.lock().unwrap().no_entries = true;
@@ -68,7 +81,7 @@ impl Losing {
     /// Everything passes again.
     pub fn is_mended(&self) {
         let mut plan = self.0.lock().unwrap();
-        (plan.fate, plan.no_entries) = (None, false);
+        (plan.fate, plan.no_entries, plan.then_away, plan.away) = (None, false, false, false);
     }
 
     /// How many appends have met their fate since it was set.
@@ -83,12 +96,16 @@ impl Losing {
             return None;
         }
         plan.met += usize::from(plan.fate.is_some());
+        plan.away = plan.then_away;
         plan.fate
     }
 
     async fn forth(&self, mut from: OwnedReadHalf, mut back: OwnedWriteHalf, swallows: &Mutex<bool>) {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            if self.0.lock().unwrap().away {
+                return;
+            }
             if buffer.starts_with(b"POST /v1/logs/") && self.0.lock().unwrap().no_entries {
                 return;
             }

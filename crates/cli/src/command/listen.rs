@@ -3,17 +3,18 @@
 //! It prints what has arrived and was never shown, and remembers that it has shown it: what another command happened to
 //! receive meanwhile is not passed over. Events only say when to look.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::broadcast::error::RecvError;
-use waxwing_client::{Client, Connection, ConversationView, Event};
+use waxwing_client::{Client, Connection, ConversationView, Event, Profile};
 
+use crate::arguments::Options;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::room::Room;
-use crate::{history, lines};
+use crate::{history, lines, session};
 
 /// The command's arguments.
 #[derive(Debug, Args)]
@@ -23,17 +24,54 @@ pub(crate) struct Arguments {
     pub(crate) seconds: Option<u64>,
 }
 
+/// Why nothing more comes.
+enum Over {
+    /// Whoever started the command wants no more.
+    Told,
+    /// The engine has ended by itself: the profile is to be opened again.
+    Engine,
+}
+
 /// Prints until it is told to stop.
-pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    profile: &Profile,
+    options: &Options,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let mut client = session::start(profile, options).await?;
     let mut end = pin!(told_to_stop()?);
     let mut time_is_up = pin!(time(arguments.seconds));
+    loop {
+        let ended = client.ended();
+        let over = pin!(async {
+            tokio::select! {
+                () = &mut end => Over::Told,
+                () = &mut time_is_up => Over::Told,
+                () = ended => Over::Engine,
+            }
+        });
+        let result = follow(&client, over, output).await;
+        client.stop().await;
+        if matches!(result?, Over::Told) {
+            return Ok(());
+        }
+        client = session::start(profile, options).await?;
+    }
+}
+
+/// Prints what comes until it is over.
+async fn follow(
+    client: &Client,
+    mut over: Pin<&mut impl Future<Output = Over>>,
+    output: &mut Output,
+) -> Result<Over, Failure> {
     let mut events = client.events();
     tell(&client.connection(), output);
     show_all(client, output).await?;
     loop {
         let event = tokio::select! {
-            () = &mut end => return Ok(()),
-            () = &mut time_is_up => return Ok(()),
+            over = &mut over => return Ok(over),
             event = events.recv() => event,
         };
         match event {
@@ -42,7 +80,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
             }
             Ok(Event::Connection { connection }) => tell(&connection, output),
             Ok(Event::Lagged) | Err(RecvError::Lagged(_)) => show_all(client, output).await?,
-            Err(RecvError::Closed) => return Ok(()),
+            Err(RecvError::Closed) => return Ok(Over::Told),
             // Who comes and goes is a notice among the messages; a conversation that is deleted has nothing more to show.
             Ok(
                 Event::Message { .. }

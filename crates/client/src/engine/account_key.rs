@@ -1,21 +1,20 @@
-//! Replacing the account key, and closing the account (design section 4).
+//! Replacing the account key (design section 4).
 //!
 //! Journalled like a rotation: seed and chain entry are stored, the relay takes the entry (or has it already), the keystore takes the
 //! seed, the database follows. A crash anywhere is resumed at the next start. Not here: device keys (`keys`), how groups learn of it
-//! (`follow`).
+//! (`follow`), closing the account (`closing`).
 
 use std::sync::{Arc, PoisonError};
 
+use rusqlite::Transaction;
 use waxwing_protocol::{AccountKey, statement};
 use waxwing_wire::{DeviceId, VerifiedChain};
 
 use super::keys::Cause;
 use super::{Client, Engine, follow};
 use crate::error::{Error, ErrorCode};
-use crate::keystore::Keystore;
-use crate::profile::Profile;
 use crate::random;
-use crate::store::Store;
+use crate::store::closing;
 use crate::store::keys::{self, AccountChange};
 use crate::store::rotation::{self as schedule, LastAccountKey};
 use crate::views::KeysView;
@@ -44,36 +43,6 @@ impl Client {
         let (chain, fresh) = engine.chain_as_it_is().await?;
         engine.begin_shutting_out(chain, fresh).await?;
         engine.go_on_with_account_change(rotating).await
-    }
-
-    /// Closes the account for good and empties the profile: nobody can write to it any more, and the relay removes its devices, inboxes
-    /// and key packages. Only the recovery phrase can open it again.
-    ///
-    /// An error before the relay has accepted it leaves everything as it was.
-    pub async fn close_account(self, profile: &Profile) -> Result<(), Error> {
-        let engine = &self.0;
-        {
-            let _rotating = engine.rotating.lock().await;
-            let known = engine.chain(engine.account).await?;
-            let home = engine.home.address().clone();
-            // An answer may have been lost: then it is closed already.
-            let known = VerifiedChain::clone(&known);
-            let (chain, _) = engine.relay(&home)?.chain(&engine.account.to_string(), Some(known)).await?;
-            if !chain.is_closed() {
-                let key = engine.account_key();
-                let entry = statement::close(&chain, &key, engine.now_ms());
-                VerifiedChain::clone(&chain).extend(entry.as_bytes())?;
-                engine.home.append_chain(engine.account, entry.as_bytes()).await?;
-            }
-        }
-        self.stop().await;
-        // From here on nothing of the profile is of use. The keys go last: without them the rest is closed for good anyway.
-        profile.change(|facts| {
-            facts.registered = false;
-            facts.key_check = None;
-        })?;
-        Store::discard(profile.dir())?;
-        Keystore::erase(profile).await
     }
 }
 
@@ -111,21 +80,34 @@ impl Engine {
             chain.devices().map(|device| device.id()).filter(|device| *device != self.device).collect();
         let change = self.another_account_key(&chain, &others, true)?;
         let (me, from) = (self.account, fresh_from(&chain, &fresh));
-        self.store
+        let begun = self
+            .store
             .run(move |tx| {
+                // It would state the same place of the chain.
+                if closing::load(tx)?.is_some() {
+                    return Ok(false);
+                }
                 // Both or neither: what somebody else has put into the chain is taken for one's own together with what revokes it, or nothing would ever
                 // tell of it again.
                 keys::add_chain_entries(tx, me, from, &fresh)?;
-                keys::begin_account_change(tx, &change)
+                keys::begin_account_change(tx, &change)?;
+                Ok(true)
             })
             .await?;
-        self.chains.keep(Arc::new(chain));
+        if begun {
+            self.chains.keep(Arc::new(chain));
+        }
         Ok(())
     }
 
     pub(super) async fn begin_account_change(&self, revoked: &[DeviceId], then_rotate: bool) -> Result<(), Error> {
         let change = self.another_account_key(&*self.chain(self.account).await?, revoked, then_rotate)?;
-        self.store.run(move |tx| keys::begin_account_change(tx, &change)).await
+        // Both would state the same place of the chain.
+        let begin = move |tx: &Transaction<'_>| match closing::load(tx)? {
+            Some(_) => Ok(()),
+            None => keys::begin_account_change(tx, &change),
+        };
+        self.store.run(begin).await
     }
 
     /// A new account key, and the entry that follows this chain and states it.
@@ -220,6 +202,8 @@ impl Engine {
 
     /// Goes on with what a crash or a relay out of reach has left: in the order in which the chain needs it.
     pub(super) async fn resume_changes(&self) -> Result<(), Error> {
+        // First what leaves nothing to go on with here.
+        self.advance_closing().await?;
         self.catch_up_with_own_keys().await?;
         self.advance_account_change().await?;
         self.advance_rotation().await?;

@@ -18,7 +18,7 @@ use crate::event::Event;
 use crate::random;
 use crate::store::keys::Rotation;
 use crate::store::rotation::Last;
-use crate::store::{account, keys, rotation as schedule};
+use crate::store::{account, closing, keys, rotation as schedule};
 use crate::views::{KeysView, RotationSchedule};
 
 /// Who wants a rotation.
@@ -52,7 +52,7 @@ pub(super) fn new_keys(
 pub(super) fn begin(tx: &Transaction<'_>, rotation: &Rotation, current: &DeviceKeys, now_ms: u64) -> Result<(), Error> {
     match keys::rotation(tx)? {
         // Both would state the same place of the chain.
-        None if keys::account_change(tx)?.is_some() => Ok(()),
+        None if keys::account_change(tx)?.is_some() || closing::load(tx)?.is_some() => Ok(()),
         Some(_) if !rotation.scheduled => keys::hurry_rotation(tx),
         Some(_) => Ok(()),
         None => {
@@ -134,6 +134,9 @@ impl Engine {
     pub(super) async fn resume_rotation(&self) {
         let _rotating = self.rotating.lock().await;
         let outcome = self.resume_changes().await;
+        if self.ended.is_cancelled() {
+            return;
+        }
         let failed = outcome.is_err();
         self.set_rotation_problem(outcome.err());
         if failed {

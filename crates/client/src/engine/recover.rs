@@ -12,6 +12,7 @@ use waxwing_wire::{AccountAddress, ChainEntry, DeviceId, RelayAddress, Username,
 use zeroize::Zeroizing;
 
 use super::Client;
+use super::closing::make_way;
 use super::held_back::{Stated, held_back};
 use super::pending::{Pending, left_behind};
 use super::register::{clean_display_name, meet, new_store, run, two_places};
@@ -54,6 +55,7 @@ impl Client {
             address.trim().parse().map_err(|error| Error::new(ErrorCode::InvalidAddress, format!("{error}")))?;
         let name = if display_name.trim().is_empty() { address.name.as_str() } else { &display_name };
         let display_name = clean_display_name(name)?;
+        make_way(profile, passphrase.is_some()).await?;
         let (relay, api) = meet(address.relay).await?;
         let who = Who { name: address.name, relay, display_name };
         let recovery_key = phrase.recovery_key();

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::held_back::held_back;
 use super::recover::{TRIES, not_a_phrase};
 use super::register::run;
+use super::start::AT_THE_START;
 use super::{Client, Engine, restart};
 use crate::error::{Error, ErrorCode};
 use crate::keystore::{Keystore, Secrets};
@@ -28,8 +29,6 @@ use crate::views::{ConversationKind, Standing};
 
 /// Longest that whatever still waits to be read and sent under the old keys is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Longest that a start waits for the relay to say what became of a recovery that broke off.
-const AT_THE_START: Duration = Duration::from_secs(5);
 
 impl Client {
     /// Gets the account back with its recovery phrase, on this device. It stays what it shows: messages, contacts and verifications. Every
@@ -53,12 +52,6 @@ impl Client {
             tracing::info!(%error, "key packages are not at the relay yet");
         }
         Ok(client)
-    }
-
-    /// Whether the engine has ended: by [`Client::stop`], or since another one has taken its place.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.0.stop.is_cancelled()
     }
 }
 

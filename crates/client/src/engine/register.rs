@@ -1,9 +1,9 @@
-//! Making an account, and starting the engine of one that exists.
+//! Making an account, and running its engine.
 //!
 //! An interrupted registration is resumed: the same name on the same relay sends the same bytes again, which the relay
 //! takes as the same request. So is one that the relay has refused for want of an invitation.
 //!
-//! Not here: what was left behind, and when it is no longer wanted (`pending`).
+//! Not here: what was left behind, and when it is no longer wanted (`pending`); starting the engine of an account that exists (`start`).
 
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -18,8 +18,8 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, RelayAddress, Username, hash, label};
 use zeroize::Zeroizing;
 
+use super::closing::make_way;
 use super::pending::{Pending, left_behind};
-use super::recover_here::finish_stored_recovery;
 use super::{Client, EVENTS, Engine};
 use crate::error::{Error, ErrorCode};
 use crate::keystore::{Keystore, Secrets};
@@ -69,6 +69,7 @@ impl Client {
             Some(text) => Invitation::parse(&text)?,
             None => None,
         };
+        make_way(profile, passphrase.is_some()).await?;
         let (relay, api) = meet(parse_relay(&relay)?).await?;
         let origin = relay.authority();
 
@@ -113,23 +114,6 @@ impl Client {
         if let Err(error) = client.0.refill_key_packages().await {
             tracing::info!(%error, "key packages are not at the relay yet");
         }
-        Ok(client)
-    }
-
-    /// Opens the profile's keystore and database and starts the engine. The relay need not be in reach.
-    pub async fn start(profile: &Profile, passphrase: Option<Zeroizing<String>>) -> Result<Self, Error> {
-        if profile.state() == ProfileState::Fresh {
-            return Err(Error::new(ErrorCode::NotRegistered, "no account in this profile"));
-        }
-        let (keystore, mut secrets) = Keystore::open(profile, passphrase).await?;
-        if profile.facts().key_check.is_some_and(|check| check != key_check(&secrets.database_key)) {
-            return Err(Error::new(ErrorCode::KeychainWrong, "keystore: the key is not this database's"));
-        }
-        let store = open_store(profile, &secrets).await?;
-        raise_counter(&keystore, &mut secrets, &store).await?;
-        let secrets = finish_stored_recovery(&keystore, secrets, &store).await?;
-        let client = run(profile, keystore, secrets, store).await?;
-        client.0.begin_lone_groups().await;
         Ok(client)
     }
 }
@@ -249,32 +233,6 @@ pub(super) async fn new_store(
     blocking(move || Store::create(&dir, &key)).await
 }
 
-/// Raises the rollback counter (design section 8): the keystore up to the database, then the database, then the keystore. In an older
-/// copy of the database every group is marked.
-async fn raise_counter(keystore: &Keystore, secrets: &mut Secrets, store: &Store) -> Result<(), Error> {
-    let stored = store.run(|tx| Ok(account::require(tx)?.counter)).await?;
-    let rolled_back = stored != secrets.counter && stored != secrets.counter.saturating_add(1);
-    if rolled_back {
-        tracing::warn!("the database is not the one that was last open: it was restored from a copy");
-    }
-    if secrets.counter < stored {
-        secrets.counter = stored;
-        keystore.write(secrets).await?;
-    }
-    let next = secrets.counter.saturating_add(1);
-    // In one transaction: a crash between the two would leave an older database that nobody knows to be one.
-    let raised = store.run(move |tx| {
-        if rolled_back {
-            crate::store::logs::set_rolled_back(tx)?;
-        }
-        account::set_counter(tx, next)
-    });
-    raised.await?;
-    secrets.counter = next;
-    keystore.write(secrets).await?;
-    Ok(())
-}
-
 pub(super) async fn open_store(profile: &Profile, secrets: &Secrets) -> Result<Store, Error> {
     let (dir, key) = (profile.dir().to_owned(), Zeroizing::new(secrets.database_key));
     blocking(move || Store::open(&dir, &key)).await
@@ -334,6 +292,7 @@ pub(super) async fn run(
         logs_changed: watch::Sender::new(0),
         try_now: watch::Sender::new(0),
         stop: CancellationToken::new(),
+        ended: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
     let engine = Arc::new(engine);
@@ -344,7 +303,7 @@ pub(super) async fn run(
 }
 
 /// First 8 bytes of a labelled hash: enough to tell a wrong key, nothing to attack 256 random bits with.
-fn key_check(key: &[u8; 32]) -> String {
+pub(super) fn key_check(key: &[u8; 32]) -> String {
     let digest = hash(&[&label("database key check"), key]);
     to_hex(digest.first_chunk::<8>().unwrap_or(&[0; 8]))
 }

@@ -103,6 +103,9 @@ impl Engine {
     /// Everything once: for terminals.
     pub(super) async fn sync_once(self: &Arc<Self>) -> Result<(), Error> {
         self.resume_rotation().await;
+        if self.ended.is_cancelled() {
+            return Err(Error::new(ErrorCode::Stopped, "the engine has ended, and the profile is to be opened again"));
+        }
         // One thing's trouble keeps nothing else from being tried; the first is told in the end.
         let mut outcome = self.drain_inbox().await;
         self.follow_home().await;
@@ -174,8 +177,13 @@ impl Engine {
                 Ok(()) => continue,
                 Err(error) => error,
             };
-            // A device that is shut out hears of nothing any more: whether it is, the public log says.
+            // A device that is shut out hears of nothing any more: whether it is, the public log says. Where it has done so itself this engine
+            // is at its end, and there is no need to say that it is refused.
             if error.code() == ErrorCode::Refused {
+                self.resume_rotation().await;
+                if self.ended.is_cancelled() {
+                    return;
+                }
                 self.transparency_wake.notify_one();
             }
             if error.code() == ErrorCode::AccountDisabled {

@@ -19,8 +19,9 @@ pub(crate) struct Recovery {
     pub(crate) entry: Vec<u8>,
 }
 
-/// Stores the journal, in the place of one that came to nothing.
+/// Stores the journal, in the place of one that came to nothing. Whoever recovers wants the account, and closes it no more.
 pub(crate) fn begin(tx: &Transaction<'_>, recovery: &Recovery) -> Result<(), Error> {
+    super::closing::forget(tx)?;
     tx.execute(
         "INSERT OR REPLACE INTO recovery (one, device, account_seed, device_seeds, entry) VALUES (1, ?1, ?2, ?3, ?4)",
         params![
@@ -77,7 +78,7 @@ pub(crate) fn take_over(
         "DELETE FROM mls_state; DELETE FROM retired_packages; DELETE FROM old_sealing_keys; DELETE FROM old_device_keys;
          DELETE FROM rotation; DELETE FROM account_change; DELETE FROM rotation_wanted; DELETE FROM key_alarms;
          DELETE FROM deliveries; DELETE FROM waiting_welcomes; DELETE FROM lost_welcomes; DELETE FROM log_devices;
-         DELETE FROM sealed_to_erased;
+         DELETE FROM sealed_to_erased; DELETE FROM closing;
          UPDATE key_schedule SET version = 0, since_ms = 0, last_version = 0, last_ms = 0, last_scheduled = 0,
              account_seq = 0, account_ms = 0, account_shut_out = 0;
          UPDATE access_keys SET registered = 0 WHERE registered = 1;

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 36] = [
+const MIGRATIONS: [&str; 37] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -41,6 +41,7 @@ const MIGRATIONS: [&str; 36] = [
     HELD_SIZES,
     LINE_IDS,
     BLOCKED_TIMES,
+    CLOSING,
 ];
 
 const V1: &str = "
@@ -799,6 +800,14 @@ CREATE INDEX deleted_by_id ON deleted (id);
 const BLOCKED_TIMES: &str = "
 -- Since when somebody is blocked (relay time); not noted of whom was blocked before.
 ALTER TABLE contacts ADD COLUMN blocked_ms INTEGER;
+";
+
+const CLOSING: &str = "
+-- The account is being closed: the chain entry that states it.
+CREATE TABLE closing (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    entry BLOB NOT NULL
+) STRICT;
 ";
 
 /// Brings the database to the newest version, in one transaction.

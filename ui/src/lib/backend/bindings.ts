@@ -385,6 +385,10 @@ export type ErrorCode =
 "ownKeysChanged" | 
 /**  The relay's transparency log states newer entries of the own chain than the relay shows: nothing is signed behind the older ones. */
 "keysHeldBack" | 
+/**  The account is being closed, and the relay has not said yet that it is: that goes on by itself. */
+"closingUnderWay" | 
+/**  The account is closed, and its keys could not be erased from this computer yet. */
+"keysLeft" | 
 /**  Somebody whom the user had verified must be verified again, or no longer counted as verified, before anything is sent to them. */
 "verifyAgain" | 
 /**  The relay shows keys of somebody here that do not follow from those known: nothing is sent to them until it shows the right ones. */

@@ -661,6 +661,11 @@ export class FakeBackend implements Backend {
     return () => this.#listeners.delete(listener);
   }
 
+  /** The app comes into another state by itself. */
+  tellState(state: AppState): void {
+    for (const listener of this.#stateListeners) listener(state);
+  }
+
   async onStateChanged(listener: (state: AppState) => void): Promise<StopListening> {
     this.#stateListeners.add(listener);
     return () => this.#stateListeners.delete(listener);

@@ -123,10 +123,18 @@ export class AppModel {
     // The event and an answer may both tell it. From the first on, events tell all that changes, and the second is older.
     if (state.type === "ready" && this.state.type === "ready") return;
     this.state = state;
-    if (state.type === "firstRun") this.firstRun = true;
+    if (state.type === "firstRun") {
+      this.firstRun = true;
+      this.#forget();
+    }
     if (state.type !== "ready") return;
     this.profile = state.profile;
     this.connection = state.connection;
+    if (this.loaded) {
+      // Another engine: what is open is older than it, too.
+      void this.#reload();
+      return;
+    }
     void this.loadConversations();
     // An alarm that was raised before the start is shown at once.
     void this.attempt(this.logs.load());
@@ -135,7 +143,7 @@ export class AppModel {
   }
 
   /** The account is closed: nothing of it is shown any more. */
-  leave(state: AppState): void {
+  #forget(): void {
     this.profile = null;
     this.keys = null;
     this.loaded = false;
@@ -147,7 +155,6 @@ export class AppModel {
     this.logs.forget();
     this.#conversations.clear();
     this.#composers.clear();
-    this.enter(state);
   }
 
   /** The first run is over: the account exists, and the phrase was confirmed or put off. */

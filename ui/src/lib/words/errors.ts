@@ -205,6 +205,18 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "Try again later. If it stays so, ask whoever runs the relay.",
     button: "Try again",
   },
+  closingUnderWay: {
+    title: "Your account is being closed",
+    sentence: "The relay has not answered, so whether it is closed is not known yet. This goes on by itself as soon as the relay answers.",
+    action: "Leave Waxwing open, or start it again later.",
+    button: "Try again",
+  },
+  keysLeft: {
+    title: "Your account is closed, and its keys are still here",
+    sentence: "The relay has closed it and its history here is deleted. Its keys could not be erased from this computer.",
+    action: "Unlock the keychain (it may be asking in another window), then try again.",
+    button: "Try again",
+  },
   logContradicts: {
     title: "The relay's log contradicts itself",
     sentence: "The relay has shown different people different keys, and signed both. Waxwing keeps the evidence and uses no new keys.",

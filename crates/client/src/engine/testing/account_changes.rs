@@ -153,3 +153,21 @@ async fn d2_p11_a_thiefs_entries_are_taken_into_the_own_chain_with_what_revokes_
     lone.client.end_tasks().await;
     assert_eq!(has(lone.engine(), device).await, (true, true), "it goes on");
 }
+
+/// Each would state the same place of the chain, and the closing would never come there.
+#[tokio::test]
+async fn nothing_else_is_begun_while_the_account_is_being_closed() {
+    for closing in [true, false] {
+        let lone = Lone::new().await;
+        lone.client.end_tasks().await;
+        let engine = lone.engine();
+        let chain = engine.chain(engine.account).await.unwrap();
+        if closing {
+            engine.begin_closing(&chain).await.unwrap();
+        }
+        engine.begin_rotation(Cause::ByHand).await.unwrap();
+        assert_eq!(engine.store.run(keys::rotation).await.unwrap().is_none(), closing);
+        engine.begin_account_change(&[], false).await.unwrap();
+        assert_eq!(engine.store.run(keys::account_change).await.unwrap().is_none(), closing);
+    }
+}

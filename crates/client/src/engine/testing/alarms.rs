@@ -86,3 +86,18 @@ async fn p11_a_rotation_under_way_hides_no_other_entry_in_its_place() {
         assert_eq!(alarms_after(&lone, &mut log, entry(engine, 1, hash)).await, expected, "own: {own}");
     }
 }
+
+/// The same of a closing: it is the user's own act, and 'recover my account' is no answer to it.
+#[tokio::test]
+async fn p11_a_closing_under_way_is_no_alarm_and_hides_no_other_entry_in_its_place() {
+    for own in [true, false] {
+        let lone = lone().await;
+        let engine = lone.engine();
+        let mut log = log_of(engine).await;
+        let chain = engine.chain(engine.account).await.unwrap();
+        let stated = ChainEntry::decode(&engine.begin_closing(&chain).await.unwrap()).unwrap();
+        let hash = if own { stated.hash() } else { [0xee; 32] };
+        let expected = if own { (vec![], false) } else { (vec![(2.0, Some(1))], true) };
+        assert_eq!(alarms_after(&lone, &mut log, entry(engine, 1, hash)).await, expected, "own: {own}");
+    }
+}

@@ -160,7 +160,8 @@ fn look_for_oneself(
     // A change under way whose answer is still to come has made one that the chain here does not have yet.
     let rotation = keys::rotation(tx)?.map(|one| one.entry);
     let recovery = crate::store::recovery::load(tx)?.map(|one| one.entry);
-    let under_way: Vec<_> = [rotation, keys::account_change(tx)?.map(|one| one.entry), recovery]
+    let account_key = keys::account_change(tx)?.map(|one| one.entry);
+    let under_way: Vec<_> = [rotation, account_key, recovery, crate::store::closing::load(tx)?]
         .iter()
         .flatten()
         .filter_map(|entry| waxwing_wire::ChainEntry::decode(entry).ok())
