@@ -5,10 +5,17 @@
 
 mod world;
 
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use waxwing_client::{ErrorCode, Notice, Standing};
-use world::{Person, World, acquainted, introduce, until_notice};
+use waxwing_client::{ErrorCode, Event, Notice, Standing};
+use waxwing_tests::place;
+use world::losing::{self, Fate, Losing};
+use world::{PATIENCE, Person, World, acquainted, introduce, until_notice};
 
 async fn recover_here(person: Person, words: &[String]) -> Person {
     let Person { client, profile } = person;
@@ -157,4 +164,96 @@ async fn what_waits_to_be_let_back_in_says_so() {
     bob.until_texts(&direct, &["before", "while bob is away"]).await;
     alice.until_texts(&direct, &["before", "while bob is away"]).await;
     assert_eq!(alice.client.conversation(&direct).await.unwrap().problem, None);
+}
+
+/// The relay takes a recovery, and nobody is told; then it is out of reach. Gives the profile's folder, where nothing runs.
+async fn unheard(alice: Person, losing: &Losing) -> std::path::PathBuf {
+    let words = alice.client.phrase_words().await.unwrap();
+    losing.loses_and_is_away(Fate::Unanswered);
+    let lost = alice.client.recover_here(words.join(" ").into()).await.map(drop).unwrap_err();
+    assert_eq!((lost.code(), losing.met()), (ErrorCode::RelayDown, 1));
+    assert!(!alice.client.is_stopped(), "nobody knows yet what became of it");
+    alice.client.stop().await;
+    alice.profile.dir().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_a_recovery_that_a_start_without_the_relay_leaves_open_ends_that_engine_and_the_next_start_has_it() {
+    let (world, losing) = losing::world().await;
+    let (alice, bob, direct) = acquainted(&world).await;
+    alice.send(&direct, "before").await;
+    bob.until_texts(&direct, &["before"]).await;
+    let before = alice.client.keys().await.unwrap();
+    let dir = unheard(alice, &losing).await;
+
+    let alice = world::start(&dir).await;
+    assert_eq!(alice.client.keys().await.unwrap().device_id, before.device_id, "the control: the old keys run");
+    let (mut events, ended) = (alice.client.events(), alice.client.ended());
+    // What is written meanwhile is kept.
+    alice.send(&direct, "under the old keys").await;
+    losing.is_mended();
+    alice.client.try_now();
+    tokio::time::timeout(PATIENCE, ended).await.expect("the engine knows that its keys are no more");
+    assert!(alice.client.is_stopped());
+    while let Ok(event) = events.try_recv() {
+        let alarm = matches!(&event, Event::Log { log } if !log.alarms.is_empty());
+        assert!(!alarm, "an alarm about an own recovery");
+    }
+    alice.client.stop().await;
+    drop(alice);
+    // The start has no need of the relay for it.
+    losing.goes_away();
+    let alice = world::start(&dir).await;
+    let after = alice.client.keys().await.unwrap();
+    assert_ne!(after.device_id, before.device_id);
+    assert_eq!(after.version, 1);
+    losing.is_mended();
+    alice.client.try_now();
+    until_notice(&bob, &direct, |notice| matches!(notice, Notice::Recovered { mine: false, .. })).await;
+    alice.until_texts(&direct, &["before", "under the old keys"]).await;
+    bob.until_texts(&direct, &["before", "under the old keys"]).await;
+    assert!(alice.client.transparency_log().await.unwrap().alarms.is_empty());
+}
+
+/// A process that ends with the test, however that ends.
+struct Listening(Child);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The same at a terminal: `listen` goes on with the keys that the recovery has brought.
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_whoever_listens_at_a_terminal_hears_on_after_such_a_recovery() {
+    let (world, losing) = losing::world().await;
+    let (alice, bob, direct) = acquainted(&world).await;
+    let dir = unheard(alice, &losing).await;
+    let passphrase = world.dir.path().join("passphrase");
+    fs::write(&passphrase, world::PASSPHRASE).unwrap();
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = Command::new(place::binary("waxwing-cli").unwrap());
+    command.args(["--json", "--profile", dir.to_str().unwrap(), "--passphrase-file", passphrase.to_str().unwrap()]);
+    command.args(["listen", "--for", "60"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut listening = Listening(command.spawn().unwrap());
+    let lines = BufReader::new(listening.0.stdout.take().unwrap()).lines();
+    let (hears, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| hears.send(line)));
+    // It has started by then, with the old keys.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    losing.is_mended();
+    until_notice(&bob, &direct, |notice| matches!(notice, Notice::Recovered { mine: false, .. })).await;
+    bob.send(&direct, "do you hear me").await;
+    let listens = async {
+        while let Some(line) = heard.recv().await {
+            if line.contains("do you hear me") {
+                return true;
+            }
+        }
+        false
+    };
+    let came = tokio::time::timeout(PATIENCE, listens).await;
+    assert_eq!(came, Ok(true), "what was said after the recovery");
 }

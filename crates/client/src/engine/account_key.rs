@@ -203,6 +203,7 @@ impl Engine {
     /// Goes on with what a crash or a relay out of reach has left: in the order in which the chain needs it.
     pub(super) async fn resume_changes(&self) -> Result<(), Error> {
         // First what leaves nothing to go on with here.
+        self.look_after_recovery().await?;
         self.advance_closing().await?;
         self.catch_up_with_own_keys().await?;
         self.advance_account_change().await?;

@@ -132,6 +132,7 @@ impl Engine {
             // The inbox's task has found out meanwhile that it is closed.
             return Ok(());
         }
+        self.look_after_recovery().await?;
         let under_way = self.store.run(closing::load).await?;
         let chain = match self.own_chain_there().await {
             Err(error) if under_way.is_some() => return Err(still_under_way(&error)),

@@ -2,8 +2,8 @@
 //! place. The device gets new keys and a new id, every other one is revoked, and the history stays (design section 4).
 //!
 //! Journalled: keys and chain entry are stored, the relay takes the entry, the own chain follows, then the keystore, then the rest of the
-//! database. A crash anywhere is taken up at the next start. Not here: a machine without the profile (`recover`), how others bring the
-//! device back into conversations (`follow`).
+//! database. A crash anywhere is taken up at the next start, or, where that had no relay, as soon as there is one. Not here: a machine without
+//! the profile (`recover`), how others bring the device back into conversations (`follow`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,8 @@ impl Client {
     /// Gets the account back with its recovery phrase, on this device. It stays what it shows: messages, contacts and verifications. Every
     /// other device is revoked, and so is whoever has this one's keys.
     ///
-    /// An error leaves this engine running and the account as it was; or, where the answer was lost, the next start finishes it.
+    /// An error leaves this engine running and the account as it was; or, where the answer was lost, this engine ends by itself as soon as
+    /// the relay says that it has the entry ([`Client::ended`]), and the next start finishes it.
     pub async fn recover_here(&self, phrase: Zeroizing<String>) -> Result<Self, Error> {
         let phrase = RecoveryPhrase::parse(&phrase).map_err(not_a_phrase)?;
         let engine = &self.0;
@@ -110,6 +111,27 @@ impl Engine {
             }
         }
         Err(Error::new(ErrorCode::RelayBusy, "the account's chain is changed again and again"))
+    }
+
+    /// While an engine runs on a profile in which a recovery broke off: once it stands in the chain the relay accepts these keys no more, and the
+    /// next start goes on with the new ones.
+    pub(super) async fn look_after_recovery(&self) -> Result<(), Error> {
+        let Some(recovery) = self.store.run(recovery::load).await? else { return Ok(()) };
+        let known = self.chain(self.account).await?;
+        let (me, from, home) = (self.account, known.seq().saturating_add(1), self.home.address().clone());
+        let answer = self.relay(&home)?.chain(&me.to_string(), Some(VerifiedChain::clone(&known))).await;
+        let (chain, entries) = self.noting_refuted(answer).await?;
+        if stands_in(&chain, &recovery) {
+            // So that the start needs no relay to know.
+            self.store.run(move |tx| keys::add_chain_entries(tx, me, from, &entries)).await?;
+            tracing::info!("a recovery whose answer was lost stands: the engine begins anew with its keys");
+            return Err(self.end_by_itself());
+        }
+        if went_past(&chain, &recovery) {
+            self.store.run(recovery::forget).await?;
+            self.store.checkpoint().await?;
+        }
+        Ok(())
     }
 
     /// Groups that nobody else was in are made anew, with whoever was still to be added.
