@@ -112,7 +112,9 @@ impl Profile {
     /// Notes that the account was closed: it is nobody's any more, and its secrets are still to be erased.
     pub(crate) fn note_closed(&self) -> Result<(), Error> {
         self.change(|facts| {
-            facts.closing = Some(facts.keystore());
+            // What is still noted of the keychain stays: of the other kind is a file in here, which goes with the profile.
+            let kept = facts.closing.filter(|kind| *kind == KeystoreKind::Keychain);
+            facts.closing = Some(kept.unwrap_or_else(|| facts.keystore()));
             facts.registered = false;
             facts.key_check = None;
         })

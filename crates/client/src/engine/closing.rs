@@ -46,6 +46,7 @@ impl Client {
         let inhabited = facts.registered || facts.key_check.is_some();
         if !inhabited {
             Store::discard(profile.dir())?;
+            Keystore::erase(profile, KeystoreKind::Passphrase).await.map_err(keys_left)?;
         }
         // The keys go last: without them the rest is closed for good anyway. Never those of an account that is here now, whatever is noted.
         if !inhabited || facts.keystore() != kind {

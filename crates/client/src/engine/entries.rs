@@ -490,7 +490,9 @@ pub(super) fn spoken(
 ) -> Result<Verdict, Error> {
     match said {
         AppMessage::Text { message_id, text } => {
-            let message_id = messages::line_id(tx, &conversation.id, sender, message_id)?;
+            let Some(message_id) = messages::line_id(tx, &conversation.id, sender, message_id)? else {
+                return Ok(Verdict::Aside("its id is another's, again and again"));
+            };
             let (mine, now) = (sender == context.account, context.now);
             let line = messages::NewMessage {
                 id: message_id,

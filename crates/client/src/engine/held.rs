@@ -20,7 +20,7 @@ use crate::store::{account, messages, people};
 use crate::views::Notice;
 
 /// Most bytes that are kept of one sender in one log; and of all together, which many who are in on it could fill a disk with.
-pub(super) const MOST: Room = Room { each: 16 * 1024 * 1024, all: 128 * 1024 * 1024 };
+pub(super) const MOST: Room = Room { each: 16 * 1024 * 1024, all: 128 * 1024 * 1024, always: 64 * 1024 };
 /// How long something is kept that no chain states.
 pub(super) const KEPT_MS: u64 = 30 * DAY_MS;
 

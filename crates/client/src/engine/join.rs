@@ -27,7 +27,8 @@ use crate::store::conversations::NewConversation;
 use crate::store::logs::Noted;
 use crate::store::lost_welcomes::LostWelcome;
 use crate::store::{
-    account, contacts, conversations, deliveries, logs, lost_welcomes, messages, outbox, people, restorations,
+    account, begun_anew, contacts, conversations, deliveries, logs, lost_welcomes, messages, outbox, people,
+    restorations,
 };
 use crate::views::{ConversationKind, Notice, Standing, Trust};
 
@@ -289,8 +290,9 @@ fn store(
         messages::place_accepted(tx, log.log, welcome.slot)?;
         outbox::forget_accepted(tx, log.log, welcome.slot)?;
     }
-    let asked_devices = logs::noted_devices(tx, log.log, Noted::Asked)?;
+    let asked_devices = logs::noted_devices(tx, log.log, Noted::Asked, None)?;
     logs::insert(tx, &log, context.now)?;
+    begun_anew::forget_all(tx, &log.conversation)?;
     logs::set_joined(tx, log.log, welcome.slot, context.now)?;
     if repaired && welcome.nonce != [0; 16] {
         logs::set_answered(tx, log.log, &welcome.nonce, sender, &asked_devices, context.now)?;

@@ -3,7 +3,8 @@
 //!
 //! Who does not follow answers the Welcome with the `removed` notice for the very group and place that it names: both are known to nobody but
 //! those who were brought in, and of them a leaf of that group must have signed it. No member may put an admin out by it, so it counts only
-//! until somebody else has spoken there, and only from an admin of the group before, or from everybody.
+//! for as long as nobody else speaks there, and only from an admin of the group before, or from everybody; and after a day: who refuses may not have
+//! read yet what makes this device an admin, and those who do follow show themselves at once.
 
 use rusqlite::Transaction;
 use waxwing_protocol::content::Content;
@@ -16,7 +17,7 @@ use super::emit::Changes;
 use super::join::Welcomed;
 use super::resync::{self, ANSWERED_FOR_MS, DAY_MS};
 use crate::error::{Error, ErrorCode, ErrorView};
-use crate::mls::{Group, storage};
+use crate::mls::{Group, GroupChange, storage};
 use crate::store::conversations::ConversationId;
 use crate::store::logs::{self, Noted};
 use crate::store::{account, begun_anew, conversations, deliveries, links, messages, outbox, people};
@@ -46,32 +47,68 @@ pub(super) fn tell(tx: &Transaction<'_>, context: &Context, welcomed: &Welcomed)
     Ok(())
 }
 
-/// A `removed` notice. True if it says that its sender does not follow this device into a group that this one has begun anew.
+/// A `removed` notice. True if it says that its sender does not follow this device into a group that this one has begun anew: that is noted.
 pub(super) fn told(
     tx: &Transaction<'_>,
     context: &Context,
     (log, seq): (LogId, u64),
     (account, device): (AccountId, DeviceId),
-    changes: &mut Changes,
 ) -> Result<bool, Error> {
-    let Some(begun) = begun_anew::load(tx, log)? else { return Ok(false) };
+    if begun_anew::load(tx, log)?.is_none() {
+        return Ok(false);
+    }
     // A commit that takes this device out of it stands behind what was read.
     let alone = |log: &logs::Log| log.active && !log.peer_seen && (1..=log.last_handshake).contains(&seq);
     let Some(log) = logs::load(tx, log)?.filter(alone) else { return Ok(false) };
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
-    let mut others = group.leaves()?;
-    others.retain(|leaf| leaf.identity.account != context.account);
-    if others.iter().all(|leaf| (leaf.identity.account, leaf.identity.device) != (account, device)) {
-        return Ok(false);
+    let theirs = group.leaves()?.into_iter().any(|leaf| {
+        leaf.identity.account != context.account && (leaf.identity.account, leaf.identity.device) == (account, device)
+    });
+    if theirs {
+        // The first time counts.
+        logs::note_device(tx, log.log, device, Noted::Refuses, context.now, 1)?;
     }
-    logs::note_device(tx, log.log, device, Noted::Refuses, context.now, 0)?;
-    let refuse = logs::noted_devices(tx, log.log, Noted::Refuses)?;
-    let refuses =
-        |account| others.iter().any(|leaf| leaf.identity.account == account && refuse.contains(&leaf.identity.device));
-    if begun.admins.contains(&account) || others.iter().all(|leaf| refuses(leaf.identity.account)) {
-        give_up(tx, context, &log, begun.ord, changes)?;
+    Ok(theirs)
+}
+
+/// A group that this device has begun anew is given up where nobody follows, which was said a day ago.
+pub(super) fn nobody_follows(
+    tx: &Transaction<'_>,
+    context: &Context,
+    log: &logs::Log,
+) -> Result<Option<Changes>, Error> {
+    let Some(begun) = begun_anew::load(tx, log.log)? else { return Ok(None) };
+    let id = log.conversation;
+    let elsewhere = logs::to_send(tx, &id)?.is_none_or(|one| one.log != log.log);
+    if log.peer_seen || elsewhere || conversations::load(tx, &id)?.standing != Standing::Member {
+        return Ok(None);
     }
-    Ok(true)
+    let refuse = logs::noted_devices(tx, log.log, Noted::Refuses, Some(context.now.saturating_sub(DAY_MS)))?;
+    let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(None) };
+    let leaves = group.leaves()?;
+    let refuses = |account: &AccountId| {
+        leaves.iter().any(|leaf| leaf.identity.account == *account && refuse.contains(&leaf.identity.device))
+    };
+    let mut others = people::of(tx, &id)?;
+    others.retain(|one| one.account != context.account);
+    let an_admin = begun.admins.iter().any(|admin| *admin != context.account && refuses(admin));
+    let everybody = !others.is_empty() && others.iter().all(|one| refuses(&one.account)) && !adds(tx, log)?;
+    if !an_admin && !everybody {
+        return Ok(None);
+    }
+    let mut changes = Changes::default();
+    give_up(tx, context, log, begun.ord, &mut changes)?;
+    Ok(Some(changes))
+}
+
+/// Whether somebody is still to be brought in.
+fn adds(tx: &Transaction<'_>, log: &logs::Log) -> Result<bool, Error> {
+    for item in outbox::changes(tx, &log.conversation)?.iter().filter(|item| item.log == Some(log.log)) {
+        if matches!(GroupChange::decode(&item.content)?, GroupChange::Add(_) | GroupChange::Admit { .. }) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The group that was begun anew is nobody's. What was said in it has reached nobody, and is not shown as if it had.

@@ -77,7 +77,7 @@ impl Engine {
         let Some(count) = (if replace { Some(STOCK.full) } else { STOCK.missing(at_relay) }) else { return Ok(()) };
         let (upload, erased) = self.store.run(move |tx| make(tx, &context, replace, count)).await?;
         if erased {
-            self.store.checkpoint().await?;
+            self.store.forget().await?;
         }
         self.home.upload_key_packages(&upload).await?;
         if replace {

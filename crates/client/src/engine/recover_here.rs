@@ -129,7 +129,7 @@ impl Engine {
         }
         if went_past(&chain, &recovery) {
             self.store.run(recovery::forget).await?;
-            self.store.checkpoint().await?;
+            self.store.forget().await?;
         }
         Ok(())
     }
@@ -242,8 +242,10 @@ pub(super) async fn finish_stored_recovery(
     let api = RelayApi::new(me.relay, None)?;
     let from = known.seq().saturating_add(1);
     if stands_in(&known, &recovery) {
+        // Nothing was asked yet, and so no relay has told the time.
+        let at_ms = ChainEntry::decode(&recovery.entry).map_or(0, |entry| entry.unsigned.at_ms);
         let accepted = Accepted { recovery, from, entries: Vec::new() };
-        return take_over(keystore, secrets, store, (account, api.now_ms()), accepted).await;
+        return take_over(keystore, secrets, store, (account, api.now_ms().max(at_ms)), accepted).await;
     }
     if went_past(&known, &recovery) {
         return nothing_came_of_it(store, secrets).await;

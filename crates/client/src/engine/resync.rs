@@ -98,6 +98,7 @@ pub(super) fn mend(
                 begun => Ok(begun),
             }
         }
+        Trouble::None if log.active => not_followed::nobody_follows(tx, context, log),
         Trouble::None => Ok(None),
         // Whoever may not begin anew asks, too: the others may be well, and this device alone was given nothing that it could take in.
         Trouble::Frozen => match reboot(tx, context, log, home)? {
@@ -357,8 +358,8 @@ fn unanswered(tx: &Transaction<'_>, log: &logs::Log, request: &ResyncRequest) ->
     Ok(None)
 }
 
-/// A notice that this device was taken out. It counts where this device is blind, or waits for the Welcome that lets it back in, and has asked
-/// the sender or knows them as an admin, who may take it out to bring it in again: else it sees that in the log.
+/// A notice that this device was taken out. It counts where this device is blind and has asked the sender, or knows them as an admin; and from an
+/// admin alone where it waits for the Welcome that lets it back in, which one answer has brought on its way: else it sees that in the log.
 pub(super) fn told_removed(
     tx: &Transaction<'_>,
     context: &Context,
@@ -366,7 +367,7 @@ pub(super) fn told_removed(
     (account, device): (AccountId, DeviceId),
     changes: &mut Changes,
 ) -> Result<(), Error> {
-    if not_followed::told(tx, context, (log, seq), (account, device), changes)? {
+    if not_followed::told(tx, context, (log, seq), (account, device))? {
         return Ok(());
     }
     let blind = |trouble| matches!(trouble, Trouble::Behind | Trouble::RolledBack | Trouble::Frozen);
@@ -375,7 +376,8 @@ pub(super) fn told_removed(
     let told = |log: &logs::Log| if log.active { blind(log.trouble) } else { nonce.is_some() };
     let Some(log) = logs::load(tx, log)?.filter(told) else { return Ok(()) };
     let admin = people::is_admin(&people::of(tx, &log.conversation)?, account);
-    if seq < log.last_handshake || !(admin || logs::is_noted(tx, log.log, device, Noted::Asked)?) {
+    let asked = log.active && logs::is_noted(tx, log.log, device, Noted::Asked)?;
+    if seq < log.last_handshake || !(admin || asked) {
         return Ok(());
     }
     storage::delete_group(tx, log.log.as_bytes())?;

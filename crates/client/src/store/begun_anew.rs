@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use waxwing_wire::{AccountId, LogId};
 
+use super::conversations::ConversationId;
 use crate::error::Error;
 
 /// What was so when a group was begun anew.
@@ -35,6 +36,12 @@ pub(crate) fn load(tx: &Transaction<'_>, log: LogId) -> Result<Option<Begun>, Er
         ord,
         admins: admins.as_chunks::<16>().0.iter().map(|id| AccountId::from_bytes(*id)).collect(),
     }))
+}
+
+/// Somebody has brought this device into a group of the conversation: it takes part, whatever became of those that it has begun.
+pub(crate) fn forget_all(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<(), Error> {
+    tx.execute("DELETE FROM begun_anew WHERE log IN (SELECT log FROM logs WHERE conversation = ?1)", [conversation])?;
+    Ok(())
 }
 
 /// The log is not followed any more.

@@ -27,6 +27,8 @@ pub(crate) struct Room {
     pub(crate) each: u64,
     /// Of everybody.
     pub(crate) all: u64,
+    /// Of one sender in one log, whatever others have filled.
+    pub(crate) always: u64,
 }
 
 /// Keeps a message of an account; false if as much is kept already as may be.
@@ -36,7 +38,7 @@ pub(crate) fn keep(tx: &Transaction<'_>, sender: AccountId, held: &Held, most: R
             "SELECT coalesce(sum(bytes) FILTER (WHERE sender = ?1 AND log = ?2), 0), coalesce(sum(bytes), 0) FROM held_sizes",
         )?
         .query_row(params![sender.as_bytes(), held.log.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if each >= most.each || all >= most.all {
+    if each >= most.each || (all >= most.all && each >= most.always) {
         return Ok(false);
     }
     tx.prepare_cached(

@@ -210,10 +210,18 @@ pub(crate) fn is_sound(tx: &Transaction<'_>, log: LogId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Devices that are noted so.
-pub(crate) fn noted_devices(tx: &Transaction<'_>, log: LogId, what: Noted) -> Result<Vec<DeviceId>, Error> {
-    let mut statement = tx.prepare_cached("SELECT device FROM log_devices WHERE log = ?1 AND what = ?2")?;
-    let rows = statement.query_map(params![log.as_bytes(), what as i64], |row| row.get(0).map(DeviceId::from_bytes))?;
+/// Devices that are noted so, or have been by then.
+pub(crate) fn noted_devices(
+    tx: &Transaction<'_>,
+    log: LogId,
+    what: Noted,
+    by_ms: Option<u64>,
+) -> Result<Vec<DeviceId>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT device FROM log_devices WHERE log = ?1 AND what = ?2 AND (?3 IS NULL OR at_ms <= ?3)",
+    )?;
+    let rows =
+        statement.query_map(params![log.as_bytes(), what as i64, by_ms], |row| row.get(0).map(DeviceId::from_bytes))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -245,11 +253,15 @@ pub(crate) fn followed(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Logs whose groups one was taken out of, to be brought in again, and has not been.
+/// Logs whose groups one was taken out of, to be brought in again, and has not been; and those of groups that one has begun anew, and into which
+/// somebody does not follow.
 pub(crate) fn awaited(tx: &Transaction<'_>) -> Result<Vec<Log>, Error> {
-    let mut statement =
-        tx.prepare_cached("SELECT * FROM logs WHERE active = 0 AND resync_nonce IS NOT NULL ORDER BY log")?;
-    let rows = statement.query_map([], read)?;
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM logs WHERE (active = 0 AND resync_nonce IS NOT NULL)
+             OR (active = 1 AND log IN (SELECT log FROM begun_anew JOIN log_devices USING (log) WHERE what = ?1))
+         ORDER BY log",
+    )?;
+    let rows = statement.query_map([Noted::Refuses as i64], read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

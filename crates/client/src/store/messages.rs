@@ -11,6 +11,8 @@ use super::{bytes, contacts};
 use crate::error::{Error, ErrorCode, ErrorView};
 use crate::views::{MessagePage, MessageState, MessageView, Notice};
 
+/// Other senders' ids that a message gives way to.
+const MOST_LINE_IDS: usize = 8;
 /// Lines that the log has not placed yet come after all others.
 const UNPLACED: f64 = 1_099_511_627_776.0;
 
@@ -93,15 +95,15 @@ pub(crate) fn find(tx: &Transaction<'_>, id: MessageId) -> Result<Message, Error
 
 /// The id under which a sender's message is a line here. Ids name lines for front ends, and each member gives their own: one that is another
 /// sender's, or was before that line was deleted, gives way to one made of both. So no member's words make another's disappear, and what is said
-/// again is the same line again.
+/// again is the same line again. None where others have taken those, too, one after the other, which nobody does by chance.
 pub(crate) fn line_id(
     tx: &Transaction<'_>,
     conversation: &ConversationId,
     sender: AccountId,
     id: MessageId,
-) -> Result<MessageId, Error> {
+) -> Result<Option<MessageId>, Error> {
     let mut line = id;
-    loop {
+    for _ in 0..MOST_LINE_IDS {
         let key = params![line.as_bytes(), sender.as_bytes(), conversation];
         let taken = tx
             .prepare_cached(
@@ -112,11 +114,12 @@ pub(crate) fn line_id(
             )?
             .exists(key)?;
         if !taken {
-            return Ok(line);
+            return Ok(Some(line));
         }
         let digest = hash(&[&label("line"), sender.as_bytes(), line.as_bytes()]);
         line = MessageId::from_bytes(*digest.first_chunk().unwrap_or(&[0; 16]));
     }
+    Ok(None)
 }
 
 /// The newest line, as a list shows it.

@@ -16,7 +16,7 @@ const BEA: usize = 1;
 const CEM: usize = 2;
 const DOT: usize = 3;
 const MIB: usize = 1024 * 1024;
-const ANY: Room = Room { each: u64::MAX, all: u64::MAX };
+const ANY: Room = Room { each: u64::MAX, all: u64::MAX, always: 0 };
 
 fn words(log: LogId, content: Vec<u8>) -> Held {
     Held { n: 0, log, leaf: vec![1; 40], mls_key: [1; 32], sent_ms: 1, content, at_ms: 1_800_000_000_000 }
@@ -99,13 +99,20 @@ fn d7_all_together_have_no_more_than_128_mib_of_room() {
     assert_eq!((MOST.each, MOST.all), (16 * 1024 * 1024, 128 * 1024 * 1024));
     let mut world = World::new(7, 1);
     let one = |at: u8| (AccountId::from_bytes([at; 16]), LogId::from_bytes([at; 16]));
-    let room = Room { each: 2000, all: 5000 };
+    let room = Room { each: 2000, all: 5000, always: 0 };
     world.devices[0]
         .tx(|tx| {
             let keep = |at, length| held::keep(tx, one(at).0, &words(one(at).1, vec![7; length]), room);
             // 1256 each: the fourth begins below 5000, the fifth does not.
             assert_eq!([keep(1, 1000)?, keep(2, 1000)?, keep(3, 1000)?, keep(4, 1000)?], [true; 4]);
             assert_eq!([keep(5, 0)?, keep(1, 0)?], [false; 2], "there is room without end");
+            // A little of each is kept all the same: those who fill it do not silence everybody else.
+            let small = Room { always: 300, ..room };
+            let keep_small = |at, length| held::keep(tx, one(at).0, &words(one(at).1, vec![7; length]), small);
+            assert_eq!([keep_small(6, 0)?, keep_small(6, 0)?, keep_small(6, 0)?], [true, true, false]);
+            while let Some(next) = held::next(tx, one(6).0, 0)? {
+                held::remove(tx, next.n)?;
+            }
             held::remove(tx, held::next(tx, one(2).0, 0)?.unwrap().n)?;
             assert!(held::next(tx, one(2).0, 0)?.is_none());
             assert!(keep(5, 0)?, "nothing makes room again");

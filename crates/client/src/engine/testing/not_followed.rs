@@ -113,6 +113,10 @@ fn ends_and_is_let_in_again(world: &mut World, id: ConversationId, before: Messa
         assert!(why.contains(&"its sender may not start the group anew".to_owned()), "{who}: {why:?}");
         assert!(!shows(world, who, id, text), "the control");
     }
+    // Who says so may not have read yet what makes her an admin: those who follow show themselves.
+    assert_eq!((standing(world, ADA, id), state(world, ADA, text)), (Standing::Member, MessageState::Sent));
+    world.outside.now += DAY_MS;
+    looks(world, ADA);
     assert_eq!(standing(world, ADA, id), Standing::Removed, "she is told nothing");
     assert_eq!(shut_out(world, ADA, id), [true]);
     assert_eq!(state(world, ADA, text), MessageState::Failed, "it looks as if somebody had read it");
@@ -224,6 +228,11 @@ fn p13_an_admin_who_begins_anew_is_put_out_by_no_member_and_no_outsider() {
         tells(&mut world, BEA, ADA, log, seq);
         assert_eq!(standing(&mut world, ADA, id), Standing::Member, "{lies}: {seq}");
     }
+    world.outside.now += 2 * DAY_MS;
+    looks(&mut world, ADA);
+    assert_eq!(standing(&mut world, ADA, id), Standing::Member, "{lies} later");
+    // Nor does an admin, where the others are there within a day.
+    tells(&mut world, BEA, ADA, new.log, place);
     everybody(&mut world);
     let heard = say(&mut world, CEM, id);
     everybody(&mut world);
@@ -232,6 +241,8 @@ fn p13_an_admin_who_begins_anew_is_put_out_by_no_member_and_no_outsider() {
         assert!((0..4).all(|who| shows(&mut world, who, id, message)));
     }
     tells(&mut world, BEA, ADA, new.log, place);
+    world.outside.now += 2 * DAY_MS;
+    looks(&mut world, ADA);
     assert_eq!(standing(&mut world, ADA, id), Standing::Member, "{lies} where others are");
     assert_eq!((state(&mut world, ADA, text), shut_out(&mut world, ADA, id)), (MessageState::Sent, vec![]));
 }
@@ -247,12 +258,40 @@ fn where_all_refuse_nobody_is_there() {
     let text = say(&mut world, ADA, id);
     looks(&mut world, ADA);
     tells(&mut world, BEA, ADA, new.log, new.last_handshake);
+    world.outside.now += DAY_MS;
+    looks(&mut world, ADA);
     assert_eq!(standing(&mut world, ADA, id), Standing::Member);
     tells(&mut world, CEM, ADA, new.log, new.last_handshake);
+    world.outside.now += DAY_MS - 1;
+    looks(&mut world, ADA);
+    assert_eq!(standing(&mut world, ADA, id), Standing::Member);
+    world.outside.now += 1;
+    looks(&mut world, ADA);
     assert_eq!(
         (standing(&mut world, ADA, id), state(&mut world, ADA, text)),
         (Standing::Removed, MessageState::Failed)
     );
+}
+
+/// Whoever could be brought in at once does not speak for those who could not be yet: they alone would put an admin out.
+#[test]
+fn p13_who_is_still_to_be_brought_in_has_not_refused() {
+    let (mut world, id) = group(3);
+    world.settle();
+    let (log, cem) = (written_to(&mut world, ADA, id).log, world.devices[CEM].device);
+    let packages = world.outside.relay.packages.remove(&cem);
+    recovers(&mut world, ADA, log);
+    let new = begins_anew(&mut world, id);
+    let text = say(&mut world, ADA, id);
+    looks(&mut world, ADA);
+    tells(&mut world, BEA, ADA, new.log, new.last_handshake);
+    world.outside.now += DAY_MS;
+    looks(&mut world, ADA);
+    assert_eq!((standing(&mut world, ADA, id), state(&mut world, ADA, text)), (Standing::Member, MessageState::Sent));
+    world.outside.relay.packages.extend(packages.map(|packages| (cem, packages)));
+    everybody(&mut world);
+    everybody(&mut world);
+    assert!(shows(&mut world, CEM, id, text) || standing(&mut world, CEM, id) == Standing::Member);
 }
 
 /// A conversation of two has no admins: neither puts the other out of it.

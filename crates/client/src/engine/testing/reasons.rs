@@ -234,6 +234,14 @@ fn whoever_waits_for_a_welcome_and_was_taken_out_is_told_so_and_waits_no_more() 
     let unasked = [2, 3].into_iter().find(|who| !was_asked(*who, &mut world)).unwrap();
     tells_removed(&mut world, unasked, log, place + 1);
     assert_eq!(standing(&mut world, id), Standing::Member, "whoever was not asked is believed");
+    // One answer is on its way: no member may have it come in vain by another.
+    let member = [2, 3].into_iter().find(|who| was_asked(*who, &mut world)).unwrap();
+    tells_removed(&mut world, member, log, place + 1);
+    assert_eq!(
+        (standing(&mut world, id), waits(&mut world)),
+        (Standing::Member, (false, true)),
+        "a member is believed"
+    );
     tells_removed(&mut world, 0, log, place - 1);
     assert_eq!(standing(&mut world, id), Standing::Member, "she has read further than that");
     tells_removed(&mut world, 0, LogId::from_bytes([1; 16]), place + 1);
