@@ -1,4 +1,4 @@
-//! The example for nginx in front of a relay: `docs/examples/nginx.conf`, as it is but for its ports and where its files are.
+//! The examples for nginx and Caddy in front of a relay: `docs/examples`, as they are but for ports and where files and certificates are.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -18,30 +18,57 @@ use crate::kit::{Account, Http, Kit, code, random, seq};
 use crate::process::Running;
 use crate::subscribe::{ask_for, push};
 
-const EXAMPLE: &str = include_str!("../../../../docs/examples/nginx.conf");
+const NGINX: &str = include_str!("../../../../docs/examples/nginx.conf");
+const CADDY: &str = include_str!("../../../../docs/examples/Caddyfile");
 const NAME: &str = "relay.example.org";
 /// Of a blob: six times what the example once let through.
 const LARGEST: usize = 24 * 1024 * 1024;
 
-/// Starts nginx with the example. Ends with the test.
-fn nginx(program: &str, folder: &Path, listen: u16, relay: u16) -> Running {
+/// The certificate and its key, in files of this folder.
+fn certificate(folder: &Path) -> [String; 2] {
     let made = rcgen::generate_simple_self_signed(vec![NAME.to_owned()]).unwrap();
-    let path = |name: &str| folder.join(name).display().to_string();
-    std::fs::write(path("certificate.pem"), made.cert.pem()).unwrap();
-    std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let mut site = EXAMPLE.to_owned();
-    for (theirs, ours) in [
-        ("listen 443 ssl;", format!("listen 127.0.0.1:{listen} ssl;")),
-        ("listen [::]:443 ssl;", String::new()),
-        ("/etc/letsencrypt/live/relay.example.org/fullchain.pem", path("certificate.pem")),
-        ("/etc/letsencrypt/live/relay.example.org/privkey.pem", path("key.pem")),
-        ("/var/log/nginx/waxwing.error.log", path("error.log")),
-        ("http://127.0.0.1:8787", format!("http://127.0.0.1:{relay}")),
-    ] {
+    [("certificate.pem", made.cert.pem()), ("key.pem", made.signing_key.serialize_pem())].map(|(name, pem)| {
+        std::fs::write(folder.join(name), pem).unwrap();
+        folder.join(name).display().to_string()
+    })
+}
+
+/// An example with some of it in other words; each must be there once.
+fn altered<const N: usize>(example: &str, changes: [(&str, String); N]) -> String {
+    let mut site = example.to_owned();
+    for (theirs, ours) in changes {
         assert_eq!(site.matches(theirs).count(), 1, "{theirs}");
         site = site.replace(theirs, &ours);
     }
-    std::fs::write(path("site.conf"), site).unwrap();
+    site
+}
+
+/// Ends with the test.
+fn started(mut command: Command, listen: u16, log: &Path) -> Running {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut running = Running(command.spawn().unwrap());
+    let until = Instant::now() + Duration::from_secs(30);
+    while TcpStream::connect(("127.0.0.1", listen)).is_err() {
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        assert!(running.0.try_wait().unwrap().is_none() && Instant::now() < until, "it did not start: {said}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running
+}
+
+/// Starts nginx with the example.
+fn nginx(program: &str, folder: &Path, listen: u16, relay: u16) -> Running {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let [certificate, key] = certificate(folder);
+    let changes = [
+        ("listen 443 ssl;", format!("listen 127.0.0.1:{listen} ssl;")),
+        ("listen [::]:443 ssl;", String::new()),
+        ("/etc/letsencrypt/live/relay.example.org/fullchain.pem", certificate),
+        ("/etc/letsencrypt/live/relay.example.org/privkey.pem", key),
+        ("/var/log/nginx/waxwing.error.log", path("error.log")),
+        ("http://127.0.0.1:8787", format!("http://127.0.0.1:{relay}")),
+    ];
+    std::fs::write(path("site.conf"), altered(NGINX, changes)).unwrap();
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let temporary = temporary.map(|what| format!("{what}_temp_path {};\n", path(what))).concat();
     let around = format!(
@@ -52,24 +79,55 @@ fn nginx(program: &str, folder: &Path, listen: u16, relay: u16) -> Running {
     );
     std::fs::write(path("nginx.conf"), around).unwrap();
     let mut command = Command::new(program);
-    command.arg("-p").arg(folder).args(["-c", &path("nginx.conf")]).stdin(Stdio::null()).stdout(Stdio::null());
-    let mut running = Running(command.stderr(Stdio::null()).spawn().unwrap());
-    let until = Instant::now() + Duration::from_secs(30);
-    while TcpStream::connect(("127.0.0.1", listen)).is_err() {
-        let said = std::fs::read_to_string(path("main.log")).unwrap_or_default();
-        assert!(running.0.try_wait().unwrap().is_none() && Instant::now() < until, "nginx did not start: {said}");
-        std::thread::sleep(Duration::from_millis(20));
+    command.arg("-p").arg(folder).args(["-c", &path("nginx.conf")]).stderr(Stdio::null());
+    started(command, listen, &folder.join("main.log"))
+}
+
+/// Starts Caddy with the example. It gets no certificate from anybody here, and redirects nobody.
+fn caddy(program: &str, folder: &Path, listen: u16, relay: u16) -> Running {
+    let [certificate, key] = certificate(folder);
+    let site = format!(
+        "https://{NAME}:{listen} {{\n\tbind 127.0.0.1\n\ttls {certificate} {key}\n\treverse_proxy 127.0.0.1:{relay} {{"
+    );
+    let site = altered(CADDY, [("relay.example.org {\n\treverse_proxy 127.0.0.1:8787 {", site)]);
+    std::fs::write(folder.join("Caddyfile"), format!("{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{site}"))
+        .unwrap();
+    let log = std::fs::File::create(folder.join("main.log")).unwrap();
+    let mut command = Command::new(program);
+    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(folder.join("Caddyfile")).stderr(log);
+    for home in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+        command.env(home, folder);
     }
-    running
+    started(command, listen, &folder.join("main.log"))
+}
+
+fn installed(name: &str) -> Option<String> {
+    let found = ["/usr/sbin", "/usr/bin"]
+        .map(|folder| format!("{folder}/{name}"))
+        .into_iter()
+        .find(|path| Path::new(path).exists());
+    if found.is_none() {
+        println!("SKIPPED: {name} is not installed; script/bootstrap test installs it");
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a3_the_example_for_nginx_is_a_good_one() {
+    if let Some(program) = installed("nginx") {
+        is_good(|folder, listen, relay| nginx(&program, folder, listen, relay)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a3_the_example_for_caddy_is_a_good_one() {
+    if let Some(program) = installed("caddy") {
+        is_good(|folder, listen, relay| caddy(&program, folder, listen, relay)).await;
+    }
 }
 
 /// A3: tokens are bound to the address outside, WebSockets come through, a large blob does in one piece, and nobody says where they come from.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a3_the_example_for_nginx_is_a_good_one() {
-    let Some(program) = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|path| Path::new(path).exists()) else {
-        println!("SKIPPED: nginx is not installed; script/bootstrap test installs it");
-        return;
-    };
+async fn is_good(proxy: impl FnOnce(&Path, u16, u16) -> Running) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let audience = format!("{NAME}:{port}");
     let kit = Kit::with(|config| {
@@ -81,7 +139,7 @@ async fn a3_the_example_for_nginx_is_a_good_one() {
     })
     .await;
     let folder = tempfile::tempdir().unwrap();
-    let _nginx = nginx(program, folder.path(), port, kit.address().port());
+    let _proxy = proxy(folder.path(), port, kit.address().port());
     let from = |address: &str| {
         let client = Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
         let client = client.resolve(NAME, ([127, 0, 0, 1], port).into()).local_address(Some(address.parse().unwrap()));
