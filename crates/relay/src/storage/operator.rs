@@ -91,6 +91,9 @@ pub enum BackupError {
     /// The copy could not be made.
     #[error("the database could not be copied: {0}")]
     Copy(String),
+    /// There is one at a time.
+    #[error("another backup is being made; make this one once that has ended")]
+    Busy,
     /// The relay stops.
     #[error("the relay stops, and the copy was not finished; make it again once it runs")]
     Stopping,

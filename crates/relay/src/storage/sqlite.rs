@@ -28,7 +28,6 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio_util::sync::CancellationToken;
 use waxwing_wire::api::{ConsistencyProof, InclusionProof, KeyPackageCount};
 use waxwing_wire::frame::{CreateLog, InboxPage, UploadKeyPackages};
 use waxwing_wire::transparency::{Leaf, SignedCheckpoint};
@@ -73,8 +72,7 @@ pub struct SqliteStorage {
     signer: Arc<LogSigner>,
     wake: WakeListener,
     clock: Clock,
-    /// Cancelled when it is closed: a copy that is being made is broken off.
-    closing: CancellationToken,
+    backups: backup::Backups,
 }
 
 impl SqliteStorage {
@@ -105,8 +103,8 @@ impl SqliteStorage {
         let checkpointer = checkpoint::Checkpointer::start(&path)?;
         let readers = readers::Readers::open(&path)?;
         let writer = writer::Writer::start(connection)?;
-        let (signer, closing) = (Arc::new(signer), CancellationToken::new());
-        Ok(Self { path, writer, readers, checkpointer, quotas, retention_days, signer, wake, clock, closing })
+        let (signer, backups) = (Arc::new(signer), backup::Backups::of(&path));
+        Ok(Self { path, writer, readers, checkpointer, quotas, retention_days, signer, wake, clock, backups })
     }
 
     /// Appends leaves of entries that there are not, so that a benchmark has a long log to work on.
@@ -262,7 +260,7 @@ impl Storage for SqliteStorage {
 
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async {
-            self.closing.cancel();
+            self.backups.close();
             self.writer.stop().await;
             self.checkpointer.stop().await;
             Ok(())
@@ -335,7 +333,7 @@ impl Storage for SqliteStorage {
     }
 
     fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<u64, BackupError>> {
-        Box::pin(backup::make(self.path.clone(), to, self.closing.clone()))
+        Box::pin(self.backups.make(to))
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::super::BackupError;
@@ -16,10 +18,36 @@ const PAGES: i32 = 1024;
 /// The same while the copy is checked, in instructions of SQLite's virtual machine.
 const INSTRUCTIONS: i32 = 10_000;
 
-/// As [`copy`], off the async threads.
-pub(super) async fn make(from: PathBuf, to: PathBuf, closing: CancellationToken) -> Result<u64, BackupError> {
-    let copying = tokio::task::spawn_blocking(move || copy(&from, &to, &closing));
-    copying.await.unwrap_or_else(|_| Err(BackupError::Copy("it was broken off".to_owned())))
+/// The copies of one database, one at a time: each keeps what is written meanwhile in the write-ahead log, and two to one name would be mixed up.
+pub(super) struct Backups {
+    from: PathBuf,
+    /// Held by the one that is being made.
+    making: Arc<Mutex<()>>,
+    /// Cancelled when the storage is closed: a copy that is being made is broken off.
+    closing: CancellationToken,
+}
+
+impl Backups {
+    pub(super) fn of(database: &Path) -> Self {
+        Self { from: database.to_owned(), making: Arc::default(), closing: CancellationToken::new() }
+    }
+
+    /// As [`copy`], off the async threads. Refused while another copy is made: one whose disk hangs would have everybody wait who comes after it.
+    pub(super) async fn make(&self, to: PathBuf) -> Result<u64, BackupError> {
+        let Ok(making) = Arc::clone(&self.making).try_lock_owned() else { return Err(BackupError::Busy) };
+        let (from, closing) = (self.from.clone(), self.closing.clone());
+        let copying = tokio::task::spawn_blocking(move || {
+            // To its end, also where nobody waits for it any more.
+            let _making = making;
+            copy(&from, &to, &closing)
+        });
+        copying.await.unwrap_or_else(|_| Err(BackupError::Copy("it was broken off".to_owned())))
+    }
+
+    /// Breaks off the copy that is being made.
+    pub(super) fn close(&self) {
+        self.closing.cancel();
+    }
 }
 
 /// Copies the database at `from` to the new file `to`, unless the storage is `closing`; gives the copy's size in bytes.

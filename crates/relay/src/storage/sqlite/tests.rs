@@ -222,6 +222,47 @@ async fn a_copy_takes_the_place_of_half_a_copy() {
     assert_eq!(head(&open(restored.path()), &log).await, 50);
 }
 
+/// Two at once would write to one file where they have one name, and each holds the write-ahead log.
+#[tokio::test]
+async fn there_is_one_backup_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(folder.path());
+    let log = log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    join_all((1..=50).map(|id| storage.append(append(&log, id, 1000)))).await;
+    let to = tempfile::tempdir().unwrap();
+    let path = |name: &str| to.path().join(name);
+    // The file is opened for writing, which waits for somebody who reads.
+    let part = path("slow.part");
+    assert!(std::process::Command::new("mkfifo").arg(&part).status().unwrap().success());
+    let mut slow = storage.backup(path("slow"));
+    assert!(futures_util::poll!(&mut slow).is_pending());
+    let meanwhile = storage.backup(path("other")).await;
+    // Whoever waits for it no longer has not ended it.
+    drop(slow);
+    let still = storage.backup(path("other")).await;
+    // Before anything is said of them: the end of a test would wait for that thread.
+    let reading = std::fs::File::open(part).unwrap();
+    for refused in [meanwhile, still] {
+        assert!(matches!(refused, Err(BackupError::Busy)), "{refused:?}");
+    }
+    let began = Instant::now();
+    while let Err(error) = storage.backup(path("other")).await {
+        assert!(matches!(error, BackupError::Busy), "{error:?}");
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not end");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(reading);
+    let (one, two) = tokio::join!(storage.backup(path("slow")), storage.backup(path("slow")));
+    assert!(one.is_ok() && matches!(two, Err(BackupError::Busy)), "{one:?} {two:?}");
+    for name in ["slow", "other"] {
+        let restored = tempfile::tempdir().unwrap();
+        std::fs::rename(path(name), restored.path().join(FILE)).unwrap();
+        assert_eq!(head(&open(restored.path()), &log).await, 50);
+    }
+    assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn commits_are_synced_and_old_sqlite_is_refused() {
     let folder = tempfile::tempdir().unwrap();
