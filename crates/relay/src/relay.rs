@@ -238,7 +238,7 @@ async fn open(
         storage,
         blobs,
         hub,
-        keys,
+        keys: Arc::new(keys),
         nonces,
         decisions,
         registration,

@@ -35,7 +35,7 @@ pub(crate) struct App {
     /// Wake-ups.
     pub(crate) hub: Arc<Hub>,
     /// Sign access tokens.
-    pub(crate) keys: TokenKeys,
+    pub(crate) keys: Arc<TokenKeys>,
     /// Of DPoP proofs.
     pub(crate) nonces: Nonces,
     /// What the operator has decided.

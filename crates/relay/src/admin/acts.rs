@@ -1,5 +1,7 @@
 //! What each act does.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use waxwing_wire::api::base64url;
 use waxwing_wire::log::token_hash;
@@ -8,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Act, KeysAct, Outcome};
 use crate::audit::{Event, Subject};
-use crate::keys::KeyError;
+use crate::keys::{KeyError, KeyRole};
 use crate::state::{App, now};
 use crate::storage::{AccountRef, BackupError, Invitation, StorageError};
 
@@ -87,7 +89,10 @@ async fn disable(app: &App, account: &str, disabled: bool) -> Result<Value, Refu
 }
 
 async fn rotate(app: &App) -> Result<Value, Refusal> {
-    let kid = app.keys.rotate(now().as_secs())?;
+    // Off the async threads: another process may have the folder, for however long.
+    let keys = Arc::clone(&app.keys);
+    let rotating = tokio::task::spawn_blocking(move || keys.rotate(now().as_secs()));
+    let kid = rotating.await.unwrap_or_else(|error| Err(KeyError::Io(KeyRole::Token, error.into())))?;
     let keys = app.keys.fingerprints(app.log_key.public());
     if let Some(before) = keys.before.first().copied() {
         // The folder is what counts: whoever starts next with these keys tells the database what it has missed.

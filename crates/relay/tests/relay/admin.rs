@@ -158,6 +158,33 @@ async fn token_keys_overlap() {
     }
 }
 
+/// Another process may have the folder of keys, for however long: everybody is served meanwhile.
+#[tokio::test]
+async fn a_rotation_that_waits_holds_up_nobody() {
+    const HELD: Duration = Duration::from_secs(20);
+    let kit = Kit::new().await;
+    let (free, freed) = std::sync::mpsc::channel::<()>();
+    let keys = std::fs::File::options().write(true).open(kit.folder.path().join("keys.lock")).unwrap();
+    keys.lock().unwrap();
+    // On a thread of its own: a relay that waited on this one would wait for good.
+    let holding = std::thread::spawn(move || {
+        let _ = freed.recv_timeout(HELD);
+        drop(keys);
+    });
+    let began = Instant::now();
+    let mut rotation = std::pin::pin!(kit.admin(&["keys", "rotate"]));
+    let waiting = tokio::time::timeout(Duration::from_secs(2), &mut rotation).await;
+    assert!(waiting.is_err(), "it does not wait: {waiting:?}");
+    assert_eq!(kit.http.get("/healthz").await.status(), StatusCode::OK);
+    let alice = kit.account("alice").await;
+    assert!(kit.admin(&["stats"]).await.is_ok());
+    assert!(began.elapsed() < HELD, "nobody was served");
+    free.send(()).unwrap();
+    holding.join().unwrap();
+    let kid = field(&rotation.await.unwrap(), "kid");
+    assert_eq!(AccessToken::kid(&kit.http.token(&alice).await).unwrap(), kid);
+}
+
 #[tokio::test]
 async fn the_audit_log_tells_what_happened_and_to_nobody_by_name() {
     let mut kit = Kit::new().await;
