@@ -167,3 +167,15 @@ async fn read_all(http: &Http, world: &World) -> Result<(), End> {
     world.ledger.open().look_at_all()?;
     Ok(())
 }
+
+#[test]
+fn a_log_that_has_a_gap_is_found() {
+    use waxwing_wire::EnvelopeId;
+    use waxwing_wire::log::EnvelopeKind;
+    let (entry_id, kind) = (EnvelopeId::from_bytes([1; 16]), EnvelopeKind::App);
+    let next = |seq| after(&[0; 32], 1, &LogEntry { seq, entry_id, kind, blob: b"blob".to_vec() });
+    for seq in [0, 1, 3] {
+        assert!(next(seq).unwrap_err().0.starts_with(&format!("{seq} comes after 1")));
+    }
+    assert_ne!(next(2).unwrap(), [0; 32]);
+}

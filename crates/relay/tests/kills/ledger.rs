@@ -16,6 +16,8 @@ pub struct Book {
     /// Logs and inboxes, by number.
     pub places: Vec<Place>,
     sent: HashMap<EnvelopeId, Sent>,
+    /// Of each place the highest seq that anybody was told.
+    told: Vec<u64>,
     /// Told since the last look.
     fresh: Vec<EnvelopeId>,
     /// Names of accounts, and of each the chain entries that were answered 201, from the first on.
@@ -55,6 +57,8 @@ impl Tally {
 
 struct Sent {
     place: usize,
+    /// The highest seq there that anybody had been told before it was sent for the first time.
+    after: u64,
     digest: [u8; 32],
     fate: Fate,
 }
@@ -72,9 +76,9 @@ enum Fate {
 
 impl Ledger {
     pub fn new(places: usize) -> Self {
-        let places = (0..places).map(|_| Place::default()).collect();
         Self(Mutex::new(Book {
-            places,
+            places: (0..places).map(|_| Place::default()).collect(),
+            told: vec![0; places],
             sent: HashMap::new(),
             fresh: Vec::new(),
             chains: HashMap::new(),
@@ -91,7 +95,8 @@ impl Ledger {
 impl Book {
     /// Something is about to be sent.
     pub fn sending(&mut self, place: usize, id: EnvelopeId, blob: &[u8]) {
-        self.sent.insert(id, Sent { place, digest: hash(&[blob]), fate: Fate::Unknown });
+        let after = self.told[place];
+        self.sent.insert(id, Sent { place, after, digest: hash(&[blob]), fate: Fate::Unknown });
     }
 
     /// The answer began with 201.
@@ -112,8 +117,11 @@ impl Book {
         promised!(read.is_none_or(|read| read == seq), "told {seq}, and read before at {read:?}");
         let head = self.places[sent.place].head;
         promised!(read.is_some() || seq > head, "told {seq} for something new, where {head} was read before");
+        promised!(seq > sent.after, "told {seq} for what was sent after {} had been told", sent.after);
         promised!(sent.fate != Fate::Refused, "201 after a refusal");
         sent.fate = Fate::Told(Some(seq));
+        let told = &mut self.told[sent.place];
+        *told = seq.max(*told);
         Ok(())
     }
 
@@ -150,6 +158,7 @@ impl Book {
         let sent = sent.ok_or_else(|| Broken(format!("nobody sent what is at {seq}")))?;
         promised!(sent.place == place, "sent to {}, and found in {place}", sent.place);
         promised!(sent.digest == hash(&[blob]), "other bytes than were sent");
+        promised!(seq > sent.after, "at {seq} is what was sent after {} had been told", sent.after);
         match sent.fate {
             Fate::Refused => Err(Broken(format!("what was refused is stored at {seq}"))),
             Fate::Told(Some(told)) if told != seq => Err(Broken(format!("told {told}, and found at {seq}"))),
@@ -217,4 +226,24 @@ fn the_ledger_finds_what_is_wrong() {
     ledger.open().told(id, 1).unwrap();
     ledger.open().look().unwrap();
     assert!(words(ledger.open().read(0, 2, id, b"blob")).starts_with("an entry is there twice"));
+
+    // The order: behind what was read, and behind what was told, whether anybody has read it or not.
+    let ledger = sent();
+    ledger.open().sending(0, other, b"other");
+    ledger.open().read(0, 2, other, b"other").unwrap();
+    assert!(words(ledger.open().told(id, 1)).starts_with("told 1 for something new, where 2 was read before"));
+    assert!(words(ledger.open().read(0, 1, id, b"blob")).starts_with("seq 1 comes after 2"));
+    let ledger = sent();
+    ledger.open().told(id, 2).unwrap();
+    ledger.open().sending(0, other, b"other");
+    assert!(words(ledger.open().told(other, 1)).starts_with("told 1 for what was sent after 2 had been told"));
+    assert!(words(ledger.open().read(0, 1, other, b"other")).starts_with("at 1 is what was sent after 2"));
+    // Elsewhere, and of two that were on their way at once, it says nothing.
+    let ledger = sent();
+    ledger.open().sending(0, other, b"other");
+    ledger.open().told(id, 2).unwrap();
+    ledger.open().told(other, 1).unwrap();
+    let third = EnvelopeId::from_bytes([3; 16]);
+    ledger.open().sending(1, third, b"third");
+    ledger.open().told(third, 1).unwrap();
 }
