@@ -50,6 +50,10 @@ pub async fn run(backend: Postgres, trouble: &mut impl Trouble, rounds: u64) -> 
         for follower in &mut followers {
             follower.catches_up(&world).await?;
         }
+        // Not before the followers of inboxes have read it: what is acknowledged is gone.
+        if round % 3 == 0 {
+            check::news(&http, &world, true).await?;
+        }
         trouble.mend().await;
     }
     for process in 0..PROCESSES {
