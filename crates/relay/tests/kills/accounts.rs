@@ -140,9 +140,14 @@ impl Current {
 }
 
 /// The chain that the relay shows of a name.
-pub async fn chain(http: &Http, name: &str) -> Result<Vec<Vec<u8>>, End> {
+async fn chain(http: &Http, name: &str) -> Result<Vec<Vec<u8>>, End> {
+    Ok(chain_page(http, name).await?.entries.into_iter().map(|entry| entry.0).collect())
+}
+
+/// The same, with where it stands in the log of keys.
+pub async fn chain_page(http: &Http, name: &str) -> Result<ChainPage, End> {
     let answer = http.request(Method::GET, &format!("/v1/accounts/{name}/chain")).send().await?;
     let page: ChainPage = good("the chain of an account that was made", answer).await?.json().await?;
     promised!(page.indexes.len() == page.entries.len(), "a chain entry without its place in the log of keys");
-    Ok(page.entries.into_iter().map(|entry| entry.0).collect())
+    Ok(page)
 }

@@ -1,11 +1,11 @@
 //! Reading everything back, and comparing it with the ledger.
 
 use reqwest::{Method, StatusCode};
-use waxwing_wire::api::{Ack, base64url};
+use waxwing_wire::api::{Ack, ChainPage, base64url};
 use waxwing_wire::frame::{InboxPage, LogEntry, LogPage};
 use waxwing_wire::log::running_hash;
 
-use crate::accounts::chain;
+use crate::accounts::chain_page;
 use crate::fault::{Broken, End, promised};
 use crate::kit::{Account, Http, Log};
 use crate::world::{INBOXES, LOGS, Pass, World, good};
@@ -41,6 +41,7 @@ async fn look(http: &Http, world: &World, acknowledge: bool) -> Result<(), End> 
     for name in names {
         same_chain(http, world, &name).await?;
     }
+    world.watch.look(http).await?;
     world.ledger.open().look()?;
     Ok(())
 }
@@ -132,13 +133,14 @@ async fn read_inbox(http: &Http, world: &World, n: usize, acknowledge: bool) -> 
 }
 
 /// The chain begins with what was told, and has at most one more entry: one whose answer was lost.
-async fn same_chain(http: &Http, world: &World, name: &str) -> Result<(), End> {
+async fn same_chain(http: &Http, world: &World, name: &str) -> Result<ChainPage, End> {
     let told = world.ledger.open().chains[name].clone();
-    let stored = chain(http, name).await?;
-    let same = stored.iter().zip(&told).take_while(|(stored, told)| stored == told).count();
+    let page = chain_page(http, name).await?;
+    let stored = &page.entries;
+    let same = stored.iter().zip(&told).take_while(|(stored, told)| stored.0 == **told).count();
     promised!(same == told.len(), "of {} chain entries that were answered 201 there are {same}", told.len());
     promised!(stored.len() <= told.len() + 1, "more chain entries than were sent");
-    Ok(())
+    Ok(page)
 }
 
 async fn read_all(http: &Http, world: &World) -> Result<(), End> {
@@ -161,9 +163,14 @@ async fn read_all(http: &Http, world: &World) -> Result<(), End> {
         promised!((seq, hash) == (head, running), "another log than was read before");
     }
     let names: Vec<String> = world.ledger.open().chains.keys().cloned().collect();
+    let mut chains = Vec::new();
     for name in names {
-        same_chain(http, world, &name).await?;
+        chains.push(same_chain(http, world, &name).await?);
     }
+    for inbox in &world.inboxes {
+        chains.push(chain_page(http, &inbox.owner.id.to_string()).await?);
+    }
+    world.watch.look_at_all(http, &chains).await?;
     world.ledger.open().look_at_all()?;
     Ok(())
 }

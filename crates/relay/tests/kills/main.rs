@@ -36,4 +36,5 @@ mod power;
 mod power_loss;
 mod program;
 mod steady;
+mod watch;
 mod world;

@@ -13,6 +13,7 @@ use crate::fault::{Broken, End};
 use crate::kit::{Account, Http, Log, random};
 use crate::ledger::Ledger;
 use crate::program::AUDIENCE;
+use crate::watch::Watch;
 
 pub const LOGS: usize = 4;
 pub const INBOXES: usize = 2;
@@ -20,6 +21,7 @@ pub const INBOXES: usize = 2;
 /// What every task of the load sees. Outlives the relay.
 pub struct World {
     pub ledger: Ledger,
+    pub watch: Watch,
     pub inboxes: [Inbox; INBOXES],
     logs: [Mutex<Shared>; LOGS],
     rekeys: Mutex<HashMap<EnvelopeId, Log>>,
@@ -46,6 +48,7 @@ impl World {
         let owner = |n: usize| Account::new(["alice", "bob"][n], AUDIENCE);
         Self {
             ledger: Ledger::new(LOGS + INBOXES),
+            watch: Watch::default(),
             inboxes: std::array::from_fn(|n| Inbox { owner: owner(n), key: random() }),
             logs: std::array::from_fn(|_| Mutex::new(Shared { log: Log::new(), next: None, after: 0 })),
             rekeys: Mutex::default(),
