@@ -7,10 +7,11 @@ use reqwest::{Method, StatusCode};
 use waxwing_relay::{Config, Database};
 use waxwing_wire::api::{JWT_BEARER, base64url};
 use waxwing_wire::problem::ProblemCode;
+use waxwing_wire::token::{AccessToken, Confirmation, thumbprint};
 
 use crate::cluster::Cluster;
 use crate::inboxes::{keys, letter, with_key};
-use crate::kit::{Account, Kit, Log, app, code, handshake, random};
+use crate::kit::{Account, Kit, Log, app, code, handshake, now, random};
 
 /// Everything in the tables that is short enough for a key or a token, as bytes.
 type Loot = BTreeSet<Vec<u8>>;
@@ -59,6 +60,20 @@ impl Victim {
         request.header("authorization", format!("DPoP {token}")).header("dpop", proof).send().await.unwrap().status()
     }
 
+    /// Opens the inbox with a token that `key` signs in the relay's name, for the device as it is, under the name of the relay's key.
+    async fn open_by(&self, kit: &Kit, key: &SigningKey) -> StatusCode {
+        let token = AccessToken {
+            iss: kit.http.authority(),
+            sub: self.account.device,
+            account: self.account.id,
+            iat: now(),
+            exp: now() + 600,
+            cnf: Confirmation { jkt: thumbprint(self.account.dpop.verifying_key().as_bytes()) },
+        };
+        let kid = AccessToken::kid(&self.account.token).unwrap();
+        self.open(kit, &token.sign(&kid, key).unwrap()).await
+    }
+
     async fn token_by(&self, kit: &Kit, key: &SigningKey) -> StatusCode {
         let assertion = self.account.assertion().sign(key).unwrap();
         let proof = kit.http.proof(&self.account, "POST", "/oauth/token", None);
@@ -86,7 +101,9 @@ async fn opens_nothing(kit: &Kit, victim: &Victim, loot: Loot) {
             assert_eq!(victim.open(kit, &token).await, StatusCode::UNAUTHORIZED);
         }
         if let Ok(seed) = <[u8; 32]>::try_from(found.as_slice()) {
-            assert_eq!(victim.token_by(kit, &SigningKey::from_bytes(&seed)).await, StatusCode::UNAUTHORIZED);
+            let key = SigningKey::from_bytes(&seed);
+            assert_eq!(victim.token_by(kit, &key).await, StatusCode::UNAUTHORIZED);
+            assert_eq!(victim.open_by(kit, &key).await, StatusCode::UNAUTHORIZED);
         }
     }
     // The control: whoever has the secrets is let in, by the same requests.
@@ -95,6 +112,15 @@ async fn opens_nothing(kit: &Kit, victim: &Victim, loot: Loot) {
     assert_eq!(victim.send(kit, &victim.access_key).await.status(), StatusCode::CREATED);
     assert_eq!(victim.open(kit, &victim.account.token).await, StatusCode::OK);
     assert_eq!(victim.token_by(kit, &victim.account.keys.relay_auth).await, StatusCode::OK);
+    assert_eq!(victim.open_by(kit, &token_key(kit)).await, StatusCode::OK);
+}
+
+/// The key that the relay signs access tokens with, which is not in its database.
+fn token_key(kit: &Kit) -> SigningKey {
+    let file = std::fs::read(kit.folder.path().join("token-key.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    let seed = base64url::decode(kept["seed"].as_str().unwrap()).unwrap();
+    SigningKey::from_bytes(&seed.try_into().unwrap())
 }
 
 fn patient(config: &mut Config) {
