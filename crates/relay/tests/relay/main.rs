@@ -21,6 +21,7 @@ mod logs;
 mod many;
 mod moving;
 mod nats;
+mod nobody;
 mod nonces;
 mod operator;
 mod process;
