@@ -15,6 +15,7 @@ mod devices;
 mod disk_full;
 mod http;
 mod inboxes;
+mod kept;
 mod key_packages;
 mod kit;
 mod logs;

@@ -1,6 +1,5 @@
 //! A relay out of a backup of SQLite: what it still has, under which origin its log goes on, and what it gives out no more.
 
-use std::path::Path;
 use std::process::Command;
 
 use reqwest::{Method, StatusCode};
@@ -15,15 +14,9 @@ use waxwing_wire::transparency::{Checkpoint, NoteKey, Restored, SignedCheckpoint
 
 use crate::auditor::Auditor;
 use crate::inboxes::{as_stranger, inbox};
+use crate::kept::{Kept, lose, restore};
 use crate::kit::{Account, Kit, Log, app, code, random, seq};
 use crate::process::{PROGRAM, run};
-
-/// What `waxwing-relay restore` says, or why it fails.
-fn restore(from: &Path, data: &Path) -> Result<String, String> {
-    let output = run(Command::new(PROGRAM).args(["restore", "--from"]).arg(from).arg("--data").arg(data));
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
-}
 
 pub async fn restorations(kit: &Kit) -> Vec<String> {
     kit.http.get("/v1/transparency/restored").await.json::<Restorations>().await.unwrap().notes
@@ -44,11 +37,6 @@ pub async fn upload(kit: &Kit, account: &Account) {
     let upload = UploadKeyPackages { replace: false, last_resort: Some(vec![3]), packages }.encode();
     let answer = kit.http.authed(account, Method::POST, "/v1/key-packages").body(upload).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
-}
-
-/// Takes the database out of the folder, as after a lost disk; the keys are there again.
-fn lose(kit: &Kit) {
-    std::fs::remove_file(kit.folder.path().join("relay.db")).unwrap();
 }
 
 /// The relay out of a backup is the relay of before, its log goes on under a new origin, which is given, and `newcomer` gets an account.
@@ -295,7 +283,11 @@ async fn d14_a_database_that_went_back_does_not_start() {
 /// D14: devices have read on since the backup, and ask for what comes after that.
 #[tokio::test]
 async fn d14_no_place_in_an_inbox_is_given_twice() {
-    let mut kit = Kit::new().await;
+    no_place_in_an_inbox_is_given_twice(&Kept::Sqlite).await;
+}
+
+pub async fn no_place_in_an_inbox_is_given_twice(kept: &Kept) {
+    let mut kit = kept.relay().await;
     let (alice, bob) = (kit.account("alice").await, kit.account("bob").await);
     let letter = |blob: &[u8]| InboxSend {
         entry_id: EnvelopeId::from_bytes(random()),
@@ -305,15 +297,12 @@ async fn d14_no_place_in_an_inbox_is_given_twice() {
     assert_eq!(seq(as_stranger(&kit, alice.device, &bob, &letter(b"before")).await).await, 1);
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("backup");
-    kit.admin(&["backup", file.to_str().unwrap()]).await.unwrap();
+    kept.back_up(&kit, &file).await;
     let mut last = 0;
     for _ in 0..3 {
         last = seq(as_stranger(&kit, alice.device, &bob, &letter(b"lost")).await).await;
     }
-    kit.take().stop().await;
-    lose(&kit);
-    restore(&file, kit.folder.path()).unwrap();
-    kit.start().await;
+    kept.go_back(&mut kit, &file).await;
     assert!(seq(as_stranger(&kit, alice.device, &bob, &letter(b"after")).await).await > last);
     // Whoever has read up to the last one gets what is new, and no more.
     let page = inbox(&kit, &alice, last).await;
@@ -324,11 +313,15 @@ async fn d14_no_place_in_an_inbox_is_given_twice() {
 /// D14: a device whose keys were replaced after the backup has none that the relay knows. Its entries prove themselves.
 #[tokio::test]
 async fn d14_a_restored_relay_takes_lost_entries_without_a_token() {
-    let mut kit = Kit::new().await;
+    a_restored_relay_takes_lost_entries_without_a_token(&Kept::Sqlite).await;
+}
+
+pub async fn a_restored_relay_takes_lost_entries_without_a_token(kept: &Kept) {
+    let mut kit = kept.relay().await;
     let (mut alice, bob) = (kit.account("alice").await, kit.account("bob").await);
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("backup");
-    kit.admin(&["backup", file.to_str().unwrap()]).await.unwrap();
+    kept.back_up(&kit, &file).await;
     let unnamed = async |kit: &Kit, account: waxwing_wire::AccountId, entry: &[u8]| {
         let body = SubmitEntry { entry: EntryBytes(entry.to_vec()) };
         kit.http.request(Method::POST, &format!("/v1/accounts/{account}/chain")).json(&body).send().await.unwrap()
@@ -344,10 +337,7 @@ async fn d14_a_restored_relay_takes_lost_entries_without_a_token() {
     let second = alice.rotation();
     let next = second.0.clone();
     alice.adopt(second);
-    kit.take().stop().await;
-    lose(&kit);
-    restore(&file, kit.folder.path()).unwrap();
-    kit.start().await;
+    kept.go_back(&mut kit, &file).await;
     // Nobody else's, none that the key in force has not signed, none out of turn.
     assert_eq!(code(unnamed(&kit, bob.id, &lost).await).await, ProblemCode::InvalidEntry);
     let mut forged = lost.clone();
@@ -365,9 +355,8 @@ async fn d14_a_restored_relay_takes_lost_entries_without_a_token() {
     *forged.last_mut().unwrap() ^= 1;
     for (days, refused) in [(29, ProblemCode::InvalidEntry), (30, ProblemCode::Unauthorized)] {
         kit.take().stop().await;
-        let back = "UPDATE log_restorations SET day = unixepoch() / 86400 - ?1";
-        assert_eq!(kit.database().execute(back, [days]).unwrap(), 1);
-        kit.start().await;
+        kept.set_restored(&kit, days);
+        kept.start(&mut kit).await;
         assert_eq!(code(unnamed(&kit, alice.id, &forged).await).await, refused, "after {days} days");
     }
     assert_eq!(code(unnamed(&kit, alice.id, &third).await).await, ProblemCode::Unauthorized);

@@ -1,29 +1,17 @@
 //! A relay out of a backup of PostgreSQL, by the tools that PostgreSQL has for that.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
-use waxwing_relay::storage::{OpenError, PostgresConfig, PostgresUrl};
-use waxwing_relay::{Database, StartError};
+use waxwing_relay::StartError;
+use waxwing_relay::storage::OpenError;
 
 use crate::cluster::Cluster;
+use crate::kept::{Kept, at, restore_postgres as restore};
 use crate::kit::{Kit, app};
-use crate::process::{PROGRAM, run};
-use crate::restore::{checkpoint, goes_on, log_key, refused, restorations, upload};
-
-/// What `waxwing-relay restore --postgres` says, or why it fails.
-fn restore(data: &Path, url: &str) -> Result<String, String> {
-    let mut command = Command::new(PROGRAM);
-    command.args(["restore", "--postgres", "--data"]).arg(data).env("WAXWING_RELAY_DATABASE_URL", url);
-    let output = run(&mut command);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
-}
-
-fn at(url: &str) -> Database {
-    Database::Postgres(PostgresConfig::new(PostgresUrl::new(url.to_owned())))
-}
+use crate::restore::{
+    a_restored_relay_takes_lost_entries_without_a_token, checkpoint, goes_on, log_key,
+    no_place_in_an_inbox_is_given_twice, refused, restorations, upload,
+};
 
 /// D14: PostgreSQL that the operator has put back goes on as SQLite does; without being told so the relay does not start on it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -149,4 +137,15 @@ async fn d14_a_base_backup_has_all_that_was_told_before_it() {
     assert_eq!(found, told[..found.len()]);
     assert_eq!(kit.http.stored(&log, &app(0, b"after")).await, found.len() as u64 + 1);
     kit.account("bob").await;
+}
+
+/// D14: the same of PostgreSQL as of SQLite.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d14_no_place_in_an_inbox_is_given_twice_in_postgresql() {
+    no_place_in_an_inbox_is_given_twice(&Kept::postgres("inboxes")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d14_a_restored_relay_takes_lost_entries_without_a_token_in_postgresql() {
+    a_restored_relay_takes_lost_entries_without_a_token(&Kept::postgres("entries")).await;
 }
