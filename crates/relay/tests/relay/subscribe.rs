@@ -303,7 +303,7 @@ async fn a4_a_revoked_device_that_does_not_read_is_cut_off_too() {
     let began = Instant::now();
     let operator = kit.operator();
     while !operator.get("/metrics").await.text().await.unwrap().contains("waxwing_relay_subscriptions 0") {
-        assert!(began.elapsed() < Duration::from_secs(10), "it is still connected");
+        assert!(began.elapsed() < NEVER_LATER, "it is still connected");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(unread);
