@@ -145,7 +145,7 @@ pub(crate) struct Engine {
     /// The newest checkpoint of the own relay's log, in its compact form.
     checkpoint: Mutex<Option<CompactCheckpoint>>,
     /// Checkpoints that others have seen, to be held against the own view.
-    heard: Mutex<transparency::AllHeard>,
+    heard: Arc<Mutex<transparency::AllHeard>>,
     /// Told whenever a pass of the outbox lets go of a conversation's queue.
     queue_freed: Notify,
     /// Conversations whose queue is being sent.

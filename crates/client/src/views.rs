@@ -783,8 +783,7 @@ pub struct LogView {
     pub since: f64,
     /// Whether the newest is more than a day old, or there is none; or the relay withholds one.
     pub stale: bool,
-    /// Whether the relay has signed more than it shows: others have seen it, and for a day it was not shown here, or it is of more than a day
-    /// after all that was.
+    /// Whether the relay has signed more than it shows: others have seen it, and it was not shown here for a day, though newer was.
     pub withheld: bool,
     /// What speaks against it.
     pub contradictions: Vec<ContradictionView>,

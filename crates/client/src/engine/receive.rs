@@ -10,6 +10,7 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, LogId, RelayAddress};
 
 use super::emit::Changes;
+use super::transparency::keep_heard;
 use super::{Engine, entries};
 use crate::error::{Error, ErrorCode};
 use crate::store::logs::Trouble;
@@ -213,16 +214,20 @@ impl Engine {
         while !rest.is_empty() {
             let opening = self.opening_keys().await?;
             let (context, these, known) = (self.context(), Arc::clone(&rest), (asked.clone(), absent.clone()));
-            let take =
-                move |tx: &Transaction<'_>| entries::take(tx, &context, &opening, id, &these, (&known.0, &known.1));
-            let taken = self.store.run(take).await?;
+            let (heard, now) = (Arc::clone(&self.heard), self.now_ms());
+            let take = move |tx: &Transaction<'_>| {
+                let mut taken = entries::take(tx, &context, &opening, id, &these, (&known.0, &known.1))?;
+                let kept = keep_heard(tx, &heard, std::mem::take(&mut taken.heard), now);
+                Ok((taken, kept))
+            };
+            let (taken, kept) = self.store.run(take).await?;
             if !taken.chains.is_empty() {
                 // Whether everybody can see these entries is still to be looked at.
                 self.transparency_wake.notify_one();
             }
             taken.chains.into_iter().for_each(|chain| self.chains.keep(chain));
             self.tell(taken.changes).await;
-            self.hear(taken.heard).await;
+            self.hear(kept);
             if taken.updated {
                 self.erase_unused_device_keys().await?;
                 // A rotation has got on by one conversation.

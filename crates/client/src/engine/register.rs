@@ -286,7 +286,7 @@ pub(super) async fn run(
         transparency_wake: tokio::sync::Notify::new(),
         transparency_locks: Mutex::default(),
         checkpoint: Mutex::default(),
-        heard: Mutex::default(),
+        heard: Arc::default(),
         queue_freed: tokio::sync::Notify::new(),
         sending: Mutex::default(),
         logs_changed: watch::Sender::new(0),

@@ -22,10 +22,11 @@ use waxwing_wire::transparency::{
 };
 use waxwing_wire::{RelayAddress, Username};
 
+use compare::is_outdated;
 pub(super) use compare::is_withheld;
+pub(super) use gossip::{AllHeard, Heard, keep as keep_heard};
 #[cfg(test)]
-pub(super) use gossip::Strange;
-pub(super) use gossip::{AllHeard, Heard};
+pub(super) use gossip::{Kept, Strange};
 
 use super::{Engine, follow};
 use crate::error::{Error, ErrorCode};

@@ -95,16 +95,16 @@ pub(crate) fn relays(tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Whether there is one of a relay's log that was heard before a time, or signed after another one.
-pub(crate) fn has_waited(
-    tx: &Transaction<'_>,
-    relay: &str,
-    heard_before_ms: u64,
-    signed_after_ms: u64,
-) -> Result<bool, Error> {
-    let signed_after_ms = i64::try_from(signed_after_ms).unwrap_or(i64::MAX);
-    let mut statement = tx.prepare_cached(
-        "SELECT 1 FROM uncompared_checkpoints WHERE relay = ?1 AND (since_ms < ?2 OR signed_ms > ?3)",
-    )?;
-    Ok(statement.exists(params![relay, heard_before_ms, signed_after_ms])?)
+/// Whether there is one of a relay's log that was heard before a time.
+pub(crate) fn any_heard_before(tx: &Transaction<'_>, relay: &str, before_ms: u64) -> Result<bool, Error> {
+    let mut statement = tx.prepare_cached("SELECT 1 FROM uncompared_checkpoints WHERE relay = ?1 AND since_ms < ?2")?;
+    Ok(statement.exists(params![relay, before_ms])?)
+}
+
+/// Whether there is one of a relay's log that was signed after a time, by its own word.
+pub(crate) fn any_signed_after(tx: &Transaction<'_>, relay: &str, after_ms: u64) -> Result<bool, Error> {
+    let after_ms = i64::try_from(after_ms).unwrap_or(i64::MAX);
+    let mut statement =
+        tx.prepare_cached("SELECT 1 FROM uncompared_checkpoints WHERE relay = ?1 AND signed_ms > ?2")?;
+    Ok(statement.exists(params![relay, after_ms])?)
 }

@@ -680,10 +680,7 @@ export type LogView = {
 	since: number | null,
 	/**  Whether the newest is more than a day old, or there is none; or the relay withholds one. */
 	stale: boolean,
-	/**
-	 *  Whether the relay has signed more than it shows: others have seen it, and for a day it was not shown here, or it is of more than a day
-	 *  after all that was.
-	 */
+	/**  Whether the relay has signed more than it shows: others have seen it, and it was not shown here for a day, though newer was. */
 	withheld: boolean,
 	/**  What speaks against it. */
 	contradictions: ContradictionView[],

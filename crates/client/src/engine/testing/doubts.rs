@@ -2,6 +2,7 @@
 //! against it, and what ends a doubt (P11, P17).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use waxwing_protocol::envelope::CompactCheckpoint;
@@ -10,6 +11,7 @@ use waxwing_wire::transparency::{Checkpoint, Frontier, Leaf, SignedCheckpoint, a
 use waxwing_wire::{AccountId, ChainError, DeviceId, RelayAddress, VerifiedChain};
 
 use super::super::Engine;
+use super::super::transparency::{Heard, Kept, keep_heard};
 use super::lone::Lone;
 use crate::event::Event;
 use crate::random;
@@ -75,6 +77,17 @@ impl Log {
         });
         read.await.unwrap();
     }
+}
+
+/// Others have seen this of their relays' logs, as it is kept with the words that it came with.
+pub(super) async fn keeps(engine: &Engine, heard: HashSet<Heard>) -> Kept {
+    let (all, now) = (Arc::clone(&engine.heard), engine.now_ms());
+    engine.store.run(move |tx| Ok(keep_heard(tx, &all, heard, now))).await.unwrap()
+}
+
+/// The same, and the engine goes on.
+pub(super) async fn hears(engine: &Engine, heard: HashSet<Heard>) {
+    engine.hear(keeps(engine, heard).await);
 }
 
 /// Somebody whose chain is known here: two entries.
@@ -231,7 +244,7 @@ async fn p17_what_others_have_seen_is_judged_by_the_leaves_that_were_read_here()
     // More than are compared at a time; the relay does not answer, and is not asked.
     let honest = (1..=8).flat_map(|size| (0..20).map(move |hour| (size, hour)));
     let heard: HashSet<_> = honest.map(|(size, hour)| (bea.0.account(), log.compact(size, hour))).collect();
-    engine.hear(heard.clone()).await;
+    hears(engine, heard.clone()).await;
     for left in [96, 32, 0, 0] {
         engine.compare_heard().await;
         assert_eq!(engine.heard.lock().unwrap().new.len(), left, "the rest has its turn");
@@ -241,7 +254,7 @@ async fn p17_what_others_have_seen_is_judged_by_the_leaves_that_were_read_here()
     // The same key has signed another history of six leaves.
     let mut branch = log.branch(RELAY);
     branch.leaves[5] = Leaf::Name { name_hash: [0xff; 32], entry_hash: [0xff; 32] };
-    engine.hear(HashSet::from([(bea.0.account(), branch.compact(6, 5))])).await;
+    hears(engine, HashSet::from([(bea.0.account(), branch.compact(6, 5))])).await;
     engine.compare_heard().await;
     let found: Vec<_> = evidence().await.into_iter().map(|one| one.against).collect();
     assert_eq!(found, [Against::Diverged]);
@@ -265,7 +278,7 @@ async fn p17_made_up_checkpoints_take_no_room() {
         })
         .collect();
     heard.insert(real);
-    engine.hear(heard).await;
+    hears(engine, heard).await;
     assert_eq!(engine.heard.lock().unwrap().new, HashSet::from([real]));
 }
 

@@ -9,7 +9,7 @@ use waxwing_wire::transparency::Leaf;
 use waxwing_wire::{AccountId, RelayAddress};
 
 use super::super::Engine;
-use super::doubts::{Log, RELAY, chain, know, lone};
+use super::doubts::{self, Log, RELAY, chain, keeps, know, lone};
 use super::lone::{DAY_MS, Lone};
 use crate::event::Event;
 use crate::store::transparency::{self as stored, Against};
@@ -44,7 +44,7 @@ async fn waiting(engine: &Engine) -> Vec<(AccountId, CompactCheckpoint)> {
 }
 
 async fn hears(engine: &Engine, who: AccountId, checkpoint: CompactCheckpoint) {
-    engine.hear(HashSet::from([(who, checkpoint)])).await;
+    doubts::hears(engine, HashSet::from([(who, checkpoint)])).await;
 }
 
 /// On the same files, and nothing happens but what the test does.
@@ -66,7 +66,8 @@ async fn p17_a_second_history_that_was_heard_of_while_the_relay_did_not_answer_i
     // As far as was heard before the end of the program, and as far as was looked at.
     hears(lone.engine(), bea.0.account(), other.compact(6, now + 5)).await;
     assert!(!lone.engine().compare_heard().await, "nobody answers: it is to be tried again");
-    hears(lone.engine(), cem.0.account(), other.compact(5, now + 4)).await;
+    // Of this no more than the words that it came with.
+    keeps(lone.engine(), HashSet::from([(cem.0.account(), other.compact(5, now + 4))])).await;
     let lone = again(lone).await;
     let engine = lone.engine();
     assert!(!engine.compare_heard().await);
@@ -177,30 +178,62 @@ async fn p17_what_is_withheld_for_a_day_makes_the_log_unavailable() {
         told
     };
     log.leaves.extend((4..8).map(name));
-    // More than a day after what is shown, by the relay's own word: it may say any time.
+    // More than a day after what is shown, by the relay's own word: it may say any time. Nobody is met by such a log; but it may be out of reach.
     hears(engine, bea.0.account(), log.compact(6, u64::MAX)).await;
-    for _ in 0..2 {
-        engine.compare_heard().await;
-    }
-    assert_eq!(told(), [(true, true)], "once");
+    engine.compare_heard().await;
+    assert_eq!(told(), []);
     engine.require_fresh(&relay).await.unwrap_err();
     log.is_read_at(engine, now + 5).await;
     assert!(engine.compare_heard().await);
-    assert_eq!(told(), [(false, false)], "it is over");
+    assert_eq!(told(), []);
     engine.require_fresh(&relay).await.unwrap();
     // Not so much later, and not shown for a day, although the log is signed again.
     let day = u64::try_from(DAY_MS).unwrap();
-    hears(engine, bea.0.account(), fork(&log, 8, 9).compact(9, now + day)).await;
+    let more = fork(&log, 8, 9);
+    hears(engine, bea.0.account(), more.compact(9, now + day)).await;
     log.is_read_at(engine, now + day - 3_600_000).await;
     lone.relay_is_ahead(DAY_MS - 60_000);
     engine.compare_heard().await;
     assert_eq!(told(), [], "a minute too early");
     engine.require_fresh(&relay).await.unwrap();
     lone.relay_is_ahead(DAY_MS + 60_000);
-    engine.compare_heard().await;
-    assert_eq!(told(), [(true, true)]);
+    for _ in 0..2 {
+        engine.compare_heard().await;
+    }
+    assert_eq!(told(), [(true, true)], "once");
     engine.require_fresh(&relay).await.unwrap_err();
     assert_eq!(evidence(engine).await, [], "nobody has signed that");
+    // Shown at last.
+    more.is_read_at(engine, now + day + 60_000).await;
+    engine.compare_heard().await;
+    assert_eq!(told(), [(false, false)], "it is over");
+}
+
+/// A relay that is out of reach is not said to withhold anything, however long: its log is old, and that is what is said.
+#[tokio::test]
+async fn p17_a_relay_that_is_out_of_reach_withholds_nothing() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    lone.relay_is_ahead(0);
+    let (mut log, now) = (log(4), engine.now_ms());
+    let bea = chain(7);
+    know(engine, &bea).await;
+    log.is_read_at(engine, now - 5).await;
+    log.leaves.extend((4..8).map(name));
+    hears(engine, bea.0.account(), log.compact(6, now)).await;
+    lone.relay_is_ahead(3 * DAY_MS);
+    let (day, relay) = (u64::try_from(DAY_MS).unwrap(), RELAY.parse().unwrap());
+    hears(engine, bea.0.account(), log.compact(7, now + 3 * day)).await;
+    engine.compare_heard().await;
+    let view = engine.log_view(RELAY.to_owned()).await.unwrap();
+    assert!(view.stale && !view.withheld);
+    engine.require_fresh(&relay).await.unwrap_err();
+    // There it is again, with all that it has signed.
+    log.is_read_at(engine, now + 3 * day).await;
+    assert!(engine.compare_heard().await);
+    let view = engine.log_view(RELAY.to_owned()).await.unwrap();
+    assert!(!view.stale && !view.withheld);
+    engine.require_fresh(&relay).await.unwrap();
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use waxwing_wire::transparency::Leaf;
 
 use super::super::Engine;
 use super::super::transparency::Strange;
-use super::doubts::{Log, RELAY, chain, in_doubt, know, leaf, lone};
+use super::doubts::{Log, RELAY, chain, hears, in_doubt, know, leaf, lone};
 use crate::store::restorations::{self, Restoration};
 use crate::store::transparency::{self as stored, Against, Alarm};
 use crate::store::unproved;
@@ -63,20 +63,20 @@ async fn p17_checkpoints_of_before_and_after_a_restoration_are_no_evidence() {
     after.leaves.extend((20..24).map(name));
 
     // She has followed, this device has not: it looks, and not at once again.
-    engine.hear(HashSet::from([(who, after.compact(9, 7))])).await;
+    hears(engine, HashSet::from([(who, after.compact(9, 7))])).await;
     assert!(is_wanted(engine));
     assert!(engine.heard.lock().unwrap().new.is_empty());
     engine.follow_strange().await;
     assert!(!is_wanted(engine), "it was looked at");
-    engine.hear(HashSet::from([(who, after.compact(8, 6))])).await;
+    hears(engine, HashSet::from([(who, after.compact(8, 6))])).await;
     assert!(!is_wanted(engine), "anybody can make such things up");
     assert_eq!(evidence(engine).await, []);
 
     follows(engine, &log).await;
     after.is_read(engine).await;
     // Now it is the other way round: what she has seen before is of the same history up to the backup, and beyond that nobody can say.
-    engine.hear([4, 5, 7, 8].map(|size| (who, log.compact(size, 6))).into_iter().collect()).await;
-    engine.hear(HashSet::from([(who, after.compact(7, 6))])).await;
+    hears(engine, [4, 5, 7, 8].map(|size| (who, log.compact(size, 6))).into_iter().collect()).await;
+    hears(engine, HashSet::from([(who, after.compact(7, 6))])).await;
     assert_eq!(engine.heard.lock().unwrap().new.len(), 5);
     engine.compare_heard().await;
     assert_eq!(engine.heard.lock().unwrap().known.len(), 5);
@@ -84,10 +84,10 @@ async fn p17_checkpoints_of_before_and_after_a_restoration_are_no_evidence() {
     // A restoration hides no second history: neither a shorter one, nor one as long as what was proved last.
     let mut branch = log.branch(RELAY);
     branch.leaves[2] = name(99);
-    engine.hear(HashSet::from([(who, branch.compact(4, 6))])).await;
+    hears(engine, HashSet::from([(who, branch.compact(4, 6))])).await;
     engine.compare_heard().await;
     assert_eq!(evidence(engine).await, [Against::Diverged]);
-    engine.hear(HashSet::from([(who, branch.compact(8, 6))])).await;
+    hears(engine, HashSet::from([(who, branch.compact(8, 6))])).await;
     engine.compare_heard().await;
     assert_eq!(evidence(engine).await, [Against::Diverged, Against::TwoHistories]);
 }

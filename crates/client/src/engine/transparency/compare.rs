@@ -44,15 +44,30 @@ struct Behind {
     heard: Vec<Heard>,
 }
 
-/// Whether a relay has signed what it has not shown here for a day, or more than a day after all that it has shown.
+/// Whether a relay has signed what it has not shown here for a day, while it has shown something that it signed later than that was heard. One that
+/// is out of reach withholds nothing: its log is merely old.
 pub(in super::super) fn is_withheld(
     tx: &Transaction<'_>,
     relay: &str,
     proved_ms: Option<u64>,
     now_ms: u64,
 ) -> Result<bool, Error> {
-    let signed_after = proved_ms.unwrap_or(u64::MAX).saturating_add(STALE_MS);
-    uncompared::has_waited(tx, relay, now_ms.saturating_sub(STALE_MS), signed_after)
+    let heard_before = now_ms.saturating_sub(STALE_MS).min(proved_ms.unwrap_or_default());
+    uncompared::any_heard_before(tx, relay, heard_before)
+}
+
+/// Whether a log says nothing of today's keys: the newest checkpoint here is more than a day old, or the relay has signed another that has waited
+/// for a day to be compared, or that it signed more than a day after all that it has shown.
+pub(super) fn is_outdated(
+    tx: &Transaction<'_>,
+    relay: &str,
+    proved_ms: Option<u64>,
+    now_ms: u64,
+) -> Result<bool, Error> {
+    let day_ago = now_ms.saturating_sub(STALE_MS);
+    let Some(proved_ms) = proved_ms.filter(|proved_ms| *proved_ms >= day_ago) else { return Ok(true) };
+    Ok(uncompared::any_heard_before(tx, relay, day_ago)?
+        || uncompared::any_signed_after(tx, relay, proved_ms.saturating_add(STALE_MS))?)
 }
 
 impl Engine {

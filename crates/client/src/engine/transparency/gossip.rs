@@ -3,7 +3,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Transaction;
@@ -94,29 +94,15 @@ impl Engine {
         }
     }
 
-    /// Notes what others have seen of their relays' logs.
-    pub(in super::super) async fn hear(&self, heard: HashSet<Heard>) {
-        let fresh: Vec<_> = {
-            let all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.into_iter().filter(|one| !all.known.contains(one) && !all.new.contains(one)).collect()
-        };
-        if fresh.is_empty() {
-            return;
-        }
-        // Whoever it comes from may have made it up: without the log's signature it says nothing, and it takes no other's room.
-        let now = self.now_ms();
-        let signed = self.store.run(move |tx| signed(tx, fresh, now)).await;
-        let (signed, strange) = signed.unwrap_or_else(|error| {
-            tracing::warn!(%error, "checkpoints that others have seen");
-            (Vec::new(), Vec::new())
-        });
+    /// Looks at what others have seen of their relays' logs, as it was kept ([`keep`]), with the next round.
+    pub(in super::super) fn hear(&self, kept: Kept) {
         let mut all = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        for relay in strange {
+        for relay in kept.strange {
             all.wonder(relay, &self.transparency_wake);
         }
         let room = MOST_HEARD.saturating_sub(all.new.len());
         let before = all.new.len();
-        all.new.extend(signed.into_iter().take(room));
+        all.new.extend(kept.signed.into_iter().take(room));
         if all.new.len() > before {
             self.transparency_wake.notify_one();
         }
@@ -196,10 +182,37 @@ impl Pinned {
     }
 }
 
-/// Those that the pinned key of their log has signed, under the origin that it has or had; and the relays of the others. They are kept until they
-/// are compared: neither an end of this program nor a relay that does not answer makes a second history unseen.
-fn signed(tx: &Transaction<'_>, heard: Vec<Heard>, now_ms: u64) -> Result<(Vec<Heard>, Vec<RelayAddress>), Error> {
-    let (mut pinned, mut signed, mut strange) = (HashMap::new(), Vec::new(), Vec::new());
+/// What others have seen of their relays' logs, once it is kept.
+#[derive(Default)]
+pub(in super::super) struct Kept {
+    /// What the pinned key of their log has signed, under the origin that it has or had.
+    signed: Vec<Heard>,
+    /// Relays of the others.
+    strange: Vec<RelayAddress>,
+}
+
+/// Keeps what others have seen of their relays' logs and was not `heard` before, in the transaction that takes the words it came with, until it is
+/// compared: neither an end of this program nor a relay that does not answer makes a second history unseen. Whoever it comes from may have made it
+/// up: without the log's signature it says nothing, and takes no other's room.
+pub(in super::super) fn keep(
+    tx: &Transaction<'_>,
+    heard: &Mutex<AllHeard>,
+    fresh: HashSet<Heard>,
+    now_ms: u64,
+) -> Kept {
+    let fresh: Vec<_> = {
+        let all = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.into_iter().filter(|one| !all.known.contains(one) && !all.new.contains(one)).collect()
+    };
+    signed(tx, fresh, now_ms).unwrap_or_else(|error| {
+        // No reason not to take the words.
+        tracing::warn!(%error, "checkpoints that others have seen");
+        Kept::default()
+    })
+}
+
+fn signed(tx: &Transaction<'_>, heard: Vec<Heard>, now_ms: u64) -> Result<Kept, Error> {
+    let (mut pinned, mut kept) = (HashMap::new(), Kept::default());
     for (who, checkpoint) in heard {
         let Some(contact) = contacts::load(tx, who)? else { continue };
         let relay = contact.relay.authority();
@@ -212,10 +225,10 @@ fn signed(tx: &Transaction<'_>, heard: Vec<Heard>, now_ms: u64) -> Result<(Vec<H
             if !pinned.is_proved(&theirs) {
                 uncompared::note(tx, &(who, checkpoint), &relay, theirs.checkpoint().time_ms, now_ms)?;
             }
-            signed.push((who, checkpoint));
+            kept.signed.push((who, checkpoint));
         } else if !pinned.keys.is_empty() {
-            strange.push(contact.relay);
+            kept.strange.push(contact.relay);
         }
     }
-    Ok((signed, strange))
+    Ok(kept)
 }

@@ -9,7 +9,7 @@ use waxwing_wire::transparency::{Leaf, account_hash};
 use waxwing_wire::{AccountId, RelayAddress, Username, VerifiedChain};
 
 use super::super::Engine;
-use super::{STALE_MS, hash_of, is_withheld, load, unavailable};
+use super::{hash_of, is_outdated, load, unavailable};
 use crate::error::{Error, ErrorCode};
 use crate::store::transparency::{self as stored};
 use crate::store::{keys, restorations};
@@ -57,10 +57,9 @@ impl Engine {
             let read = move |tx: &Transaction<'_>| {
                 let proved = stored::load(tx, &origin)?.and_then(|log| log.proved);
                 let proved = proved.map(|proved| proved.checkpoint().time_ms);
-                Ok((proved, is_withheld(tx, &origin, proved, now)?))
+                is_outdated(tx, &origin, proved, now)
             };
-            let (proved, withheld) = self.store.run(read).await?;
-            if proved.is_some_and(|time_ms| now.saturating_sub(time_ms) <= STALE_MS) && !withheld {
+            if !self.store.run(read).await? {
                 return Ok(());
             }
             // It may be one that nobody has looked into for a while.
