@@ -58,6 +58,17 @@ impl Registrar {
         self.current.as_ref().is_none_or(|current| current.registered && current.rotation.is_none())
     }
 
+    /// What it asks for, in words.
+    pub fn asks(&self) -> String {
+        self.current.as_ref().map_or_else(
+            || "a new account".to_owned(),
+            |Current { name, account, registered, rotation }| {
+                let (entries, rotating) = (account.chain.len(), rotation.is_some());
+                format!("{name}: {entries} entries, registered {registered}, rotating {rotating}")
+            },
+        )
+    }
+
     /// Goes on with the account that is being made, or begins another one.
     pub async fn step(&mut self, http: &Http, world: &World, stop: &AtomicBool) -> Result<(), End> {
         if self.current.is_none() && !stop.load(Ordering::Relaxed) {

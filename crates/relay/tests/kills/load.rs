@@ -68,6 +68,15 @@ impl Writer {
         self.pending.is_none()
     }
 
+    /// What it asks for, in words.
+    pub fn asks(&self) -> String {
+        let asked = |pending: &Pending| match &pending.what {
+            What::Append(of) => format!("writer {}: {:?} to log {}", self.number, of.0.kind, pending.place),
+            What::Send(_) => format!("writer {}: to inbox {}", self.number, pending.place - LOGS),
+        };
+        self.pending.as_ref().map_or_else(|| format!("writer {}: something new", self.number), asked)
+    }
+
     /// Sends what is without an answer, or else the next.
     pub async fn step(&mut self, http: &Http, world: &World) -> Result<(), End> {
         let pending = match self.pending.take() {

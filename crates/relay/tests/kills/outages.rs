@@ -32,6 +32,10 @@ impl Trouble for Crash {
         tokio::task::block_in_place(|| self.0.crash());
         Ok(())
     }
+
+    fn cluster(&self) -> &Cluster {
+        &self.0
+    }
 }
 
 /// D4: PostgreSQL crashes under load: what was answered 201 is kept, what was answered 503 or not at all is stored once when it is repeated, and both
@@ -60,6 +64,10 @@ impl Trouble for NatsKilled {
 
     async fn mend(&mut self) {
         tokio::task::block_in_place(|| self.0.restart());
+    }
+
+    fn cluster(&self) -> &Cluster {
+        Cluster::shared()
     }
 }
 
@@ -92,6 +100,10 @@ impl Trouble for ProcessKilled {
             pair.restart(process);
         }
         Ok(())
+    }
+
+    fn cluster(&self) -> &Cluster {
+        Cluster::shared()
     }
 }
 

@@ -62,6 +62,15 @@ impl Pair {
         self.ways.set(process, Some(Http::new(url(&lines[0]))));
     }
 
+    /// What they wrote to standard error since they were started.
+    pub fn errors(&self) -> String {
+        let of = |(n, running): (usize, &Option<Program>)| {
+            let said = running.as_ref().map_or_else(|| "it does not run".to_owned(), Program::errors);
+            format!("process {n}:\n{said}\n")
+        };
+        self.running.iter().enumerate().map(of).collect()
+    }
+
     /// Starts one that was killed, and kills it again after `wait`: now and then it does not get to be ready.
     pub async fn try_to_start(&mut self, process: usize, wait: std::time::Duration) {
         let program = Program::spawn(&mut serve(&built(), &self.places[process]));
