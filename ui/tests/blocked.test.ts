@@ -66,7 +66,7 @@ describe("blocked people in the settings", () => {
     await settled();
     expect(theo()?.dataset.state).toBe("asking");
     expect(theo()?.textContent).toContain("They can write to you again");
-    expect(document.activeElement).toBe(one("unblock-yes"));
+    expect(document.activeElement).toBe(one("unblock-no"));
     await press("unblock-no");
     expect(theo()?.dataset.state).toBe("idle");
     expect(document.activeElement).toBe(theo()?.querySelector('[data-testid="unblock"]'));
