@@ -3,6 +3,7 @@ import userEvent from "@testing-library/user-event";
 import axe from "axe-core";
 import { describe, expect, it } from "vitest";
 import type { Scenario } from "../src/lib/backend/fake";
+import { fakeLog } from "../src/lib/backend/fake-data";
 import type { SettingsSection } from "../src/lib/state/app.svelte";
 import { all, one, play, rowOf, settled } from "./play";
 
@@ -158,5 +159,17 @@ describe("two questions about people who are blocked", () => {
     expect([row(from).dataset.state, row(to).dataset.state]).toEqual(["idle", "asking"]);
     expect(row(to).contains(document.activeElement)).toBe(true);
     expect(document.activeElement).toBe(one("unblock-no"));
+  });
+});
+
+describe("recovering from an alarm", () => {
+  it("is left to the button in the alarm", async () => {
+    const { backend } = await settings("keys");
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), alarms: [{ index: 17, seq: 4, at: Date.now() }] } });
+    await settled();
+    await press(one("alarm-recover"));
+    expect(document.activeElement).toBe(one("recover-here-phrase"));
+    await key("Escape");
+    expect(document.activeElement).toBe(one("alarm-recover"));
   });
 });
