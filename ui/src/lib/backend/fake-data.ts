@@ -24,6 +24,9 @@ export const fakeWords = (
   "velvet summit candle meadow walnut thunder island bamboo castle ribbon pepper acoustic"
 ).split(" ");
 
+/** The one that the fake relay takes. */
+export const fakeInvitation = "AAECAwQFBgcICQoLDA0ODw";
+
 export const fakeInvite =
   "https://post.example.org/i#AQEScG9zdC5leGFtcGxlLm9yZ8QgV3h3aW5nLWludml0ZS1kZW1vLWxpbmstbm90LXJlYWw5f3d7aXJ2c3F1c3R1dnd4eXo";
 

@@ -1,4 +1,4 @@
-/** Who knows whom in the fake backend: contacts, and the people of its groups. Only lists; `fake.ts` tells of changes. */
+/** Who knows whom in the fake backend: contacts, and the people of its groups. Only lists; `fake-group-calls.ts` tells of changes. */
 import { BackendError } from "./backend";
 import type { ContactView, GroupView, MemberView, ProfileView, Role, Trust } from "./types";
 

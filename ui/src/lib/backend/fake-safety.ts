@@ -1,4 +1,4 @@
-/** Whose safety number was compared in the fake backend, and what each number is. Only lists; `fake.ts` tells of changes. */
+/** Whose safety number was compared in the fake backend, and what each number is. Only lists; `fake-engine.ts` tells of changes. */
 import { BackendError } from "./backend";
 import { ada, xiaolong } from "./fake-groups";
 import type { GroupView, Safety, SafetyComparison, SafetyNumberView } from "./types";
