@@ -131,7 +131,7 @@ pub fn frontier(bytes: &[u8]) {
 pub fn proof(bytes: &[u8]) {
     let mut reader = Reader::new(bytes);
     let Ok((kind, a, b)) =
-        (|| Ok::<_, waxwing_wire::DecodeError>((reader.u8("")?, reader.u64("")?, reader.u64("")?)))()
+        (|| Ok::<_, waxwing_wire::DecodeError>((reader.u8("")?, u64::from_be_bytes(reader.array("")?), u64::from_be_bytes(reader.array("")?))))()
     else {
         return;
     };

@@ -141,7 +141,7 @@ fn the_epoch_is_the_senders() {
         Epoch::default(),
         Epoch { number: 1, authenticator: [0; 32] },
         Epoch { number: 0, authenticator: [1; 32] },
-        Epoch { number: u64::MAX, authenticator: [0xff; 32] },
+        Epoch { number: waxwing_wire::MAX_U64, authenticator: [0xff; 32] },
     ] {
         let request = SealRequest { epoch, ..in_log(&alice, &to, &tags, b"") };
         let sealed = envelope::seal(&request, &mut rng(9)).unwrap();

@@ -39,7 +39,7 @@ impl History {
         add(&|chain| statement::add_device(chain, &first, &keys(2, 1), 3_000));
         let gone = [DeviceId::from_bytes([2; 16])];
         add(&|chain| statement::rotate_account_key(chain, &first, &second, &gone, 4_000));
-        add(&|chain| statement::close(chain, &second, u64::MAX));
+        add(&|chain| statement::close(chain, &second, waxwing_wire::MAX_U64));
         let new = statement::NewKeys { recovery_key: &other, account_key: &third, device: &keys(3, 1) };
         add(&|chain| statement::recover(chain, &phrase, &new, 6_000));
         let keys = vec![keys(1, 1), keys(1, 2), keys(1, 2), keys(1, 2), keys(1, 2), keys(3, 1)];
@@ -90,7 +90,7 @@ fn every_kind_of_entry_has_its_line() {
         assert_eq!(has("account key "), [0, 3, 5].contains(&seq), "{line}");
     }
     assert!(lines[13].contains(&format!("  revoked {}  ", "02".repeat(16))));
-    assert!(lines[14].contains("  584556019-04-03T14:25:51.615Z  "));
+    assert!(lines[14].contains("  292278994-08-17T07:12:55.807Z  "));
     assert!(lines[15].contains("  new recovery phrase  "));
     assert_eq!(
         (lines[16], lines[17], lines[20]),

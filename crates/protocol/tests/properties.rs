@@ -94,7 +94,7 @@ proptest! {
         content in vec(any::<u8>(), 0..3000),
         devices in 1_usize..6,
         xwing: bool,
-        number: u64,
+        number in 0..=waxwing_wire::MAX_U64,
         authenticator: [u8; 32],
         seed: u8,
     ) {

@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{AccountId, LogId};
 use crate::username::Username;
 
+mod counts;
 mod transparency;
 
+pub(crate) use counts::maybe_count;
+use counts::{all_counts, count};
 pub use transparency::{ConsistencyProof, InclusionProof, ProofPath, Restorations};
 
 /// Bytes as base64url without padding (RFC 4648, section 5), the one spelling accepted.
@@ -105,10 +108,10 @@ pub struct ChainPage {
     /// Entries from `from` on, as many as fit.
     pub entries: Vec<EntryBytes>,
     /// Where the leaf of each of `entries` stands in the transparency log; empty from a relay that keeps none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "all_counts")]
     pub indexes: Vec<u64>,
     /// Where the leaf of the account's name stands; only where the page starts with entry 0 and the account has a public name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_count")]
     pub name_index: Option<u64>,
     /// The log's newest checkpoint, a signed note ([`crate::transparency::SignedCheckpoint`]): every index is below its size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,6 +183,7 @@ pub struct BlobReceived {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Stored {
     /// Its place.
+    #[serde(deserialize_with = "count")]
     pub seq: u64,
 }
 

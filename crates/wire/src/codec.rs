@@ -19,6 +19,10 @@ pub enum DecodeError {
     TooLong(&'static str),
 }
 
+/// The greatest `u64` of this protocol. Places, times and counters are kept in databases whose integers are signed: what one of them cannot hold
+/// nobody has counted, and whoever says it would have the receiver fail where it is stored.
+pub const MAX_U64: u64 = i64::MAX.unsigned_abs();
+
 /// Appends fields to a byte string.
 #[derive(Debug, Default)]
 pub struct Writer(Vec<u8>);
@@ -130,9 +134,10 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes(self.array(field)?))
     }
 
-    /// Eight bytes, big-endian.
+    /// Eight bytes, big-endian: no more than [`MAX_U64`].
     pub fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        Ok(u64::from_be_bytes(self.array(field)?))
+        let value = u64::from_be_bytes(self.array(field)?);
+        if value > MAX_U64 { Err(DecodeError::Invalid(field)) } else { Ok(value) }
     }
 
     /// A `u32` length of at most `max`, then that many bytes.
@@ -178,5 +183,14 @@ mod tests {
         assert_eq!(Reader::new(&[0, 0, 0, 9, 1]).var(8, "v"), Err(DecodeError::TooLong("v")));
         assert_eq!(Reader::new(&[255, 255, 255, 255]).var(usize::MAX, "v"), Err(DecodeError::Truncated("v")));
         assert_eq!(Reader::new(&[0, 0, 0, 1, 0xff]).text(8, "t"), Err(DecodeError::Invalid("t")));
+    }
+
+    #[test]
+    fn p18_no_number_is_greater_than_a_database_can_hold() {
+        let read = |value: u64| Reader::new(&value.to_be_bytes()).u64("n");
+        assert_eq!((read(0), read(MAX_U64)), (Ok(0), Ok(MAX_U64)));
+        for value in [MAX_U64 + 1, u64::MAX] {
+            assert_eq!(read(value), Err(DecodeError::Invalid("n")));
+        }
     }
 }

@@ -25,7 +25,7 @@ pub mod username;
 pub use address::{AccountAddress, RelayAddress};
 pub use blob::BlobId;
 pub use chain::{ChainEntry, ChainError, VerifiedChain};
-pub use codec::{DecodeError, Reader, Writer};
+pub use codec::{DecodeError, MAX_U64, Reader, Writer};
 pub use device::DeviceRecord;
 pub use ids::{AccountId, DeviceId, EnvelopeId, LogId, MessageId};
 pub use label::{hash, label, signing_input};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::maybe_count;
+
 /// What went wrong, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,10 +89,10 @@ pub struct Problem {
     /// For people who read logs; holds no id, token or address.
     pub title: String,
     /// The log's head, with `conflict` and `rekeyed`; how many bytes of a blob are there, with `wrong_offset`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "maybe_count")]
     pub head: Option<u64>,
     /// First kept seq, with `gone`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "maybe_count")]
     pub oldest: Option<u64>,
     /// Seconds to wait, with `rate_limited`.
     #[serde(skip_serializing_if = "Option::is_none", default)]

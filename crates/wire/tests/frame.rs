@@ -36,8 +36,13 @@ fn kind(kinds: &'static [EnvelopeKind]) -> impl Strategy<Value = EnvelopeKind> {
 const IN_LOG: &[EnvelopeKind] = &[EnvelopeKind::App, EnvelopeKind::Handshake];
 const IN_INBOX: &[EnvelopeKind] = &[EnvelopeKind::Welcome, EnvelopeKind::Notice, EnvelopeKind::Resync];
 
+/// What a place can be.
+fn number() -> impl Strategy<Value = u64> {
+    0..=waxwing_wire::MAX_U64
+}
+
 fn log_entry() -> impl Strategy<Value = LogEntry> {
-    (any::<u64>(), id(), kind(IN_LOG), blob()).prop_map(|(seq, entry_id, kind, blob)| LogEntry {
+    (number(), id(), kind(IN_LOG), blob()).prop_map(|(seq, entry_id, kind, blob)| LogEntry {
         seq,
         entry_id,
         kind,
@@ -46,7 +51,7 @@ fn log_entry() -> impl Strategy<Value = LogEntry> {
 }
 
 fn inbox_entry() -> impl Strategy<Value = InboxEntry> {
-    (any::<u64>(), id(), kind(IN_INBOX), blob()).prop_map(|(seq, entry_id, kind, blob)| InboxEntry {
+    (number(), id(), kind(IN_INBOX), blob()).prop_map(|(seq, entry_id, kind, blob)| InboxEntry {
         seq,
         entry_id,
         kind,
@@ -55,26 +60,21 @@ fn inbox_entry() -> impl Strategy<Value = InboxEntry> {
 }
 
 fn append() -> impl Strategy<Value = Append> {
-    let app = (id(), any::<u64>(), blob()).prop_map(|(entry_id, after, blob)| Append {
+    let app = (id(), number(), blob()).prop_map(|(entry_id, after, blob)| Append {
         entry_id,
         kind: EnvelopeKind::App,
         after,
         rekey: None,
         blob,
     });
-    let handshake =
-        (id(), any::<u64>(), prop::option::of(tokens()), blob()).prop_map(|(entry_id, after, rekey, blob)| Append {
-            entry_id,
-            kind: EnvelopeKind::Handshake,
-            after,
-            rekey,
-            blob,
-        });
+    let handshake = (id(), number(), prop::option::of(tokens()), blob()).prop_map(|(entry_id, after, rekey, blob)| {
+        Append { entry_id, kind: EnvelopeKind::Handshake, after, rekey, blob }
+    });
     prop_oneof![app, handshake]
 }
 
 fn log_page() -> impl Strategy<Value = LogPage> {
-    (any::<(u64, u64, [u8; 32], u64, bool)>(), vec(log_entry(), 0..5)).prop_map(
+    ((number(), number(), any::<[u8; 32]>(), number(), any::<bool>()), vec(log_entry(), 0..5)).prop_map(
         |((oldest, head, running, last_handshake, retired), entries)| LogPage {
             oldest,
             head,
@@ -88,12 +88,8 @@ fn log_page() -> impl Strategy<Value = LogPage> {
 
 fn push() -> impl Strategy<Value = Push> {
     prop_oneof![
-        (log(), any::<u64>(), prop::option::of(log_entry())).prop_map(|(log, head, entry)| Push::Log {
-            log,
-            head,
-            entry
-        }),
-        any::<u64>().prop_map(|head| Push::Inbox { head }),
+        (log(), number(), prop::option::of(log_entry())).prop_map(|(log, head, entry)| Push::Log { log, head, entry }),
+        number().prop_map(|head| Push::Inbox { head }),
         log().prop_map(|log| Push::Refused { log }),
         Just(Push::Ready),
         vec(any::<u8>(), COMPACT_LEN).prop_map(|compact| Push::Checkpoint { compact: compact.try_into().unwrap() }),
@@ -146,7 +142,7 @@ proptest! {
     #[test]
     fn frames_come_back(
         log in log(), tokens in tokens(), append in append(), page in log_page(), push in push(),
-        send in (id(), kind(IN_INBOX), blob()), head: u64, inbox in vec(inbox_entry(), 0..5),
+        send in (id(), kind(IN_INBOX), blob()), head in number(), inbox in vec(inbox_entry(), 0..5),
     ) {
         let create = CreateLog { log, tokens };
         check(&create, &create.encode(), CreateLog::decode)?;

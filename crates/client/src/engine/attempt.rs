@@ -198,11 +198,11 @@ impl Engine {
     async fn append(&self, item: &Item, log: logs::Log, sealed: Sealed) -> Result<Attempt, Error> {
         let (relay, id, write_token) = (self.relay(&log.relay)?, log.log, log.secret.write_token());
         let kind = if item.what == What::Change { EnvelopeKind::Handshake } else { EnvelopeKind::App };
-        let entry_id = sealed.entry_id;
+        let (entry_id, after) = (sealed.entry_id, sealed.after);
         let append = Append {
             entry_id,
             kind,
-            after: sealed.after,
+            after,
             rekey: sealed.secret.as_ref().map(waxwing_protocol::ChannelSecret::log_tokens),
             blob: sealed.blob,
         };
@@ -237,6 +237,12 @@ impl Engine {
                     self.drain_log(id).await?;
                     let now = self.store.run(move |tx| logs::load(tx, id)).await?;
                     let same = now.filter(|now| now.active && now.secret.write_token() == write_token);
+                    if problem == ProblemCode::Conflict && same.as_ref().is_some_and(|now| now.last_handshake == after)
+                    {
+                        // It shows no handshake that would be in the way. It may have this very entry: sealed anew, that would be one which
+                        // this device did not make, and its place lost.
+                        return Ok(Attempt::Wait(error.into()));
+                    }
                     if problem == ProblemCode::Rekeyed
                         && let Some(now) = same
                     {

@@ -205,6 +205,13 @@ pub(super) fn plan(
     Ok(Planned::Commit(Plan { add, remove, roster: Some(roster), data, ..Plan::default() }))
 }
 
+/// From when on it is said again: since the recovery, where that was less than an hour ago by the time that the chain states. A time to come is that
+/// of a clock that is ahead, or made up.
+fn said_since(recovered_ms: u64, now_ms: u64) -> u64 {
+    let recovered_ms = if recovered_ms > now_ms { 0 } else { recovered_ms };
+    recovered_ms.max(now_ms.saturating_sub(SAID_AGAIN_MS))
+}
+
 /// What one has said since somebody recovered their account was sealed for devices that they have no more: it is said again, for the one that
 /// they have. Everybody else knows it by its id; where somebody has come in since, it is not, since it was not for them. Nor is what is
 /// older than an hour, whatever the chain's time says: a phrase opens no history.
@@ -225,7 +232,7 @@ pub(super) fn say_again(reading: &mut Reading<'_>, before: &GroupFacts, after: &
     }
     let Some(since) = since else { return Ok(()) };
     let (tx, conversation) = (reading.tx, reading.log.conversation);
-    let since = since.max(reading.context.now.saturating_sub(SAID_AGAIN_MS));
+    let since = said_since(since, reading.context.now);
     let others: Vec<_> = after.leaves.iter().filter(|leaf| !back.contains(&leaf.identity.account)).collect();
     let mut done = HashSet::new();
     for (message_id, devices) in sealed_for::texts_since(tx, &conversation, since, MOST_SAID_AGAIN)? {
@@ -243,4 +250,18 @@ pub(super) fn say_again(reading: &mut Reading<'_>, before: &GroupFacts, after: &
         reading.taken.wake = true;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_from_the_future_keeps_nothing_from_being_said_again() {
+        const NOW: u64 = 1_800_000_000_000;
+        assert_eq!(said_since(NOW - 5, NOW), NOW - 5);
+        for recovered in [0, NOW - SAID_AGAIN_MS - 1, NOW + 1, u64::MAX] {
+            assert_eq!(said_since(recovered, NOW), NOW - SAID_AGAIN_MS, "{recovered}");
+        }
+    }
 }

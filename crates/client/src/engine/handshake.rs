@@ -19,7 +19,7 @@ use crate::store::account::Account;
 use crate::store::logs::Noted;
 use crate::store::rotation as schedule;
 use crate::store::{account, conversations, deliveries, keys, links, logs, outbox, people, unproved};
-use crate::views::{Notice, Role, Standing};
+use crate::views::{ConversationKind, Notice, Role, Standing};
 
 /// Whose commit it is.
 pub(super) enum Committer {
@@ -204,8 +204,11 @@ fn removed(reading: &mut Reading<'_>, committer: &Committer) -> Result<(), Error
         return Ok(());
     }
     let me = account::require(tx)?;
-    // Having left, one may have asked to be let in again before this was seen.
-    if matches!(reading.conversation.standing, Standing::Left | Standing::Asked) {
+    // Having left, one may have asked to be let in again before this was seen. And nobody is put out of a conversation of two: with the next words it
+    // begins anew.
+    if matches!(reading.conversation.standing, Standing::Left | Standing::Asked)
+        || reading.conversation.kind == ConversationKind::Direct
+    {
         return Ok(());
     }
     reading.taken.wake |= links::end(tx, &conversation)?;
@@ -298,9 +301,9 @@ fn links_after(
     commit: &CommitFacts,
 ) -> Result<(), Error> {
     let (tx, conversation) = (reading.tx, reading.log.conversation);
-    let left = |account| commit.data.leaves.iter().any(|proof| proof.account == account);
     for line in before.roster.lines.iter().filter(|line| after.roster.line(line.account).is_none()) {
-        let by_admin = !left(line.account) && reading.answered != Some(line.account);
+        let left = reading.answered == Some(line.account) || wanted_to_leave(reading, before, commit, line.account)?;
+        let by_admin = !left;
         links::set_removed(tx, &conversation, line.account, by_admin)?;
         carried::forget(tx, &conversation, line.account, reading.own_change)?;
     }
@@ -311,6 +314,27 @@ fn links_after(
         reading.taken.wake |= links::end(tx, &conversation)?;
     }
     Ok(())
+}
+
+/// Whether a commit that takes somebody out has their own proof that they want to go: not that of a leaf which somebody else has made in their name.
+fn wanted_to_leave(
+    reading: &Reading<'_>,
+    before: &GroupFacts,
+    commit: &CommitFacts,
+    account: AccountId,
+) -> Result<bool, Error> {
+    for proof in commit.data.leaves.iter().filter(|proof| proof.account == account) {
+        let leaf = before
+            .leaves
+            .iter()
+            .find(|leaf| (leaf.identity.account, leaf.identity.device) == (proof.account, proof.device));
+        if let Some(leaf) = leaf
+            && reading.stated(leaf)? != Some(false)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Who is in the conversation now, and what it is called.
@@ -400,9 +424,7 @@ fn notices(
     }
     for line in old.lines.iter().filter(|line| new.line(line.account).is_none()) {
         let name = people::name(tx, me, line.account)?;
-        if commit.data.leaves.iter().any(|proof| proof.account == line.account)
-            || reading.answered == Some(line.account)
-        {
+        if reading.answered == Some(line.account) || wanted_to_leave(reading, before, commit, line.account)? {
             notices.push(Notice::Left { name, mine: line.account == me.account });
         } else {
             notices.push(Notice::Removed { by: by.clone(), mine, name, me: line.account == me.account });

@@ -180,6 +180,9 @@ fn judge(
     if roster.conversation != welcome.conversation {
         return Some("its group is of another conversation");
     }
+    if welcome.slot == 0 {
+        return Some("it was added by no commit");
+    }
     let is = |chain: &VerifiedChain| roster.line(chain.account()).is_some_and(|line| is_line_of(line, chain));
     if !is(own) || !is(sender) {
         return Some("its roster has other keys");

@@ -27,7 +27,7 @@ use crate::random;
 use crate::store::logs::{Noted, Trouble};
 use crate::store::lost_welcomes::{self, LostWelcome};
 use crate::store::{account, contacts, conversations, deliveries, keys, links, logs, messages, outbox, people};
-use crate::views::{Notice, Standing};
+use crate::views::{ConversationKind, Notice, Standing};
 
 /// At most one request a day for each group, and one answer a day for each device.
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -386,7 +386,9 @@ pub(super) fn told_removed(
     outbox::forget_accepted(tx, log.log, u64::MAX)?;
     let id = log.conversation;
     let others = logs::of(tx, &id)?.iter().any(|other| other.active);
-    if others || conversations::load(tx, &id)?.standing != Standing::Member {
+    let found = conversations::load(tx, &id)?;
+    // A conversation of two begins anew with the next words.
+    if others || found.standing != Standing::Member || found.kind == ConversationKind::Direct {
         return Ok(());
     }
     conversations::set_standing(tx, &id, Standing::Removed)?;

@@ -20,6 +20,7 @@ mod doubts;
 mod erased;
 mod events;
 mod evidence;
+mod extremes;
 mod faults;
 mod flush;
 mod forge;

@@ -3,7 +3,7 @@
 use waxwing_protocol::envelope;
 use waxwing_protocol::{Content, Epoch, SealRequest, Suite};
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{AccountId, DeviceId, DeviceRecord};
+use waxwing_wire::{AccountId, DeviceId, DeviceRecord, MAX_U64};
 
 use crate::case::{Case, CaseKeys, CaseReceiver, Expect, Vectors};
 use crate::common::forged::{forge, inbox_forge};
@@ -40,9 +40,9 @@ pub fn generate() -> Vectors {
     cases.push(case("log_handshake", &handshake, all(2), 21));
     // Any epoch, and a log without handshakes.
     let first = Epoch { number: 0, authenticator: [0xb0; 32] };
-    let last = Epoch { number: u64::MAX, authenticator: [0xff; 32] };
+    let last = Epoch { number: MAX_U64, authenticator: [0xff; 32] };
     for (name, epoch, after, running_hash) in
-        [("none", Epoch::default(), 0, [0; 32]), ("first", first, 0, [0; 32]), ("last", last, u64::MAX, [0xfe; 32])]
+        [("none", Epoch::default(), 0, [0; 32]), ("first", first, 0, [0; 32]), ("last", last, MAX_U64, [0xfe; 32])]
     {
         let request = SealRequest { epoch, after, running_hash, ..in_log(alice, &everyone[..2], &tags, &text) };
         cases.push(case(&format!("log_epoch_{name}"), &request, all(2), 25));

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 
-use crate::codec::{Reader, Writer};
+use crate::codec::{MAX_U64, Reader, Writer};
 use crate::limits::MAX_CHECKPOINT;
 
 use super::note::{NoteError, NoteKey, is_name, open_note, sign_note};
@@ -84,10 +84,14 @@ impl Checkpoint {
     }
 }
 
-/// Decimal digits without a sign or leading zeros.
+/// Decimal digits without a sign or leading zeros, of no more than [`MAX_U64`].
 pub(super) fn decimal(text: &str) -> Option<u64> {
     let canonical = text == "0" || text.starts_with(|c: char| matches!(c, '1'..='9'));
-    if canonical && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    if canonical && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok().filter(|value| *value <= MAX_U64)
+    } else {
+        None
+    }
 }
 
 /// A checkpoint whose signature was checked. Nobody else can make one. It keeps the note as it came: evidence.

@@ -150,7 +150,7 @@ impl Frontier {
     /// Another length than the size asks for.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        let size = reader.u64("frontier size")?;
+        let size = u64::from_be_bytes(reader.array("frontier size")?);
         let peaks = (0..size.count_ones()).map(|_| reader.array("frontier hash")).collect::<Result<_, _>>()?;
         reader.finish("frontier")?;
         Ok(Self { size, peaks })

@@ -30,6 +30,11 @@ pub(super) struct Twist {
     pub(super) shut: Option<DeviceId>,
     /// The state of the group that its sender claims to be in.
     pub(super) epoch: Option<Epoch>,
+    /// When it was sealed, by its sender's word.
+    pub(super) sent_ms: Option<u64>,
+    pub(super) counter: Option<u64>,
+    /// The handshake that its sender has read last.
+    pub(super) after: Option<u64>,
 }
 
 /// What a forged commit does.
@@ -192,9 +197,9 @@ impl Device {
                 recipients: &recipients,
                 tag_key: Some(&stored.secret.tag_key()),
                 log,
-                after: stored.last_handshake,
-                counter: 1,
-                sent_ms: now,
+                after: twist.after.unwrap_or(stored.last_handshake),
+                counter: twist.counter.unwrap_or(1),
+                sent_ms: twist.sent_ms.unwrap_or(now),
                 epoch: twist.epoch.unwrap_or_else(|| group.epoch()),
                 running_hash: stored.handshake_running,
                 checkpoint: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use waxwing_protocol::envelope::CompactCheckpoint;
 use waxwing_wire::transparency::Leaf;
-use waxwing_wire::{AccountId, RelayAddress};
+use waxwing_wire::{AccountId, MAX_U64, RelayAddress};
 
 use super::super::Engine;
 use super::doubts::{self, Log, RELAY, chain, keeps, know, lone};
@@ -179,7 +179,7 @@ async fn p17_what_is_withheld_for_a_day_makes_the_log_unavailable() {
     };
     log.leaves.extend((4..8).map(name));
     // More than a day after what is shown, by the relay's own word: it may say any time. Nobody is met by such a log; but it may be out of reach.
-    hears(engine, bea.0.account(), log.compact(6, u64::MAX)).await;
+    hears(engine, bea.0.account(), log.compact(6, MAX_U64)).await;
     engine.compare_heard().await;
     assert_eq!(told(), []);
     engine.require_fresh(&relay).await.unwrap_err();

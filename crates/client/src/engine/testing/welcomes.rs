@@ -7,7 +7,7 @@ use waxwing_protocol::group::{Roster, RosterLine};
 use waxwing_protocol::{ChannelSecret, DeviceKeys, DeviceSeeds, Recipient};
 use waxwing_wire::frame::InboxSend;
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{AccountId, LogId};
+use waxwing_wire::{AccountId, LogId, MAX_U64};
 
 use super::super::context::introduction;
 use super::super::sealing::seal_for_inbox;
@@ -81,7 +81,7 @@ fn p1_a_welcome_is_believed_only_in_what_the_chains_say() {
     // Under the id that a conversation of bea and cem would have.
     let squatted = waxwing_protocol::conversation_id(bea, cem);
     let squats = |roster: &mut Roster| roster.conversation = squatted;
-    let lies: [(&str, Lie<'_>); 16] = [
+    let lies: [(&str, Lie<'_>); 19] = [
         // The envelope: somebody in ada's name, ada in somebody's, versions of hers that are none.
         ("it names another sender", Lie { signer: (cem, &cems), ..truth() }),
         ("it names another sender", Lie { content: &|welcome| welcome.sender.account = cem, ..truth() }),
@@ -111,6 +111,10 @@ fn p1_a_welcome_is_believed_only_in_what_the_chains_say() {
             Lie { roster: &squats, content: &|welcome| welcome.conversation = squatted, ..truth() },
         ),
         ("its group is of another conversation", Lie { content: &|welcome| welcome.conversation = [8; 32], ..truth() }),
+        // Its place: none, and none that there can be.
+        ("it was added by no commit", Lie { content: &|welcome| welcome.slot = 0, ..truth() }),
+        ("its content cannot be read", Lie { content: &|welcome| welcome.slot = MAX_U64 + 1, ..truth() }),
+        ("its content cannot be read", Lie { content: &|welcome| welcome.slot = u64::MAX, ..truth() }),
     ];
     for (why, lie) in &lies {
         assert_eq!(told(&mut world, lie).as_deref(), Some(*why));
