@@ -369,6 +369,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
     )?;
+    connection.pragma_update(None, "journal_size_limit", checkpoint::LARGEST)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }

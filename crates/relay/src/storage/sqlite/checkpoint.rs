@@ -14,8 +14,11 @@ use super::connect;
 const EVERY: Duration = Duration::from_millis(500);
 /// From this size on the log is copied, while the writer goes on.
 const COPY_FROM: u64 = 4 * 1024 * 1024;
-/// From this size on the log is also cut back, for which the writer waits a moment: the rest since the copy.
-pub(super) const TRUNCATE_FROM: u64 = 64 * 1024 * 1024;
+/// From so many bytes in the log on it also starts over, for which the writer waits a moment: the rest since the copy. Its file keeps its size: to
+/// write over what is there costs the disk less than to write more of it.
+const RESTART_FROM: i64 = 64 * 1024 * 1024;
+/// What the file is cut back to once the log has started over, where a reader has made it longer than that.
+pub(super) const LARGEST: i64 = 2 * RESTART_FROM;
 /// For the writer to end a commit, and for readers to end. While SQLite waits for readers nobody else may write, so the writer waits that long,
 /// too: a reader that takes longer (a backup, `admin stats`) lets the log grow until it has ended.
 const BUSY: Duration = Duration::from_millis(50);
@@ -31,6 +34,7 @@ impl Checkpointer {
     pub(super) fn start(path: &Path) -> Result<Self, super::OpenError> {
         let db = connect(path)?;
         db.busy_timeout(BUSY)?;
+        let page: i64 = db.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         let wal = wal_of(path);
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new().name("relay-checkpoint".to_owned()).spawn(move || {
@@ -42,15 +46,13 @@ impl Checkpointer {
                 if size < COPY_FROM {
                     continue;
                 }
-                let copied = copy(&db);
-                // No page further than at the last look: a reader holds it back. With a busy writer there is always something left.
-                let held = copied.is_none_or(|(copied, all)| copied < all && before == Some(copied));
-                before = copied.map(|(copied, _)| copied);
-                if size >= TRUNCATE_FROM && !held {
-                    truncate(&db);
+                let now = copy(&db);
+                if now.is_some_and(|now| now.of.saturating_mul(page) >= RESTART_FROM && now.went_on_since(before)) {
+                    checkpoint(&db, "PRAGMA wal_checkpoint(RESTART)");
                 }
+                before = now;
             }
-            truncate(&db);
+            checkpoint(&db, "PRAGMA wal_checkpoint(TRUNCATE)");
         })?;
         Ok(Self { stop: Mutex::new(Some(stop)), thread: Mutex::new(Some(thread)) })
     }
@@ -65,15 +67,29 @@ impl Checkpointer {
     }
 }
 
-/// Copies what no reader needs in the log, beside the writer and without waiting for anybody: how many pages of the log are copied, of how many.
-fn copy(db: &Connection) -> Option<(i64, i64)> {
-    let pages = |row: &rusqlite::Row<'_>| Ok((row.get(2)?, row.get(1)?));
+/// How many pages of the log are copied, of how many.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Copied {
+    pages: i64,
+    of: i64,
+}
+
+impl Copied {
+    /// Whether anything was written since the last look, and no reader holds it back: with a busy writer there is always something left.
+    fn went_on_since(self, before: Option<Self>) -> bool {
+        before.is_none_or(|before| self != before && (self.pages == self.of || self.pages != before.pages))
+    }
+}
+
+/// Copies what no reader needs in the log, beside the writer and without waiting for anybody.
+fn copy(db: &Connection) -> Option<Copied> {
+    let pages = |row: &rusqlite::Row<'_>| Ok(Copied { pages: row.get(2)?, of: row.get(1)? });
     db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], pages).map_err(|error| failed(&error)).ok()
 }
 
-/// Copies the rest and cuts the log back, or gives up soon.
-fn truncate(db: &Connection) {
-    if let Err(error) = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+/// Copies the rest, so that the log starts over, or gives up soon.
+fn checkpoint(db: &Connection, pragma: &str) {
+    if let Err(error) = db.query_row(pragma, [], |_| Ok(())) {
         failed(&error);
     }
 }

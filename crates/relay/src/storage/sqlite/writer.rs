@@ -124,6 +124,8 @@ impl Writer {
             let job = Write { work: Some(work), view, after, result: None, reply: Some(reply), stored: false };
             let queue = queue.ok_or(StorageError::Unavailable)?;
             queue.send(Box::new(job)).await.map_err(|_| StorageError::Unavailable)?;
+            // What was sent lives no longer than its queue: a writer that ends just now would leave it, and whoever waits, to themselves.
+            drop(queue);
             answer.await.unwrap_or(Err(StorageError::Unavailable))
         })
     }
