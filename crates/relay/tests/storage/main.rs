@@ -13,6 +13,7 @@ mod key_packages;
 mod kit;
 mod logs;
 mod moving;
+mod mute;
 mod operator;
 mod postgres_only;
 mod retention;

@@ -119,6 +119,8 @@ impl<W: Batched> Writers<W> {
         let queue = queue.ok_or(StorageError::Unavailable)?;
         let (reply, answer) = oneshot::channel();
         queue.send(Job { write, reply }).await.map_err(|_| StorageError::Unavailable)?;
+        // What was sent lives no longer than its queue: a writer that ends just now would leave it, and whoever waits, to themselves.
+        drop(queue);
         answer.await.unwrap_or(Err(StorageError::Unavailable))
     }
 

@@ -31,6 +31,9 @@ const SESSION: &str = "
     SET client_min_messages = error;
 ";
 
+/// Why a connection that was made is not used: no answer to what it was asked first.
+const LATE: &str = "late";
+
 /// With one of these off, what a commit has answered can be lost.
 const DURABLE: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
 
@@ -60,14 +63,16 @@ pub(super) async fn open(config: &PostgresConfig) -> Result<Pool, OpenError> {
         .create_timeout(Some(PATIENCE))
         .post_create(Hook::async_fn(|client, _| {
             Box::pin(async move {
-                client.batch_execute(SESSION).await.map_err(HookError::Backend)?;
-                // Also long after the start: the server may have come back with other settings.
-                match switched_off(client).await.map_err(HookError::Backend)? {
-                    None => Ok(()),
-                    Some(setting) => {
+                // The pool's own limits end where the connection is made: a server that lets one in and then says nothing would hold up whoever
+                // waits for it, without end.
+                match tokio::time::timeout(PATIENCE, prepare(client)).await {
+                    Ok(Ok(None)) => Ok(()),
+                    Ok(Ok(Some(setting))) => {
                         tracing::error!(setting, "PostgreSQL would lose what it has committed; it is not used");
                         Err(HookError::message(setting))
                     }
+                    Ok(Err(error)) => Err(HookError::Backend(error)),
+                    Err(_) => Err(HookError::message(LATE)),
                 }
             })
         }))
@@ -81,9 +86,11 @@ pub(super) async fn open(config: &PostgresConfig) -> Result<Pool, OpenError> {
 async fn look(pool: &Pool) -> Result<(), OpenError> {
     let client = match pool.get().await {
         Ok(client) => client,
-        Err(deadpool_postgres::PoolError::PostCreateHook(HookError::Message(setting))) => {
-            let setting = DURABLE.into_iter().find(|known| *known == setting).unwrap_or(DURABLE[0]);
-            return Err(OpenError::NotDurable { setting });
+        Err(deadpool_postgres::PoolError::PostCreateHook(HookError::Message(said))) => {
+            let setting = DURABLE.into_iter().find(|known| *known == said);
+            return Err(
+                setting.map_or(OpenError::Postgres(Fault::Late.trouble()), |setting| OpenError::NotDurable { setting })
+            );
         }
         Err(error) => return Err(OpenError::Postgres(Fault::from(error).trouble())),
     };
@@ -93,6 +100,13 @@ async fn look(pool: &Pool) -> Result<(), OpenError> {
         return Err(OpenError::OldPostgres(version.get(1)));
     }
     Ok(())
+}
+
+/// Sets what every connection has set; the first setting that is off and must not be. Also long after the start: the server may have come back with
+/// others.
+async fn prepare(client: &Client) -> Result<Option<&'static str>, tokio_postgres::Error> {
+    client.batch_execute(SESSION).await?;
+    switched_off(client).await
 }
 
 /// The first setting that a commit cannot do without and that is off. `synchronous_commit` is asked for as it would be without [`SESSION`].
