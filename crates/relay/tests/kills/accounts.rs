@@ -8,6 +8,7 @@ use waxwing_wire::api::{ChainPage, EntryBytes, SubmitEntry};
 use crate::fault::{Broken, End, promised};
 use crate::kit::{Account, Http, Keys};
 use crate::program::AUDIENCE;
+use crate::way::Way;
 use crate::world::{Pass, World, good, unexpected};
 
 /// First entry and rotations of one account.
@@ -36,9 +37,9 @@ struct Rotation {
 
 impl Registrar {
     /// Makes accounts until the relay is gone or told to stop.
-    pub async fn run(&mut self, http: &Http, world: &World, stop: &AtomicBool) -> Result<(), Broken> {
+    pub async fn run(&mut self, way: &Way, world: &World, stop: &AtomicBool) -> Result<(), Broken> {
         loop {
-            match self.step(http, world, stop).await {
+            match way.while_it_lives(self.step(&way.http, world, stop)).await {
                 Ok(()) => {}
                 Err(End::Gone) => return Ok(()),
                 Err(End::Away) => {

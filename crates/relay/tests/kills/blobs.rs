@@ -14,6 +14,7 @@ use crate::kill::rounds;
 use crate::kit::{Account, Http, random};
 use crate::power::Power;
 use crate::program::{AUDIENCE, Program, built, serve, url};
+use crate::way::Way;
 use crate::world::{Pass, unexpected};
 
 const PART: usize = MIN_BLOB_PART as usize;
@@ -123,11 +124,17 @@ async fn run(folder: &Sqlite, power: &Power, cuts: u64) -> Result<usize, Broken>
         if round == cuts {
             break;
         }
+        let way = Way::new(http.clone());
+        let killed = way.clone();
         let killing = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(300 + round * 37 % 150)).await;
             running.kill();
+            killed.ends();
         });
-        session.load(&mut blobs).await?;
+        let load = async { session.load(&mut blobs).await.map_err(End::Broken) };
+        if let Err(End::Broken(broken)) = way.while_it_lives(load).await {
+            return Err(broken);
+        }
         killing.await.unwrap();
         power.after(round);
     }

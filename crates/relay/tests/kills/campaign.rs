@@ -14,6 +14,7 @@ use crate::kit::Http;
 use crate::ledger::Tally;
 use crate::load::{self, Writer};
 use crate::program::{Program, serve, url};
+use crate::way::Way;
 use crate::world::World;
 
 const WRITERS: usize = 8;
@@ -61,10 +62,11 @@ pub async fn run(program: &Path, backend: &impl Backend, outage: &impl Outage, r
             check::news(&http, &world, round % 3 == 0).await?;
         }
         let stop = Arc::new(AtomicBool::new(round == rounds));
-        let (http_of_load, world_of_load, stop_of_load) = (http.clone(), Arc::clone(&world), Arc::clone(&stop));
+        let way = Way::new(http.clone());
+        let (way_of_load, world_of_load, stop_of_load) = (way.clone(), Arc::clone(&world), Arc::clone(&stop));
         let load =
             tokio::spawn(
-                async move { load::all(&http_of_load, &world_of_load, writers, registrar, &stop_of_load).await },
+                async move { load::all(&way_of_load, &world_of_load, writers, registrar, &stop_of_load).await },
             );
         if round == rounds {
             // What had no answer gets one now.
@@ -74,6 +76,7 @@ pub async fn run(program: &Path, backend: &impl Backend, outage: &impl Outage, r
         }
         tokio::time::sleep(when(round)).await;
         running.kill();
+        way.ends();
         stop.store(true, Ordering::Relaxed);
         (writers, registrar) = load.await.unwrap()?;
         outage.after(round);

@@ -50,8 +50,8 @@ impl Follower {
         let ways = Arc::clone(ways);
         let task = tokio::spawn(async move {
             loop {
-                if let Some(http) = ways.to(process)
-                    && let Err(End::Broken(broken)) = reader.follow(&http).await
+                if let Some(way) = ways.to(process)
+                    && let Err(End::Broken(broken)) = way.while_it_lives(reader.follow(&way.http)).await
                 {
                     return broken;
                 }

@@ -13,6 +13,7 @@ use waxwing_wire::problem::{Problem, ProblemCode};
 
 use crate::fault::{Broken, End};
 use crate::kit::{Http, Log, app, handshake, random};
+use crate::way::Way;
 use crate::world::{INBOXES, LOGS, World, good, place_of, unexpected};
 
 /// Every so many turns of a log's own writer is a handshake there, every other of these with new tokens. A multiple of the number of places.
@@ -45,12 +46,12 @@ impl Writer {
     }
 
     /// Writes until the relay is gone, or until told to stop and nothing is without an answer.
-    pub async fn run(&mut self, http: &Http, world: &World, stop: &AtomicBool) -> Result<(), Broken> {
+    pub async fn run(&mut self, way: &Way, world: &World, stop: &AtomicBool) -> Result<(), Broken> {
         if let Some(pending) = &self.pending {
             world.ledger.open().resending(pending.id);
         }
         while !self.is_settled() || !stop.load(Ordering::Relaxed) {
-            match self.step(http, world).await {
+            match way.while_it_lives(self.step(&way.http, world)).await {
                 Ok(()) => {}
                 Err(End::Gone) => return Ok(()),
                 Err(End::Away) => {
@@ -193,7 +194,7 @@ async fn told(world: &World, id: EnvelopeId, answer: Response) -> Result<u64, En
 
 /// Runs `writers` and the registrations until `stop`, and gives them back.
 pub async fn all(
-    http: &Http,
+    way: &Way,
     world: &Arc<World>,
     writers: Vec<Writer>,
     mut registrar: crate::accounts::Registrar,
@@ -202,11 +203,11 @@ pub async fn all(
     let tasks: Vec<_> = writers
         .into_iter()
         .map(|mut writer| {
-            let (http, world, stop) = (http.clone(), Arc::clone(world), Arc::clone(stop));
-            tokio::spawn(async move { writer.run(&http, &world, &stop).await.map(|()| writer) })
+            let (way, world, stop) = (way.clone(), Arc::clone(world), Arc::clone(stop));
+            tokio::spawn(async move { writer.run(&way, &world, &stop).await.map(|()| writer) })
         })
         .collect();
-    let registered = registrar.run(http, world, stop).await;
+    let registered = registrar.run(way, world, stop).await;
     let mut back = Vec::new();
     for task in tasks {
         back.push(task.await.unwrap()?);

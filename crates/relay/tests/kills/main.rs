@@ -37,4 +37,5 @@ mod power_loss;
 mod program;
 mod steady;
 mod watch;
+mod way;
 mod world;

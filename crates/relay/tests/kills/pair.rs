@@ -6,6 +6,7 @@ use crate::backend::Postgres;
 use crate::chance::Chance;
 use crate::kit::{Http, random};
 use crate::program::{Program, built, serve, url};
+use crate::way::Way;
 
 pub const PROCESSES: usize = 2;
 
@@ -18,22 +19,24 @@ pub struct Pair {
 
 /// Where each process listens, while it runs: after each start that is another port.
 #[derive(Default)]
-pub struct Ways([Mutex<Option<Http>>; PROCESSES]);
+pub struct Ways([Mutex<Option<Way>>; PROCESSES]);
 
 impl Ways {
     /// The way to one of them.
-    pub fn to(&self, process: usize) -> Option<Http> {
+    pub fn to(&self, process: usize) -> Option<Way> {
         self.0[process].lock().unwrap().clone()
     }
 
     /// The way to either.
-    pub fn any(&self) -> Option<Http> {
+    pub fn any(&self) -> Option<Way> {
         let first = Chance::new(u64::from_ne_bytes(random())).below(PROCESSES as u64) as usize;
         self.to(first).or_else(|| self.to(PROCESSES - 1 - first))
     }
 
-    fn set(&self, process: usize, http: Option<Http>) {
-        *self.0[process].lock().unwrap() = http;
+    fn set(&self, process: usize, way: Option<Way>) {
+        if let Some(before) = std::mem::replace(&mut *self.0[process].lock().unwrap(), way) {
+            before.ends();
+        }
     }
 }
 
@@ -59,14 +62,15 @@ impl Pair {
         let started = tokio::task::block_in_place(|| Program::start(&mut command, 1));
         let (program, lines) = started.unwrap_or_else(|errors| panic!("it does not start any more: {errors}"));
         self.running[process] = Some(program);
-        self.ways.set(process, Some(Http::new(url(&lines[0]))));
+        self.ways.set(process, Some(Way::new(Http::new(url(&lines[0])))));
     }
 
     /// What they wrote to standard error since they were started.
     pub fn errors(&self) -> String {
         let of = |(n, running): (usize, &Option<Program>)| {
             let said = running.as_ref().map_or_else(|| "it does not run".to_owned(), Program::errors);
-            format!("process {n}:\n{said}\n")
+            let at = self.ways.to(n).map_or_else(|| "nowhere".to_owned(), |way| way.http.base);
+            format!("process {n}, at {at}:\n{said}\n")
         };
         self.running.iter().enumerate().map(of).collect()
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::future::{try_join, try_join_all};
 use tokio::task::JoinHandle;
 
 use crate::accounts::Registrar;
@@ -14,17 +15,17 @@ use crate::check;
 use crate::cluster::Cluster;
 use crate::fault::{Broken, End};
 use crate::follow::Follower;
-use crate::kit::Http;
 use crate::ledger::Tally;
 use crate::load::Writer;
 use crate::pair::{PROCESSES, Pair, Ways};
+use crate::way::Way;
 use crate::world::{INBOXES, World};
 
 const WRITERS: usize = 8;
 /// Before a request is repeated.
 const PAUSE: Duration = Duration::from_millis(5);
-/// For every request to be answered once nothing is away any more.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// For every request to be answered once nothing is away any more. A relay that takes longer than a minute says so (`timeout`).
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What fails.
 pub trait Trouble {
@@ -40,7 +41,7 @@ pub trait Trouble {
 pub async fn run(backend: Postgres, trouble: &mut impl Trouble, rounds: u64) -> Result<Tally, Broken> {
     let mut pair = Pair::start(backend);
     let world = Arc::new(World::new());
-    world.found(&pair.ways.to(0).unwrap()).await;
+    world.found(&pair.ways.to(0).unwrap().http).await;
     let mut followers: Vec<_> = (0..PROCESSES).map(|process| Follower::of_logs(&world, &pair.ways, process)).collect();
     followers.extend((0..INBOXES).map(|n| Follower::of_inbox(&world, &pair.ways, n % PROCESSES, n)));
     let (mut writers, mut registrar) = ((0..WRITERS).map(Writer::new).collect(), Registrar::default());
@@ -53,7 +54,7 @@ pub async fn run(backend: Postgres, trouble: &mut impl Trouble, rounds: u64) -> 
             Ok(back) => back,
             Err(Broken(why)) => return Err(Broken(format!("{why}\n{}", scene(&pair, trouble.cluster())))),
         };
-        let http = pair.ways.to(round as usize % PROCESSES).unwrap();
+        let http = pair.ways.to(round as usize % PROCESSES).unwrap().http;
         check::news(&http, &world, false).await?;
         for follower in &mut followers {
             follower.catches_up(&world).await?;
@@ -65,7 +66,7 @@ pub async fn run(backend: Postgres, trouble: &mut impl Trouble, rounds: u64) -> 
         trouble.mend().await;
     }
     for process in 0..PROCESSES {
-        check::everything(&pair.ways.to(process).unwrap(), &world).await?;
+        check::everything(&pair.ways.to(process).unwrap().http, &world).await?;
     }
     let tally = world.ledger.open().tally;
     Ok(tally)
@@ -117,13 +118,9 @@ impl Load {
     /// Nothing new; what has no answer gets one.
     async fn stop(self) -> Result<(Vec<Writer>, Registrar), Broken> {
         self.stop.store(true, Ordering::Relaxed);
-        let ended = tokio::time::timeout(PATIENCE, async {
-            let mut writers = Vec::new();
-            for writer in self.writers {
-                writers.push(writer.await.unwrap()?);
-            }
-            Ok((writers, self.registrar.await.unwrap()?))
-        });
+        let writers = try_join_all(self.writers.into_iter().map(async |writer| writer.await.unwrap()));
+        let registrar = async { self.registrar.await.unwrap() };
+        let ended = tokio::time::timeout(PATIENCE, try_join(writers, registrar));
         ended.await.unwrap_or_else(|_| {
             let mut why = "there are requests that nobody answers:".to_owned();
             for asking in self.asked.iter().filter_map(|asked| asked.lock().unwrap().take()) {
@@ -150,13 +147,13 @@ impl Task {
     }
 
     /// The way to either process, for what is asked for now.
-    async fn way(&self, what: String) -> Http {
+    async fn way(&self, what: String) -> Way {
         loop {
-            if let Some(http) = self.ways.any() {
+            if let Some(way) = self.ways.any() {
                 let mut asked = self.asked.lock().unwrap();
                 let (gone, away) = asked.take().map_or((0, 0), |before| (before.gone, before.away));
-                *asked = Some(Asking { what, of: http.base.clone(), since: Instant::now(), gone, away });
-                return http;
+                *asked = Some(Asking { what, of: way.http.base.clone(), since: Instant::now(), gone, away });
+                return way;
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -185,16 +182,16 @@ impl Task {
 
 async fn write(mut writer: Writer, task: Task) -> Result<Writer, Broken> {
     while task.goes_on(writer.is_settled()) {
-        let http = task.way(writer.asks()).await;
-        task.ended(writer.step(&http, &task.world).await).await?;
+        let way = task.way(writer.asks()).await;
+        task.ended(way.while_it_lives(writer.step(&way.http, &task.world)).await).await?;
     }
     Ok(writer)
 }
 
 async fn register(mut registrar: Registrar, task: Task) -> Result<Registrar, Broken> {
     while task.goes_on(registrar.is_settled()) {
-        let http = task.way(registrar.asks()).await;
-        task.ended(registrar.step(&http, &task.world, &task.stop).await).await?;
+        let way = task.way(registrar.asks()).await;
+        task.ended(way.while_it_lives(registrar.step(&way.http, &task.world, &task.stop)).await).await?;
     }
     Ok(registrar)
 }
