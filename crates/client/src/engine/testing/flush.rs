@@ -277,6 +277,12 @@ impl Device {
                 self.drain_log(outside, log.log)?;
                 let now = self.look(|tx| logs::load(tx, log.log));
                 let same = now.filter(|now| now.active && now.secret.write_token() == token);
+                if problem == ProblemCode::Conflict
+                    && same.as_ref().is_some_and(|now| now.last_handshake == append.after)
+                {
+                    // It shows no handshake that would be in the way, and may have this very entry.
+                    return Err(waits(problem).into());
+                }
                 if problem == ProblemCode::Rekeyed
                     && let Some(now) = same
                 {

@@ -15,7 +15,7 @@ use super::world::World;
 use crate::error::ErrorCode;
 use crate::mls::{Group, GroupChange, Plan, read_package, storage};
 use crate::store::conversations::ConversationId;
-use crate::store::{account, keys, logs, messages};
+use crate::store::{account, conversations, keys, logs, messages};
 use crate::views::MessageState;
 
 fn log_of(world: &mut World, id: ConversationId) -> LogId {
@@ -115,6 +115,38 @@ fn p5_what_is_withheld_is_late_and_not_lost() {
     world.outside.relay.page = 2;
     everybody(&mut world);
     assert!(said.iter().all(|message| shows(&mut world, 1, id, *message)));
+    world.settle();
+    world.check();
+}
+
+/// A commit is in the log, and the relay says that another was in its way and shows neither: its maker keeps its bytes, and its place.
+#[test]
+fn p5_a_conflict_that_nothing_is_shown_of_costs_no_place() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    let commits = |world: &World| {
+        let entries = &world.outside.relay.logs[&log].entries;
+        entries.iter().filter(|entry| entry.kind == EnvelopeKind::Handshake).count()
+    };
+    let before = commits(&world);
+    let shown = world.outside.relay.logs[&log].entries.len() as u64;
+    world.outside.relay.withheld.insert(log, shown);
+    world.outside.relay.belies = true;
+    let rename = GroupChange::Rename("ours".to_owned());
+    assert_eq!(world.on(0, |device, _| device.change(id, &rename)), Some(true));
+    for _ in 0..4 {
+        world.on(0, |device, outside| device.flush(outside));
+    }
+    assert_eq!(commits(&world), before + 1, "the control: it is there, once");
+    world.outside.relay.withheld.clear();
+    world.outside.relay.belies = false;
+    everybody(&mut world);
+    for who in 0..3 {
+        let title = world.devices[who].look(|tx| Ok(conversations::load(tx, &id)?.title));
+        assert_eq!(title, "ours");
+        assert!(world.devices[who].set_aside().is_empty());
+    }
+    assert_eq!(world.outside.relay.sent(EnvelopeKind::Resync), 0);
     world.settle();
     world.check();
 }

@@ -64,6 +64,8 @@ pub(super) struct FakeRelay {
     pub(super) went_back: bool,
     /// Logs that have no room for words, and whether none for changes either.
     pub(super) full: BTreeMap<LogId, bool>,
+    /// Whether it takes what it says to refuse.
+    pub(super) belies: bool,
     /// So many entries are said to be taken, and something else is put in their places.
     pub(super) replaces: usize,
 }
@@ -185,6 +187,9 @@ impl FakeRelay {
         if let Some(tokens) = append.rekey {
             log.retired.push((seq, log.tokens));
             log.tokens = tokens;
+        }
+        if self.belies {
+            return Err(ProblemCode::Conflict);
         }
         Ok(seq)
     }
