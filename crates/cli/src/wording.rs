@@ -472,6 +472,10 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "That request waited for so long that the keys it was made for were erased. What others write can be read, and nothing can be sent there.",
             "Ask an admin to remove you and add you again.",
         ),
+        ErrorCode::ChangeImpossible => (
+            "Somebody in that group, or to be added to it, has keys that cannot be used. Nothing was changed; messages still go out.",
+            "Add people one by one. If nothing can be changed, an admin can remove whoever last changed something there.",
+        ),
         ErrorCode::NoKeyPackage => (
             "Somebody's devices have left no keys at their relay to be added with, so they are not in yet.",
             "Ask them to start Waxwing, then run `waxwing-cli sync`.",

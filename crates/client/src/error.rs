@@ -143,6 +143,8 @@ pub enum ErrorCode {
     NotMember,
     /// This device is in the group with keys that were erased while its request waited: it can say nothing there.
     LeafKeysErased,
+    /// Somebody in the group, or to be added to it, has keys that cannot be used: this change of the group cannot be made.
+    ChangeImpossible,
     /// The other person's devices have no keys ready to be added with.
     NoKeyPackage,
     /// The other person is blocked here.

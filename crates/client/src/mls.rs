@@ -3,10 +3,14 @@
 //!
 //! Not here: the network, what is shown to people (`engine`), the encodings of what travels (`waxwing_protocol::group`).
 
+#[cfg(test)]
+pub(crate) mod bent;
 mod change;
+mod facts;
 mod group;
 #[cfg(test)]
 mod group_tests;
+mod joining;
 mod key_package;
 mod provider;
 pub(crate) mod rules;
@@ -19,7 +23,8 @@ use openmls::prelude::{
 use waxwing_protocol::group::ROSTER_EXTENSION;
 
 pub(crate) use change::{GroupChange, PendingWelcome};
-pub(crate) use group::{Group, Incoming, Joined, NO_PRIVATE_PART, Plan, StagedChange, Unreadable, join};
+pub(crate) use group::{Group, Incoming, Plan, StagedChange, Unreadable};
+pub(crate) use joining::{Joined, NO_PRIVATE_PART, join};
 pub(crate) use key_package::{ClaimedPackage, make_packages, read_package};
 pub(crate) use provider::{Crypto, Provider};
 

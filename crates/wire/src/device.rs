@@ -109,7 +109,8 @@ impl DeviceRecord {
 
 /// Whether these bytes are the one encoding of a point (below p = 2^255 - 19; RFC 7748, section 5, would take others, too) that
 /// can be sealed to (not of low order; RFC 9180, section 7.1.4).
-fn is_x25519(key: &[u8; 32]) -> bool {
+#[must_use]
+pub fn is_x25519(key: &[u8; 32]) -> bool {
     let [lowest, middle @ .., highest] = key;
     let below_p = *highest < 0x7f || (*highest == 0x7f && (*lowest < 0xed || middle.iter().any(|byte| *byte != 0xff)));
     below_p && !LOW_ORDER.contains(key)

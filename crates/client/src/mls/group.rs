@@ -1,23 +1,22 @@
 //! One MLS group, for the length of one transaction.
 
 use openmls::prelude::{
-    BasicCredential, Credential, Extension, ExtensionType, Extensions, GroupContext, GroupId, KeyPackageVerifyError,
-    LeafNode, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsMessageBodyIn, MlsMessageIn,
-    NewSignerBundle, OpenMlsProvider as _, ProcessMessageError, ProcessedMessageContent, Proposal, ProposalType,
-    ProtocolMessage, RequiredCapabilitiesExtension, Sender, StagedCommit, StagedWelcome, UnknownExtension,
-    ValidationError, WelcomeError,
+    GroupId, KeyPackageVerifyError, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsGroupCreateConfig,
+    MlsMessageBodyIn, MlsMessageIn, NewSignerBundle, OpenMlsProvider as _, ProcessMessageError,
+    ProcessedMessageContent, ProtocolMessage, Sender, StagedCommit, ValidationError,
 };
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
 use rusqlite::Transaction;
 use tls_codec::{Deserialize as _, Serialize as _, VLBytes};
-use waxwing_protocol::group::{CHANNEL_SECRET_EXPORT, CommitData, ROSTER_EXTENSION, Roster};
-use waxwing_protocol::{ChannelSecret, DeviceKeys, Epoch, LeafIdentity, LeafKeys};
-use waxwing_wire::{AccountId, DeviceId, LogId, hash};
+use waxwing_protocol::group::{CHANNEL_SECRET_EXPORT, CommitData, Roster};
+use waxwing_protocol::{ChannelSecret, DeviceKeys, Epoch, LeafKeys};
+use waxwing_wire::{AccountId, DeviceId, LogId};
 use zeroize::Zeroizing;
 
-use super::key_package::{ClaimedPackage, credential, message};
-use super::rules::{self, AddedLeaf, CommitFacts, GroupFacts, Invalid, Leaf};
+use super::facts::{extensions, facts_of, leaf_of, roster_of, sets_unusable_node};
+use super::key_package::{ClaimedPackage, credential};
+use super::rules::{self, CommitFacts, GroupFacts, Invalid, Leaf};
 use super::storage::StorageError;
 use super::{Crypto, PendingWelcome, Provider, SUITE, capabilities, join_config, lifetime};
 use crate::error::{Error, ErrorCode};
@@ -93,20 +92,12 @@ pub(crate) enum Unreadable {
     Failed(Error),
 }
 
-/// A group that was joined.
-pub(crate) struct Joined {
-    pub(crate) facts: GroupFacts,
-    /// The leaf of whoever sent the Welcome.
-    pub(crate) sender: Leaf,
-    pub(crate) own: Leaf,
-}
-
 /// A failure of OpenMLS at something that this program did itself.
 pub(super) fn internal<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Error {
     move |error| Error::new(ErrorCode::Internal, format!("MLS: {what}: {error}"))
 }
 
-fn broken(what: &str) -> Error {
+pub(super) fn broken(what: &str) -> Error {
     Error::new(ErrorCode::Internal, format!("MLS: {what}"))
 }
 
@@ -222,6 +213,9 @@ impl<'a> Group<'a> {
 
     /// Makes a commit, which waits in the group until it is merged or another one is. `old` are the keys of the own leaf, `new`
     /// those that it is to have; the commit is judged as the others will judge it.
+    ///
+    /// Errors: `NotAdmin` where the rules refuse it, `ChangeImpossible` where it cannot be made in this group as it is. Nothing is wrong
+    /// with the database then, and the group is as it was, without an own commit that waits.
     pub(crate) fn commit(
         &mut self,
         account: AccountId,
@@ -259,7 +253,10 @@ impl<'a> Group<'a> {
         } else {
             loaded.build(rand, crypto, &LeafSigner(old.mls()), |_| true)
         };
-        let bundle = built.map_err(internal("a commit"))?.stage_commit(&self.provider).map_err(internal("a commit"))?;
+        // Nothing of this is stored: it is the group, or a key package, that does not let it be made.
+        let impossible =
+            |error| Error::new(ErrorCode::ChangeImpossible, format!("MLS: a commit cannot be made: {error}"));
+        let bundle = built.map_err(impossible)?.stage_commit(&self.provider).map_err(internal("a commit"))?;
         let (commit, welcome, _) = bundle.into_messages();
         let message = commit.tls_serialize_detached().map_err(internal("a commit"))?;
         let welcome = match welcome {
@@ -334,8 +331,9 @@ impl<'a> Group<'a> {
     fn judge(&self, sender: u32, staged: Box<StagedCommit>, data: &[u8]) -> Result<StagedChange, Unreadable> {
         let data = CommitData::decode(data).map_err(|_| Unreadable::Refused("its data cannot be read"))?;
         let before = self.facts().map_err(Unreadable::Failed)?;
-        let facts = facts_of(&staged, sender, before.roster.clone(), data)
-            .map_err(|_| Unreadable::Refused("it cannot be judged"))?;
+        let unjudged = |_| Unreadable::Refused("it cannot be judged");
+        let mut facts = facts_of(&staged, sender, before.roster.clone(), data).map_err(unjudged)?;
+        facts.unusable_key |= sets_unusable_node(&self.mls, &staged, self.provider.crypto()).map_err(unjudged)?;
         rules::judge(&before, &facts).map_err(|Invalid(why)| Unreadable::Refused(why))?;
         let removes_me = staged.self_removed();
         let secret = if facts.data.rekey && !removes_me {
@@ -360,124 +358,6 @@ impl<'a> Group<'a> {
         self.mls.merge_pending_commit(&self.provider).map_err(internal("merging an own commit"))?;
         Ok(facts)
     }
-}
-
-/// Why a Welcome is of no use whose key package this device does not have, or not any more.
-pub(crate) const NO_PRIVATE_PART: &str = "the private part of its key package is not here";
-
-/// Joins a group by an `MLSMessage` with a Welcome. A group of the same id must be gone before.
-///
-/// `Ok(Err)`: the Welcome is of no use; the caller rolls back what reading it has changed.
-pub(crate) fn join(
-    crypto: &Crypto,
-    tx: &Transaction<'_>,
-    id: LogId,
-    bytes: &[u8],
-) -> Result<Result<Joined, &'static str>, Error> {
-    let provider = Provider::new(crypto, tx);
-    let mut rest = bytes;
-    let message = MlsMessageIn::tls_deserialize(&mut rest).ok().map(MlsMessageIn::extract);
-    let welcome = match message {
-        Some(MlsMessageBodyIn::Welcome(welcome)) if rest.is_empty() => welcome,
-        _ => return Ok(Err("it holds no Welcome")),
-    };
-    let staged = match StagedWelcome::new_from_welcome(&provider, &join_config(), welcome, None) {
-        Ok(staged) => staged,
-        Err(WelcomeError::NoMatchingKeyPackage) => return Ok(Err(NO_PRIVATE_PART)),
-        Err(error) => {
-            tracing::info!(%error, "a Welcome does not open");
-            return Ok(Err("its Welcome does not open"));
-        }
-    };
-    let context = staged.group_context();
-    if context.group_id().as_slice() != id.as_bytes() || context.ciphersuite() != SUITE {
-        return Ok(Err("its Welcome is for another group"));
-    }
-    let Some(roster) = roster_of(context.extensions()) else { return Ok(Err("its group has no roster")) };
-    let leaf = |member: openmls::prelude::Member| {
-        leaf_of(member.index.u32(), &member.credential, &member.signature_key, &member.encryption_key)
-    };
-    let Some(leaves) = staged.members().map(leaf).collect::<Option<Vec<_>>>() else {
-        return Ok(Err("its group has a leaf that says not who it is"));
-    };
-    let find = |index: LeafNodeIndex| leaves.iter().find(|leaf| leaf.index == index.u32()).copied();
-    let (sender, own) = (find(staged.welcome_sender_index()), find(staged.own_leaf_index()));
-    let (Some(sender), Some(own)) = (sender, own) else { return Ok(Err("its sender is not in the group")) };
-    staged.into_group(&provider).map_err(internal("joining a group"))?;
-    Ok(Ok(Joined { facts: GroupFacts { id, roster, leaves }, sender, own }))
-}
-
-/// What a staged commit does, in the words of the rules.
-fn facts_of(staged: &StagedCommit, committer: u32, before: Roster, data: CommitData) -> Result<CommitFacts, Error> {
-    let mut anything_else = false;
-    for queued in staged.queued_proposals() {
-        let by_committer = matches!(queued.sender(), Sender::Member(index) if index.u32() == committer);
-        let known =
-            matches!(queued.proposal(), Proposal::Add(_) | Proposal::Remove(_) | Proposal::GroupContextExtensions(_));
-        anything_else |= !by_committer || !known;
-    }
-    let added = staged
-        .add_proposals()
-        .map(|queued| {
-            let package = queued.add_proposal().key_package();
-            let leaf = identity_of(package.leaf_node()).ok_or_else(|| broken("an added leaf"))?;
-            // OpenMLS holds a lifetime against its own clock. With any other than the endless one, two clocks could judge apart.
-            anything_else |= *package.life_time() != lifetime();
-            let key_package = hash(&[&message(package.clone())?]);
-            Ok(AddedLeaf { identity: leaf.0, mls_key: leaf.1, key_package })
-        })
-        .collect::<Result<_, Error>>()?;
-    let removed = staged.remove_proposals().map(|queued| queued.remove_proposal().removed().u32()).collect();
-    let path = match staged.update_path_leaf_node() {
-        None => None,
-        Some(leaf) => Some(identity_of(leaf).ok_or_else(|| broken("the committer's leaf"))?),
-    };
-    let extensions = staged.group_context().extensions();
-    anything_else |= !has_our_extensions(extensions);
-    let roster = roster_of(extensions).unwrap_or_else(|| {
-        anything_else = true;
-        before
-    });
-    Ok(CommitFacts { committer, added, removed, path, roster, anything_else, data })
-}
-
-/// Exactly what every group here has: the roster, and the demand that everybody knows it.
-fn has_our_extensions(extensions: &Extensions<GroupContext>) -> bool {
-    let roster = ExtensionType::Unknown(ROSTER_EXTENSION);
-    let demanded = extensions.required_capabilities().is_some_and(|required| {
-        required.extension_types() == [roster]
-            && required.proposal_types().is_empty()
-            && required.credential_types().is_empty()
-    });
-    demanded && extensions.iter().count() == 2 && extensions.contains(roster)
-}
-
-fn extensions(roster: &Roster) -> Result<Extensions<GroupContext>, Error> {
-    let demanded =
-        RequiredCapabilitiesExtension::new(&[ExtensionType::Unknown(ROSTER_EXTENSION)], &[] as &[ProposalType], &[]);
-    Extensions::from_vec(vec![
-        Extension::RequiredCapabilities(demanded),
-        Extension::Unknown(ROSTER_EXTENSION, UnknownExtension(roster.encode())),
-    ])
-    .map_err(internal("the roster"))
-}
-
-fn roster_of(extensions: &Extensions<GroupContext>) -> Option<Roster> {
-    Roster::decode(&extensions.unknown(ROSTER_EXTENSION)?.0).ok()
-}
-
-fn leaf_of(index: u32, credential: &Credential, mls_key: &[u8], encryption_key: &[u8]) -> Option<Leaf> {
-    let (mls_key, encryption_key) = (mls_key.try_into().ok()?, encryption_key.try_into().ok()?);
-    Some(Leaf { index, identity: named_in(credential)?, mls_key, encryption_key })
-}
-
-fn named_in(credential: &Credential) -> Option<LeafIdentity> {
-    let credential = BasicCredential::try_from(credential.clone()).ok()?;
-    LeafIdentity::decode(credential.identity()).ok()
-}
-
-fn identity_of(leaf: &LeafNode) -> Option<(LeafIdentity, [u8; 32])> {
-    Some((named_in(leaf.credential())?, leaf.signature_key().as_slice().try_into().ok()?))
 }
 
 fn exported(staged: &StagedCommit, crypto: &Crypto) -> Result<Option<ChannelSecret>, Error> {

@@ -4,6 +4,7 @@
 
 mod hostile;
 mod messages;
+mod odd_keys;
 mod own;
 mod packages;
 mod welcomes;
@@ -16,6 +17,7 @@ use waxwing_protocol::group::{CommitData, GroupKind, ROSTER_EXTENSION, Roster, R
 use waxwing_protocol::{DeviceKeys, DeviceSeeds, LeafIdentity};
 use waxwing_wire::{AccountId, DeviceId, LogId};
 
+use super::bent::{Bent, Which, unusable};
 use super::group::{Committed, LeafSigner};
 use super::storage::SCHEMA;
 use super::*;
@@ -191,6 +193,14 @@ impl Person {
             .unwrap();
         tx.commit().unwrap();
         bundle.key_package().clone()
+    }
+
+    /// A key package of this device with such a key in it, and as it travels.
+    fn bent_package(&mut self, which: Which, public: &[u8]) -> (KeyPackage, Vec<u8>) {
+        let tx = self.db.transaction().unwrap();
+        let package = bent::package(Bent::new(&self.crypto, which, public), &tx, self.account, &self.keys);
+        tx.commit().unwrap();
+        package
     }
 
     fn join(&mut self, log: LogId, welcome: &[u8]) -> Result<Joined, &'static str> {

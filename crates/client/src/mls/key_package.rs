@@ -10,6 +10,7 @@ use waxwing_protocol::{DeviceKeys, LeafIdentity};
 use waxwing_wire::limits::MAX_KEY_PACKAGE;
 use waxwing_wire::{AccountId, DeviceId, VerifiedChain};
 
+use super::facts::can_be_sealed_to;
 use super::group::{LeafSigner, internal};
 use super::{Crypto, Provider, SUITE, capabilities, lifetime};
 use crate::error::{Error, ErrorCode};
@@ -62,7 +63,7 @@ pub(super) fn message(package: KeyPackage) -> Result<Vec<u8>, Error> {
 }
 
 /// Reads a key package that a relay gave out for a device. It must be signed by the device's MLS key of the version in force in
-/// its account's chain: the relay is not believed.
+/// its account's chain, and have keys that can be sealed to: neither the relay nor the device is believed.
 pub(crate) fn read_package(
     crypto: &Crypto,
     chain: &VerifiedChain,
@@ -88,6 +89,10 @@ pub(crate) fn read_package(
         .and_then(|credential| LeafIdentity::decode(credential.identity()).ok());
     if identity != Some(LeafIdentity::of(chain.account(), stated)) || leaf.signature_key().as_slice() != stated.mls {
         return Err(refuse("its keys are not those of the chain"));
+    }
+    // Whoever adds it seals to the one, and everybody who commits afterwards to the other.
+    if !can_be_sealed_to(package.hpke_init_key()) || !can_be_sealed_to(leaf.encryption_key()) {
+        return Err(refuse("nobody can seal to its keys"));
     }
     Ok(ClaimedPackage { account: chain.account(), device, package, chain: chain.head() })
 }

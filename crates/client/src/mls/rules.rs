@@ -51,6 +51,8 @@ pub(crate) struct CommitFacts {
     pub(crate) roster: Roster,
     /// Whether it does anything that is not named here.
     pub(crate) anything_else: bool,
+    /// Whether it sets an encryption key that nobody can seal to: of an added leaf, of the committer's new one, or of a node above them.
+    pub(crate) unusable_key: bool,
     pub(crate) data: CommitData,
 }
 
@@ -76,6 +78,9 @@ pub(crate) fn replaces_secret<T>(before: &GroupFacts, added: &[T], removed: &[u3
 pub(crate) fn judge(before: &GroupFacts, commit: &CommitFacts) -> Result<(), Invalid> {
     if commit.anything_else {
         return Err(Invalid("it does something that no commit does here"));
+    }
+    if commit.unusable_key {
+        return Err(Invalid("it sets a key that nobody can seal to"));
     }
     let leaf = |index: u32| before.leaves.iter().find(|leaf| leaf.index == index);
     let committer = leaf(commit.committer).ok_or(Invalid("its committer has no leaf"))?;

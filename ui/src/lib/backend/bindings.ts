@@ -445,6 +445,8 @@ export type ErrorCode =
 "notMember" | 
 /**  This device is in the group with keys that were erased while its request waited: it can say nothing there. */
 "leafKeysErased" | 
+/**  Somebody in the group, or to be added to it, has keys that cannot be used: this change of the group cannot be made. */
+"changeImpossible" | 
 /**  The other person's devices have no keys ready to be added with. */
 "noKeyPackage" | 
 /**  The other person is blocked here. */

@@ -383,6 +383,11 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     sentence: "This request waited for so long that the keys it was made for were erased. You read what the others write; nothing of yours can be sent.",
     action: "Ask an admin to remove you and add you again.",
   },
+  changeImpossible: {
+    title: "The group could not be changed",
+    sentence: "Somebody in this group, or to be added to it, has keys that cannot be used. Nothing was changed; messages still go out.",
+    action: "Add others one by one. If nothing can be changed, an admin can remove whoever last changed something here.",
+  },
   noKeyPackage: {
     title: "Somebody cannot be added yet",
     sentence: "Their devices have left no fresh keys at their relay, and nobody can be added without.",

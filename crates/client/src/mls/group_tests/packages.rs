@@ -177,3 +177,23 @@ fn d8_a_key_package_that_ends_is_refused() {
         alice.refuses(&bytes, "a key package is not usable");
     }
 }
+
+/// Whoever adds it seals to its init key, and everybody who commits afterwards to its leaf: with a key that nobody can seal to, the group would
+/// stand still.
+#[test]
+fn p8_a_key_package_with_a_key_that_nobody_can_seal_to_is_refused() {
+    let mut alice = Owner::new(1);
+    for which in [Which::Init, Which::PackageLeaf] {
+        for public in unusable() {
+            let (_, bytes) = alice.person.bent_package(which, &public);
+            alice.refuses(&bytes, "a key package is not usable");
+            // An empty one is not even read.
+            if !public.is_empty() {
+                alice.refuses(&bytes, "nobody can seal to its keys");
+            }
+        }
+        // The harness bends nothing else.
+        let (_, bytes) = alice.person.bent_package(which, &[9; 32]);
+        alice.read(&bytes).unwrap();
+    }
+}

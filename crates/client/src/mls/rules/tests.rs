@@ -100,6 +100,7 @@ fn update(before: &GroupFacts, committer: u32) -> CommitFacts {
         path,
         roster: before.roster.clone(),
         anything_else: false,
+        unusable_key: false,
         data: CommitData { rekey: true, ..CommitData::default() },
     }
 }

@@ -153,6 +153,16 @@ fn at_most_128_devices() {
 }
 
 #[test]
+fn keys_that_nobody_can_seal_to_are_set_by_nobody() {
+    for before in [group(), direct(), note_to_self()] {
+        for leaf in &before.leaves {
+            let commit = CommitFacts { unusable_key: true, ..update(&before, leaf.index) };
+            invalid(&before, &commit, "it sets a key that nobody can seal to");
+        }
+    }
+}
+
+#[test]
 fn leaves_that_are_not_there_neither_commit_nor_go() {
     let before = group();
     let mut commit = update(&before, 0);

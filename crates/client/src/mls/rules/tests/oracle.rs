@@ -12,7 +12,7 @@ struct After {
 pub(super) fn allows(before: &GroupFacts, commit: &CommitFacts) -> bool {
     let Some(committer) = before.leaves.iter().find(|leaf| leaf.index == commit.committer) else { return false };
     let gone: Vec<_> = before.leaves.iter().filter(|leaf| commit.removed.contains(&leaf.index)).collect();
-    if commit.anything_else || gone.len() != commit.removed.len() {
+    if commit.anything_else || commit.unusable_key || gone.len() != commit.removed.len() {
         return false;
     }
     let kept = before.leaves.iter().filter(|leaf| !commit.removed.contains(&leaf.index));
