@@ -28,6 +28,7 @@ mod groups;
 mod handshake;
 mod held;
 mod held_back;
+mod impossible;
 mod in_hand;
 mod inbox;
 mod join;

@@ -13,7 +13,7 @@ use waxwing_wire::{AccountId, DeviceId, EnvelopeId, LogId, VerifiedChain};
 
 use super::changes::{Planned, plan};
 use super::context::Context;
-use super::{Engine, claims, not_found};
+use super::{Engine, claims, impossible, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::mls::{ClaimedPackage, Group, GroupChange};
 use crate::random;
@@ -157,6 +157,10 @@ pub(super) fn seal_item(
             };
             let committed = match group.commit(context.account, &leaf_keys, &context.keys, planned) {
                 Err(error) if error.code() == ErrorCode::NotAdmin => return Ok(Outcome::Refused(error)),
+                Err(error) if error.code() == ErrorCode::ChangeImpossible => {
+                    let alone = leaves.iter().all(|leaf| leaf.identity.account == context.account);
+                    return impossible::outcome(tx, item, (log.log, alone), &change, (error, context.now));
+                }
                 committed => committed?,
             };
             let hurries = !matches!(change, GroupChange::Update | GroupChange::JoinUpdate);

@@ -44,6 +44,7 @@ mod no_way;
 mod not_followed;
 mod out_of_step;
 mod plunder;
+mod poisoned;
 mod reasons;
 mod relay;
 mod renewals;

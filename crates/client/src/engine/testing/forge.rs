@@ -45,7 +45,8 @@ pub(super) struct Forged {
     pub(super) data: CommitData,
 }
 
-struct Key<'a>(&'a ed25519_dalek::SigningKey);
+/// Signs as a leaf.
+pub(super) struct Key<'a>(pub(super) &'a ed25519_dalek::SigningKey);
 
 impl Signer for Key<'_> {
     fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {

@@ -1,0 +1,55 @@
+//! A change that cannot be made of a group as it is: somebody in it has keys that nothing can be sealed to, or somebody who is to come in has.
+//! It holds up nothing. Words need no commit, and the removal of whoever it is takes those keys out.
+//!
+//! Not here: what keeps such keys out of a group (`mls::rules`, `mls::read_package`).
+
+use rusqlite::Transaction;
+use waxwing_wire::LogId;
+
+use super::claims;
+use super::sealing::Outcome;
+use crate::error::Error;
+use crate::mls::GroupChange;
+use crate::store::outbox::{self, Item};
+
+/// How long a change waits then.
+const AGAIN_MS: u64 = 15 * 60 * 1000;
+
+/// What becomes of it. `alone`: whether nobody but oneself is in the group.
+pub(super) fn outcome(
+    tx: &Transaction<'_>,
+    item: &Item,
+    (log, alone): (LogId, bool),
+    change: &GroupChange,
+    (error, now): (Error, u64),
+) -> Result<Outcome, Error> {
+    tracing::warn!(%error, "a change of a group cannot be made now");
+    Ok(match change {
+        // It may be one of them alone: the others come in by another commit.
+        GroupChange::Add(_) if claims::halve(tx, (item.n, &item.conversation, log), &item.content)? => {
+            Outcome::Later(0)
+        }
+        // What is said there is for those who are to come: as long as there is nobody, it waits with them.
+        GroupChange::Add(_) if alone && others_come(tx, item, now)? => Outcome::Later(now.saturating_add(AGAIN_MS)),
+        GroupChange::Add(_) if alone => Outcome::Wait(error),
+        // Somebody waits for these and is told. Made much later, when the group can be changed again, they would be a surprise: whoever was not
+        // the one to remove would go all the same.
+        GroupChange::Add(_) | GroupChange::Remove(_) | GroupChange::SetRole { .. } | GroupChange::Rename(_) => {
+            Outcome::Refused(error)
+        }
+        GroupChange::Update
+        | GroupChange::JoinUpdate
+        | GroupChange::RotateUpdate
+        | GroupChange::Admit { .. }
+        | GroupChange::Resync { .. }
+        | GroupChange::AnswerLeave { .. }
+        | GroupChange::Follow(_) => Outcome::Later(now.saturating_add(AGAIN_MS)),
+    })
+}
+
+/// Whether others are to be brought in now.
+fn others_come(tx: &Transaction<'_>, item: &Item, now: u64) -> Result<bool, Error> {
+    let adds = |other: &Item| matches!(GroupChange::decode(&other.content), Ok(GroupChange::Add(_)));
+    let due = |other: &Item| other.n != item.n && other.not_before_ms <= now;
+    Ok(outbox::changes(tx, &item.conversation)?.iter().any(|other| due(other) && adds(other)))
+}
