@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use waxwing_protocol::LeafIdentity;
 use waxwing_protocol::group::{CommitData, Followed, GroupKind, Roster, RosterLine, RosterRole, follow};
-use waxwing_wire::limits::{MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
+use waxwing_wire::limits::{MAX_DEVICES, MAX_GROUP_DEVICES, MAX_GROUP_PEOPLE};
 use waxwing_wire::{AccountId, LogId};
 
 /// A leaf.
@@ -129,6 +129,16 @@ pub(crate) fn judge(before: &GroupFacts, commit: &CommitFacts) -> Result<(), Inv
     }
     if devices.len() > MAX_GROUP_DEVICES {
         return Err(Invalid("it makes the group too large"));
+    }
+    // Only whom it adds to: what is there already must not keep everybody from everything else.
+    let kept = |account| {
+        let stay = before.leaves.iter().filter(|leaf| !commit.removed.contains(&leaf.index));
+        stay.filter(|leaf| leaf.identity.account == account).count()
+    };
+    let more = |account| commit.added.iter().filter(|new| new.identity.account == account).count();
+    let too_many = |account| kept(account) + more(account) > MAX_DEVICES;
+    if commit.added.iter().any(|new| too_many(new.identity.account)) {
+        return Err(Invalid("it gives somebody more leaves than an account has devices"));
     }
     let rotated = judge_path(committer, commit)?;
     if commit.data.rekey != (rotated || replaces_secret(before, &commit.added, &commit.removed, &commit.roster)) {

@@ -152,6 +152,43 @@ fn at_most_128_devices() {
     valid(&before, &adding(&before, 2, &[new(2, 3)]));
 }
 
+/// A chain has no more devices in force: whoever brings in more fills the group with leaves that are nobody's.
+#[test]
+fn at_most_16_devices_of_one_account() {
+    let why = "it gives somebody more leaves than an account has devices";
+    let mut before = group();
+    before.leaves.extend((6..20).map(|index| leaf(index, 2, u8::try_from(index).unwrap())));
+    assert_eq!(before.leaves.iter().filter(|leaf| leaf.identity.account == account(2)).count(), 16);
+    // Not by themselves, and not by an admin; the others may have more.
+    invalid(&before, &adding(&before, 2, &[new(2, 30)]), why);
+    invalid(&before, &adding(&before, 0, &[new(3, 3), new(2, 30)]), why);
+    valid(&before, &adding(&before, 0, &[new(3, 3)]));
+    // One for one, and not two for one.
+    let mut commit = removing(&before, 2, &[3]);
+    commit.added.push(new(2, 30));
+    valid(&before, &commit);
+    commit.added.push(new(2, 31));
+    invalid(&before, &commit, why);
+    // All at once, with those whom nobody had before.
+    let whole: Vec<_> = (1..=17).map(|number| new(4, number)).collect();
+    let mut commit = bringing(&before, 0, 4);
+    commit.added = whole[..16].to_vec();
+    valid(&before, &commit);
+    commit.added = whole;
+    invalid(&before, &commit, why);
+}
+
+/// Whom a group has too many of already keeps nobody from anything else.
+#[test]
+fn more_than_16_devices_that_are_there_stop_nothing() {
+    let mut before = group();
+    before.leaves.extend((6..30).map(|index| leaf(index, 2, u8::try_from(index).unwrap())));
+    valid(&before, &update(&before, 4));
+    valid(&before, &removing(&before, 2, &[3]));
+    valid(&before, &adding(&before, 4, &[new(3, 3)]));
+    valid(&before, &bringing(&before, 0, 4));
+}
+
 #[test]
 fn keys_that_nobody_can_seal_to_are_set_by_nobody() {
     for before in [group(), direct(), note_to_self()] {

@@ -44,7 +44,9 @@ pub(super) fn allows(before: &GroupFacts, commit: &CommitFacts) -> bool {
             || new.identity.account == me
             || old.is_some_and(|leaf| leaf.identity.account == new.identity.account && answered(&leaf.identity))
     });
+    let crowded = |who| after.iter().filter(|leaf| leaf.account == who).count() > 16;
     let fits = after.len() <= 128
+        && !after.iter().any(|leaf| !leaf.stays && crowded(leaf.account))
         && after.iter().all(|leaf| after.iter().filter(|other| other.device == leaf.device).count() == 1)
         && after.iter().all(|leaf| commit.roster.line(leaf.account).is_some())
         && (1..=64).contains(&commit.roster.lines.len());
