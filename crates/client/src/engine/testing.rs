@@ -57,6 +57,7 @@ mod schedules;
 mod second_answers;
 mod secrecy;
 mod shell;
+mod slow_logs;
 mod small_relay;
 mod snapshot;
 mod stale;

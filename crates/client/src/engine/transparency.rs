@@ -81,6 +81,12 @@ impl Engine {
 
     /// Reads the own relay's log, and looks at what is new in all of them. False if something of that is to be tried again.
     pub(super) async fn follow_home(&self) -> bool {
+        self.follow_home_for(PATIENCE).await
+    }
+
+    /// The same. `patience`: longest that the log is read, and longest that the relays of those of whom it has news are waited for: whoever shows
+    /// what they have leaf by leaf keeps nothing else from its turn.
+    pub(super) async fn follow_home_for(&self, patience: Duration) -> bool {
         let home = self.home.address().clone();
         let mut calm = true;
         let mut note = |outcome: Result<(), Error>, what: &str| {
@@ -89,11 +95,12 @@ impl Engine {
                 tracing::info!(%error, "{what}");
             }
         };
-        note(self.follow_log(&home).await, "the relay's transparency log");
+        note(self.follow_log_for(&home, patience).await, "the relay's transparency log");
         note(self.tell_restored_relay().await, "what the own relay has lost is not told again yet");
         note(self.check_learned().await, "chains that came in conversations");
         let compared = self.compare_heard().await;
-        note(self.look_at_logs().await, "looking through transparency logs");
+        let looked = tokio::time::timeout(patience, self.look_at_logs()).await;
+        note(looked.unwrap_or_else(|_| Err(not_in_time())), "looking through transparency logs");
         let context = self.context();
         match self.store.run(move |tx| follow::reconcile(tx, &context)).await {
             Ok(true) => self.outbox_wake.notify_one(),
@@ -122,6 +129,21 @@ impl Engine {
                 tracing::info!(%error, "another relay's transparency log");
             }
         }
+    }
+
+    /// Reads a log for so long. What was read by then is kept; where that is something, the next round begins at once and goes on with it.
+    async fn follow_log_for(&self, relay: &RelayAddress, patience: Duration) -> Result<(), Error> {
+        let authority = relay.authority();
+        let read = move |tx: &Transaction<'_>| Ok(stored::load(tx, &authority)?.map_or(0, |log| log.read.size()));
+        let before = self.store.run(read.clone()).await?;
+        if let Ok(followed) = tokio::time::timeout(patience, self.follow_log(relay)).await {
+            return followed;
+        }
+        if self.store.run(read).await? <= before {
+            return Err(not_in_time());
+        }
+        self.transparency_wake.notify_one();
+        Ok(())
     }
 
     /// Reads a relay's log up to its newest checkpoint, and proves what was read by it.
@@ -335,6 +357,10 @@ async fn hash_of(name: Username, origin: String) -> Result<[u8; 32], Error> {
     let hash = tokio::task::spawn_blocking(move || name_hash(&name, &origin)).await;
     let hash = hash.map_err(|_| Error::new(ErrorCode::Internal, "a task ended early"))?;
     hash.map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))
+}
+
+fn not_in_time() -> Error {
+    unavailable("no answer in time")
 }
 
 pub(super) fn unavailable(why: impl Into<String>) -> Error {
