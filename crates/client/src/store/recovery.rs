@@ -7,8 +7,8 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, DeviceId};
 use zeroize::Zeroizing;
 
-use super::bytes;
 use super::conversations::ConversationId;
+use super::{bytes, keys, transparency};
 use crate::error::Error;
 
 /// A recovery under way: the keys that come, and the chain entry that states them.
@@ -62,6 +62,10 @@ pub(crate) fn take_over(
     device: DeviceId,
     now_ms: u64,
 ) -> Result<Vec<ConversationId>, Error> {
+    // What stands in the chain behind which this device has recovered is dealt with. Everything else stays true: the own name given to somebody
+    // else, and entries that no chain has.
+    let chain = keys::chain(tx, me)?;
+    transparency::forget_alarms(tx, |seq, hash| chain.as_ref().is_some_and(|chain| chain.hash_at(seq) == Some(hash)))?;
     // Before the deliveries go: whoever has not been told of the group cannot let anybody into it.
     tx.execute(
         "DELETE FROM logs WHERE (active = 0 AND resync_nonce IS NULL) OR created = 0
@@ -76,7 +80,7 @@ pub(crate) fn take_over(
     )?;
     tx.execute_batch(
         "DELETE FROM mls_state; DELETE FROM retired_packages; DELETE FROM old_sealing_keys; DELETE FROM old_device_keys;
-         DELETE FROM rotation; DELETE FROM account_change; DELETE FROM rotation_wanted; DELETE FROM key_alarms;
+         DELETE FROM rotation; DELETE FROM account_change; DELETE FROM rotation_wanted;
          DELETE FROM deliveries; DELETE FROM waiting_welcomes; DELETE FROM lost_welcomes; DELETE FROM log_devices;
          DELETE FROM sealed_to_erased; DELETE FROM closing;
          UPDATE key_schedule SET version = 0, since_ms = 0, last_version = 0, last_ms = 0, last_scheduled = 0,

@@ -1,14 +1,14 @@
 //! One engine without a relay, and what its own relay's log says of the own account: which entries are an alarm, and which are not (P11).
 
-use waxwing_wire::ChainEntry;
 use waxwing_wire::transparency::{Leaf, account_hash, name_hash};
+use waxwing_wire::{ChainEntry, DeviceId};
 
 use super::super::Engine;
 use super::super::keys::Cause;
 use super::doubts::{Log, leaf, lone};
 use super::lone::Lone;
 use crate::event::Event;
-use crate::store::keys;
+use crate::store::{keys, recovery};
 
 /// Where a [`Lone`] is at home, and as whom.
 const HOME: &str = "127.0.0.1:1";
@@ -67,6 +67,33 @@ async fn p11_the_own_name_given_to_another_account_is_an_alarm() {
     let lone = lone().await;
     let mut log = log_of(lone.engine()).await;
     assert_eq!(alarms_after(&lone, &mut log, name([7; 32])).await, (vec![(2.0, None)], true));
+}
+
+/// Whoever takes the account back has dealt with what stands in the chain by then, and with nothing else.
+#[tokio::test]
+async fn p11_a_recovery_in_place_ends_no_alarm_that_stays_true() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    let mut log = log_of(engine).await;
+    engine.begin_rotation(Cause::ByHand).await.unwrap();
+    let stolen = engine.store.run(keys::rotation).await.unwrap().unwrap();
+    let stated = ChainEntry::decode(&stolen.entry).unwrap();
+    engine.store.run(keys::end_rotation).await.unwrap();
+    alarms_after(&lone, &mut log, entry(engine, 1, stated.hash())).await;
+    alarms_after(&lone, &mut log, name([7; 32])).await;
+    let raised = alarms_after(&lone, &mut log, entry(engine, 1, [0xee; 32])).await;
+    let (thief, given_away, made_up) = ((2.0, Some(1)), (3.0, None), (4.0, Some(1)));
+    assert_eq!(raised.0, [thief, given_away, made_up]);
+    // As the relay has it, the recovery's own entry aside.
+    let me = engine.account;
+    let taken_over = engine.store.run(move |tx| {
+        keys::add_chain_entries(tx, me, 1, &[stolen.entry])?;
+        recovery::take_over(tx, me, DeviceId::from_bytes([5; 16]), 0)
+    });
+    taken_over.await.unwrap();
+    let stands = lone.client.transparency_log().await.unwrap().alarms;
+    let stands: Vec<_> = stands.iter().map(|alarm| (alarm.index, alarm.seq)).collect();
+    assert_eq!(stands, [given_away, made_up]);
 }
 
 /// The relay has taken an entry, and its answer was lost: it stands in the log before it stands in the chain here. Another one in its place is
