@@ -242,6 +242,22 @@ describe("the relay's log", () => {
     expect(one("log-restored").dataset.count).toBe("1");
   });
 
+  it("tells of keys that the relay has taken and does not publish", async () => {
+    const { app, backend } = await keys();
+    const hidden = { code: "keysNotLogged" as const, detail: "numbers of the chain: [2]" };
+    await fireEvent.click(one("shut-others-out"));
+    await fireEvent.click(one("emergency-confirm"));
+    await settled();
+    expect(one("key-emergency").textContent).toContain("Done.");
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), unloggedProblem: hidden } });
+    if (app.keys) backend.emit({ type: "keys", keys: { ...app.keys, rotationProblem: hidden } });
+    await settled();
+    expect(one("log-unlogged").textContent).toContain("does not show them in its public log");
+    expect(one("key-emergency").textContent).toContain("may still pass for you");
+    expect(one("key-emergency").textContent).not.toContain("Done.");
+    expect((await axe.run(one("settings"))).violations).toEqual([]);
+  });
+
   it("shows evidence that it contradicts itself", async () => {
     const { backend } = await keys();
     const contradiction = { kind: "twoHistories" as const, at: Date.now(), settled: false, first: "first note", second: "second note" };

@@ -77,6 +77,12 @@ pub(crate) fn log(log: &LogView) -> Option<String> {
             }
         ));
     }
+    if let Some(problem) = &log.unlogged_problem {
+        lines.push(format!(
+            "PROBLEM: the relay has taken keys of yours and does not show them in its public log ({}). Other people's apps refuse them or never learn of them. Tell the people you write to in another way, and ask whoever runs the relay.",
+            line(&problem.detail)
+        ));
+    }
     for alarm in &log.alarms {
         lines.push(match alarm.seq {
             Some(seq) => format!(
@@ -263,6 +269,7 @@ pub(crate) mod tests {
             alarms: Vec::new(),
             restorations: Vec::new(),
             restored_problem: None,
+            unlogged_problem: None,
         }
     }
 
@@ -282,6 +289,9 @@ pub(crate) mod tests {
             "{text}"
         );
         assert!(text.contains("--invitation-file"), "{text}");
+        let hidden = ErrorView { code: ErrorCode::KeysNotLogged, detail: "numbers of the chain: [2]".to_owned() };
+        let text = log(&LogView { unlogged_problem: Some(hidden), ..fresh.clone() }).unwrap();
+        assert!(text.contains("does not show them in its public log (numbers of the chain: [2])"), "{text}");
         let text = log(&LogView { stale: true, proved_at: 0.0, ..fresh }).unwrap();
         assert!(text.starts_with("The relay shows no log"), "{text}");
     }

@@ -354,6 +354,10 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "The relay's public log has newer entries of your account than the relay shows, and what came behind older ones would part you from your contacts. Nothing was changed.",
             "Try again later. If it stays so, ask whoever runs the relay.",
         ),
+        ErrorCode::KeysNotLogged => (
+            "The relay has taken your new keys and does not show them in its public log. Other people's apps refuse them or never learn of them, so whoever has the old keys may still pass for you.",
+            "Tell the people you write to in another way, and ask whoever runs the relay.",
+        ),
         ErrorCode::ClosingUnderWay => (
             "The account is being closed; whether the relay has done it is not known yet.",
             "Leave it: the next command that reaches the relay goes on with it.",

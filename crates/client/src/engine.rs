@@ -110,6 +110,8 @@ pub(crate) struct Engine {
     rotation_problem: Mutex<Option<ErrorView>>,
     /// Why the own relay, which was restored, does not take what it has lost of this account.
     restored_problem: Mutex<Option<ErrorView>>,
+    /// What the own relay has taken of this account's chain and does not show in its log.
+    unlogged_problem: Mutex<Option<ErrorView>>,
     /// When the schedule last began a rotation in this run: a relay that lies about the time must not bring about one after another.
     last_scheduled: Mutex<Option<std::time::Instant>>,
     /// The own relay, spoken to as oneself.

@@ -83,6 +83,8 @@ pub enum ErrorCode {
     OwnKeysChanged,
     /// The relay's transparency log states newer entries of the own chain than the relay shows: nothing is signed behind the older ones.
     KeysHeldBack,
+    /// The relay has taken an entry of the own chain, and its transparency log, as it was signed later, does not hold it: nobody else goes by it.
+    KeysNotLogged,
     /// The account is being closed, and the relay has not said yet that it is: that goes on by itself.
     ClosingUnderWay,
     /// The account is closed, and its keys could not be erased from this computer yet.

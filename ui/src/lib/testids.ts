@@ -230,6 +230,7 @@ export const testids = {
   logLine: "log-line",
   logRestored: "log-restored",
   restoredProblem: "restored-problem",
+  logUnlogged: "log-unlogged",
   restoredInvitation: "restored-invitation",
   restoredAgain: "restored-again",
   logContradiction: "log-contradiction",

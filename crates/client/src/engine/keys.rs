@@ -276,6 +276,10 @@ impl Engine {
         let since = chain.device(self.device).map_or(0, |device| device.current().at_ms);
         // While the last steps of a rotation run, the journal's key is one among the old ones already.
         let kept = old.saturating_sub(u32::from(rotating));
+        let problem = self.rotation_problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // While another change is under way, what came of the one before is not what is waited for.
+        let unlogged = || self.unlogged_problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let problem = problem.or_else(|| if rotating || changing { None } else { unlogged() });
         Ok(KeysView {
             version: current.key_version(),
             fingerprint: fingerprint_text(&current.record().fingerprint()),
@@ -285,7 +289,7 @@ impl Engine {
             schedule: plan.schedule,
             next_rotation_at: plan.next_ms(since).map(|next| next as f64),
             rotating: rotating || changing,
-            rotation_problem: self.rotation_problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            rotation_problem: problem,
             outcome,
             account_outcome,
             old_versions_kept: kept,

@@ -263,6 +263,7 @@ pub(super) async fn run(
         rotating: tokio::sync::Mutex::default(),
         rotation_problem: Mutex::default(),
         restored_problem: Mutex::default(),
+        unlogged_problem: Mutex::default(),
         last_scheduled: Mutex::default(),
         home,
         credentials,

@@ -2,7 +2,8 @@
 //! does not go together is kept and shown.
 //!
 //! Here: keys, checkpoints, leaves, evidence. In the modules: what others have seen (`gossip`) and how it is held against the own view (`compare`), whether a chain or name stands in a log
-//! (`in_log`), what a log says of oneself and of contacts (`look`), a relay that was restored from a backup (`restored`), going on with a log that has contradicted itself (`settled`). Not here: chains and their rules (`waxwing_wire::chain`), what is shown
+//! (`in_log`), what a log says of oneself and of contacts (`look`), a relay that was restored from a backup (`restored`), going on with a log that has contradicted itself (`settled`),
+//! own entries that the log does not hold (`unlogged`). Not here: chains and their rules (`waxwing_wire::chain`), what is shown
 //! of a log (`transparency_view`).
 
 mod compare;
@@ -11,6 +12,7 @@ mod in_log;
 mod look;
 pub(super) mod restored;
 mod settled;
+mod unlogged;
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -51,6 +53,14 @@ const FIRST_REST: Duration = Duration::from_secs(5);
 pub(super) const MOST_LEAVES: u64 = 50_000_000;
 /// How often other relays' logs are read.
 const ABROAD: Duration = Duration::from_secs(3600);
+
+/// How far a log was read.
+enum Followed {
+    /// Up to the checkpoint that the relay shows.
+    Whole,
+    /// There is more of it.
+    InPart,
+}
 
 impl Engine {
     /// Follows the own relay's log, and now and then those of contacts.
@@ -95,7 +105,11 @@ impl Engine {
                 tracing::info!(%error, "{what}");
             }
         };
-        note(self.follow_log_for(&home, patience).await, "the relay's transparency log");
+        let read = self.follow_log_for(&home, patience).await;
+        if matches!(read, Ok(Followed::Whole)) {
+            note(self.look_for_own_entries().await, "own entries in the relay's transparency log");
+        }
+        note(read.map(drop), "the relay's transparency log");
         note(self.tell_restored_relay().await, "what the own relay has lost is not told again yet");
         note(self.check_learned().await, "chains that came in conversations");
         let compared = self.compare_heard().await;
@@ -132,18 +146,18 @@ impl Engine {
     }
 
     /// Reads a log for so long. What was read by then is kept; where that is something, the next round begins at once and goes on with it.
-    async fn follow_log_for(&self, relay: &RelayAddress, patience: Duration) -> Result<(), Error> {
+    async fn follow_log_for(&self, relay: &RelayAddress, patience: Duration) -> Result<Followed, Error> {
         let authority = relay.authority();
         let read = move |tx: &Transaction<'_>| Ok(stored::load(tx, &authority)?.map_or(0, |log| log.read.size()));
         let before = self.store.run(read.clone()).await?;
         if let Ok(followed) = tokio::time::timeout(patience, self.follow_log(relay)).await {
-            return followed;
+            return followed.map(|()| Followed::Whole);
         }
         if self.store.run(read).await? <= before {
             return Err(not_in_time());
         }
         self.transparency_wake.notify_one();
-        Ok(())
+        Ok(Followed::InPart)
     }
 
     /// Reads a relay's log up to its newest checkpoint, and proves what was read by it.

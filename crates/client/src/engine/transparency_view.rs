@@ -1,6 +1,6 @@
 //! What people see of transparency logs: since when they are consistent, what speaks against them, and entries that nobody here has made.
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Transaction;
 
@@ -52,8 +52,10 @@ impl Client {
 impl Engine {
     pub(super) async fn log_view(&self, origin: String) -> Result<LogView, Error> {
         let (now, home) = (self.now_ms(), self.home.address().authority());
-        let problem = self.restored_problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.store.run(move |tx| view(tx, origin, &home, now, problem)).await
+        let of = |problem: &Mutex<Option<ErrorView>>| problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let problems =
+            if origin == home { (of(&self.restored_problem), of(&self.unlogged_problem)) } else { (None, None) };
+        self.store.run(move |tx| view(tx, origin, &home, now, problems)).await
     }
 
     /// A log as it is now, told.
@@ -70,7 +72,7 @@ fn view(
     origin: String,
     home: &str,
     now: u64,
-    problem: Option<ErrorView>,
+    (restored_problem, unlogged_problem): (Option<ErrorView>, Option<ErrorView>),
 ) -> Result<LogView, Error> {
     let log = stored::load(tx, &origin)?;
     let proved = log.as_ref().and_then(|log| log.proved.as_ref());
@@ -108,7 +110,8 @@ fn view(
             .map(|alarm| KeyAlarmView { index: alarm.index as f64, seq: alarm.seq, at: alarm.at_ms as f64 })
             .collect(),
         restorations: restorations.collect(),
-        restored_problem: problem.filter(|_| origin == home),
+        restored_problem,
+        unlogged_problem,
         origin,
     })
 }

@@ -25,6 +25,13 @@ pub(crate) fn chain_entries(tx: &Transaction<'_>, account: AccountId) -> Result<
     Ok(entries.collect::<rusqlite::Result<Vec<_>>>()?)
 }
 
+/// The newest stored entry of an account's chain.
+pub(crate) fn newest_entry(tx: &Transaction<'_>, account: AccountId) -> Result<Option<Vec<u8>>, Error> {
+    let mut statement =
+        tx.prepare_cached("SELECT bytes FROM chain_entries WHERE account = ?1 ORDER BY seq DESC LIMIT 1")?;
+    Ok(statement.query_row([account.as_bytes()], |row| row.get(0)).optional()?)
+}
+
 /// How many entries of an account's chain are stored, and their bytes.
 pub(crate) fn chain_size(tx: &Transaction<'_>, account: AccountId) -> Result<(usize, usize), Error> {
     let mut statement =

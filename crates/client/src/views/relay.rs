@@ -65,6 +65,8 @@ pub struct LogView {
     pub restorations: Vec<RestorationView>,
     /// Why the own relay, which was restored, does not take again what it has lost of this account.
     pub restored_problem: Option<ErrorView>,
+    /// What the own relay has taken of this account's keys and does not show in its log: nobody else goes by it.
+    pub unlogged_problem: Option<ErrorView>,
 }
 
 /// A relay was restored from a backup, and has lost what came after it.

@@ -385,6 +385,8 @@ export type ErrorCode =
 "ownKeysChanged" | 
 /**  The relay's transparency log states newer entries of the own chain than the relay shows: nothing is signed behind the older ones. */
 "keysHeldBack" | 
+/**  The relay has taken an entry of the own chain, and its transparency log, as it was signed later, does not hold it: nobody else goes by it. */
+"keysNotLogged" | 
 /**  The account is being closed, and the relay has not said yet that it is: that goes on by itself. */
 "closingUnderWay" | 
 /**  The account is closed, and its keys could not be erased from this computer yet. */
@@ -692,6 +694,8 @@ export type LogView = {
 	restorations: RestorationView[],
 	/**  Why the own relay, which was restored, does not take again what it has lost of this account. */
 	restoredProblem: ErrorView | null,
+	/**  What the own relay has taken of this account's keys and does not show in its log: nobody else goes by it. */
+	unloggedProblem: ErrorView | null,
 };
 
 /**  Somebody in a group. */

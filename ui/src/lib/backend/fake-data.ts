@@ -292,5 +292,6 @@ export function fakeLog(now: number): LogView {
     alarms: [],
     restorations: [],
     restoredProblem: null,
+    unloggedProblem: null,
   };
 }

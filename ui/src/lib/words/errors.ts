@@ -205,6 +205,13 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "Try again later. If it stays so, ask whoever runs the relay.",
     button: "Try again",
   },
+  keysNotLogged: {
+    title: "The relay does not publish your new keys",
+    sentence:
+      "It has taken them and does not show them in its public log. Other people's apps refuse them or never learn of them, so whoever has your old keys may still pass for you.",
+    action: "Tell them in another way, and ask whoever runs the relay.",
+    button: "Try again",
+  },
   closingUnderWay: {
     title: "Your account is being closed",
     sentence: "The relay has not answered, so whether it is closed is not known yet. This goes on by itself as soon as the relay answers.",

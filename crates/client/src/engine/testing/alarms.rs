@@ -1,4 +1,5 @@
-//! One engine without a relay, and what its own relay's log says of the own account: which entries are an alarm, and which are not (P11).
+//! One engine without a relay, and what its own relay's log says of the own account: which entries are an alarm, and which are not; and which are
+//! missing there (P11).
 
 use waxwing_wire::transparency::{Leaf, account_hash, name_hash};
 use waxwing_wire::{ChainEntry, DeviceId};
@@ -7,8 +8,9 @@ use super::super::Engine;
 use super::super::keys::Cause;
 use super::doubts::{Log, leaf, lone};
 use super::lone::Lone;
+use crate::error::ErrorCode;
 use crate::event::Event;
-use crate::store::{keys, recovery};
+use crate::store::{keys, recovery, restorations};
 
 /// Where a [`Lone`] is at home, and as whom.
 const HOME: &str = "127.0.0.1:1";
@@ -127,4 +129,58 @@ async fn p11_a_closing_under_way_is_no_alarm_and_hides_no_other_entry_in_its_pla
         let expected = if own { (vec![], false) } else { (vec![(2.0, Some(1))], true) };
         assert_eq!(alarms_after(&lone, &mut log, entry(engine, 1, hash)).await, expected, "own: {own}");
     }
+}
+
+/// The relay says that it has taken an entry, and nobody ever sees it there.
+#[tokio::test]
+async fn p11_an_own_entry_that_the_relay_has_taken_and_does_not_log_is_told() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    let mut log = log_of(engine).await;
+    let problem = async || {
+        engine.look_for_own_entries().await.unwrap();
+        let log = lone.client.transparency_log().await.unwrap().unlogged_problem;
+        assert_eq!(lone.client.keys().await.unwrap().rotation_problem, log, "it is told of in both places");
+        log
+    };
+    assert_eq!(problem().await, None, "the control: all is there");
+    lone.rotate(Cause::ByHand).await;
+    let taken = engine.now_ms();
+    // Signed before it, and at what may be the same moment.
+    for signed in [taken - 3_600_000, taken, taken + 30_000] {
+        log.is_read_at(engine, signed).await;
+        assert_eq!(problem().await, None, "{}", i128::from(signed) - i128::from(taken));
+    }
+    let mut events = engine.events.subscribe();
+    log.is_read_at(engine, taken + 3_600_000).await;
+    let told = problem().await.unwrap();
+    assert_eq!((told.code, told.detail.ends_with("[1]")), (ErrorCode::KeysNotLogged, true), "{told:?}");
+    let mut kinds = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        kinds.push(match event {
+            Event::Log { log } => (true, log.unlogged_problem.is_some()),
+            Event::Keys { keys } => (false, keys.rotation_problem.is_some()),
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(kinds, [(true, true), (false, true)]);
+    assert_eq!(problem().await, Some(told.clone()));
+    assert!(events.try_recv().is_err(), "it is told again and again");
+    // A relay that was restored is told again what it has lost, first.
+    let restored = engine.store.run(|tx| {
+        tx.execute(
+            "INSERT INTO transparency_restorations (relay, origin, previous, size, time_ms, found_ms, note, redo)
+             VALUES (?1, 'other', ?1, 0, 0, 0, '', 1)",
+            [HOME],
+        )?;
+        Ok(())
+    });
+    restored.await.unwrap();
+    assert_eq!(problem().await, None);
+    engine.store.run(|tx| restorations::done(tx, restorations::last(tx)?)).await.unwrap();
+    assert_eq!(problem().await, Some(told));
+    let chain = engine.chain(engine.account).await.unwrap();
+    log.leaves.push(leaf(&chain, 1));
+    log.is_read_at(engine, taken + 7_200_000).await;
+    assert_eq!(problem().await, None, "now it is there");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use waxwing_wire::transparency::{Leaf, SignedCheckpoint, account_hash};
 
 use super::super::Engine;
+use super::super::keys::Cause;
 use super::doubts::{Log, RELAY, chain, hears, know, leaf, lone};
 use super::lone::Lone;
 use super::small_relay::{Answer, Asked, SmallRelay, problem};
@@ -121,6 +122,8 @@ async fn p17_a_long_log_is_proved_within_a_few_rounds() {
     let mut home = Log::new().branch(HOME);
     home.leaves = vec![leaf(&own, 0)];
     home.is_read(engine).await;
+    // What is not there is missed once all was read, and not before.
+    lone.rotate(Cause::ByHand).await;
     home.leaves.extend((0..100).map(name));
     let newest = home.signs(home.leaves.len(), 1_900_000_000_000);
     let relay = relay(newest, home.leaves.clone(), 10, Duration::from_millis(150)).await;
@@ -130,7 +133,9 @@ async fn p17_a_long_log_is_proved_within_a_few_rounds() {
         assert!(engine.follow_home_for(Duration::from_millis(600)).await, "it counts as a failure");
         // Told by itself: nothing has to wake it.
         assert!(is_woken(engine).await, "the rest of the log waits");
-        if lone.client.transparency_log().await.unwrap().size >= 101.0 {
+        let log = lone.client.transparency_log().await.unwrap();
+        assert_eq!(log.unlogged_problem.is_some(), log.size >= 101.0);
+        if log.size >= 101.0 {
             break;
         }
     }
