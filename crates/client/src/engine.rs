@@ -145,6 +145,10 @@ pub(crate) struct Engine {
     transparency_wake: Notify,
     /// One reader of each transparency log at a time.
     transparency_locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Relays that the user has named in this run: their logs are read whatever their length.
+    wanted_logs: Mutex<HashSet<String>>,
+    /// Relays whose logs were longer than what is kept for strangers, by how much was still to be read, and when.
+    too_long: Mutex<HashMap<String, (u64, std::time::Instant)>>,
     /// The newest checkpoint of the own relay's log, in its compact form.
     checkpoint: Mutex<Option<CompactCheckpoint>>,
     /// Checkpoints that others have seen, to be held against the own view.

@@ -24,6 +24,7 @@ pub(crate) mod rotation;
 mod schema;
 pub(crate) mod sealed_for;
 pub(crate) mod sealed_to_erased;
+pub(crate) mod strange;
 pub(crate) mod transparency;
 pub(crate) mod uncompared;
 pub(crate) mod unproved;

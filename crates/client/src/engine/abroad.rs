@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use waxwing_protocol::content::Introduction;
 use waxwing_protocol::envelope::{Message, Opened};
-use waxwing_wire::{LogId, RelayAddress, VerifiedChain};
+use waxwing_wire::{AccountId, LogId, RelayAddress, VerifiedChain};
 
 use super::Engine;
 use super::inbox::{ABROAD, CheckedSender, THIS_COMPUTER, verify_in_force};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::store::{contacts, keys, logs};
 
 /// A relay that has not answered in [`ABROAD`] is not asked again for so long.
@@ -62,7 +62,7 @@ impl Engine {
             return Ok(Err(THIS_COMPUTER));
         }
         let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
-        let fetched = self.fetch_chain(&relay, &sender.to_string(), known.as_ref()).await;
+        let fetched = self.fetch_sender(&relay, sender, known.as_ref()).await;
         let (chain, entries) = self.noting_doubt(sender, fetched).await?;
         let matches = *chain.account_key() == stated.account_key
             && chain.hash_at(stated.chain_seq) == Some(stated.chain_head)
@@ -75,6 +75,23 @@ impl Engine {
             return Ok(Err("it is not signed with keys in force"));
         };
         Ok(Ok(CheckedSender { message, chain: Arc::new(chain), entries, from }))
+    }
+
+    /// The chain of somebody who introduces themselves, and what is new of it. Where the log of their relay is longer than what is kept for strangers,
+    /// it comes without its proof: it is looked up once they are a stranger no more.
+    pub(super) async fn fetch_sender(
+        &self,
+        relay: &RelayAddress,
+        sender: AccountId,
+        known: Option<&VerifiedChain>,
+    ) -> Result<(VerifiedChain, Vec<Vec<u8>>), Error> {
+        match self.fetch_chain(relay, &sender.to_string(), known).await {
+            Err(error)
+                if error.code() == ErrorCode::LogUnavailable && self.is_too_long_for_strangers(relay).await? => {}
+            fetched => return fetched,
+        }
+        let answer = self.relay(relay)?.chain(&sender.to_string(), known.cloned()).await;
+        self.noting_refuted(answer).await
     }
 
     /// Checks an envelope of somebody whose chain is known, by keys in force. Their own relay is asked what these are now, if it is this

@@ -84,6 +84,7 @@ impl Engine {
     /// The chain of whoever a link names, which must be the one that it pins.
     pub(super) async fn fetch_pinned(&self, invite: &Invite) -> Result<(VerifiedChain, Vec<Vec<u8>>), Error> {
         let id = invite.account;
+        self.want_log(&invite.relay);
         self.pin_log(&invite.relay, &invite.log_key).await?;
         let (chain, entries) = self.fetch_chain(&invite.relay, &id.to_string(), None).await?;
         let pinned = chain.account() == id

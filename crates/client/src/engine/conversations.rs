@@ -15,7 +15,7 @@ use crate::mls::{Group, GroupChange, storage};
 use crate::random;
 use crate::store::account::Account;
 use crate::store::conversations::{Conversation, ConversationId, NewConversation};
-use crate::store::{account, contacts, conversations, deliveries, links, logs, messages, outbox};
+use crate::store::{account, contacts, conversations, deliveries, links, logs, messages, outbox, unproved};
 use crate::views::{ConversationKind, ConversationView, MessageState, Notice, Standing};
 
 impl Client {
@@ -59,6 +59,7 @@ impl Client {
         let changes = engine.store.run(move |tx| accept(tx, &context, &id, home)).await?;
         engine.tell(changes).await;
         engine.outbox_wake.notify_one();
+        engine.transparency_wake.notify_one();
         self.conversation(conversation).await
     }
 
@@ -195,6 +196,10 @@ pub(super) fn accept(
     // Taking part in a group says nothing of whoever brought one in.
     if found.kind == ConversationKind::Direct {
         contacts::set_known(tx, found.account)?;
+    }
+    // The log of a stranger's relay may have been too long to be read: what they have said of their keys is looked up now.
+    if contacts::load(tx, found.account)?.is_some_and(|contact| contact.relay.authority() != home.authority()) {
+        unproved::note(tx, found.account)?;
     }
     for log in logs::of(tx, id)?.iter().filter(|log| log.active) {
         // It waited for so long that the keys of one's leaf were erased: between two, one begins anew.

@@ -17,7 +17,7 @@ use super::emit::Changes;
 use super::join::{self, Welcomed};
 use super::{follow, resync, safety};
 use crate::error::{Error, ErrorCode};
-use crate::store::{account, aside, contacts, keys, logs};
+use crate::store::{account, aside, contacts, keys, logs, unproved};
 
 pub(super) const INBOX: LogId = LogId::from_bytes([0; 16]);
 
@@ -273,10 +273,12 @@ impl Engine {
                         }
                     }
                     Verdict::Asked(asking) => {
-                        if new_from(tx, &context, &asking.sender)?
-                            && let Some(reason) = admit::admit(tx, &context, &asking)?
-                        {
-                            set_aside(reason)?;
+                        if new_from(tx, &context, &asking.sender)? {
+                            match admit::admit(tx, &context, &asking)? {
+                                Some(reason) => set_aside(reason)?,
+                                // Their relay's log may have been too long to be read for a stranger.
+                                None => unproved::note(tx, asking.sender.message.sender.account)?,
+                            }
                         }
                     }
                     Verdict::Look(log, seq, message) => {

@@ -286,6 +286,8 @@ pub(super) async fn run(
         introductions_wake: tokio::sync::Notify::new(),
         transparency_wake: tokio::sync::Notify::new(),
         transparency_locks: Mutex::default(),
+        wanted_logs: Mutex::default(),
+        too_long: Mutex::default(),
         checkpoint: Mutex::default(),
         heard: Arc::default(),
         queue_freed: tokio::sync::Notify::new(),

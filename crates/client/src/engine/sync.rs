@@ -126,6 +126,7 @@ impl Engine {
         outcome = outcome.and(self.release_held().await);
         outcome = outcome.and(self.mend_missed().await);
         self.look_again_at_doubts().await;
+        outcome = outcome.and(self.forget_strange_logs().await);
         // What reading has brought up is answered, and what another pass is sending is waited for.
         for _ in 0..ROUNDS {
             if outcome.is_err() || !self.outbox_waits().await {

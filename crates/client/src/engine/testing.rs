@@ -62,6 +62,7 @@ mod small_relay;
 mod snapshot;
 mod stale;
 mod sync;
+mod strange_logs;
 mod thieves;
 mod unsealable;
 mod welcomes;

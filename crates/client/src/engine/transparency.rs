@@ -3,7 +3,7 @@
 //!
 //! Here: keys, checkpoints, leaves, evidence. In the modules: what others have seen (`gossip`) and how it is held against the own view (`compare`), whether a chain or name stands in a log
 //! (`in_log`), what a log says of oneself and of contacts (`look`), a relay that was restored from a backup (`restored`), going on with a log that has contradicted itself (`settled`),
-//! own entries that the log does not hold (`unlogged`). Not here: chains and their rules (`waxwing_wire::chain`), what is shown
+//! own entries that the log does not hold (`unlogged`), logs of strangers' relays (`strange`). Not here: chains and their rules (`waxwing_wire::chain`), what is shown
 //! of a log (`transparency_view`).
 
 mod compare;
@@ -12,6 +12,7 @@ mod in_log;
 mod look;
 pub(super) mod restored;
 mod settled;
+mod strange;
 mod unlogged;
 
 use std::sync::{Arc, PoisonError};
@@ -78,6 +79,9 @@ impl Engine {
             if Instant::now() >= abroad {
                 abroad = Instant::now() + ABROAD;
                 self.follow_logs_abroad().await;
+                if let Err(error) = self.forget_strange_logs().await {
+                    tracing::warn!(%error, "logs of relays at which nobody is known any more");
+                }
             }
             self.follow_strange().await;
             // What has failed is not left until the log changes again.
@@ -164,6 +168,7 @@ impl Engine {
     pub(super) async fn follow_log(&self, relay: &RelayAddress) -> Result<(), Error> {
         let lock = self.transparency_lock(&relay.authority());
         let _one = lock.lock().await;
+        self.require_room_still(&relay.authority()).await?;
         let api = self.relay(relay)?;
         let key = self.log_key(relay, &api).await?;
         let note = api.checkpoint().await?;
@@ -280,6 +285,7 @@ impl Engine {
         }
         while log.read.size() < size {
             let from = log.read.size();
+            self.require_room(&log.relay, size - from).await?;
             let mut leaves = api.log_leaves(from).await?;
             leaves.truncate(usize::try_from(size - from).unwrap_or(usize::MAX));
             if leaves.is_empty() {

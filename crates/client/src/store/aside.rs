@@ -175,6 +175,11 @@ pub(crate) fn waiting(tx: &Transaction<'_>) -> Result<Vec<(i64, InboxEntry)>, Er
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether anything waits.
+pub(crate) fn any_waits(tx: &Transaction<'_>) -> Result<bool, Error> {
+    Ok(tx.prepare_cached("SELECT 1 FROM waiting_welcomes")?.exists([])?)
+}
+
 /// It waits no more.
 pub(crate) fn waited(tx: &Transaction<'_>, n: i64) -> Result<(), Error> {
     tx.execute("DELETE FROM waiting_welcomes WHERE n = ?1", [n])?;

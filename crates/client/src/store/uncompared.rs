@@ -88,6 +88,12 @@ pub(crate) fn done(tx: &Transaction<'_>, seen: &[Seen]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Nothing of a relay's log is to be compared any more.
+pub(crate) fn forget(tx: &Transaction<'_>, relay: &str) -> Result<(), Error> {
+    tx.execute("DELETE FROM uncompared_checkpoints WHERE relay = ?1", [relay])?;
+    Ok(())
+}
+
 /// Relays of which there are any.
 pub(crate) fn relays(tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
     let mut statement = tx.prepare_cached("SELECT DISTINCT relay FROM uncompared_checkpoints ORDER BY relay")?;

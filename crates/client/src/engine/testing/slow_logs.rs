@@ -20,7 +20,7 @@ const HOME: &str = "127.0.0.1:1";
 /// Longest that any of this may take.
 const LONG: Duration = Duration::from_secs(20);
 
-fn name(number: u32) -> Leaf {
+pub(super) fn name(number: u32) -> Leaf {
     let mut hash = [0; 32];
     hash[..4].copy_from_slice(&number.to_be_bytes());
     Leaf::Name { name_hash: hash, entry_hash: hash }
