@@ -1,8 +1,8 @@
 //! Whether a relay that is asked for the account's own chain holds back what its log states: a recovery behind half a chain would part the
 //! account from everybody who knows the other half, for good.
 //!
-//! A log that cannot be read or that has contradicted itself states nothing: it must not keep anybody from their account. Not here: the
-//! recoveries themselves (`recover`, `recover_here`), others' chains (`chains`).
+//! A log that cannot be read or that has signed a contradiction states nothing: it must not keep anybody from their account. What it could not prove is
+//! not its own word, and what was proved before that goes on to count. Not here: the recoveries themselves (`recover`, `recover_here`), others' chains (`chains`).
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -93,7 +93,8 @@ impl Engine {
     pub(super) async fn is_held_back(&self, chain: &VerifiedChain) -> Result<bool, Error> {
         let home = self.home.address().clone();
         let authority = home.authority();
-        if !self.store.run(move |tx| stored::unsettled(tx, &authority)).await?.is_empty() {
+        let evidence = self.store.run(move |tx| stored::unsettled(tx, &authority)).await?;
+        if evidence.iter().any(stored::Evidence::is_signed) {
             return Ok(false);
         }
         let behind = chain.seq().saturating_add(1);

@@ -72,6 +72,13 @@ pub(crate) struct Evidence {
     pub(crate) at_ms: u64,
 }
 
+impl Evidence {
+    /// Whether the log has signed the contradiction itself. A proof that was not given is nobody's word: whoever stands between may have spoilt it.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.against != Against::Unproved
+    }
+}
+
 /// A leaf and its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placed {

@@ -10,6 +10,7 @@ use super::doubts::{Log, leaf, lone};
 use super::lone::Lone;
 use crate::error::ErrorCode;
 use crate::event::Event;
+use crate::store::transparency::{self, Against, Evidence};
 use crate::store::{keys, recovery, restorations};
 
 /// Where a [`Lone`] is at home, and as whom.
@@ -183,4 +184,22 @@ async fn p11_an_own_entry_that_the_relay_has_taken_and_does_not_log_is_told() {
     log.leaves.push(leaf(&chain, 1));
     log.is_read_at(engine, taken + 7_200_000).await;
     assert_eq!(problem().await, None, "now it is there");
+}
+
+/// Only what the log has signed itself takes back what it states.
+#[tokio::test]
+async fn p17_a_proof_that_was_not_given_hides_no_keys_that_are_held_back() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    let mut log = log_of(engine).await;
+    let chain = engine.chain(engine.account).await.unwrap();
+    assert!(!engine.is_held_back(&chain).await.unwrap(), "the control");
+    log.leaves.push(entry(engine, 1, [0xee; 32]));
+    log.is_read(engine).await;
+    assert!(engine.is_held_back(&chain).await.unwrap());
+    for (against, held_back) in [(Against::Unproved, true), (Against::Diverged, false)] {
+        let evidence = Evidence { n: 0, against, first: "one".into(), second: format!("{against:?}"), at_ms: 1 };
+        engine.store.run(move |tx| transparency::keep_evidence(tx, HOME, &evidence)).await.unwrap();
+        assert_eq!(engine.is_held_back(&chain).await.unwrap(), held_back, "{against:?}");
+    }
 }

@@ -32,8 +32,7 @@ impl Engine {
         // A log that has signed two histories says nothing of today's keys.
         let origin = relay.authority();
         let evidence = self.store.run(move |tx| stored::unsettled(tx, &origin)).await?;
-        let signed = |one: &stored::Evidence| one.against != stored::Against::Unproved;
-        if from <= chain.seq() && evidence.iter().any(signed) {
+        if from <= chain.seq() && evidence.iter().any(stored::Evidence::is_signed) {
             return Err(Error::new(ErrorCode::LogContradicts, "the relay's log has contradicted itself"));
         }
         let (account, who) = (chain.account(), account_hash(&chain.account()));
