@@ -95,14 +95,17 @@ async fn rotate_everywhere() -> (f64, f64) {
             let mut longest = Duration::ZERO;
             loop {
                 let asked = Instant::now();
-                // Whoever is measured has ended it.
-                let Ok(list) = ada.conversations().await else { return longest };
-                let Some(first) = list.first() else { return longest };
-                let Ok(_) = ada.messages(&first.id, None, 50).await else { return longest };
-                longest = longest.max(asked.elapsed());
+                let shown = async {
+                    let list = ada.conversations().await?;
+                    ada.messages(&list.first().unwrap().id, None, 50).await
+                };
+                let shown = shown.await;
                 if ada.is_stopped() {
                     return longest;
                 }
+                // A window that was refused has measured nothing.
+                shown.unwrap();
+                longest = longest.max(asked.elapsed());
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
