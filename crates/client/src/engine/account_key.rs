@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use rusqlite::Transaction;
 use waxwing_protocol::{AccountKey, statement};
-use waxwing_wire::{DeviceId, VerifiedChain};
+use waxwing_wire::{ChainEntry, DeviceId, VerifiedChain};
 
 use super::keys::Cause;
 use super::{Client, Engine, follow};
@@ -137,6 +137,11 @@ impl Engine {
     pub(super) async fn advance_account_change(&self) -> Result<(), Error> {
         let Some(change) = self.store.run(keys::account_change).await? else { return Ok(()) };
         if self.secrets.lock().await.account_seed != *change.key.seed() {
+            if self.is_past(&change).await? {
+                tracing::warn!("an older database held a replacement of the account key by one that is out of use");
+                self.store.run(|tx| keys::end_account_change(tx, false)).await?;
+                return self.store.forget().await;
+            }
             if let Err(error) = self.state_entry(&change.entry).await {
                 if error.code() == ErrorCode::OwnKeysChanged {
                     self.store.run(|tx| keys::end_account_change(tx, false)).await?;
@@ -147,6 +152,23 @@ impl Engine {
             self.store_account_seed(&change).await?;
         }
         self.finish_account_change(change).await
+    }
+
+    /// Whether an older copy of the database holds a change that the keystore is past: its entry stands in the own chain, and another account key has come
+    /// after it. That one must not be lost for the older.
+    async fn is_past(&self, change: &AccountChange) -> Result<bool, Error> {
+        let in_force = self.account_key().public();
+        if *self.chain(self.account).await?.account_key() != in_force {
+            self.catch_up_with_own_keys().await?;
+        }
+        let chain = self.chain(self.account).await?;
+        if *chain.account_key() != in_force {
+            return Err(Error::new(
+                ErrorCode::KeysHeldBack,
+                "the relay does not show how the account key came in force",
+            ));
+        }
+        Ok(ChainEntry::decode(&change.entry).is_ok_and(|entry| chain.hash_at(entry.unsigned.seq) == Some(entry.hash())))
     }
 
     pub(super) async fn store_account_seed(&self, change: &AccountChange) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! A rotation is journalled: seeds and chain entry are stored, the relay takes the entry (or has it already), the keystore
 //! takes the seeds, the database follows. Each step can be repeated; a crash anywhere is resumed at the next start.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use rusqlite::Transaction;
@@ -159,7 +160,11 @@ impl Engine {
     /// Takes a rotation under way to its end.
     pub(super) async fn advance_rotation(&self) -> Result<(), Error> {
         let Some(rotation) = self.store.run(keys::rotation).await? else { return Ok(()) };
-        if self.secrets.lock().await.key_version < rotation.key_version {
+        let in_force = self.secrets.lock().await.key_version;
+        if in_force > rotation.key_version {
+            return self.pass_over_rotation(rotation).await;
+        }
+        if in_force < rotation.key_version {
             if let Err(error) = self.state_entry(&rotation.entry).await {
                 if error.code() == ErrorCode::OwnKeysChanged {
                     self.store.run(move |tx| keys::drop_rotation(tx, &rotation)).await?;
@@ -212,13 +217,29 @@ impl Engine {
 
     /// At the start: a rotation whose seeds the keystore holds already is complete but for the database.
     pub(super) async fn finish_stored_rotation(&self) -> Result<(), Error> {
-        let rotation = self.store.run(keys::rotation).await?;
-        match rotation {
-            Some(rotation) if self.secrets.lock().await.key_version >= rotation.key_version => {
-                self.finish_rotation(rotation).await
-            }
-            _ => Ok(()),
+        let Some(rotation) = self.store.run(keys::rotation).await? else { return Ok(()) };
+        let in_force = self.secrets.lock().await.key_version;
+        match in_force.cmp(&rotation.key_version) {
+            Ordering::Equal => self.finish_rotation(rotation).await,
+            Ordering::Greater => self.pass_over_rotation(rotation).await,
+            Ordering::Less => Ok(()),
         }
+    }
+
+    /// An older copy of the database holds a rotation that the keystore is past: it was complete, and its keys are out of use. What was sealed to them
+    /// still opens; the own entries that the copy lacks are taken up again ([`Self::catch_up_with_own_keys`]).
+    async fn pass_over_rotation(&self, rotation: Rotation) -> Result<(), Error> {
+        let (passed, now) = (DeviceKeys::new(self.device, rotation.key_version, rotation.seeds)?, self.now_ms());
+        self.store
+            .run(move |tx| {
+                keys::keep_device_keys(tx, passed.leaf(), now)?;
+                keys::keep_sealing_keys(tx, passed.sealing(), now)?;
+                keys::end_rotation(tx)
+            })
+            .await?;
+        self.store.forget().await?;
+        tracing::warn!("an older database held a rotation of keys that are out of use");
+        Ok(())
     }
 
     pub(super) async fn store_new_seeds(&self, rotation: &Rotation) -> Result<(), Error> {

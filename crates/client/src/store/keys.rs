@@ -173,9 +173,14 @@ pub(crate) fn begin_rotation(
         "INSERT INTO rotation (one, key_version, seeds, entry, scheduled) VALUES (1, ?1, ?2, ?3, ?4)",
         params![rotation.key_version, rotation.seeds.to_bytes().as_slice(), rotation.entry, rotation.scheduled],
     )?;
+    keep_sealing_keys(tx, replaced, now_ms)
+}
+
+/// Keeps the sealing keys of a version that is replaced: envelopes to them are under way.
+pub(crate) fn keep_sealing_keys(tx: &Transaction<'_>, keys: &SealingKeys, now_ms: u64) -> Result<(), Error> {
     tx.execute(
         "INSERT OR REPLACE INTO old_sealing_keys (key_version, bytes, retired_ms) VALUES (?1, ?2, ?3)",
-        params![replaced.key_version(), replaced.to_bytes().as_slice(), now_ms],
+        params![keys.key_version(), keys.to_bytes().as_slice(), now_ms],
     )?;
     Ok(())
 }

@@ -52,7 +52,7 @@ impl Device {
 
     pub(super) fn finish_stored_rotation(&mut self, outside: &mut Outside) -> Step<()> {
         match self.look(keys::rotation) {
-            Some(rotation) if self.kept.key_version >= rotation.key_version => self.finish_rotation(outside, rotation),
+            Some(rotation) if self.kept.key_version == rotation.key_version => self.finish_rotation(outside, rotation),
             _ => Ok(()),
         }
     }

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use waxwing_wire::api::{ChainPage, EntryBytes};
 use waxwing_wire::frame::Append;
-use waxwing_wire::{API_VERSION, RelayAddress};
+use waxwing_wire::{API_VERSION, AccountId, RelayAddress, VerifiedChain};
 
 /// What a TLS connection begins with.
 const HANDSHAKE: u8 = 0x16;
@@ -107,4 +108,27 @@ impl SmallRelay {
         let asked = self.asked();
         asked.iter().filter(|asked| asked.appends()).map(|asked| Append::decode(&asked.body).unwrap()).collect()
     }
+}
+
+/// One that shows this chain of an account, and does nothing else.
+pub(super) async fn chain_of(account: AccountId, entries: &[Vec<u8>]) -> SmallRelay {
+    let whole = ChainPage {
+        account,
+        name: VerifiedChain::verify(entries).unwrap().name().cloned(),
+        head: u32::try_from(entries.len()).unwrap() - 1,
+        entries: entries.iter().cloned().map(EntryBytes).collect(),
+        indexes: Vec::new(),
+        name_index: None,
+        checkpoint: None,
+    };
+    let path = format!("GET /v1/accounts/{account}/chain?from=");
+    SmallRelay::new(move |asked: Asked| {
+        let from = asked.what.strip_prefix(&path).map(|from| from.parse::<usize>().unwrap());
+        let page = from.map(|from| {
+            let entries = whole.entries.iter().skip(from).cloned().collect();
+            serde_json::to_vec(&ChainPage { entries, ..whole.clone() }).unwrap()
+        });
+        std::future::ready(page.map_or_else(|| problem(503, "unavailable"), |page| (200, page)))
+    })
+    .await
 }
