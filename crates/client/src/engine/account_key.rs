@@ -39,7 +39,11 @@ impl Client {
     pub async fn shut_others_out(&self) -> Result<KeysView, Error> {
         let engine = &self.0;
         let rotating = engine.rotating.lock().await;
-        engine.resume_changes().await?;
+        match engine.resume_changes().await {
+            // A change that somebody else's entry has overtaken is given up with that: it is what this is to be done against.
+            Err(error) if error.code() == ErrorCode::OwnKeysChanged => engine.resume_changes().await?,
+            outcome => outcome?,
+        }
         let (chain, fresh) = engine.chain_as_it_is().await?;
         engine.begin_shutting_out(chain, fresh).await?;
         engine.go_on_with_account_change(rotating).await

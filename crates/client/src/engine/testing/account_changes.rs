@@ -6,7 +6,10 @@ use waxwing_wire::{DeviceId, VerifiedChain};
 
 use super::super::Engine;
 use super::super::keys::Cause;
+use super::doubts::lone;
 use super::lone::Lone;
+use super::slow_logs::speaks_to;
+use super::small_relay::chain_of;
 use crate::mls::GroupChange;
 use crate::random;
 use crate::store::{keys, outbox, rotation as schedule};
@@ -169,5 +172,33 @@ async fn nothing_else_is_begun_while_the_account_is_being_closed() {
         assert_eq!(engine.store.run(keys::rotation).await.unwrap().is_none(), closing);
         engine.begin_account_change(&[], false).await.unwrap();
         assert_eq!(engine.store.run(keys::account_change).await.unwrap().is_none(), closing);
+    }
+}
+
+/// A thief has put a device of theirs where this device's own change was to stand.
+#[tokio::test]
+async fn p11_others_are_shut_out_at_once_where_their_entry_has_overtaken_a_change_of_ones_own() {
+    for account_key in [false, true] {
+        let lone = lone().await;
+        let engine = lone.engine();
+        match account_key {
+            true => engine.begin_account_change(&[], false).await.unwrap(),
+            false => engine.begin_rotation(Cause::ByHand).await.unwrap(),
+        }
+        let (me, own) = (engine.account, engine.chain(engine.account).await.unwrap());
+        let mut entries = engine.store.run(move |tx| keys::chain_entries(tx, me)).await.unwrap();
+        let thief = DeviceId::from_bytes([66; 16]);
+        let theirs = DeviceKeys::new(thief, 1, DeviceSeeds::generate(&mut random::rng())).unwrap();
+        let added = statement::add_device(&own, &engine.account_key(), &theirs, 0);
+        entries.push(added.as_bytes().to_vec());
+        let relay = chain_of(me, &entries).await;
+        speaks_to(engine, "127.0.0.1:1", &relay);
+        let view = lone.client.shut_others_out().await.unwrap();
+        assert!(view.rotating, "it has begun, and the relay takes nothing");
+        let change = engine.store.run(keys::account_change).await.unwrap().unwrap();
+        let mut chain = VerifiedChain::verify(&entries).unwrap();
+        chain.extend(&change.entry).unwrap();
+        assert!(change.then_rotate && chain.device(thief).is_none(), "the thief stays");
+        assert!(engine.store.run(keys::rotation).await.unwrap().is_none());
     }
 }
