@@ -45,6 +45,9 @@ pub enum NotLogged {
     /// The log held more each time.
     #[error("the relay's log holds newer keys than the relay shows")]
     Newer,
+    /// The log holds two entries for one place.
+    #[error("the relay's log holds two entries for one place of the chain")]
+    Forked,
 }
 
 impl ChainFetch {
@@ -90,13 +93,14 @@ impl ChainAnswer {
     ///
     /// # Errors
     ///
-    /// [`NotLogged::Lacks`].
+    /// [`NotLogged::Lacks`] and [`NotLogged::Forked`].
     pub fn judged(self, found: InLog) -> Result<ChainFetched, NotLogged> {
         let Self { chain, from, fresh, tries } = self;
         match found {
             InLog::Whole => Ok(ChainFetched::Whole(chain, fresh)),
             InLog::Newer => Ok(ChainFetched::More(ChainFetch { known: Some(chain), from, fresh, tries })),
             InLog::Lacks => Err(NotLogged::Lacks),
+            InLog::Forked => Err(NotLogged::Forked),
         }
     }
 }

@@ -17,6 +17,9 @@ pub enum InLog {
     Newer,
     /// Something that was asked for is not there.
     Lacks,
+    /// All that was asked for is there, and for the place of one of these entries another one, too: whose it is nobody can tell who reads the log.
+    /// Those that were seen and cannot be the account's do not count.
+    Forked,
 }
 
 /// Number and hash of an entry of a chain.
@@ -37,6 +40,12 @@ impl WantedInLog {
         Self { newest: chain.seq(), entries }
     }
 
+    /// The entry that is wanted in a place.
+    fn at(&self, seq: u32) -> Option<&EntryId> {
+        let first = self.entries.first()?.0;
+        self.entries.get(usize::try_from(seq.checked_sub(first)?).ok()?)
+    }
+
     /// `leaves`: what the log holds about the account; `dropped`: what it held before it was restored, and has lost; `refuted`: hashes of
     /// entries that can never be the account's ([`crate::Refuted`]).
     #[must_use]
@@ -45,6 +54,16 @@ impl WantedInLog {
         // leaf that does not belong takes none away that does.
         if !self.entries.iter().all(|entry| leaves.contains(entry) || dropped.contains(entry)) {
             return InLog::Lacks;
+        }
+        // An honest relay takes one entry for each place, and its log has no other: two are a thief's and the owner's, or made up. Which of them
+        // came first says nothing, since a relay that helps the thief puts them in the order that it likes.
+        let another = |leaf: &EntryId| {
+            self.at(leaf.0).is_some_and(|wanted| wanted != leaf)
+                && !refuted.contains(&leaf.1)
+                && !dropped.contains(leaf)
+        };
+        if leaves.iter().any(another) {
+            return InLog::Forked;
         }
         let holds = |(seq, hash): &EntryId| {
             *seq > self.newest && usize::try_from(*seq).is_ok_and(|seq| seq <= MAX_CHAIN) && !refuted.contains(hash)

@@ -4,7 +4,9 @@
 
 mod common;
 
-use waxwing_protocol::{ChainFetch, ChainFetched, InLog, NotLogged};
+use std::collections::HashSet;
+
+use waxwing_protocol::{ChainFetch, ChainFetched, EntryId, InLog, NotLogged, WantedInLog};
 use waxwing_wire::VerifiedChain;
 
 /// What comes of a relay that shows one more entry each time, and a log that says this of each; and how often it was asked.
@@ -49,6 +51,33 @@ fn p17_nothing_is_taken_of_a_chain_that_the_log_does_not_hold_or_of_which_it_alw
     assert_eq!(fetched(0, |_| InLog::Lacks), (Err(NotLogged::Lacks), 1));
     let at_last = |seq| if seq < 2 { InLog::Newer } else { InLog::Lacks };
     assert_eq!(fetched(0, at_last), (Err(NotLogged::Lacks), 3));
+    assert_eq!(fetched(1, |_| InLog::Forked), (Err(NotLogged::Forked), 1));
     assert_eq!(fetched(0, |_| InLog::Newer), (Err(NotLogged::Newer), 4));
     assert_eq!(fetched(1, |_| InLog::Newer), (Err(NotLogged::Newer), 4));
+}
+
+/// Another leaf for the place of a wanted entry: nobody can tell which is the account's, unless it was shown and is nobody's.
+#[test]
+fn p2_a_log_with_two_entries_for_one_place_proves_neither() {
+    let entries = common::owner::story().history.entries;
+    let chain = VerifiedChain::verify(&entries[..3]).unwrap();
+    let mut leaves: HashSet<EntryId> = (0..3).map(|seq| (seq, chain.hash_at(seq).unwrap())).collect();
+    let (none, no_hash) = (HashSet::new(), HashSet::new());
+    assert_eq!(WantedInLog::new(&chain, 0).judge(&leaves, &none, &no_hash), InLog::Whole);
+    for place in [1, 2] {
+        let other = (place, [0xee; 32]);
+        leaves.insert(other);
+        for from in 0..=3 {
+            let wanted = WantedInLog::new(&chain, from);
+            // What was proved before is not asked about.
+            let found = if from <= place { InLog::Forked } else { InLog::Whole };
+            assert_eq!(wanted.judge(&leaves, &none, &no_hash), found, "{place} from {from}");
+            assert_eq!(wanted.judge(&leaves, &none, &HashSet::from([other.1])), InLog::Whole, "it is nobody's");
+        }
+        // Newer ones do not hide it.
+        let mut more = leaves.clone();
+        more.insert((3, [1; 32]));
+        assert_eq!(WantedInLog::new(&chain, 0).judge(&more, &none, &no_hash), InLog::Forked);
+        leaves.remove(&other);
+    }
 }

@@ -151,5 +151,10 @@ impl Engine {
 }
 
 fn not_logged(why: NotLogged) -> Error {
-    Error::new(ErrorCode::NotInLog, why.to_string())
+    let code = match why {
+        NotLogged::Lacks | NotLogged::Newer => ErrorCode::NotInLog,
+        // That speaks against the keys, and not merely against what the relay shows now.
+        NotLogged::Forked => ErrorCode::ChainBroken,
+    };
+    Error::new(code, why.to_string())
 }

@@ -23,6 +23,7 @@ use crate::store::{contacts, restorations, uncompared, unproved};
 
 /// Why a chain is in doubt that came in a conversation.
 const NOT_IN_LOG: &str = "keys that came in a conversation are not in the relay's log";
+const TWO_IN_LOG: &str = "the relay's log holds two entries for one place";
 /// Checkpoints of others that are kept in mind.
 pub(super) const MOST_HEARD: usize = 4096;
 /// A relay of which something unknown was heard is looked at once in this time.
@@ -126,14 +127,16 @@ impl Engine {
             return self.store.run(move |tx| unproved::done(tx, account, u32::MAX)).await;
         };
         let chain = self.chain(account).await?;
-        let lacks = self.in_log(&contact.relay, &chain, 0).await? == InLog::Lacks;
+        let found = self.in_log(&contact.relay, &chain, 0).await?;
         let (now, seq) = (self.now_ms(), chain.seq());
         let changes = self
             .store
             .run(move |tx| {
                 let mut changes = Changes::default();
-                if lacks {
-                    safety::note_doubt(tx, account, NOT_IN_LOG, now, &mut changes)?;
+                match found {
+                    InLog::Lacks => safety::note_doubt(tx, account, NOT_IN_LOG, now, &mut changes)?,
+                    InLog::Forked => safety::note_doubt(tx, account, TWO_IN_LOG, now, &mut changes)?,
+                    InLog::Whole | InLog::Newer => {}
                 }
                 // A doubt is kept, and over only once all of the chain stands there.
                 unproved::done(tx, account, seq)?;
