@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 use waxwing_protocol::{ChainFetch, ChainFetched, ChainPageError, InLog, NotLogged, Refuted};
-use waxwing_wire::{AccountId, DeviceRecord, RelayAddress, VerifiedChain};
+use waxwing_wire::chain::DeviceState;
+use waxwing_wire::{AccountId, DeviceId, DeviceRecord, RelayAddress, VerifiedChain};
 
 use super::{Engine, follow, not_found};
 use crate::error::{Error, ErrorCode};
@@ -76,7 +77,7 @@ impl Engine {
     }
 
     /// An older copy of the database may lack own entries whose keys the keystore holds: they are taken up again, if they lead to exactly
-    /// these keys. Anything else is not one's own doing.
+    /// these keys, and no further. Anything else is not one's own doing.
     pub(super) async fn catch_up_with_own_keys(&self) -> Result<(), Error> {
         let (known, keys, account_key) = (self.chain(self.account).await?, self.keys(), self.account_key().public());
         let leads_here = |chain: &VerifiedChain| {
@@ -88,10 +89,9 @@ impl Engine {
         }
         let home = self.home.address().clone();
         let newest = VerifiedChain::clone(&known);
-        let (chain, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(newest)).await?;
-        if fresh.is_empty() || !leads_here(&chain) {
-            return Ok(());
-        }
+        let (_, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(newest)).await?;
+        let wanted = (self.device, keys.record(), &account_key);
+        let Some((chain, fresh)) = own_entries(&known, &fresh, wanted) else { return Ok(()) };
         let (me, from) = (self.account, known.seq().saturating_add(1));
         self.store.run(move |tx| keys::add_chain_entries(tx, me, from, &fresh)).await?;
         self.chains.keep(Arc::new(chain));
@@ -157,4 +157,24 @@ fn not_logged(why: NotLogged) -> Error {
         NotLogged::Forked => ErrorCode::ChainBroken,
     };
     Error::new(code, why.to_string())
+}
+
+/// Of entries that the own relay has and that are not known here, those that lead to these keys of this device and this account key, if any do. No
+/// more: whatever lies behind them may be somebody else's, who has the account key, and is an alarm. Nor anything that leaves a device in force that
+/// is not known here: this device has added none.
+pub(super) fn own_entries(
+    known: &VerifiedChain,
+    fresh: &[Vec<u8>],
+    (device, record, account_key): (DeviceId, &DeviceRecord, &[u8; 32]),
+) -> Option<(VerifiedChain, Vec<Vec<u8>>)> {
+    let mut chain = known.clone();
+    for (taken, entry) in (1..).zip(fresh) {
+        chain.extend(entry).ok()?;
+        let current = chain.device(device).map(|device| &device.current().record);
+        if current == Some(record) && chain.account_key() == account_key {
+            let strange = |other: &DeviceState| other.id() != device && known.device(other.id()).is_none();
+            return (!chain.devices().any(strange)).then(|| (chain.clone(), fresh[..taken].to_vec()));
+        }
+    }
+    None
 }

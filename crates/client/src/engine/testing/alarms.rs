@@ -1,15 +1,18 @@
 //! One engine without a relay, and what its own relay's log says of the own account: which entries are an alarm, and which are not; and which are
 //! missing there (P11).
 
+use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase, statement};
 use waxwing_wire::transparency::{Leaf, account_hash, name_hash};
-use waxwing_wire::{ChainEntry, DeviceId};
+use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
 
 use super::super::Engine;
+use super::super::chains::own_entries;
 use super::super::keys::Cause;
 use super::doubts::{Log, leaf, lone};
 use super::lone::Lone;
 use crate::error::ErrorCode;
 use crate::event::Event;
+use crate::random;
 use crate::store::transparency::{self, Against, Evidence};
 use crate::store::{keys, recovery, restorations};
 
@@ -202,4 +205,54 @@ async fn p17_a_proof_that_was_not_given_hides_no_keys_that_are_held_back() {
         engine.store.run(move |tx| transparency::keep_evidence(tx, HOME, &evidence)).await.unwrap();
         assert_eq!(engine.is_held_back(&chain).await.unwrap(), held_back, "{against:?}");
     }
+}
+
+fn account_key() -> AccountKey {
+    AccountKey::generate(&mut random::rng())
+}
+
+fn device_keys(number: u8, version: u32) -> DeviceKeys {
+    DeviceKeys::new(DeviceId::from_bytes([number; 16]), version, DeviceSeeds::generate(&mut random::rng())).unwrap()
+}
+
+fn extended(chain: &VerifiedChain, entry: &ChainEntry) -> VerifiedChain {
+    let mut chain = chain.clone();
+    chain.extend(entry.as_bytes()).unwrap();
+    chain
+}
+
+/// A database that lacks own entries, and a thief's behind them at the relay.
+#[test]
+fn d14_p11_of_what_an_older_database_lacks_own_entries_alone_are_taken_up() {
+    let (key, new_key, account) = (account_key(), account_key(), AccountId::from_bytes([7; 16]));
+    let recovery = RecoveryPhrase::generate(&mut random::rng()).recovery_key();
+    let create = statement::create(account, HOME, None, &key, &recovery, &device_keys(7, 1), 0);
+    let known = VerifiedChain::verify(&[create.as_bytes()]).unwrap();
+    let (own, strange) = (device_keys(7, 2), device_keys(8, 1));
+    let taken = |entries: &[&ChainEntry], account_key: &AccountKey| {
+        let fresh: Vec<_> = entries.iter().map(|entry| entry.as_bytes().to_vec()).collect();
+        let wanted = (own.device(), own.record(), &account_key.public());
+        own_entries(&known, &fresh, wanted).map(|(chain, taken)| {
+            assert_eq!(taken, fresh[..chain.seq() as usize]);
+            taken.len()
+        })
+    };
+    let rotation = statement::rotate_device_keys(&known, &key, &own, 1);
+    let rotated = extended(&known, &rotation);
+    let replaced = statement::rotate_account_key(&rotated, &key, &new_key, &[], 2);
+    assert_eq!(taken(&[&rotation], &key), Some(1));
+    assert_eq!(taken(&[&rotation, &replaced], &new_key), Some(2));
+    // The account key is stolen: another device, behind them or before.
+    let behind = statement::add_device(&rotated, &key, &strange, 3);
+    assert_eq!(taken(&[&rotation, &behind], &key), Some(1), "a thief's entry is taken for one's own");
+    let before = statement::add_device(&known, &key, &strange, 3);
+    let with_thief = extended(&known, &before);
+    let rotation = statement::rotate_device_keys(&with_thief, &key, &own, 4);
+    assert_eq!(taken(&[&before, &rotation], &key), None);
+    // Shut out by its owner with this very device.
+    let rotated = extended(&with_thief, &rotation);
+    let shut_out = statement::rotate_account_key(&rotated, &key, &new_key, &[strange.device()], 5);
+    assert_eq!(taken(&[&before, &rotation, &shut_out], &new_key), Some(3));
+    // What leads to other keys is not one's own doing.
+    assert_eq!(taken(&[&before], &key), None);
 }
