@@ -333,5 +333,6 @@ describe("the words", () => {
   it("say in the timeline what has happened", () => {
     expect(noticeLine({ type: "verifyAgain", name: "Ada" })).toContain("Ada began anew");
     expect(noticeLine({ type: "keysInDoubt", name: "Ada" })).toContain("keys of Ada");
+    expect(noticeLine({ type: "keysGivenUp", name: "Ada" })).toContain("Keys of Ada that came in a conversation");
   });
 });

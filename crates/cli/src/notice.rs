@@ -53,6 +53,10 @@ pub(crate) fn words(notice: &Notice) -> String {
         Notice::KeysInDoubt { name } => {
             format!("The relay shows keys of {} that do not follow from those known. Sending is stopped.", line(name))
         }
+        Notice::KeysGivenUp { name } => format!(
+            "Keys of {} that came in a conversation are not in the relay's log. Those that are there count from now on; somebody may have stolen keys of theirs.",
+            line(name)
+        ),
         Notice::NameGivenAgain { name } => format!(
             "The relay gives the name of {} to another account, too. This conversation is not affected; whoever adds them by name may reach somebody else.",
             line(name)
@@ -166,6 +170,8 @@ mod tests {
         assert!(again.starts_with("Bob␊ began anew"), "{again}");
         let doubt = words(&Notice::KeysInDoubt { name: by("Bob\n") });
         assert!(doubt.contains("keys of Bob␊ that do not follow"), "{doubt}");
+        let given_up = words(&Notice::KeysGivenUp { name: by("Bob\n") });
+        assert!(given_up.starts_with("Keys of Bob␊ that came in a conversation are not in"), "{given_up}");
     }
 
     #[test]

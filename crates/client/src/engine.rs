@@ -24,6 +24,7 @@ mod emit;
 mod entries;
 mod follow;
 mod full;
+mod given_up;
 mod groups;
 mod handshake;
 mod held;

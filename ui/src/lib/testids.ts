@@ -23,7 +23,7 @@
  * doubt           data-kind: verifyAgain | keysInDoubt
  * confirm         data-kind: block | delete | leave | remove, data-state: idle | running
  * notice          data-kind: keysRotated | started | unreadable | forked | keptBack | repaired | restarted | shutOut | added | gone | removed | left | renamed |
- *                 roleChanged | joinedByLink | verifyAgain | keysInDoubt | nameGivenAgain
+ *                 roleChanged | joinedByLink | verifyAgain | keysInDoubt | keysGivenUp | nameGivenAgain
  * banner          data-kind: offline | clock | relay | phrase | trouble | conversation | alarm | log
  * key-emergency   data-state: idle | replace | shutOut | running | waiting | done
  * blocked-people  data-state: loading | loaded, data-count

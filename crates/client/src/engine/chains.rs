@@ -10,7 +10,7 @@ use waxwing_wire::{AccountId, DeviceId, DeviceRecord, RelayAddress, VerifiedChai
 use super::{Engine, follow, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::relay::ChainRefused;
-use crate::store::{contacts, keys, verifications};
+use crate::store::{contacts, keys, unproved, verifications};
 
 impl Engine {
     /// The stored chain of an account.
@@ -34,6 +34,13 @@ impl Engine {
         let contact = contact.ok_or_else(|| not_found("no such contact"))?;
         let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
         let fetched = self.fetch_chain(&contact.relay, &account.to_string(), known.as_ref()).await;
+        if fetched.is_err() && self.gave_way(account).await {
+            let chain = self.chain(account).await?;
+            if self.stands(&contact.relay, &chain).await? {
+                self.no_doubt(account).await?;
+            }
+            return Ok(chain);
+        }
         let (chain, fresh) = self.noting_doubt(account, fetched).await?;
         let theirs = chain.name() == Some(&contact.name) && chain.log_origin() == contact.relay.authority();
         if known.is_none() && (!theirs || chain.account() != account) {
@@ -68,7 +75,12 @@ impl Engine {
             return Ok(true);
         }
         Ok(match self.in_log(relay, chain, 0).await {
-            Ok(found) => found == InLog::Whole,
+            Ok(InLog::Whole) => {
+                let seq = chain.seq();
+                self.store.run(move |tx| unproved::is_logged(tx, account, seq)).await?;
+                true
+            }
+            Ok(_) => false,
             Err(error) => {
                 tracing::debug!(%error, "a doubt cannot be ended now");
                 false

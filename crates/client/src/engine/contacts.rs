@@ -96,6 +96,8 @@ impl Engine {
             return Err(Error::new(ErrorCode::ChainBroken, "the relay's chain is not the one that the link pins"));
         }
         self.require_fresh(&invite.relay).await?;
+        // What is known of them from a conversation alone may have to give way to what was shown now.
+        self.gave_way(id).await;
         Ok((chain, entries))
     }
 
@@ -111,6 +113,7 @@ impl Engine {
             return Err(Error::new(ErrorCode::ChainBroken, "the relay's chain carries another name"));
         }
         self.require_name(&home, &address.name, &chain).await?;
+        self.gave_way(chain.account()).await;
         Ok(found(chain, entries, address.name.clone(), home, Trust::FirstUse, None))
     }
 

@@ -45,19 +45,37 @@ impl Context {
 
 /// Verified chains in memory; what is not there is read from the store and verified again.
 #[derive(Clone, Default)]
-pub(super) struct Chains(Arc<Mutex<HashMap<AccountId, Arc<VerifiedChain>>>>);
+pub(super) struct Chains(Arc<Mutex<InMemory>>);
+
+#[derive(Default)]
+struct InMemory {
+    chains: HashMap<AccountId, Arc<VerifiedChain>>,
+    /// Places and hashes of entries that gave way to others since the start: no chain that has one is stored any more.
+    given_up: HashMap<AccountId, Vec<(u32, [u8; 32])>>,
+}
 
 impl Chains {
     pub(super) fn cached(&self, account: AccountId) -> Option<Arc<VerifiedChain>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&account).cloned()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).chains.get(&account).cloned()
     }
 
     /// Keeps a chain that is stored. A slower reader must not put an older state back.
     pub(super) fn keep(&self, chain: Arc<VerifiedChain>) {
-        let mut chains = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if chains.get(&chain.account()).is_none_or(|known| known.seq() <= chain.seq()) {
-            chains.insert(chain.account(), chain);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = |(seq, hash): &(u32, [u8; 32])| chain.hash_at(*seq) == Some(*hash);
+        if all.given_up.get(&chain.account()).is_some_and(|given_up| given_up.iter().any(gone)) {
+            return;
         }
+        if all.chains.get(&chain.account()).is_none_or(|known| known.seq() <= chain.seq()) {
+            all.chains.insert(chain.account(), chain);
+        }
+    }
+
+    /// The same for one that has taken the place of another, whose entries from `given_up` on are stored no more.
+    pub(super) fn replace(&self, chain: Arc<VerifiedChain>, given_up: (u32, [u8; 32])) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.given_up.entry(chain.account()).or_default().push(given_up);
+        all.chains.insert(chain.account(), chain);
     }
 
     /// The stored chain of an account, if there is one. Not kept in memory here: the transaction may yet be rolled back.

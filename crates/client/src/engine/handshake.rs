@@ -144,7 +144,7 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<Account
             continue;
         }
         keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
-        unproved::note(reading.tx, part.account)?;
+        unproved::learned(reading.tx, part.account, from)?;
         if follow::concerns_groups(&fresh) {
             grown.push(part.account);
         }
@@ -164,7 +164,7 @@ pub(super) fn learn_more(reading: &mut Reading<'_>, part: &ChainPart) -> Result<
     let known = reading.context.chains.load(reading.tx, part.account)?;
     let Some((chain, from, fresh)) = known.and_then(|known| part.extends(Some(&known))) else { return Ok(()) };
     keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
-    unproved::note(reading.tx, part.account)?;
+    unproved::learned(reading.tx, part.account, from)?;
     if follow::concerns_groups(&fresh) {
         reading.taken.wake |= follow::chain_grew(reading.tx, reading.context, part.account)?;
     }

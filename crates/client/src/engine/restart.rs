@@ -4,11 +4,11 @@ use rusqlite::Transaction;
 use waxwing_protocol::group::{GroupKind, Roster, RosterLine, RosterRole};
 use waxwing_wire::{LogId, RelayAddress};
 
-use super::carried;
 use super::context::{Context, own_line};
 use super::conversations::{make_group, started_line};
 use super::emit::Changes;
 use super::resync::retire;
+use super::{carried, given_up};
 use crate::error::Error;
 use crate::mls::{self, Group, GroupChange};
 use crate::store::logs::Trouble;
@@ -38,6 +38,7 @@ pub(super) fn reboot(
     }
     let carried = carried::of(tx, context, log, &facts)?;
     carried.without(&mut roster);
+    given_up::mend_lines(tx, &mut roster)?;
     let others: Vec<_> =
         roster.lines.iter().map(|line| line.account).filter(|account| *account != context.account).collect();
     let of_many = roster.kind == GroupKind::Group;

@@ -26,6 +26,7 @@ mod flush;
 mod forge;
 mod full;
 mod garbage;
+mod given_up;
 mod gossip;
 mod held_words;
 mod inbox;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use waxwing_protocol::{AccountKey, DeviceSeeds, LeafKeys, SealingKeys};
-use waxwing_wire::{AccountId, VerifiedChain};
+use waxwing_wire::{AccountId, ChainEntry, ChainError, VerifiedChain};
 use zeroize::Zeroizing;
 
 use super::{bytes, verifications};
@@ -39,8 +39,8 @@ pub(crate) fn chain_size(tx: &Transaction<'_>, account: AccountId) -> Result<(us
     Ok(statement.query_row([account.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
-/// Adds verified entries from `from` on. What is there already stays, since a chain is append-only; another entry in its place is an
-/// error, lest two branches that were fetched at once be mixed. What was compared of the account is judged anew.
+/// Adds verified entries from `from` on. What is there already stays, since a chain is append-only; another entry in its place, or before it, is
+/// an error, lest two branches that were fetched at once be mixed. What was compared of the account is judged anew.
 pub(crate) fn add_chain_entries(
     tx: &Transaction<'_>,
     account: AccountId,
@@ -48,6 +48,13 @@ pub(crate) fn add_chain_entries(
     entries: &[Vec<u8>],
 ) -> Result<(), Error> {
     let mut grown = false;
+    if let (Some(before), Some(first)) = (from.checked_sub(1), entries.first())
+        && let Some(before) = entry_at(tx, account, before)?
+        && let (Ok(before), Ok(first)) = (ChainEntry::decode(&before), ChainEntry::decode(first))
+        && before.hash() != first.unsigned.prev_hash
+    {
+        return Err(Error::new(ErrorCode::ChainBroken, "another entry is known before this place of the chain"));
+    }
     for (seq, entry) in (from..).zip(entries) {
         let added = tx
             .prepare_cached("INSERT OR IGNORE INTO chain_entries (account, seq, bytes) VALUES (?1, ?2, ?3)")?
@@ -60,6 +67,30 @@ pub(crate) fn add_chain_entries(
         }
     }
     if grown { verifications::judge(tx, account) } else { Ok(()) }
+}
+
+fn entry_at(tx: &Transaction<'_>, account: AccountId, seq: u32) -> Result<Option<Vec<u8>>, Error> {
+    let mut statement = tx.prepare_cached("SELECT bytes FROM chain_entries WHERE account = ?1 AND seq = ?2")?;
+    Ok(statement.query_row(params![account.as_bytes(), seq], |row| row.get(0)).optional()?)
+}
+
+/// Entries of an account's chain, from this place on, give way to others. They are kept, as evidence of what somebody could sign.
+pub(crate) fn give_up_entries(tx: &Transaction<'_>, account: AccountId, from: u32, now_ms: u64) -> Result<(), Error> {
+    for (seq, entry) in (0_u32..).zip(chain_entries(tx, account)?).skip(from as usize) {
+        let hash = ChainEntry::decode(&entry).map_err(ChainError::from)?.hash();
+        tx.execute(
+            "INSERT OR IGNORE INTO entries_given_up (account, hash, seq, bytes, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![account.as_bytes(), hash, seq, entry, now_ms],
+        )?;
+    }
+    tx.execute("DELETE FROM chain_entries WHERE account = ?1 AND seq >= ?2", params![account.as_bytes(), from])?;
+    Ok(())
+}
+
+/// Whether an entry of this account's is one that gave way to another.
+pub(crate) fn is_given_up(tx: &Transaction<'_>, account: AccountId, hash: &[u8; 32]) -> Result<bool, Error> {
+    let mut statement = tx.prepare_cached("SELECT 1 FROM entries_given_up WHERE account = ?1 AND hash = ?2")?;
+    Ok(statement.exists(params![account.as_bytes(), hash])?)
 }
 
 /// Whether anything of an account's chain is known.

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 37] = [
+const MIGRATIONS: [&str; 38] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -42,6 +42,7 @@ const MIGRATIONS: [&str; 37] = [
     LINE_IDS,
     BLOCKED_TIMES,
     CLOSING,
+    GIVEN_UP,
 ];
 
 const V1: &str = "
@@ -808,6 +809,23 @@ CREATE TABLE closing (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     entry BLOB NOT NULL
 ) STRICT;
+";
+
+const GIVEN_UP: &str = "
+-- From which place on an account's chain came in conversations alone: its relay's log was not seen to hold what stands there.
+CREATE TABLE unlogged_chains (
+    account BLOB PRIMARY KEY,
+    from_seq INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Chain entries that came so and gave way to what the log holds in their places, and when (relay time).
+CREATE TABLE entries_given_up (
+    account BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (account, hash)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the database to the newest version, in one transaction.

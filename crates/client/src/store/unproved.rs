@@ -1,7 +1,7 @@
 //! Chains that are still to be looked up: entries that came in a conversation and were not found in a log yet, and entries that a log has and
 //! that could not be had yet. Kept, since the next start must not forget either. Not here: the looking (`engine::transparency`).
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
 use waxwing_wire::AccountId;
 
 use super::bytes;
@@ -10,6 +10,38 @@ use crate::error::Error;
 /// Entries of an account's chain have come in a conversation.
 pub(crate) fn note(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
     tx.execute("INSERT OR IGNORE INTO unproved_chains (account) VALUES (?1)", [account.as_bytes()])?;
+    Ok(())
+}
+
+/// The same of entries from this place on. Until a log was seen to hold them they may have to give way to others.
+pub(crate) fn learned(tx: &Transaction<'_>, account: AccountId, from: u32) -> Result<(), Error> {
+    note(tx, account)?;
+    tx.execute(
+        "INSERT INTO unlogged_chains (account, from_seq) VALUES (?1, ?2)
+         ON CONFLICT (account) DO UPDATE SET from_seq = min(from_seq, excluded.from_seq)",
+        params![account.as_bytes(), from],
+    )?;
+    Ok(())
+}
+
+/// From which place on an account's chain was not seen in a log yet, where something of it came in a conversation.
+pub(crate) fn unlogged_from(tx: &Transaction<'_>, account: AccountId) -> Result<Option<u32>, Error> {
+    let mut statement = tx.prepare_cached("SELECT from_seq FROM unlogged_chains WHERE account = ?1")?;
+    Ok(statement.query_row([account.as_bytes()], |row| row.get(0)).optional()?)
+}
+
+/// The log holds the account's chain up to this entry.
+pub(crate) fn is_logged(tx: &Transaction<'_>, account: AccountId, seq: u32) -> Result<(), Error> {
+    // More may have come in meanwhile.
+    tx.execute(
+        "UPDATE unlogged_chains SET from_seq = max(from_seq, ?2 + 1) WHERE account = ?1",
+        params![account.as_bytes(), seq],
+    )?;
+    tx.execute(
+        "DELETE FROM unlogged_chains WHERE account = ?1
+             AND (SELECT coalesce(max(seq), 0) FROM chain_entries WHERE account = ?1) < from_seq",
+        [account.as_bytes()],
+    )?;
     Ok(())
 }
 

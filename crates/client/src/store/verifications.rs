@@ -45,6 +45,12 @@ pub(super) fn judge(tx: &Transaction<'_>, account: AccountId) -> Result<(), Erro
     Ok(())
 }
 
+/// What was compared is to be compared again, whatever the chain says.
+pub(crate) fn ask(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
+    tx.execute("UPDATE verifications SET asks = 1, told = 0 WHERE account = ?1 AND asks = 0", [account.as_bytes()])?;
+    Ok(())
+}
+
 /// Whether a number that was compared at entry `seq` needs no comparing again: the phrase was not used since, and a device that was in
 /// force then still is. So whoever was compared has had a part in every change.
 fn stands(chain: &VerifiedChain, seq: u32) -> bool {

@@ -133,6 +133,11 @@ pub enum Notice {
         /// Whose, as shown.
         name: String,
     },
+    /// Keys of somebody that came in a conversation are not in the relay's log, which holds others in their place: these count from now on.
+    KeysGivenUp {
+        /// Whose, as shown.
+        name: String,
+    },
     /// The relay's log gives the name of a contact to another account, too.
     NameGivenAgain {
         /// Whose, as shown.

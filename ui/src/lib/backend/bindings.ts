@@ -836,6 +836,10 @@ name: string } |
 { type: "keysInDoubt"; 
 /**  Whose, as shown. */
 name: string } | 
+/**  Keys of somebody that came in a conversation are not in the relay's log, which holds others in their place: these count from now on. */
+{ type: "keysGivenUp"; 
+/**  Whose, as shown. */
+name: string } | 
 /**  The relay's log gives the name of a contact to another account, too. */
 { type: "nameGivenAgain"; 
 /**  Whose, as shown. */

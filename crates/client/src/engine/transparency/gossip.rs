@@ -136,7 +136,7 @@ impl Engine {
                 match found {
                     InLog::Lacks => safety::note_doubt(tx, account, NOT_IN_LOG, now, &mut changes)?,
                     InLog::Forked => safety::note_doubt(tx, account, TWO_IN_LOG, now, &mut changes)?,
-                    InLog::Whole | InLog::Newer => {}
+                    InLog::Whole | InLog::Newer => unproved::is_logged(tx, account, seq)?,
                 }
                 // A doubt is kept, and over only once all of the chain stands there.
                 unproved::done(tx, account, seq)?;

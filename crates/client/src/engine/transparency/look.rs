@@ -83,7 +83,8 @@ fn news_of_contacts(
             Leaf::Chain { seq, entry_hash, .. } => chain.hash_at(seq).is_some_and(|known| known != entry_hash),
             Leaf::Name { .. } => false,
         };
-        if leaves.iter().any(differs) {
+        let differ = leaves.iter().any(differs);
+        if differ {
             tracing::warn!("a relay's log holds another entry in the place of a contact's");
             safety::note_doubt(tx, contact.account, "the relay's log holds another entry", now, changes)?;
         }
@@ -92,7 +93,8 @@ fn news_of_contacts(
             Leaf::Chain { seq, entry_hash, .. } => seq > chain.seq() && !refuted.contains(&entry_hash),
             Leaf::Name { .. } => false,
         };
-        if leaves.iter().any(newer) {
+        // What came in a conversation alone may have to give way to it.
+        if leaves.iter().any(newer) || (differ && unproved::unlogged_from(tx, contact.account)?.is_some()) {
             news.push(contact.account);
         }
     }
