@@ -39,12 +39,15 @@ use self::error::found;
 use self::locks::Locks;
 use self::manifest::Manifest;
 use self::usage::Usage;
+use crate::clock::Moment;
 use crate::config::BlobLimits;
 use crate::private_file;
-use crate::state::now;
 
 /// What is read of a blob.
 pub(crate) type BlobBytes = BoxStream<'static, Result<Bytes, object_store::Error>>;
+
+/// Gives the time by which a blob is too old ([`crate::storage::Storage::expiry_time`]).
+pub(crate) type ExpiryTime = Arc<dyn Fn() -> Moment + Send + Sync>;
 
 /// Whose the folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,7 @@ pub(crate) struct Blobs {
     folder: PathBuf,
     of: Folders,
     limits: BlobLimits,
+    time: ExpiryTime,
     locks: Locks,
     usage: Arc<Usage>,
 }
@@ -81,7 +85,12 @@ impl Whole {
 impl Blobs {
     /// Blobs in `folder`, which is made if it is absent. What a crash has left half written is removed; in a shared folder once nobody can be
     /// writing it any more.
-    pub(crate) fn open(folder: &Folder, of: Folders, limits: BlobLimits) -> Result<Self, std::io::Error> {
+    pub(crate) fn open(
+        folder: &Folder,
+        of: Folders,
+        limits: BlobLimits,
+        time: ExpiryTime,
+    ) -> Result<Self, std::io::Error> {
         private_file::make_folder(folder)?;
         let (locks, staged) = match of {
             Folders::Own => (Locks::default(), Duration::ZERO),
@@ -91,7 +100,7 @@ impl Blobs {
         let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?;
         let store = store.with_fsync(true).with_automatic_cleanup(true);
         let (store, folder) = (Arc::new(store), folder.to_owned());
-        Ok(Self { store, folder, of, limits, locks, usage: Arc::default() })
+        Ok(Self { store, folder, of, limits, time, locks, usage: Arc::default() })
     }
 
     /// The bounds that this relay sets.
@@ -167,7 +176,7 @@ impl Blobs {
 
     fn has_expired(&self, object: &ObjectMeta, after: Duration) -> bool {
         let made = u64::try_from(object.last_modified.timestamp()).unwrap_or(0);
-        now().as_secs() >= made.saturating_add(after.as_secs())
+        (self.time)().seconds() >= made.saturating_add(after.as_secs())
     }
 }
 

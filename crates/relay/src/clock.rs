@@ -6,26 +6,38 @@ use std::time::Duration;
 
 use crate::state::now;
 
-/// Gives the time since 1970.
+/// Gives the time since 1970, and the time that has passed whatever is done to the former.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
+pub struct Clock {
+    time: Arc<dyn Fn() -> Duration + Send + Sync>,
+    uptime: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
 
 impl Clock {
     /// The system's time.
     #[must_use]
     pub fn system() -> Self {
-        Self(Arc::new(now))
+        Self::new(now, steady)
     }
 
-    /// The time that `time` gives.
-    pub fn new(time: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self(Arc::new(time))
+    /// The time that `time` gives, while as much passes as `uptime` says: it never goes back.
+    pub fn new(
+        time: impl Fn() -> Duration + Send + Sync + 'static,
+        uptime: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        Self { time: Arc::new(time), uptime: Arc::new(uptime) }
     }
 
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Moment {
-        Moment(self.0())
+        Moment((self.time)())
+    }
+
+    /// The time that has passed since some moment before: a clock that is set does not change it.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        (self.uptime)()
     }
 }
 
@@ -40,6 +52,12 @@ impl fmt::Debug for Clock {
 pub struct Moment(Duration);
 
 impl Moment {
+    /// The first moment of a day since 1970.
+    #[must_use]
+    pub fn start_of(day: i64) -> Self {
+        Self(Duration::from_secs(u64::try_from(day).unwrap_or(0).saturating_mul(86_400)))
+    }
+
     /// Days since 1970: as precisely as the relay keeps when something came.
     #[must_use]
     pub fn day(self) -> i64 {
@@ -58,11 +76,35 @@ impl Moment {
         self.0.as_secs()
     }
 
+    /// Since 1970.
+    #[must_use]
+    pub fn since_1970(self) -> Duration {
+        self.0
+    }
+
     /// Milliseconds since 1970.
     #[must_use]
     pub fn millis(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// A clock that nobody sets, and that goes on while the computer is suspended.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn steady() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+
+    clock_gettime(ClockId::Boottime).try_into().unwrap_or_default()
+}
+
+/// A clock that nobody sets.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn steady() -> Duration {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
 }
 
 fn whole(value: u64) -> i64 {

@@ -20,7 +20,7 @@ use crate::access::Decisions;
 #[cfg(unix)]
 use crate::admin::AdminSocket;
 use crate::audit::{Audit, Event, Subject};
-use crate::blobs::{Blobs, Folders};
+use crate::blobs::{Blobs, ExpiryTime, Folders};
 use crate::bus::{BusError, Watcher};
 use crate::config::{Config, Database, Limits, Registration, Tls};
 use crate::database::{self, Opened, Opening};
@@ -228,9 +228,11 @@ async fn open(
     let Parts { database: Opened { storage, hub, bus }, keys, nonces, log_key, high_water, .. } = parts;
     let Parts { blobs, restorations, registration, proxies, .. } = parts;
     let audit = Audit::open(data).map_err(StartError::Audit)?;
+    let dated = Arc::clone(&storage);
+    let time: ExpiryTime = Arc::new(move || dated.expiry_time());
     let blobs = match blobs {
-        Some(folder) => Blobs::open(&folder, Folders::Shared, limits.blobs),
-        None => Blobs::open(&data.join("blobs"), Folders::Own, limits.blobs),
+        Some(folder) => Blobs::open(&folder, Folders::Shared, limits.blobs, time),
+        None => Blobs::open(&data.join("blobs"), Folders::Own, limits.blobs, time),
     };
     let blobs = Arc::new(blobs.map_err(StartError::Blobs)?);
     let decisions = Arc::new(Decisions::open(&*storage).await?);

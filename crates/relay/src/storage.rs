@@ -4,6 +4,7 @@
 //! wrong is a value, not an error: a [`StorageError`] is the relay's own trouble and leaves nothing stored.
 //! Not here: who may call what ([`crate::auth`], [`mod@crate::command`]), tokens in clear (only hashes come in).
 
+mod calendar;
 mod migrate;
 mod operator;
 pub(crate) mod postgres;
@@ -21,10 +22,11 @@ use waxwing_wire::chain::ChainEntry;
 use waxwing_wire::frame::{Append, ClaimedKeyPackages, CreateLog, InboxPage, InboxSend, LogPage, UploadKeyPackages};
 use waxwing_wire::{AccountId, DeviceId, DeviceRecord, LogId, Username};
 
+use crate::clock::Moment;
 use crate::replay::{Seen, Showing};
 
 pub use migrate::{MigrateError, Moved, migrate};
-pub use operator::{AccountUse, BackupError, Decided, Invitation, Invited, Totals};
+pub use operator::{AccountUse, BackupError, Decided, Invitation, Invited, StorageStats, Totals};
 pub use postgres::{CONNECTIONS, PostgresConfig, PostgresStorage, PostgresUrl};
 pub use quotas::{Quota, SetQuotas};
 pub use restore::{RestoreError, RestoredOn};
@@ -296,15 +298,6 @@ pub struct Heads {
     pub inboxes: Vec<Option<u64>>,
 }
 
-/// Counters, for tests and operators.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StorageStats {
-    /// Commits.
-    pub commits: u64,
-    /// Writes that they held.
-    pub writes: u64,
-}
-
 /// Where the relay keeps what it keeps.
 ///
 /// A backend is handed a [`crate::LogSigner`]. Whoever stores a chain entry takes the transparency log's one row for itself (PostgreSQL:
@@ -360,6 +353,8 @@ pub trait Storage: Send + Sync + 'static {
     /// Drops a batch of what is too old; whether there may be more. Of a log what it is judged by stays: the last handshake, replaced tokens,
     /// each entry's id and digest.
     fn expire(&self) -> Answer<'_, bool>;
+    /// The time by which something is too old, as far as the database has noted it: a wrong clock erases nothing.
+    fn expiry_time(&self) -> Moment;
     /// Records the fingerprint of the relay's public keys where there is none or that of `replacing`; whether it is the recorded one then.
     fn record_keys(&self, fingerprint: [u8; 32], replacing: Option<[u8; 32]>) -> Answer<'_, bool>;
     /// Counters.

@@ -11,8 +11,13 @@ fn limits() -> BlobLimits {
     BlobLimits { total_bytes: 1000, daily_bytes: 600, ..BlobLimits::default() }
 }
 
+fn clock() -> ExpiryTime {
+    let clock = crate::clock::Clock::system();
+    Arc::new(move || clock.now())
+}
+
 fn blobs(folder: &Folder) -> Arc<Blobs> {
-    Arc::new(Blobs::open(folder, Folders::Own, limits()).unwrap())
+    Arc::new(Blobs::open(folder, Folders::Own, limits(), clock()).unwrap())
 }
 
 #[test]
@@ -72,7 +77,7 @@ async fn what_is_stored_is_counted_once_and_given_back() {
     let counted = blobs.count().await.unwrap();
     assert_eq!(counted, 501);
     // A restart counts what is there.
-    let again = Arc::new(Blobs::open(folder.path(), Folders::Own, limits()).unwrap());
+    let again = Arc::new(Blobs::open(folder.path(), Folders::Own, limits(), clock()).unwrap());
     let bytes = vec![5; 500];
     assert_eq!(again.put(BlobId::of(&bytes), Part::Whole, [5; 32], bytes.into()).await, Err(BlobError::Full));
 }
@@ -81,7 +86,7 @@ async fn what_is_stored_is_counted_once_and_given_back() {
 async fn an_upload_under_way_is_not_swept_away() {
     let folder = tempfile::tempdir().unwrap();
     let limits = BlobLimits { keep_unfinished: Duration::ZERO, ..BlobLimits::default() };
-    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, limits).unwrap());
+    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, limits, clock()).unwrap());
     let part = usize::try_from(waxwing_wire::limits::MIN_BLOB_PART).unwrap();
     let bytes = vec![1; part + 1];
     let (id, size) = (BlobId::of(&bytes), bytes.len() as u64);
@@ -99,7 +104,7 @@ async fn an_upload_under_way_is_not_swept_away() {
 #[tokio::test]
 async fn a3_a_slow_body_holds_up_nobody() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Arc::new(Blobs::open(folder.path(), Folders::Shared, limits()).unwrap());
+    let open = || Arc::new(Blobs::open(folder.path(), Folders::Shared, limits(), clock()).unwrap());
     let (one, two) = (open(), open());
     let bytes = vec![7; 300];
     let id = BlobId::of(&bytes);
@@ -132,7 +137,7 @@ async fn a3_a_slow_body_holds_up_nobody() {
 #[tokio::test]
 async fn parts_that_come_at_the_same_time() {
     let folder = tempfile::tempdir().unwrap();
-    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, BlobLimits::default()).unwrap());
+    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, BlobLimits::default(), clock()).unwrap());
     let part = usize::try_from(waxwing_wire::limits::MIN_BLOB_PART).unwrap();
     let bytes: Vec<u8> = (0..3 * part).map(|n| (n % 251) as u8).collect();
     let (id, size) = (BlobId::of(&bytes), bytes.len() as u64);
@@ -173,7 +178,7 @@ async fn d3_a_crash_behind_the_last_part_leaves_no_blob_undone() {
     for asks in [true, false] {
         for sound in [true, false] {
             let folder = tempfile::tempdir().unwrap();
-            let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, BlobLimits::default()).unwrap());
+            let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, BlobLimits::default(), clock()).unwrap());
             blobs.put(id, first.0, [1; 32], first.1.clone().into()).await.unwrap();
             let written = if sound { last.1.clone() } else { vec![0; part] };
             blobs.store.put(&part_path(id, part as u64), written.into()).await.unwrap();
@@ -195,7 +200,7 @@ async fn d3_a_crash_behind_the_last_part_leaves_no_blob_undone() {
 #[tokio::test]
 async fn two_processes_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Arc::new(Blobs::open(folder.path(), Folders::Shared, limits()).unwrap());
+    let open = || Arc::new(Blobs::open(folder.path(), Folders::Shared, limits(), clock()).unwrap());
     let (one, two) = (open(), open());
     let bytes = vec![7; 300];
     let id = BlobId::of(&bytes);
@@ -225,4 +230,39 @@ async fn two_processes_share_a_folder() {
     std::fs::File::options().write(true).open(&staged).unwrap().set_modified(old).unwrap();
     two.sweep().await.unwrap();
     assert!(!staged.exists());
+}
+
+/// The day that the database has noted counts, not the clock: neither one that is ahead nor one that was behind when a blob came erases it.
+#[tokio::test]
+async fn d8_a_wrong_clock_erases_no_blob() {
+    const DAY: u64 = 86_400;
+    let folder = tempfile::tempdir().unwrap();
+    let day = Arc::new(std::sync::atomic::AtomicI64::new(crate::clock::Clock::system().now().day()));
+    let noted = Arc::clone(&day);
+    let time: ExpiryTime = Arc::new(move || Moment::start_of(noted.load(std::sync::atomic::Ordering::Relaxed)));
+    let limits = BlobLimits { keep: Duration::from_secs(30 * DAY), ..BlobLimits::default() };
+    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, limits, time).unwrap());
+    let put = async |byte: u8| {
+        let id = BlobId::of(&[byte; 100]);
+        blobs.put(id, Part::Whole, [1; 32], vec![byte; 100].into()).await.unwrap();
+        id
+    };
+    // Its file says that it came forty days ago by the day that is noted: the clock is behind.
+    day.fetch_add(40, std::sync::atomic::Ordering::Relaxed);
+    let behind = put(1).await;
+    blobs.sweep().await.unwrap();
+    assert!(blobs.find(behind).await.unwrap().is_some());
+    day.fetch_add(29, std::sync::atomic::Ordering::Relaxed);
+    blobs.sweep().await.unwrap();
+    assert!(blobs.find(behind).await.unwrap().is_some());
+    // The clock is ahead of the day that is noted.
+    day.fetch_sub(69 + 31, std::sync::atomic::Ordering::Relaxed);
+    let ahead = put(2).await;
+    blobs.sweep().await.unwrap();
+    assert!(blobs.find(ahead).await.unwrap().is_some() && blobs.find(behind).await.unwrap().is_some());
+    // And once they are too old they go.
+    day.fetch_add(31 + 40 + 31, std::sync::atomic::Ordering::Relaxed);
+    assert!(blobs.find(ahead).await.unwrap().is_none() && blobs.find(behind).await.unwrap().is_none());
+    blobs.sweep().await.unwrap();
+    assert_eq!(blobs.count().await, Ok(0));
 }

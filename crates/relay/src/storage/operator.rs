@@ -79,6 +79,15 @@ pub struct Totals {
     pub invitations: u64,
 }
 
+/// Counters, for tests and operators.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StorageStats {
+    /// Commits.
+    pub commits: u64,
+    /// Writes that they held.
+    pub writes: u64,
+}
+
 /// A backup was not made. Nothing is left of it.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {

@@ -32,6 +32,7 @@ use deadpool_postgres::{Object, Pool, Transaction};
 use futures_util::future::BoxFuture;
 use tokio_postgres::IsolationLevel;
 
+use super::calendar::Calendar;
 use super::quotas::QuotasInForce;
 use super::{Answer, OpenError, PostgresTrouble, RestoredOn, Setup, StorageError, WakeListener};
 use crate::clock::Clock;
@@ -80,6 +81,7 @@ struct Context {
     quotas: QuotasInForce,
     signer: LogSigner,
     clock: Clock,
+    calendar: Calendar,
     retention_days: u32,
 }
 
@@ -96,7 +98,8 @@ impl PostgresStorage {
     pub async fn open(config: &PostgresConfig, setup: Setup) -> Result<Self, OpenError> {
         let Setup { quotas, retention_days, signer, wake, clock, newest } = setup;
         let pool = connect::open(config).await?;
-        let context = Context { quotas: QuotasInForce::new(quotas), signer, clock, retention_days };
+        let calendar = Calendar::new(clock.clone());
+        let context = Context { quotas: QuotasInForce::new(quotas), signer, clock, calendar, retention_days };
         {
             let mut client = connect::take(&pool).await.map_err(start::opening)?;
             let failed = |error: tokio_postgres::Error| start::opening(error.into());

@@ -5,7 +5,6 @@
 use waxwing_wire::log::{EnvelopeKind, running_hash};
 
 use super::{Appended, Appending, Claimer, OVERHEAD};
-use crate::clock::Moment;
 use crate::config::Quotas;
 
 /// How long ids of an inbox are remembered after the envelopes are gone, so that a late retry does not come twice.
@@ -124,7 +123,7 @@ pub(super) fn is_gone(after: u64, head: u64, oldest: u64) -> bool {
     after < head && after.saturating_add(1) < oldest
 }
 
-/// The first day of which entries and envelopes are kept, at least `days` whole days of them.
-pub(super) fn first_kept_day(now: Moment, days: u32) -> i64 {
-    now.day() - i64::from(days)
+/// The first day of which entries and envelopes are kept on `day`, at least `days` whole days of them.
+pub(super) fn first_kept_day(day: i64, days: u32) -> i64 {
+    day.saturating_sub(i64::from(days))
 }

@@ -11,6 +11,7 @@ mod key_packages;
 #[cfg(test)]
 mod log_tests;
 mod logs;
+mod moved;
 mod operator;
 mod readers;
 mod relay_keys;
@@ -33,11 +34,12 @@ use waxwing_wire::frame::{CreateLog, InboxPage, UploadKeyPackages};
 use waxwing_wire::transparency::{Leaf, SignedCheckpoint};
 use waxwing_wire::{AccountId, DeviceId, LogId};
 
+use super::calendar::Calendar;
 use super::quotas::QuotasInForce;
 use super::{
     AccountRef, AccountUse, Answer, Appended, Appending, BackupError, Chained, Claim, Claimed, Decided, Delivered,
-    Delivery, Heads, Invitation, Invited, LogRead, MigrateError, NewAccount, NextEntry, OpenError, Quota, Registered,
-    Setup, Storage, StorageError, StorageStats, StoredChain, Totals, Uploaded, WakeListener, Watched,
+    Delivery, Heads, Invitation, Invited, LogRead, NewAccount, NextEntry, OpenError, Quota, Registered, Setup, Storage,
+    StorageError, StorageStats, StoredChain, Totals, Uploaded, WakeListener, Watched,
 };
 use crate::clock::{Clock, Moment};
 use crate::config::Quotas;
@@ -45,6 +47,8 @@ use crate::hub::Wake;
 use crate::log_signer::LogSigner;
 use crate::private_file;
 use crate::replay::{Seen, Showing};
+
+pub(super) use moved::to_be_moved;
 
 /// 3.51.3: the first release in which a WAL that is reset at the wrong moment cannot lose a commit.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -72,6 +76,7 @@ pub struct SqliteStorage {
     signer: Arc<LogSigner>,
     wake: WakeListener,
     clock: Clock,
+    calendar: Arc<Calendar>,
     backups: backup::Backups,
 }
 
@@ -98,13 +103,15 @@ impl SqliteStorage {
         }
         schema::migrate(&mut connection)?;
         backfill::open(&mut connection, &signer, clock.now(), newest.as_ref())?;
+        let calendar = Arc::new(Calendar::new(clock.clone()));
+        expiry::note(&connection, &calendar)?;
         let quotas = Arc::new(QuotasInForce::new(quotas));
         operator::decided(&connection, None)?.iter().for_each(|decided| quotas.take_in(decided));
         let checkpointer = checkpoint::Checkpointer::start(&path)?;
         let readers = readers::Readers::open(&path)?;
         let writer = writer::Writer::start(connection)?;
         let (signer, backups) = (Arc::new(signer), backup::Backups::of(&path));
-        Ok(Self { path, writer, readers, checkpointer, quotas, retention_days, signer, wake, clock, backups })
+        Ok(Self { path, writer, readers, checkpointer, quotas, retention_days, signer, wake, clock, calendar, backups })
     }
 
     /// Appends leaves of entries that there are not, so that a benchmark has a long log to work on.
@@ -188,8 +195,8 @@ impl Storage for SqliteStorage {
     }
 
     fn upload_key_packages(&self, device: DeviceId, upload: UploadKeyPackages) -> Answer<'_, Uploaded> {
-        let clock = self.clock.clone();
-        self.writer.write(move |db| key_packages::upload(db, device, &upload, clock.now()))
+        let calendar = Arc::clone(&self.calendar);
+        self.writer.write(move |db| key_packages::upload(db, device, &upload, calendar.day()))
     }
 
     fn count_key_packages(&self, device: DeviceId) -> Answer<'_, Option<KeyPackageCount>> {
@@ -197,8 +204,8 @@ impl Storage for SqliteStorage {
     }
 
     fn claim_key_packages(&self, claim: Claim) -> Answer<'_, Claimed> {
-        let clock = self.clock.clone();
-        self.writer.write(move |db| key_packages::claim(db, &claim, clock.now()))
+        let (clock, calendar) = (self.clock.clone(), Arc::clone(&self.calendar));
+        self.writer.write(move |db| key_packages::claim(db, &claim, clock.now(), calendar.today()))
     }
 
     fn create_log(&self, log: CreateLog) -> Answer<'_, bool> {
@@ -206,9 +213,9 @@ impl Storage for SqliteStorage {
     }
 
     fn append(&self, appending: Appending) -> Answer<'_, Appended> {
-        let (quotas, wake, clock) = (self.quotas.now(), Arc::clone(&self.wake), self.clock.clone());
+        let (quotas, wake, calendar) = (self.quotas.now(), Arc::clone(&self.wake), Arc::clone(&self.calendar));
         self.writer.write_then(
-            move |db| logs::append(db, appending, &quotas, clock.now()),
+            move |db| logs::append(db, appending, &quotas, calendar.today()),
             |(appended, _)| *appended,
             move |(_, told)| told.iter().for_each(|told| wake(told)),
         )
@@ -223,9 +230,9 @@ impl Storage for SqliteStorage {
     }
 
     fn deliver(&self, delivery: Delivery) -> Answer<'_, Delivered> {
-        let (quotas, wake, clock) = (self.quotas.now(), Arc::clone(&self.wake), self.clock.clone());
+        let (quotas, wake, calendar) = (self.quotas.now(), Arc::clone(&self.wake), Arc::clone(&self.calendar));
         self.writer.write_then(
-            move |db| inboxes::deliver(db, &delivery, &quotas, clock.now()),
+            move |db| inboxes::deliver(db, &delivery, &quotas, calendar.today()),
             |(delivered, _)| *delivered,
             move |(_, told)| told.iter().for_each(|told| wake(told)),
         )
@@ -236,8 +243,8 @@ impl Storage for SqliteStorage {
     }
 
     fn acknowledge(&self, device: DeviceId, up_to: u64) -> Answer<'_, ()> {
-        let clock = self.clock.clone();
-        self.writer.write(move |db| inboxes::acknowledge(db, device, up_to, clock.now()))
+        let calendar = Arc::clone(&self.calendar);
+        self.writer.write(move |db| inboxes::acknowledge(db, device, up_to, calendar.day()))
     }
 
     fn shown(&self, showing: Showing) -> Answer<'_, Seen> {
@@ -246,8 +253,12 @@ impl Storage for SqliteStorage {
     }
 
     fn expire(&self) -> Answer<'_, bool> {
-        let (days, clock) = (self.retention_days, self.clock.clone());
-        self.writer.write(move |db| expiry::expire(db, clock.now(), days))
+        let (days, clock, calendar) = (self.retention_days, self.clock.clone(), Arc::clone(&self.calendar));
+        self.writer.write(move |db| expiry::expire(db, &calendar, clock.now(), days))
+    }
+
+    fn expiry_time(&self) -> Moment {
+        self.calendar.now()
     }
 
     fn record_keys(&self, fingerprint: [u8; 32], replacing: Option<[u8; 32]>) -> Answer<'_, bool> {
@@ -335,21 +346,6 @@ impl Storage for SqliteStorage {
     fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<u64, BackupError>> {
         Box::pin(self.backups.make(to))
     }
-}
-
-/// The database in `folder`, of this version, to be read once more.
-pub(super) fn to_be_moved(folder: &Path) -> Result<Connection, MigrateError> {
-    let path = folder.join(FILE);
-    if !path.exists() {
-        return Err(MigrateError::NoDatabase);
-    }
-    let db = connect(&path)?;
-    let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    // Older entries get their leaves at a start.
-    if !schema::is_newest(version) || backfill::count_missing(&db)? != 0 {
-        return Err(MigrateError::OtherVersion);
-    }
-    Ok(db)
 }
 
 /// A database in memory with all tables and nothing in them.

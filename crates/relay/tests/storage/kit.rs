@@ -85,21 +85,33 @@ pub fn listening<T: Send + 'static>(
 
 /// A clock that stands still until it is set.
 #[derive(Clone)]
-pub struct Hands(Arc<AtomicU64>);
+pub struct Hands {
+    time: Arc<AtomicU64>,
+    uptime: Arc<AtomicU64>,
+}
 
 impl Hands {
     pub fn now() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Self(Arc::new(AtomicU64::new(now.as_secs())))
+        Self { time: Arc::new(AtomicU64::new(now.as_secs())), uptime: Arc::default() }
     }
 
     pub fn clock(&self) -> Clock {
-        let seconds = Arc::clone(&self.0);
-        Clock::new(move || Duration::from_secs(seconds.load(Ordering::Relaxed)))
+        let seconds = |of: &Arc<AtomicU64>| {
+            let of = Arc::clone(of);
+            move || Duration::from_secs(of.load(Ordering::Relaxed))
+        };
+        Clock::new(seconds(&self.time), seconds(&self.uptime))
     }
 
     pub fn pass(&self, seconds: u64) {
-        self.0.fetch_add(seconds, Ordering::Relaxed);
+        self.time.fetch_add(seconds, Ordering::Relaxed);
+        self.uptime.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Sets it ahead, or back, while no time passes.
+    pub fn set(&self, days: i64) {
+        self.time.fetch_add((days * DAY as i64) as u64, Ordering::Relaxed);
     }
 }
 

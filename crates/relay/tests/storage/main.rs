@@ -53,7 +53,9 @@ conformance! {
         pages_are_bounded, heads_are_for_those_who_may_know, a_log_is_made_once;
     operator: an_invitation_is_used_up_once_for_each_account, an_invitation_is_not_used_too_often,
         accounts_are_disabled_and_counted, quotas_are_set_and_taken_back;
-    retention: entries_expire_and_what_judges_them_stays, envelopes_expire, a_full_log_has_room_again;
+    retention: entries_expire_and_what_judges_them_stays, envelopes_expire, a_full_log_has_room_again,
+        d8_a_clock_that_is_ahead_erases_nothing, d8_a_clock_that_was_behind_erases_nothing,
+        d8_what_is_old_goes_when_its_time_has_come, d8_one_wrong_clock_of_two_erases_nothing;
     shared: everything_is_shown_once, a_restart_forgets_nothing_that_was_shown, keys_are_recorded_once;
     transparency: p17_each_entry_has_a_leaf_and_each_name, every_proof_of_every_size_holds, p17_one_line_of_checkpoints,
         p17_another_key_does_not_start;

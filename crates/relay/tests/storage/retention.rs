@@ -102,3 +102,127 @@ pub async fn envelopes_expire(place: Place) {
     expire(&*storage).await;
     assert_eq!(send(1, 2000).await.unwrap(), delivered(5));
 }
+
+/// An entry of a log, and an envelope in an inbox.
+struct Kept {
+    log: CreateLog,
+    next: u64,
+}
+
+impl Kept {
+    async fn new(storage: &dyn Storage) -> Self {
+        let log = new_log(1);
+        assert!(storage.create_log(log).await.unwrap());
+        registered(storage, 1, Some("alice")).await;
+        Self { log, next: 1 }
+    }
+
+    async fn add(&mut self, storage: &dyn Storage) {
+        let seq = self.next;
+        self.next += 1;
+        assert_eq!(storage.append(append(&self.log, seq, 100)).await.unwrap(), stored(seq));
+        let sent = delivery(1, seq, Admission::Stranger, 100);
+        assert_eq!(storage.deliver(sent).await.unwrap(), delivered(seq));
+    }
+
+    /// The first that is still there, of both.
+    async fn first(&self, storage: &dyn Storage) -> (u64, Option<u64>) {
+        expire(storage).await;
+        let LogRead::Page(page) = storage.read_log(self.log.log, self.log.tokens.read, self.next - 1).await.unwrap()
+        else {
+            panic!("the log is gone");
+        };
+        let inbox = storage.read_inbox(device_id(1), 0).await.unwrap().unwrap();
+        (page.oldest, inbox.entries.first().map(|entry| entry.seq))
+    }
+}
+
+async fn open(place: &Place, hands: &Hands) -> std::sync::Arc<dyn Storage> {
+    place.open_with(Setup { clock: hands.clock(), ..setup() }).await.unwrap()
+}
+
+/// A clock that is ahead for a while, also at a start, erases nothing, and what comes meanwhile is not lost either.
+pub async fn d8_a_clock_that_is_ahead_erases_nothing(place: Place) {
+    let hands = Hands::now();
+    let storage = open(&place, &hands).await;
+    let mut kept = Kept::new(&*storage).await;
+    kept.add(&*storage).await;
+    hands.set(31);
+    assert_eq!(kept.first(&*storage).await, (1, Some(1)));
+    kept.add(&*storage).await;
+    let restarted = open(&place, &hands).await;
+    for _ in 0..6 {
+        assert_eq!(kept.first(&*storage).await, (1, Some(1)));
+        assert_eq!(kept.first(&*restarted).await, (1, Some(1)));
+        hands.pass(DAY);
+    }
+    hands.set(-31);
+    let restarted = open(&place, &hands).await;
+    assert_eq!(kept.first(&*storage).await, (1, Some(1)));
+    assert_eq!(kept.first(&*restarted).await, (1, Some(1)));
+}
+
+/// What comes while the clock is behind is not too old once it is right again.
+pub async fn d8_a_clock_that_was_behind_erases_nothing(place: Place) {
+    let hands = Hands::now();
+    let storage = open(&place, &hands).await;
+    let mut kept = Kept::new(&*storage).await;
+    hands.set(-40);
+    let restarted = open(&place, &hands).await;
+    kept.add(&*storage).await;
+    kept.add(&*restarted).await;
+    expire(&*storage).await;
+    hands.set(40);
+    for storage in [&storage, &restarted] {
+        assert_eq!(kept.first(&**storage).await, (1, Some(1)));
+    }
+    // From then on they are as old as they are.
+    hands.pass(30 * DAY);
+    assert_eq!(kept.first(&*storage).await, (1, Some(1)));
+    hands.pass(DAY);
+    assert_eq!(kept.first(&*storage).await, (3, None));
+}
+
+/// A month of uptime, and a stop of a week: everything goes in time. A longer one: a week later.
+pub async fn d8_what_is_old_goes_when_its_time_has_come(place: Place) {
+    let hands = Hands::now();
+    let storage = open(&place, &hands).await;
+    let mut kept = Kept::new(&*storage).await;
+    kept.add(&*storage).await;
+    for _ in 0..24 {
+        hands.pass(DAY);
+        assert_eq!(kept.first(&*storage).await, (1, Some(1)));
+    }
+    kept.add(&*storage).await;
+    storage.close().await.unwrap();
+    hands.set(7);
+    let storage = open(&place, &hands).await;
+    assert_eq!(kept.first(&*storage).await, (2, Some(2)));
+    storage.close().await.unwrap();
+    hands.set(60);
+    let storage = open(&place, &hands).await;
+    for _ in 0..7 {
+        assert_eq!(kept.first(&*storage).await, (2, Some(2)));
+        hands.pass(DAY);
+    }
+    assert_eq!(kept.first(&*storage).await, (3, None));
+}
+
+/// Of two processes one has a clock that is wrong for good.
+pub async fn d8_one_wrong_clock_of_two_erases_nothing(place: Place) {
+    let (right, wrong) = (Hands::now(), Hands::now());
+    wrong.set(31);
+    let (one, two) = (open(&place, &right).await, open(&place, &wrong).await);
+    let mut kept = Kept::new(&*one).await;
+    kept.add(&*one).await;
+    for _ in 0..30 {
+        for hands in [&right, &wrong] {
+            hands.pass(DAY);
+        }
+        for storage in [&one, &two] {
+            assert_eq!(kept.first(&**storage).await, (1, Some(1)));
+        }
+    }
+    right.pass(DAY);
+    assert_eq!(kept.first(&*one).await, (2, None));
+}

@@ -4,6 +4,7 @@
 use deadpool_postgres::Transaction;
 
 use super::super::OVERHEAD;
+use super::super::calendar::Calendar;
 use super::super::rules::{REMEMBER_CLAIMS_HOURS, REMEMBER_IDS_DAYS, REMEMBER_PACKAGES_DAYS, first_kept_day};
 use super::fault::{Fault, Result};
 use super::query::{execute, get, int, one};
@@ -12,10 +13,24 @@ use crate::clock::Moment;
 /// Rows in a batch: as long as it takes, their log or inbox waits.
 const BATCH: i64 = 1000;
 
+/// Notes what day it is, by what was noted before and the clock. Of several processes the one that is furthest counts.
+pub(super) async fn note(tx: &Transaction<'_>, calendar: &Calendar) -> Result<i64> {
+    let row = one(tx, "SELECT day FROM calendar WHERE n = 1", &[]).await?;
+    let noted: Option<i64> = row.map(|row| get(&row, 0)).transpose()?;
+    let day = calendar.note(noted);
+    if noted != Some(day) {
+        let sql = "INSERT INTO calendar AS c (n, day) VALUES (1, $1)
+                   ON CONFLICT (n) DO UPDATE SET day = greatest(c.day, excluded.day)";
+        execute(tx, sql, &[&day]).await?;
+    }
+    Ok(day)
+}
+
 /// Expires a batch of everything; whether there may be more.
-pub(super) async fn expire(tx: &Transaction<'_>, now: Moment, days: u32) -> Result<bool> {
-    let kept = first_kept_day(now, days);
-    Ok(entries(tx, kept).await? | envelopes(tx, kept).await? | forget(tx, now, kept).await?)
+pub(super) async fn expire(tx: &Transaction<'_>, calendar: &Calendar, now: Moment, days: u32) -> Result<bool> {
+    let day = note(tx, calendar).await?;
+    let kept = first_kept_day(day, days);
+    Ok(entries(tx, kept).await? | envelopes(tx, kept).await? | forget(tx, now, day, kept).await?)
 }
 
 /// The oldest entries of the log that has the oldest.
@@ -60,9 +75,8 @@ async fn envelopes(tx: &Transaction<'_>, kept: i64) -> Result<bool> {
     Ok(true)
 }
 
-/// What was remembered of something that is long gone.
-async fn forget(tx: &Transaction<'_>, now: Moment, kept: i64) -> Result<bool> {
-    let (hour, day) = (now.hour(), now.day());
+/// What was remembered of something that is long gone. What is remembered for hours goes by the clock.
+async fn forget(tx: &Transaction<'_>, now: Moment, day: i64, kept: i64) -> Result<bool> {
     let mut gone = 0;
     for (sql, before) in [
         (
@@ -78,12 +92,12 @@ async fn forget(tx: &Transaction<'_>, now: Moment, kept: i64) -> Result<bool> {
         (
             "DELETE FROM key_package_claims WHERE ctid = ANY(ARRAY(
                  SELECT ctid FROM key_package_claims WHERE hour < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
-            hour - REMEMBER_CLAIMS_HOURS,
+            now.hour() - REMEMBER_CLAIMS_HOURS,
         ),
         (
             "DELETE FROM key_package_budgets WHERE ctid = ANY(ARRAY(
                  SELECT ctid FROM key_package_budgets WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
-            day,
+            now.day(),
         ),
         (
             "DELETE FROM shown WHERE ctid = ANY(ARRAY(

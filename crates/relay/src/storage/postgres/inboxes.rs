@@ -12,7 +12,6 @@ use super::fault::{Fault, Result};
 use super::logs::kind_of;
 use super::query::{all, count, execute, exists, fixed, get, int, one};
 use super::{Context, devices, operator};
-use crate::clock::Moment;
 use crate::hub::Wake;
 
 /// Puts an envelope into an inbox. An unknown device and a sender who is not admitted look alike.
@@ -45,7 +44,7 @@ pub(super) async fn deliver(
     if !inbox_takes(used, source == STRANGER, size, &set.over(context.quotas.now())) {
         return refused(Delivered::QuotaExceeded);
     }
-    let (seq, today) = (inbox_head + 1, context.clock.now().day());
+    let (seq, today) = (inbox_head + 1, context.calendar.today());
     execute(tx, "UPDATE devices SET inbox_head = $2 WHERE n = $1", &[&device, &seq]).await?;
     let (id, kind) = (send.entry_id.as_bytes().as_slice(), i16::from(send.kind as u8));
     let sql = "INSERT INTO inbox_entries (device, seq, entry_id, kind, source, size, day, blob)
@@ -106,8 +105,8 @@ pub(super) async fn read(tx: &Transaction<'_>, device: DeviceId, after: u64) -> 
     Ok(Some(page))
 }
 
-/// Removes what is done with. Acknowledging twice, or an old seq, changes nothing.
-pub(super) async fn acknowledge(tx: &Transaction<'_>, device: DeviceId, up_to: u64, now: Moment) -> Result<()> {
+/// Removes what is done with, and forgets ids that are old on `day`. Acknowledging twice, or an old seq, changes nothing.
+pub(super) async fn acknowledge(tx: &Transaction<'_>, device: DeviceId, up_to: u64, day: i64) -> Result<()> {
     let Some(device) = devices::lock(tx, device).await? else { return Ok(()) };
     let up_to = int(up_to);
     let sql = "WITH gone AS (DELETE FROM inbox_entries WHERE device = $1 AND seq <= $2 RETURNING source, size),
@@ -116,5 +115,5 @@ pub(super) async fn acknowledge(tx: &Transaction<'_>, device: DeviceId, up_to: u
     execute(tx, sql, &[&device, &up_to]).await?;
     execute(tx, "DELETE FROM inbox_usage WHERE device = $1 AND bytes <= 0", &[&device]).await?;
     let sql = "DELETE FROM inbox_ids WHERE device = $1 AND seq <= $2 AND day < $3";
-    execute(tx, sql, &[&device, &up_to, &(now.day() - REMEMBER_IDS_DAYS)]).await.map(drop)
+    execute(tx, sql, &[&device, &up_to, &day.saturating_sub(REMEMBER_IDS_DAYS)]).await.map(drop)
 }

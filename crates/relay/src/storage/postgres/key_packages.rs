@@ -21,7 +21,7 @@ pub(super) async fn upload(
     tx: &Transaction<'_>,
     device: DeviceId,
     upload: &UploadKeyPackages,
-    now: Moment,
+    day: i64,
 ) -> Result<Uploaded> {
     let Some(device) = devices::lock(tx, device).await? else { return Ok(Uploaded::UnknownDevice) };
     let fresh = fresh(tx, device, upload).await?;
@@ -42,7 +42,7 @@ pub(super) async fn upload(
         execute(tx, sql, &[&device, &digest.as_slice(), &package]).await?;
     }
     let sql = "DELETE FROM spent_key_packages WHERE device = $1 AND day < $2";
-    execute(tx, sql, &[&device, &(now.day() - REMEMBER_PACKAGES_DAYS)]).await?;
+    execute(tx, sql, &[&device, &day.saturating_sub(REMEMBER_PACKAGES_DAYS)]).await?;
     Ok(Uploaded::Stored(count_of(tx, device).await?))
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn forget_claims(tx: &Transaction<'_>, account: i64) -> Result<
 
 /// Hands out a package of each device of an account. No such account, one that only its access keys find, and a claimer who is not admitted
 /// look alike.
-pub(super) async fn claim(tx: &Transaction<'_>, claim: &Claim, now: Moment) -> Result<Claimed> {
+pub(super) async fn claim(tx: &Transaction<'_>, claim: &Claim, now: Moment, today: i64) -> Result<Claimed> {
     let Some(account) = admitted(tx, claim.account, &claim.claimer).await? else { return Ok(Claimed::Refused) };
     if let Some(answer) = answered(tx, account, &claim.id, now).await? {
         return Ok(Claimed::Packages(answer));
@@ -100,7 +100,7 @@ pub(super) async fn claim(tx: &Transaction<'_>, claim: &Claim, now: Moment) -> R
     let one_time = within(tx, account, &allowances, now).await?;
     let mut claimed = Vec::new();
     for (n, device) in devices_of(tx, account).await? {
-        let taken = if one_time { take(tx, n, now).await? } else { None };
+        let taken = if one_time { take(tx, n, today).await? } else { None };
         let last_resort = taken.is_none();
         let package = if last_resort { last_resort_of(tx, n).await? } else { taken };
         claimed.extend(package.map(|package| ClaimedKeyPackage { device, last_resort, package }));
@@ -177,13 +177,13 @@ async fn devices_of(tx: &Transaction<'_>, account: i64) -> Result<Vec<(i64, Devi
 }
 
 /// Takes the oldest one-time package of a device.
-async fn take(tx: &Transaction<'_>, device: i64, now: Moment) -> Result<Option<Vec<u8>>> {
+async fn take(tx: &Transaction<'_>, device: i64, today: i64) -> Result<Option<Vec<u8>>> {
     let sql = "DELETE FROM key_packages WHERE n = (SELECT min(n) FROM key_packages WHERE device = $1)
                RETURNING digest, package";
     let Some(row) = one(tx, sql, &[&device]).await? else { return Ok(None) };
     let digest: &[u8] = get(&row, 0)?;
     let sql = "INSERT INTO spent_key_packages (device, digest, day) VALUES ($1, $2, $3)";
-    execute(tx, sql, &[&device, &digest, &now.day()]).await?;
+    execute(tx, sql, &[&device, &digest, &today]).await?;
     get(&row, 1).map(Some)
 }
 

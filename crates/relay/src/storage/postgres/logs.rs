@@ -141,7 +141,7 @@ pub(super) async fn append(
         });
     }
     if !entries.log.is_empty() {
-        write(tx, &found, &entries, &retired, context.clock.now().day()).await?;
+        write(tx, &found, &entries, &retired, context.calendar.today()).await?;
     }
     Ok(answers)
 }

@@ -8,11 +8,12 @@ use super::super::OpenError;
 use super::fault::Fault;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 
 /// Of all processes that start at a time one goes first. A number of this program's own, for advisory locks have no names.

@@ -8,7 +8,7 @@ use super::super::OpenError;
 use super::fault::{Fault, Result};
 use super::query::{count, one};
 use super::transparency::{self, Growing};
-use super::{Context, operator, schema};
+use super::{Context, expiry, operator, schema};
 use crate::high_water::is_newer;
 use crate::log_signer::LogSigner;
 
@@ -28,6 +28,7 @@ pub(super) async fn open(
         None => Growing::new(),
     };
     log.seal(tx, &context.signer, context.clock.now()).await.map_err(opening)?;
+    expiry::note(tx, &context.calendar).await.map_err(opening)?;
     let decided = operator::decided(tx, None).await.map_err(opening)?;
     decided.iter().for_each(|decided| context.quotas.take_in(decided));
     Ok(())

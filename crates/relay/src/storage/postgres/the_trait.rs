@@ -14,7 +14,8 @@ use super::super::{
     Delivery, Heads, Invitation, Invited, LogRead, NewAccount, NextEntry, Quota, Registered, Storage, StorageError,
     StorageStats, StoredChain, Totals, Uploaded, Watched,
 };
-use super::{PostgresStorage, accounts, expiry, inboxes, key_packages, logs, operator, shared, transparency};
+use super::{Context, PostgresStorage, accounts, expiry, inboxes, key_packages, logs, operator, shared, transparency};
+use crate::clock::Moment;
 use crate::hub::Wake;
 use crate::replay::{Seen, Showing};
 
@@ -91,8 +92,8 @@ impl Storage for PostgresStorage {
         let upload = Arc::new(upload);
         self.write(move |tx, context| {
             let upload = Arc::clone(&upload);
-            let now = context.clock.now();
-            Box::pin(async move { Ok((key_packages::upload(tx, device, &upload, now).await?, Vec::new())) })
+            let day = context.calendar.day();
+            Box::pin(async move { Ok((key_packages::upload(tx, device, &upload, day).await?, Vec::new())) })
         })
     }
 
@@ -102,8 +103,8 @@ impl Storage for PostgresStorage {
 
     fn claim_key_packages(&self, claim: Claim) -> Answer<'_, Claimed> {
         self.write(move |tx, context| {
-            let now = context.clock.now();
-            Box::pin(async move { Ok((key_packages::claim(tx, &claim, now).await?, Vec::new())) })
+            let (now, today) = (context.clock.now(), context.calendar.today());
+            Box::pin(async move { Ok((key_packages::claim(tx, &claim, now, today).await?, Vec::new())) })
         })
     }
 
@@ -140,8 +141,8 @@ impl Storage for PostgresStorage {
 
     fn acknowledge(&self, device: DeviceId, up_to: u64) -> Answer<'_, ()> {
         self.write(move |tx, context| {
-            let now = context.clock.now();
-            Box::pin(async move { Ok((inboxes::acknowledge(tx, device, up_to, now).await?, Vec::new())) })
+            let day = context.calendar.day();
+            Box::pin(async move { Ok((inboxes::acknowledge(tx, device, up_to, day).await?, Vec::new())) })
         })
     }
 
@@ -154,9 +155,14 @@ impl Storage for PostgresStorage {
 
     fn expire(&self) -> Answer<'_, bool> {
         self.write(|tx, context| {
+            let Context { calendar, retention_days, .. } = context;
             let now = context.clock.now();
-            Box::pin(async move { Ok((expiry::expire(tx, now, context.retention_days).await?, Vec::new())) })
+            Box::pin(async move { Ok((expiry::expire(tx, calendar, now, *retention_days).await?, Vec::new())) })
         })
+    }
+
+    fn expiry_time(&self) -> Moment {
+        self.inner.context.calendar.now()
     }
 
     fn record_keys(&self, fingerprint: [u8; 32], replacing: Option<[u8; 32]>) -> Answer<'_, bool> {

@@ -1,23 +1,39 @@
 //! Retention: what is too old goes, a batch at a time. Of a log's entry the envelope goes, and everything stays that says what was there: its
 //! place, its id with the digest, its running hash.
 
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
-use super::super::rules::{REMEMBER_IDS_DAYS, REMEMBER_PACKAGES_DAYS};
-use super::super::{OVERHEAD, rules::first_kept_day};
+use super::super::OVERHEAD;
+use super::super::calendar::Calendar;
+use super::super::rules::{REMEMBER_IDS_DAYS, REMEMBER_PACKAGES_DAYS, first_kept_day};
 use super::{int, shown};
 use crate::clock::Moment;
 
 /// Entries or envelopes in a batch: one write of the queue, behind which others wait.
 const BATCH: i64 = 256;
 
+/// Notes what day it is, by what was noted before and the clock.
+pub(super) fn note(db: &Connection, calendar: &Calendar) -> Result<i64> {
+    let noted: Option<i64> =
+        db.prepare_cached("SELECT day FROM calendar WHERE n = 1")?.query_row([], |row| row.get(0)).optional()?;
+    let day = calendar.note(noted);
+    if noted != Some(day) {
+        db.prepare_cached(
+            "INSERT INTO calendar (n, day) VALUES (1, ?1) ON CONFLICT (n) DO UPDATE SET day = excluded.day",
+        )?
+        .execute(params![day])?;
+    }
+    Ok(day)
+}
+
 /// Expires a batch; whether there may be more.
-pub(super) fn expire(db: &Connection, now: Moment, days: u32) -> Result<bool> {
-    let kept = first_kept_day(now, days);
+pub(super) fn expire(db: &Connection, calendar: &Calendar, now: Moment, days: u32) -> Result<bool> {
+    let day = note(db, calendar)?;
+    let kept = first_kept_day(day, days);
     let logs = entries(db, kept)?;
     let inboxes = envelopes(db, kept)?;
     let ids = forget(db, "inbox_ids", "entry_id", kept - REMEMBER_IDS_DAYS)?;
-    let packages = forget(db, "spent_key_packages", "digest", now.day() - REMEMBER_PACKAGES_DAYS)?;
+    let packages = forget(db, "spent_key_packages", "digest", day - REMEMBER_PACKAGES_DAYS)?;
     let shown = shown::forget(db, now, BATCH)?;
     Ok(logs || inboxes || ids || packages || shown)
 }

@@ -9,7 +9,6 @@ use super::super::rules::{InboxUse, NOBODY, REMEMBER_IDS_DAYS, STRANGER, inbox_t
 use super::super::{Admission, Delivered, Delivery, OVERHEAD};
 use super::logs::kind_of;
 use super::{int, nat, operator};
-use crate::clock::Moment;
 use crate::config::Quotas;
 use crate::hub::Wake;
 
@@ -18,7 +17,7 @@ pub(super) fn deliver(
     db: &Connection,
     delivery: &Delivery,
     quotas: &Quotas,
-    now: Moment,
+    today: i64,
 ) -> Result<(Delivered, Option<Wake>)> {
     let refused = |delivered| Ok((delivered, None));
     let device: Option<(i64, i64, i64)> = db
@@ -48,9 +47,9 @@ pub(super) fn deliver(
     db.prepare_cached(
         "INSERT INTO inbox_entries (device, seq, entry_id, kind, source, size, day, blob) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
-    .execute(params![device, seq, send.entry_id.as_bytes(), send.kind as u8, source, int(size), now.day(), send.blob])?;
+    .execute(params![device, seq, send.entry_id.as_bytes(), send.kind as u8, source, int(size), today, send.blob])?;
     db.prepare_cached("INSERT INTO inbox_ids (device, entry_id, digest, seq, day) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![device, send.entry_id.as_bytes(), delivery.digest, seq, now.day()])?;
+        .execute(params![device, send.entry_id.as_bytes(), delivery.digest, seq, today])?;
     db.prepare_cached(
         "INSERT INTO inbox_usage (device, source, bytes) VALUES (?1, ?2, ?3)
          ON CONFLICT (device, source) DO UPDATE SET bytes = bytes + excluded.bytes",
@@ -116,8 +115,8 @@ pub(super) fn read(db: &Connection, device: DeviceId, after: u64) -> Result<Opti
     Ok(Some(page))
 }
 
-/// Removes what is done with. Acknowledging twice, or an old seq, changes nothing.
-pub(super) fn acknowledge(db: &Connection, device: DeviceId, up_to: u64, now: Moment) -> Result<()> {
+/// Removes what is done with, and forgets ids that are old on `day`. Acknowledging twice, or an old seq, changes nothing.
+pub(super) fn acknowledge(db: &Connection, device: DeviceId, up_to: u64, day: i64) -> Result<()> {
     let found: Option<i64> = db
         .prepare_cached("SELECT n FROM devices WHERE id = ?1")?
         .query_row(params![device.as_bytes()], |row| row.get(0))
@@ -136,7 +135,7 @@ pub(super) fn acknowledge(db: &Connection, device: DeviceId, up_to: u64, now: Mo
     db.prepare_cached("DELETE FROM inbox_ids WHERE device = ?1 AND seq <= ?2 AND day < ?3")?.execute(params![
         device,
         int(up_to),
-        now.day() - REMEMBER_IDS_DAYS
+        day.saturating_sub(REMEMBER_IDS_DAYS)
     ])?;
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::clock::Moment;
 const LIMIT: u32 = KEY_PACKAGES as u32;
 
 /// Stores key packages of a device. Those that are there, or were and have been handed out, are there already.
-pub(super) fn upload(db: &Connection, device: DeviceId, upload: &UploadKeyPackages, now: Moment) -> Result<Uploaded> {
+pub(super) fn upload(db: &Connection, device: DeviceId, upload: &UploadKeyPackages, day: i64) -> Result<Uploaded> {
     let Some(device) = number(db, device)? else { return Ok(Uploaded::UnknownDevice) };
     let fresh = fresh(db, device, upload)?;
     let kept = if upload.replace { 0 } else { left(db, device)? };
@@ -44,7 +44,7 @@ pub(super) fn upload(db: &Connection, device: DeviceId, upload: &UploadKeyPackag
             .execute(params![device, digest, package])?;
     }
     db.prepare_cached("DELETE FROM spent_key_packages WHERE device = ?1 AND day < ?2")?
-        .execute(params![device, now.day() - REMEMBER_PACKAGES_DAYS])?;
+        .execute(params![device, day.saturating_sub(REMEMBER_PACKAGES_DAYS)])?;
     Ok(Uploaded::Stored(count_of(db, device)?))
 }
 
@@ -88,7 +88,7 @@ pub(super) fn forget_claims(db: &Connection, account: i64) -> Result<()> {
 
 /// Hands out a package of each device of an account. No such account, one that only its access keys find, and a claimer who is not admitted
 /// look alike.
-pub(super) fn claim(db: &Connection, claim: &Claim, now: Moment) -> Result<Claimed> {
+pub(super) fn claim(db: &Connection, claim: &Claim, now: Moment, today: i64) -> Result<Claimed> {
     let Some(account) = admitted(db, claim.account, &claim.claimer)? else { return Ok(Claimed::Refused) };
     forget(db, now)?;
     if let Some(answer) = answered(db, account, &claim.id)? {
@@ -98,7 +98,7 @@ pub(super) fn claim(db: &Connection, claim: &Claim, now: Moment) -> Result<Claim
     let one_time = within(db, account, &allowances)?;
     let mut devices = Vec::new();
     for (n, device) in devices_of(db, account)? {
-        let taken = if one_time { take(db, n, now)? } else { None };
+        let taken = if one_time { take(db, n, today)? } else { None };
         let last_resort = taken.is_none();
         let package = if last_resort { last_resort_of(db, n)? } else { taken };
         devices.extend(package.map(|package| ClaimedKeyPackage { device, last_resort, package }));
@@ -181,7 +181,7 @@ fn devices_of(db: &Connection, account: i64) -> Result<Vec<(i64, DeviceId)>> {
 }
 
 /// Takes the oldest one-time package of a device.
-fn take(db: &Connection, device: i64, now: Moment) -> Result<Option<Vec<u8>>> {
+fn take(db: &Connection, device: i64, today: i64) -> Result<Option<Vec<u8>>> {
     let taken: Option<([u8; 32], Vec<u8>)> = db
         .prepare_cached(
             "DELETE FROM key_packages WHERE n = (SELECT min(n) FROM key_packages WHERE device = ?1) RETURNING digest, package",
@@ -189,11 +189,8 @@ fn take(db: &Connection, device: i64, now: Moment) -> Result<Option<Vec<u8>>> {
         .query_row(params![device], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((digest, package)) = taken else { return Ok(None) };
-    db.prepare_cached("INSERT INTO spent_key_packages (device, digest, day) VALUES (?1, ?2, ?3)")?.execute(params![
-        device,
-        digest,
-        now.day()
-    ])?;
+    db.prepare_cached("INSERT INTO spent_key_packages (device, digest, day) VALUES (?1, ?2, ?3)")?
+        .execute(params![device, digest, today])?;
     Ok(Some(package))
 }
 

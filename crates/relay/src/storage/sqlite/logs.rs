@@ -9,7 +9,6 @@ use waxwing_wire::{EnvelopeId, LogId};
 use super::super::rules::{Known, LogState, Token, is_gone, judge};
 use super::super::{Appended, Appending, Heads, LogRead, Watched};
 use super::{int, nat};
-use crate::clock::Moment;
 use crate::config::Quotas;
 use crate::hub::Wake;
 
@@ -63,7 +62,7 @@ pub(super) fn append(
     db: &Connection,
     appending: Appending,
     quotas: &Quotas,
-    now: Moment,
+    today: i64,
 ) -> Result<(Appended, Option<Wake>)> {
     let refused = |appended| Ok((appended, None));
     let Some(log) = find(db, appending.log)? else { return refused(Appended::Refused) };
@@ -97,14 +96,14 @@ pub(super) fn append(
         digest,
         next.running,
         append.kind as u8,
-        now.day(),
+        today,
         append.blob
     ])?;
     db.prepare_cached("UPDATE logs SET head = ?2, last_handshake = ?3, running = ?4, bytes = ?5 WHERE n = ?1")?
         .execute(params![log.n, int(seq), int(next.last_handshake), next.running, int(next.bytes)])?;
     if log.oldest == seq {
         // The only entry that is kept. Beside this the day is not touched: it has an index.
-        db.prepare_cached("UPDATE logs SET oldest_day = ?2 WHERE n = ?1")?.execute(params![log.n, now.day()])?;
+        db.prepare_cached("UPDATE logs SET oldest_day = ?2 WHERE n = ?1")?.execute(params![log.n, today])?;
     }
     if let Some(tokens) = &append.rekey {
         db.prepare_cached("INSERT INTO retired_tokens (log, up_to, write_hash, read_hash) VALUES (?1, ?2, ?3, ?4)")?

@@ -5,8 +5,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 9] =
-    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9];
+const MIGRATIONS: [&str; 10] =
+    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10];
 
 const VERSION_1: &str = "
     CREATE TABLE accounts (
@@ -262,6 +262,15 @@ const VERSION_9: &str = "
         until INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX shown_until ON shown (until);
+";
+
+/// The day by which what is kept is too old. In a database of before it is that of the transparency log's newest checkpoint: when a relay ran last.
+const VERSION_10: &str = "
+    CREATE TABLE calendar (
+        n INTEGER PRIMARY KEY CHECK (n = 1),
+        day INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO calendar (n, day) SELECT 1, time_ms / 86400000 FROM transparency_log WHERE n = 1;
 ";
 
 /// Brings the database to the newest schema, in one transaction.
