@@ -15,13 +15,15 @@ use crate::hub::Hub;
 use crate::log_signer::LogSigner;
 use crate::relay::StartError;
 use crate::state::App;
-use crate::storage::{PostgresStorage, Setup, SqliteStorage, Storage, WakeListener};
+use crate::storage::{PostgresStorage, Setup, SqliteStorage, Storage, StorageError, WakeListener};
 use crate::token_keys::Fingerprints;
 
 /// How often to look for what is too old. It is kept by whole days.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 /// How often to note the log's newest checkpoint.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
+/// How often to look whether the keys are those that the database knows, which costs nothing as long as they are.
+const KEYS_EVERY: Duration = Duration::from_secs(5);
 /// Between two batches, for the writes of others.
 const EXPIRE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -72,17 +74,49 @@ async fn join(
     hub: &Hub,
 ) -> Result<Bus, StartError> {
     // A relay that is one process may have a new token key made. Where there are others, they would refuse what this one signs.
-    let mut same = storage.record_keys(keys.current, None).await?;
-    for before in keys.before {
-        // A rotation of which the database was not told: the folder knows the key from before.
-        same = same || storage.record_keys(keys.current, Some(before)).await?;
-    }
-    if !same {
+    if !record_keys(storage, &keys).await? {
         return Err(StartError::OtherKeys);
     }
     let disguise = Arc::new(Disguise::new(storage.bus_key().await?));
     hub.disguise(Arc::clone(&disguise));
     Ok(Bus::open(nats, disguise).await?)
+}
+
+/// Tells the database which keys this relay has; whether it knows them then. A rotation of which it was not told: the folder knows the key from before.
+pub(crate) async fn record_keys(storage: &dyn Storage, keys: &Fingerprints) -> Result<bool, StorageError> {
+    let mut same = storage.record_keys(keys.current, None).await?;
+    for before in &keys.before {
+        same = same || storage.record_keys(keys.current, Some(*before)).await?;
+    }
+    Ok(same)
+}
+
+/// Tells the database of a rotation as soon as it takes it: a process that starts with keys that it does not know is refused.
+pub(crate) async fn follow_keys(app: Arc<App>) {
+    let mut turn = interval(KEYS_EVERY);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut known, mut told) = (None, None);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = turn.tick() => {}
+        }
+        let mut keys = app.keys.fingerprints(app.log_key.public());
+        let current = Some(keys.current);
+        if known == current {
+            continue;
+        }
+        // Also where the folder has forgotten that one meanwhile.
+        keys.before.extend(known);
+        if record_keys(&*app.storage, &keys).await == Ok(true) {
+            known = current;
+        } else if told != current {
+            told = current;
+            tracing::warn!(
+                "the database could not be told of this relay's keys; it is tried again until it knows them"
+            );
+        }
+    }
 }
 
 /// Tells those who follow here, and the other processes.

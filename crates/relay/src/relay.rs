@@ -239,6 +239,7 @@ async fn open(
     let app = Arc::new(App {
         storage,
         blobs,
+        shared: bus.is_some(),
         hub,
         keys: Arc::new(keys),
         nonces,
@@ -263,6 +264,7 @@ async fn open(
     });
     if let Some(bus) = bus {
         app.tasks.spawn(Watcher::new(&app, bus).run());
+        app.tasks.spawn(database::follow_keys(Arc::clone(&app)));
     }
     Ok(app)
 }

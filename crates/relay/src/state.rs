@@ -32,6 +32,8 @@ pub(crate) struct App {
     pub(crate) storage: Arc<dyn Storage>,
     /// Larger ciphertext.
     pub(crate) blobs: Arc<Blobs>,
+    /// Whether other processes may serve what is in the same database.
+    pub(crate) shared: bool,
     /// Wake-ups.
     pub(crate) hub: Arc<Hub>,
     /// Sign access tokens.

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Act, KeysAct, Outcome};
 use crate::audit::{Event, Subject};
+use crate::database;
 use crate::keys::{KeyError, KeyRole};
 use crate::state::{App, now};
 use crate::storage::{AccountRef, BackupError, Invitation, StorageError};
@@ -30,6 +31,14 @@ pub(super) enum Refusal {
     Key(#[from] KeyError),
     #[error(transparent)]
     Backup(#[from] BackupError),
+    #[error(
+        "the database is away, and it must be told of the keys that are in force before they are replaced; nothing was changed, do it again once it answers"
+    )]
+    KeysUnknown,
+    #[error(
+        "the database knows other keys than those in this relay's folder, which may be a copy that is behind; nothing was changed"
+    )]
+    OtherKeys,
     #[error("the audit log cannot be read: {0}")]
     Audit(#[from] std::io::Error),
     #[error("the path of a backup is a whole one, from the root on")]
@@ -89,19 +98,35 @@ async fn disable(app: &App, account: &str, disabled: bool) -> Result<Value, Refu
 }
 
 async fn rotate(app: &App) -> Result<Value, Refusal> {
+    if app.shared {
+        know_keys(app).await?;
+    }
     // Off the async threads: another process may have the folder, for however long.
     let keys = Arc::clone(&app.keys);
     let rotating = tokio::task::spawn_blocking(move || keys.rotate(now().as_secs()));
     let kid = rotating.await.unwrap_or_else(|error| Err(KeyError::Io(KeyRole::Token, error.into())))?;
     let keys = app.keys.fingerprints(app.log_key.public());
     if let Some(before) = keys.before.first().copied() {
-        // The folder is what counts: whoever starts next with these keys tells the database what it has missed.
+        // The folder is what counts: this process tells the database what it has missed, or whoever starts next with these keys.
         if !app.storage.record_keys(keys.current, Some(before)).await.unwrap_or(false) {
-            tracing::warn!("the database could not be told of the new keys; the next start does");
+            tracing::warn!("the database could not be told of the new keys; it is told once it answers");
         }
     }
     app.audit.record(Event::AdminKeysRotated, Subject::Nobody);
     Ok(json!({ "kid": kid }))
+}
+
+/// The database knows the keys that are to be replaced: of one rotation that it has missed the folder says from which key it was, of two it need not.
+async fn know_keys(app: &App) -> Result<(), Refusal> {
+    let keys = Arc::clone(&app.keys);
+    // Another process may have replaced them.
+    let _ = tokio::task::spawn_blocking(move || keys.refresh()).await;
+    let keys = app.keys.fingerprints(app.log_key.public());
+    match database::record_keys(&*app.storage, &keys).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Refusal::OtherKeys),
+        Err(_) => Err(Refusal::KeysUnknown),
+    }
 }
 
 fn audit(app: &App, lines: usize) -> Result<Value, Refusal> {

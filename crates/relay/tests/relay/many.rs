@@ -384,6 +384,62 @@ async fn rotated_keys_are_everybodys() {
     start(config(pair.keys.path())).await.unwrap().stop().await;
 }
 
+/// While the database is away the keys can be replaced once at most: it knows from which it was, and of two rotations it might not. What it has missed it
+/// is told as soon as it is back, and then every process starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_replaced_only_where_the_database_knows_them() {
+    let cluster = Cluster::start("");
+    let pair = Pair::over(cluster.database(), None).await;
+    let name = cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'relay_%'");
+    let name = name.trim();
+    let recorded = || cluster.sql(name, "SELECT fingerprint FROM relay_keys");
+    let first = recorded();
+    let key = || std::fs::read(pair.keys.path().join("token-key.json")).unwrap();
+    let before = key();
+    cluster.stop();
+    let refused = pair.one.admin(&["keys", "rotate"]).await.unwrap_err();
+    assert!(refused.contains("the database is away"), "{refused}");
+    assert_eq!(key(), before);
+    cluster.restart();
+    // It takes everything but this.
+    cluster.sql(
+        name,
+        "CREATE FUNCTION not_now() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
+         CREATE TRIGGER not_now BEFORE UPDATE ON relay_keys FOR EACH STATEMENT EXECUTE FUNCTION not_now()",
+    );
+    let until = Instant::now() + Duration::from_secs(30);
+    while let Err(refused) = pair.one.admin(&["keys", "rotate"]).await {
+        assert!(refused.contains("the database is away") && Instant::now() < until, "{refused}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (second, replaced) = (recorded(), key());
+    assert!(second == first && replaced != before);
+    for kit in [&pair.one, &pair.two] {
+        let refused = kit.admin(&["keys", "rotate"]).await.unwrap_err();
+        assert!(refused.contains("the database is away"), "{refused}");
+    }
+    assert_eq!(key(), replaced);
+    // By then the folder has forgotten the key that the database knows, as it does after some minutes and another rotation.
+    std::fs::write(pair.keys.path().join("token-keys-retired.json"), "[]").unwrap();
+    for kit in [&pair.one, &pair.two] {
+        let refused = kit.admin(&["keys", "rotate"]).await.unwrap_err();
+        assert!(refused.contains("other keys"), "{refused}");
+    }
+    cluster.sql(name, "DROP TRIGGER not_now ON relay_keys");
+    let until = Instant::now() + Duration::from_secs(30);
+    while recorded() == first {
+        assert!(Instant::now() < until, "the database is not told");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    pair.one.admin(&["keys", "rotate"]).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::new("127.0.0.1:0".parse().unwrap(), folder.path().to_owned());
+    config.database = Database::Postgres(pair.database.clone());
+    config.keys = Some(pair.keys.path().to_owned());
+    config.audience = Some(pair.one.http.authority());
+    start(config).await.unwrap().stop().await;
+}
+
 /// PostgreSQL has no room left (53100, here by a trigger): 503 and never a 201, and what was refused is taken once there is room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d7_with_postgresql_full_the_answer_is_503() {
