@@ -34,14 +34,26 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Makes `path` anew, empty, with mode 0600. A file that had the name only loses it: it may be a whole one under another. What is no file (a pipe) is
+/// opened as it is.
+pub(crate) fn anew(path: &Path) -> io::Result<File> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() || there.is_symlink() => fs::remove_file(path)?,
+        Ok(_) => return open(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Writes `bytes` to `path`: to a neighbour first, synced, then renamed, so that a crash leaves the old state or the new.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let part = path.with_extension("part");
-    match fs::remove_file(&part) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = open(&part)?;
+    let mut file = anew(&part)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&part, path)?;

@@ -76,8 +76,9 @@ fn copy(from: &Path, to: &Path, closing: &CancellationToken) -> Result<u64, Back
 }
 
 fn fill(from: &Path, part: &Path, closing: &CancellationToken) -> Result<(), BackupError> {
-    // Made here for its mode. One that a relay has left which was killed is emptied, and its journal means nothing then.
-    private_file::open(part)?;
+    // Made here for its mode, and anew: one that a relay has left which was killed may be the finished backup, under its other name. Its journal means
+    // nothing to an empty file.
+    private_file::anew(part)?;
     let failed = |error: rusqlite::Error| BackupError::Copy(error.to_string());
     let source = connect(from).map_err(failed)?;
     let mut copy = Connection::open(part).map_err(failed)?;
@@ -113,4 +114,43 @@ pub(super) fn check(db: &Connection) -> Result<(), BackupError> {
         .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         .map_err(|error| BackupError::Damaged(error.to_string()))?;
     if found == "ok" { Ok(()) } else { Err(BackupError::Damaged(found)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Storage as _, restore};
+    use super::*;
+    use crate::config::Quotas;
+    use crate::log_signer::LogSigner;
+
+    /// Killed between the two, a relay leaves one file under both names. The operator moves the backup away and makes another: the first stays.
+    #[tokio::test]
+    async fn what_a_killed_relay_has_left_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        let signer = LogSigner::new("relay.example", key.clone()).unwrap();
+        let storage =
+            super::super::SqliteStorage::open(folder.path(), Quotas::default(), signer, Arc::new(|_| ())).unwrap();
+        storage.backup(at("b")).await.unwrap();
+        let first = fs::read(at("b")).unwrap();
+        fs::hard_link(at("b"), at("b.part")).unwrap();
+        fs::rename(at("b"), at("b.1")).unwrap();
+        storage.probe().await.unwrap();
+        storage.backup(at("b")).await.unwrap();
+        assert!(fs::read(at("b.1")).unwrap() == first && fs::read(at("b")).unwrap() != first);
+        assert!(!at("b.part").exists());
+        storage.close().await.unwrap();
+
+        // A restoration that was cut off there, likewise.
+        let other = tempfile::tempdir().unwrap();
+        let database = other.path().join("relay.db");
+        restore::restore(&at("b"), other.path(), &key).unwrap();
+        let restored = fs::read(&database).unwrap();
+        fs::hard_link(&database, other.path().join("restoring.part")).unwrap();
+        fs::rename(&database, other.path().join("relay.db.1")).unwrap();
+        restore::restore(&at("b"), other.path(), &key).unwrap();
+        assert!(fs::read(other.path().join("relay.db.1")).unwrap() == restored);
+        assert!(database.exists() && !other.path().join("restoring.part").exists());
+    }
 }

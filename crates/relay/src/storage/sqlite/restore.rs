@@ -45,7 +45,8 @@ pub(crate) fn restore(from: &Path, folder: &Path, log_key: &SigningKey) -> Resul
 }
 
 fn fill(from: &Path, part: &Path, log_key: &SigningKey) -> Result<Restored, RestoreError> {
-    io::copy(&mut File::open(from)?, &mut private_file::open(part)?)?;
+    // Anew: one that is left may be a database under its other name.
+    io::copy(&mut File::open(from)?, &mut private_file::anew(part)?)?;
     let mut db =
         Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // One file, also meanwhile.
