@@ -56,8 +56,13 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = anew(&part)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&part, path)?;
-    if let Some(folder) = path.parent() {
+    rename(&part, path)
+}
+
+/// Gives a file that is on disk another name in its folder, in the place of what had it.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    if let Some(folder) = to.parent() {
         File::open(folder)?.sync_all()?;
     }
     Ok(())

@@ -18,6 +18,8 @@ use crate::private_file;
 
 const CERTIFICATE: &str = "tls-certificate.der";
 const KEY: &str = "tls-key.der";
+/// A certificate that was made, until its key is there.
+const MADE: &str = "tls-certificate.new";
 
 /// TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,17 @@ pub enum TlsError {
     /// Certificate and key do not fit, or are not usable.
     #[error("the certificate cannot be used: {0}")]
     Rustls(#[from] rustls::Error),
+    /// One half of the own certificate is gone: clients have its SHA-256, and another pair would lock all of them out.
+    #[error(
+        "{missing} is gone from the folder of keys, and {there} is there: put the relay's own back from your backup, for apps know the relay by that certificate. \
+         Only where nobody uses this relay yet, remove {there}, too, and another pair is made, with which the relay's address is another one"
+    )]
+    Half {
+        /// The file that is not there.
+        missing: &'static str,
+        /// The file that is.
+        there: &'static str,
+    },
     /// The own certificate could not be made.
     #[error("no certificate could be made: {0}")]
     Make(#[from] rcgen::Error),
@@ -190,8 +203,18 @@ fn self_signed(
     names: Vec<String>,
 ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), TlsError> {
     let (certificate_path, key_path) = (folder.join(CERTIFICATE), folder.join(KEY));
-    if let (Some(certificate), Some(key)) = (private_file::read(&certificate_path)?, private_file::read(&key_path)?) {
-        return Ok((certificate.into(), PrivatePkcs8KeyDer::from(key).into()));
+    let made_path = folder.join(MADE);
+    let half = |missing, there| Err(TlsError::Half { missing, there });
+    match (private_file::read(&certificate_path)?, private_file::read(&key_path)?) {
+        (Some(certificate), Some(key)) => return Ok((certificate.into(), PrivatePkcs8KeyDer::from(key).into())),
+        (None, Some(key)) => {
+            // Whoever made the pair was cut off right behind the key.
+            let Some(certificate) = private_file::read(&made_path)? else { return half(CERTIFICATE, KEY) };
+            private_file::rename(&made_path, &certificate_path)?;
+            return Ok((certificate.into(), PrivatePkcs8KeyDer::from(key).into()));
+        }
+        (Some(_), None) => return half(KEY, CERTIFICATE),
+        (None, None) => {}
     }
     let key = rcgen::KeyPair::generate()?;
     let mut params = rcgen::CertificateParams::new(names)?;
@@ -200,8 +223,45 @@ fn self_signed(
     params.not_after = rcgen::date_time_ymd(4096, 1, 1);
     let certificate = params.self_signed(&key)?.der().to_vec();
     let key = Zeroizing::new(key.serialize_der());
-    // The key first: a certificate without its key would be kept and never work.
+    // Both are on disk before one has its name: a crash leaves no half of a pair that cannot be made whole.
+    private_file::write(&made_path, &certificate)?;
     private_file::write(&key_path, &key)?;
-    private_file::write(&certificate_path, &certificate)?;
+    private_file::rename(&made_path, &certificate_path)?;
     Ok((certificate.into(), PrivatePkcs8KeyDer::from(key.to_vec()).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients pin the certificate: another one is made for nobody who has one.
+    #[test]
+    fn a_pair_is_made_only_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let open = || self_signed(folder.path(), vec!["localhost".to_owned()]);
+        let (first, _) = open().unwrap();
+        let files = [CERTIFICATE, KEY].map(|name| std::fs::read(at(name)).unwrap());
+        let half = |missing, there| {
+            std::fs::rename(at(missing), at("away")).unwrap();
+            let refused = open().err();
+            assert!(
+                matches!(refused, Some(TlsError::Half { missing: named, there: other }) if (named, other) == (missing, there)),
+                "{refused:?}"
+            );
+            assert!(!at(missing).exists());
+            std::fs::rename(at("away"), at(missing)).unwrap();
+        };
+        half(CERTIFICATE, KEY);
+        half(KEY, CERTIFICATE);
+        assert_eq!([CERTIFICATE, KEY].map(|name| std::fs::read(at(name)).unwrap()), files);
+        // A crash while they were made, on either side of the key.
+        std::fs::rename(at(CERTIFICATE), at(MADE)).unwrap();
+        assert_eq!(open().unwrap().0, first);
+        assert!(at(CERTIFICATE).exists() && !at(MADE).exists());
+        std::fs::rename(at(CERTIFICATE), at(MADE)).unwrap();
+        std::fs::remove_file(at(KEY)).unwrap();
+        let (second, _) = open().unwrap();
+        assert!(second != first && open().unwrap().0 == second);
+    }
 }
