@@ -211,25 +211,32 @@ impl Book {
             let _ = write!(line, " times={times}");
         }
         line.push('\n');
-        if self.bytes + line.len() as u64 > MAX_BYTES {
-            self.put_aside(path)?;
-        }
+        let room = self.bytes + line.len() as u64 <= MAX_BYTES;
+        let aside = if room { Ok(()) } else { self.put_aside(path) };
+        // Where that failed, too: the file that is open takes it.
         self.file.write_all(line.as_bytes())?;
         self.bytes += line.len() as u64;
-        Ok(())
+        aside
     }
 
     fn put_aside(&mut self, path: &Path) -> io::Result<()> {
+        // It is gone where it was put aside before, and the next one could not be opened.
+        if path.try_exists()? {
+            Self::shift(path)?;
+        }
+        self.file = append(path)?;
+        self.bytes = 0;
+        Ok(())
+    }
+
+    fn shift(path: &Path) -> io::Result<()> {
         for n in (1..KEPT).rev() {
             match fs::rename(aside(path, n), aside(path, n + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        fs::rename(path, aside(path, 1))?;
-        self.file = append(path)?;
-        self.bytes = 0;
-        Ok(())
+        fs::rename(path, aside(path, 1))
     }
 }
 
@@ -315,5 +322,38 @@ mod tests {
         assert_eq!(names, 1 + KEPT as usize);
         let hours: Vec<_> = audit.read(100).unwrap().iter().map(|line| line[..14].to_owned()).collect();
         assert_eq!(hours, (2..7).map(written).collect::<Vec<_>>());
+    }
+
+    /// The file was put aside and the next one could not be opened, or it could not be put aside at all: nothing is lost, and it goes on by itself.
+    #[test]
+    fn a_rotation_that_failed_is_made_up_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let audit = Audit::open(folder.path()).unwrap();
+        let record = |hour: u64| {
+            let mut book = audit.book.lock().unwrap();
+            book.bytes = MAX_BYTES;
+            book.record(&path, hour, Event::Started, String::new())
+        };
+        let hours = || -> Vec<_> { audit.read(100).unwrap().iter().map(|line| line[..14].to_owned()).collect() };
+        for hour in 0..3 {
+            record(hour).unwrap();
+        }
+        // What a rename leaves behind which no open follows.
+        Book::shift(&path).unwrap();
+        assert!(!path.exists());
+        for hour in 3..5 {
+            record(hour).unwrap();
+        }
+        assert_eq!(hours(), (0..5).map(written).collect::<Vec<_>>());
+        // A folder is in the way.
+        let way = aside(&path, KEPT);
+        fs::remove_file(&way).unwrap();
+        fs::create_dir(&way).unwrap();
+        fs::write(way.join("file"), b"").unwrap();
+        assert!(record(5).is_err());
+        fs::remove_dir_all(&way).unwrap();
+        record(6).unwrap();
+        assert_eq!(hours(), (1..7).map(written).collect::<Vec<_>>());
     }
 }
