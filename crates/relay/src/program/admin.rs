@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -10,6 +11,11 @@ use serde_json::Value;
 use super::layers::{BadConfig, Loaded};
 use super::{print, restore};
 use crate::admin::{Act, FILE, Outcome};
+
+/// For a relay's socket to be there.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks for it.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// What is asked of which relay.
 #[derive(Args)]
@@ -81,7 +87,7 @@ pub(super) fn run(admin: Admin) -> Result<(), AdminError> {
 
 fn ask(data: &Path, act: &Act) -> Result<Value, AdminError> {
     let path = data.join(FILE);
-    let mut stream = UnixStream::connect(&path).map_err(|error| AdminError::Connect(path, error))?;
+    let mut stream = connect(&path).map_err(|error| AdminError::Connect(path, error))?;
     let mut line = serde_json::to_vec(act).map_err(|_| AdminError::Answer)?;
     line.push(b'\n');
     stream.write_all(&line)?;
@@ -90,6 +96,22 @@ fn ask(data: &Path, act: &Act) -> Result<Value, AdminError> {
     match serde_json::from_str(&answer).map_err(|_| AdminError::Answer)? {
         Outcome::Done(value) => Ok(value),
         Outcome::Refused(why) => Err(AdminError::Refused(why)),
+    }
+}
+
+/// A relay that was started a moment ago, by systemd or a script, has its socket in a moment.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match UnixStream::connect(path) {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+                    && Instant::now() < until =>
+            {
+                std::thread::sleep(AGAIN);
+            }
+            connected => return connected,
+        }
     }
 }
 

@@ -74,6 +74,25 @@ fn it_says_what_it_is() {
     assert!(!run(Command::new(PROGRAM).args(["serve", "--unknown"])).status.success());
 }
 
+/// `systemctl start` comes back before the relay has its socket, and so does a script that starts one.
+#[test]
+fn an_operator_may_ask_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let asked = Command::new(PROGRAM)
+        .args(["admin", "--data"])
+        .arg(&data)
+        .arg("stats")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let _relay = Running::start(&data, "127.0.0.1:0", &[]);
+    let answer = asked.wait_with_output().unwrap();
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+}
+
 #[test]
 fn a_wrong_start_is_one_clear_sentence() {
     let folder = tempfile::tempdir().unwrap();
