@@ -68,6 +68,7 @@ mod high_water;
 pub mod hub;
 mod keys;
 pub mod limits;
+mod listen;
 mod log_signer;
 mod metrics;
 mod names;

@@ -27,6 +27,7 @@ use crate::database::{self, Opened, Opening};
 use crate::high_water::HighWater;
 use crate::keys::{self, KeyError};
 use crate::limits::Limiters;
+use crate::listen;
 use crate::log_signer::LogSigner;
 use crate::metrics::Metrics;
 use crate::names::NameHasher;
@@ -128,7 +129,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         return Err(StartError::NoAudience(listen));
     }
     let lock = lock_folder(&data)?;
-    let listener = TcpListener::bind(listen).await.map_err(|error| StartError::Listen(listen, error))?;
+    let listener = listen::listen(listen).await.map_err(|error| StartError::Listen(listen, error))?;
     let address = listener.local_addr().map_err(|error| StartError::Listen(listen, error))?;
     let audience = parse_audience(&audience.unwrap_or_else(|| address.to_string()))?;
     let operator = match operator {
