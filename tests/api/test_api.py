@@ -113,8 +113,11 @@ def test_append_chain(world):
         assert answer.json() == {"account": account.id.hex(), "seq": 1}
     account.chain.append(entry)
     account.device = device
-    # The old relay-auth key is worth nothing from here on, the new one is.
+    # The old relay-auth key is worth nothing from here on, and neither is its token; the new one is.
+    inbox = f"/v1/inboxes/{account.device.device.hex()}"
+    world.expect(401, "GET", inbox, auth=world.auth(account))
     world.token(account)
+    world.expect(200, "GET", inbox, auth=world.auth(account))
 
 
 def test_recover(world):

@@ -23,10 +23,13 @@ pub struct Device {
     pub account: AccountId,
     /// The device.
     pub device: DeviceId,
+    /// The relay-auth key that its token was asked for with.
+    pub relay_auth: [u8; 32],
 }
 
 impl Device {
-    /// The device behind a request: its token, and a proof by the token's key for this very request.
+    /// The device behind a request: its token, and a proof by the token's key for this very request. A token outlives the revocation of its device,
+    /// and the key that it was asked for with, by minutes: whether both are still in force is for the caller to find out.
     pub(crate) async fn authenticate(app: &App, parts: &Parts) -> Result<Self, Refusal> {
         let token = request::credentials(&parts.headers, "DPoP")?.ok_or(ProblemCode::Unauthorized)?;
         let now = now().as_secs();
@@ -42,16 +45,21 @@ impl Device {
         app.decisions.check(&claims.account)?;
         // Counted last: a token alone, without its key, uses up nothing of its account's allowance.
         app.limiters.account.check(&claims.account)?;
-        Ok(Self { account: claims.account, device: claims.sub })
+        Ok(Self { account: claims.account, device: claims.sub, relay_auth: claims.relay_auth })
     }
 
-    /// The same, of a device that is still in force: for whatever does not find that out by itself. A token outlives the revocation of its
-    /// device by minutes.
+    /// The same, of a device that is still in force with that key.
     pub(crate) async fn in_force(app: &App, parts: &Parts) -> Result<Self, Refusal> {
         let device = Self::authenticate(app, parts).await?;
-        match app.storage.relay_auth(device.account, device.device).await? {
-            Some(_) => Ok(device),
-            None => Err(ProblemCode::Unauthorized.into()),
+        device.check(app).await?;
+        Ok(device)
+    }
+
+    /// Refuses a device that is in force no longer, or with another key.
+    pub(crate) async fn check(&self, app: &App) -> Result<(), Refusal> {
+        match app.storage.relay_auth(self.account, self.device).await? {
+            Some(key) if key == self.relay_auth => Ok(()),
+            _ => Err(ProblemCode::Unauthorized.into()),
         }
     }
 }

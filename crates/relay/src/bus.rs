@@ -2,7 +2,7 @@
 //!
 //! A relay that is one process needs none of this. Where there are more (over one PostgreSQL) each of them asks the database how far the logs and
 //! inboxes are that somebody follows here, every half second; with a NATS server it is told at once where to look, and asks about everything only now
-//! and then. Whether a device was revoked or an account disabled is asked every half second in any case, and waits for nothing else that is asked: their
+//! and then. Whether a device was revoked or has another key, or an account was disabled, is asked every half second in any case, and waits for nothing else that is asked: their
 //! connections are to end within a second. Nothing here is load-bearing: what a message on the bus says is looked up
 //! in the database, one that is lost is made up for by the next round, and clients drain by themselves.
 //!
@@ -62,7 +62,9 @@ impl Bus {
         let Way::Nats(nats) = &self.way else { return };
         nats.tell(match wake {
             Wake::Log { log, .. } => self.disguise.log(*log),
-            Wake::Inbox { device, .. } | Wake::Revoked { device } => self.disguise.device(*device),
+            Wake::Inbox { device, .. } | Wake::Revoked { device } | Wake::Rotated { device, .. } => {
+                self.disguise.device(*device)
+            }
             Wake::Checkpoint(_) => self.disguise.checkpoint(),
             Wake::Decided => self.disguise.decisions(),
         });

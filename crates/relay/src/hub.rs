@@ -55,6 +55,13 @@ pub enum Wake {
         /// Which.
         device: DeviceId,
     },
+    /// A device has another relay-auth key: its connections under any other are cut off, as those of one that was revoked.
+    Rotated {
+        /// Which.
+        device: DeviceId,
+        /// The key in force.
+        relay_auth: [u8; 32],
+    },
     /// The operator has decided something that every process goes by. Nobody is told of it here: see [`crate::access`].
     Decided,
     /// The transparency log has a new checkpoint.
@@ -96,6 +103,8 @@ struct LogFollower {
 /// A connection that has said of which device it is.
 struct Socket {
     reader: Reader,
+    /// The relay-auth key that its token was asked for with.
+    relay_auth: [u8; 32],
     revoked: CancellationToken,
     inbox: Inbox,
 }
@@ -126,6 +135,8 @@ pub(crate) struct Connected {
     pub(crate) device: DeviceId,
     /// What all of its connections that follow its inbox have been told of; none if there are none, or they are still asking.
     pub(crate) head: Option<u64>,
+    /// The relay-auth key that all of its connections were opened under; none if not all under the same.
+    pub(crate) relay_auth: Option<[u8; 32]>,
 }
 
 impl Reader {
@@ -157,6 +168,13 @@ impl Hub {
             Wake::Revoked { device } => {
                 lock(&self.devices).take(device).iter().for_each(|socket| socket.revoked.cancel());
             }
+            Wake::Rotated { device, relay_auth } => lock(&self.devices).retain(device, |socket| {
+                let in_force = socket.relay_auth == *relay_auth;
+                if !in_force {
+                    socket.revoked.cancel();
+                }
+                in_force
+            }),
             Wake::Decided => {}
             Wake::Checkpoint(checkpoint) => self.wake_checkpoint(checkpoint),
         }
@@ -293,7 +311,9 @@ fn connected(device: DeviceId, sockets: &[Socket]) -> Connected {
         Inbox::Told(head) => Some(head),
         Inbox::Unfollowed | Inbox::Asking => None,
     };
-    Connected { device, head: sockets.iter().filter_map(told).min() }
+    let (head, first) = (sockets.iter().filter_map(told).min(), sockets.first().map(|socket| socket.relay_auth));
+    let relay_auth = first.filter(|first| sockets.iter().all(|socket| socket.relay_auth == *first));
+    Connected { device, head, relay_auth }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

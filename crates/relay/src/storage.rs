@@ -13,6 +13,7 @@ pub(crate) mod restore;
 mod rules;
 mod setup;
 pub(crate) mod sqlite;
+mod watched;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,7 @@ pub use quotas::{Quota, SetQuotas};
 pub use restore::{RestoreError, RestoredOn};
 pub use setup::{OpenError, PostgresTrouble, RETENTION_DAYS, Setup, WakeListener};
 pub use sqlite::{SqliteStorage, sqlite_version};
+pub use watched::{Heads, InForce, Watched};
 
 /// What an entry counts beside its bytes.
 const OVERHEAD: u64 = 256;
@@ -278,24 +280,6 @@ pub enum Claimed {
     Refused,
     /// Handed out, now or before.
     Packages(ClaimedKeyPackages),
-}
-
-/// What somebody follows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Watched {
-    /// Logs, with the hash of a read token.
-    pub logs: Vec<(LogId, [u8; 32])>,
-    /// Devices' inboxes.
-    pub inboxes: Vec<DeviceId>,
-}
-
-/// How far it is, in the same order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Heads {
-    /// Of each log its head; none where there is no such log, or another token is in force.
-    pub logs: Vec<Option<u64>>,
-    /// Of each inbox its head; none where there is no such device.
-    pub inboxes: Vec<Option<u64>>,
 }
 
 /// Where the relay keeps what it keeps.

@@ -49,12 +49,31 @@ pub struct AccessToken {
     pub sub: DeviceId,
     /// Its account.
     pub account: AccountId,
+    /// The relay-auth key that signed the [`Assertion`]. Once the device has another one, the token is good no longer.
+    #[serde(with = "public_key_text")]
+    pub relay_auth: [u8; 32],
     /// Made at.
     pub iat: u64,
     /// Good until.
     pub exp: u64,
     /// The key that must sign each request's DPoP proof.
     pub cnf: Confirmation,
+}
+
+/// A public key in a claim: base64url.
+mod public_key_text {
+    use serde::{Deserializer, Serializer, de};
+
+    use crate::api::base64url;
+
+    pub(super) fn serialize<S: Serializer>(key: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        base64url::serialize(key, serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let bytes = base64url::deserialize(deserializer)?;
+        bytes.try_into().map_err(|_| de::Error::custom("not a key of 32 bytes"))
+    }
 }
 
 /// RFC 9449, section 6.1.

@@ -36,6 +36,7 @@ fn access_token() -> AccessToken {
         iss: RELAY.to_owned(),
         sub: DeviceId::from_bytes([1; 16]),
         account: AccountId::from_bytes([2; 16]),
+        relay_auth: public(&key(1)),
         iat: NOW,
         exp: NOW + 600,
         cnf: Confirmation { jkt: thumbprint(&public(&key(3))) },

@@ -6,7 +6,7 @@ use waxwing_wire::transparency::SignedCheckpoint;
 
 use super::{Tag, Watcher};
 use crate::hub::{Connected, FollowedLog, Wake};
-use crate::storage::{LogRead, StorageError, Watched};
+use crate::storage::{InForce, LogRead, StorageError, Watched};
 
 /// Logs and devices asked for at a time.
 const CHUNK: usize = 1000;
@@ -66,13 +66,16 @@ impl Watcher {
     async fn look_at_some(&self, devices: &[Connected]) -> Result<(), StorageError> {
         let watched = devices.iter().map(|connected| connected.device).collect();
         let heads = self.storage.heads(Watched { logs: Vec::new(), inboxes: watched }).await?;
-        for (Connected { device, head: known }, head) in devices.iter().zip(heads.inboxes) {
-            match head {
-                None => self.hub.wake(&Wake::Revoked { device: *device }),
-                Some(head) if known.is_some_and(|known| head > known) => {
-                    self.hub.wake(&Wake::Inbox { device: *device, head });
-                }
-                Some(_) => {}
+        for (Connected { device, head: known, relay_auth }, found) in devices.iter().zip(heads.inboxes) {
+            let Some(InForce { head, relay_auth: in_force }) = found else {
+                self.hub.wake(&Wake::Revoked { device: *device });
+                continue;
+            };
+            if *relay_auth != Some(in_force) {
+                self.hub.wake(&Wake::Rotated { device: *device, relay_auth: in_force });
+            }
+            if known.is_some_and(|known| head > known) {
+                self.hub.wake(&Wake::Inbox { device: *device, head });
             }
         }
         Ok(())

@@ -118,8 +118,11 @@ async fn verify(app: &App, account: AccountId, device: Option<Device>, entry: Ch
     // Several signatures for each entry: too much for an async thread when the chain is long.
     let judged = tokio::task::spawn_blocking(move || {
         let mut chain = VerifiedChain::verify(&chain)?;
-        if device.is_some_and(|device| chain.device(device.device).is_none()) {
-            // Its token has outlived it.
+        let in_force = |device: Device| {
+            chain.device(device.device).is_some_and(|state| state.current().record.relay_auth == device.relay_auth)
+        };
+        if device.is_some_and(|device| !in_force(device)) {
+            // Its token has outlived it, or its key.
             return Err(ChainError::Account);
         }
         chain.extend(entry.as_bytes()).map(|()| entry)

@@ -26,7 +26,7 @@ problems!(Problems: Unauthorized, UseDpopNonce, AccountDisabled, RateLimited);
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, request: Request) -> Reply {
     let (parts, _) = request.into_parts();
-    let device = Device::authenticate(&app, &parts).await?;
+    let device = Device::in_force(&app, &parts).await?;
     let count = app.storage.count_key_packages(device.device).await?.ok_or(ProblemCode::Unauthorized)?;
     Ok(Json(count).into_response())
 }

@@ -35,7 +35,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Segment(device): Segment, r
 
 /// The device in the path, if it is the one that asks. Anybody else's inbox and none at all answer alike.
 pub(super) async fn own(app: &App, parts: &http::request::Parts, path: &str) -> Result<DeviceId, Refusal> {
-    let authenticated = Device::authenticate(app, parts).await?;
+    let authenticated = Device::in_force(app, parts).await?;
     let device: DeviceId = parse::id(path)?;
     if authenticated.device == device { Ok(device) } else { Err(ProblemCode::InboxRefused.into()) }
 }

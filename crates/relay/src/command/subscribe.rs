@@ -55,6 +55,14 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
         true => Some(Device::authenticate(&app, &parts).await?),
         false => None,
     };
+    let subscription = match device {
+        Some(device) => app.hub.connect_as(device.device, device.relay_auth),
+        None => app.hub.connect(),
+    };
+    // Asked once the hub knows it: what comes later cuts it off.
+    if let Some(device) = device {
+        device.check(&app).await?;
+    }
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|_| Refusal::bad_request("This address is for WebSockets"))?;
@@ -67,10 +75,6 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     let place = app.tasks.token();
     Ok(upgrade.on_upgrade(move |socket| async move {
         app.metrics.subscriptions.inc();
-        let subscription = match device {
-            Some(device) => app.hub.connect_as(device.device),
-            None => app.hub.connect(),
-        };
         let reason = Session { app: &app, address: peer.address, device, subscription }.run(socket).await;
         tracing::trace!(?reason, "a subscription ended");
         app.metrics.subscriptions.dec();
@@ -91,7 +95,7 @@ enum End {
     Policy,
     /// Its address asks too often.
     Often,
-    /// Its device is in force no longer, or its account disabled.
+    /// Its device is in force no longer or has other keys, or its account is disabled.
     ShutOut,
     /// It cannot be understood.
     Unreadable,
@@ -101,7 +105,7 @@ enum End {
     Stopping,
 }
 
-/// Resolves once the device is in force no longer, or its account is disabled; never for a connection that named none.
+/// Resolves once the device is in force no longer, or with another key, or its account is disabled; never for a connection that named none.
 async fn shut_out(app: &App, device: Option<Device>, revoked: Option<CancellationToken>) {
     let (Some(device), Some(revoked)) = (device, revoked) else { return std::future::pending().await };
     tokio::select! {
@@ -151,9 +155,6 @@ impl Session<'_> {
         let mut ping = interval_at(Instant::now() + timeouts.ping, timeouts.ping);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
-        if let Some(end) = self.revoked_before().await {
-            return end;
-        }
         loop {
             tokio::select! {
                 () = self.app.stopping.cancelled() => return End::Stopping,
@@ -189,16 +190,6 @@ impl Session<'_> {
                     }
                 }
             }
-        }
-    }
-
-    /// Whether its device is in force no longer since its token was given. Asked once the hub knows it: what comes later cuts it off.
-    async fn revoked_before(&self) -> Option<End> {
-        let device = self.device?.device;
-        match self.app.storage.heads(Watched { logs: Vec::new(), inboxes: vec![device] }).await {
-            Ok(heads) if heads.inboxes.iter().all(Option::is_some) => None,
-            Ok(_) => Some(End::ShutOut),
-            Err(_) => Some(End::Trouble),
         }
     }
 
@@ -255,9 +246,9 @@ impl Session<'_> {
                     }
                 }
             }
-            for head in heads.inboxes {
+            for found in heads.inboxes {
                 // None: revoked in this moment.
-                self.subscription.found_inbox(head.ok_or(End::ShutOut)?);
+                self.subscription.found_inbox(found.ok_or(End::ShutOut)?.head);
             }
         }
         answers.push(Push::Ready);

@@ -44,7 +44,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     }
     // Before the assertion is: the same one is good again together with a proof that has a nonce.
     let proof = Proven::check(&app, &parts, None).map_err(nonce_wanted)?;
-    let claims = verify(&app, &form.assertion).await?;
+    let (claims, relay_auth) = verify(&app, &form.assertion).await?;
     proof.first_showing(&app).await?;
     let now = now().as_secs();
     first_showing(&app, Showing::new(Shows::Assertion, claims.iss.as_bytes(), &claims.jti)).await?;
@@ -54,6 +54,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
         iss: app.audience.clone(),
         sub: claims.iss,
         account: claims.sub,
+        relay_auth,
         iat: now,
         exp: now + TOKEN_SECONDS,
         cnf: Confirmation { jkt: proof.key },
@@ -80,10 +81,13 @@ async fn form(bytes: Vec<u8>) -> Result<TokenRequest, Refusal> {
     }
 }
 
-/// Checks the assertion with the device's key in force. For a device that nobody has, some key that did not sign it takes that place, so
+/// Checks the assertion with the device's key in force; gives that too. For a device that nobody has, some key that did not sign it takes that place, so
 /// that both take the same way.
-async fn verify(app: &App, assertion: &str) -> Result<Assertion, Refusal> {
+async fn verify(app: &App, assertion: &str) -> Result<(Assertion, [u8; 32]), Refusal> {
     let claimed = Assertion::peek(assertion).map_err(|_| ProblemCode::Unauthorized)?;
     let key = app.storage.relay_auth(claimed.sub, claimed.iss).await?.unwrap_or(*app.keys.ring().current.public());
-    Assertion::verify(assertion, &key, &app.audience, now().as_secs()).map_err(|_| ProblemCode::Unauthorized.into())
+    match Assertion::verify(assertion, &key, &app.audience, now().as_secs()) {
+        Ok(claims) => Ok((claims, key)),
+        Err(_) => Err(ProblemCode::Unauthorized.into()),
+    }
 }

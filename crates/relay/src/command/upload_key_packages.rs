@@ -33,7 +33,7 @@ problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, 
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
-    let device = Device::authenticate(&app, &parts).await?;
+    let device = Device::in_force(&app, &parts).await?;
     app.limiters.key_packages.check(&device.account)?;
     let bytes = parse::binary(&parts.headers, body, MAX_BODY).await?;
     let upload =

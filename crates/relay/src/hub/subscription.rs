@@ -37,15 +37,15 @@ impl Hub {
         Subscription { hub: Arc::clone(self), reader, frames, logs: HashMap::new(), device: None, checkpoints: None }
     }
 
-    /// A connection of `device` that follows nothing yet, and is cut off once the device is in force no longer. Call it BEFORE looking whether it is
-    /// in force, so that no revocation falls in between.
+    /// A connection of `device` that follows nothing yet, and is cut off once the device is in force no longer, or no longer with the key
+    /// `relay_auth`. Call it BEFORE looking whether it is, so that no revocation falls in between.
     #[must_use]
-    pub fn connect_as(self: &Arc<Self>, device: DeviceId) -> Subscription {
+    pub fn connect_as(self: &Arc<Self>, device: DeviceId, relay_auth: [u8; 32]) -> Subscription {
         let mut subscription = self.connect();
         let tag = self.disguise.get().map(|disguise| disguise.device(device));
         let revoked = CancellationToken::new();
         let (reader, inbox) = (subscription.reader.clone(), Inbox::Unfollowed);
-        lock(&self.devices).add(device, tag, Socket { reader, revoked: revoked.clone(), inbox });
+        lock(&self.devices).add(device, tag, Socket { reader, relay_auth, revoked: revoked.clone(), inbox });
         subscription.device = Some(Own { id: device, revoked });
         subscription
     }
@@ -121,7 +121,7 @@ impl Subscription {
         self.logs.contains_key(&log)
     }
 
-    /// Cancelled once its device is in force no longer; none for a connection of nobody.
+    /// Cancelled once its device is in force no longer, or with another key; none for a connection of nobody.
     #[must_use]
     pub fn revoked(&self) -> Option<CancellationToken> {
         self.device.as_ref().map(|own| own.revoked.clone())

@@ -5,6 +5,7 @@ use waxwing_wire::EnvelopeId;
 use waxwing_wire::log::EnvelopeKind;
 
 const LOG: LogId = LogId::from_bytes([1; 16]);
+const KEY: [u8; 32] = [7; 32];
 
 fn wake(seq: u64) -> Wake {
     let entry =
@@ -50,7 +51,7 @@ async fn what_piles_up_is_small() {
 #[tokio::test]
 async fn what_is_dropped_follows_no_more() {
     let hub = Arc::new(Hub::default());
-    let mut reader = hub.connect_as(DeviceId::from_bytes([4; 16]));
+    let mut reader = hub.connect_as(DeviceId::from_bytes([4; 16]), KEY);
     reader.follow_inbox();
     reader.follow_log(LOG, [5; 32]);
     hub.wake(&wake(1));
@@ -65,17 +66,34 @@ async fn what_is_dropped_follows_no_more() {
 async fn a4_a_revoked_device_is_cut_off() {
     let hub = Arc::new(Hub::default());
     let [revoked, other] = [[4; 16], [5; 16]].map(DeviceId::from_bytes);
-    let mut its = [(); 4].map(|()| hub.connect_as(revoked));
+    let mut its = [(); 4].map(|()| hub.connect_as(revoked, KEY));
     its[0].follow_inbox();
     its[1].follow_checkpoints();
     its[2].follow_log(LOG, [3; 32]);
-    let (theirs, nobodys) = (hub.connect_as(other), follow(&hub));
+    let (theirs, nobodys) = (hub.connect_as(other, KEY), follow(&hub));
     hub.wake(&Wake::Revoked { device: revoked });
     assert!(its.iter().all(|socket| socket.revoked().unwrap().is_cancelled()));
     assert!(!theirs.revoked().unwrap().is_cancelled() && nobodys.revoked().is_none());
     // Also where one had gone before.
     drop(its);
-    assert_eq!(hub.connected(), [Connected { device: other, head: None }]);
+    assert_eq!(hub.connected(), [Connected { device: other, head: None, relay_auth: Some(KEY) }]);
+}
+
+/// P1: what was opened under a key that was replaced ends; what came under the new one in the meantime does not.
+#[tokio::test]
+async fn p1_a_rotation_cuts_off_what_was_opened_before() {
+    let hub = Arc::new(Hub::default());
+    let [device, other] = [[4; 16], [5; 16]].map(DeviceId::from_bytes);
+    let new = [8; 32];
+    let (mut old, theirs) = (hub.connect_as(device, KEY), hub.connect_as(other, KEY));
+    old.follow_inbox();
+    let fresh = hub.connect_as(device, new);
+    let of_device = |hub: &Hub| hub.connected().into_iter().find(|connected| connected.device == device).unwrap();
+    assert_eq!(of_device(&hub).relay_auth, None, "there are two");
+    hub.wake(&Wake::Rotated { device, relay_auth: new });
+    assert!(old.revoked().unwrap().is_cancelled());
+    assert!([&fresh, &theirs].iter().all(|socket| !socket.revoked().unwrap().is_cancelled()));
+    assert_eq!(of_device(&hub).relay_auth, Some(new));
 }
 
 /// What is not followed is not told, and not asked for; that the device is there is asked for all the same.
@@ -83,11 +101,11 @@ async fn a4_a_revoked_device_is_cut_off() {
 async fn a_connection_that_does_not_follow_its_inbox_hears_nothing_of_it() {
     let hub = Arc::new(Hub::default());
     let device = DeviceId::from_bytes([4; 16]);
-    let (mut follows, mut does_not) = (hub.connect_as(device), hub.connect_as(device));
+    let (mut follows, mut does_not) = (hub.connect_as(device, KEY), hub.connect_as(device, KEY));
     follows.follow_inbox();
-    assert_eq!(hub.connected(), [Connected { device, head: None }]);
+    assert_eq!(hub.connected(), [Connected { device, head: None, relay_auth: Some(KEY) }]);
     follows.found_inbox(6);
-    assert_eq!(hub.connected(), [Connected { device, head: Some(6) }]);
+    assert_eq!(hub.connected(), [Connected { device, head: Some(6), relay_auth: Some(KEY) }]);
     for head in [6, 7, 7] {
         hub.wake(&Wake::Inbox { device, head });
     }

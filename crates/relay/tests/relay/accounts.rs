@@ -167,6 +167,7 @@ async fn a_chain_grows_only_at_its_head_and_by_its_owner() {
     assert_eq!(submit(&kit, &alice, &first.0).await.status(), StatusCode::CREATED);
     assert_eq!(code(submit(&kit, &alice, &second.0).await).await, ProblemCode::ChainConflict);
     alice.adopt(first);
+    alice.token = kit.http.token(&alice).await;
     let (mut skipping, third) = (Account::new("x11", ""), alice.rotation());
     std::mem::swap(&mut skipping.chain, &mut alice.chain);
     alice.chain = [skipping.chain.clone(), vec![third.0]].concat();

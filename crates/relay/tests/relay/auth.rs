@@ -120,6 +120,7 @@ async fn forged_and_foreign_tokens_do_not_open() {
         iss: kit.http.authority(),
         sub: alice.device,
         account: alice.id,
+        relay_auth: alice.keys.relay_auth.verifying_key().to_bytes(),
         iat: now(),
         exp: now() + 600,
         cnf: waxwing_wire::token::Confirmation {

@@ -341,17 +341,19 @@ async fn a_rotation_removes_what_was_made_under_the_old_keys() {
     assert_eq!(code(submit(&kit, &alice, b"garbage").await).await, ProblemCode::InvalidEntry);
     assert_eq!(count(&kit, &alice).await, (4, true));
     let rotation = alice.rotation();
-    assert_eq!(submit(&kit, &alice, &rotation.0).await.status(), StatusCode::CREATED);
+    let entry = rotation.0.clone();
+    assert_eq!(submit(&kit, &alice, &entry).await.status(), StatusCode::CREATED);
+    alice.adopt(rotation);
+    alice.token = kit.http.token(&alice).await;
     assert_eq!(count(&kit, &alice).await, (0, false));
     // Not even a repeated claim gets the old one.
     assert_eq!(got(as_stranger(&kit, &bob, &asked).await).await, None);
     assert_eq!(count(&kit, &bob).await, (5, true));
     // The rotation's answer was lost, and it is made again after the new packages were uploaded: they stay.
     assert_eq!(upload(&kit, &alice, &replacing(with_last(packages(10, 12)))).await, (2, true));
-    assert_eq!(submit(&kit, &alice, &rotation.0).await.status(), StatusCode::CREATED);
+    assert_eq!(submit(&kit, &alice, &entry).await.status(), StatusCode::CREATED);
     assert_eq!(count(&kit, &alice).await, (2, true));
     assert_eq!(one_time(as_stranger(&kit, &bob, &asked).await).await, package(10));
-    alice.adopt(rotation);
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ mod proxy;
 mod registration;
 mod restore;
 mod restore_postgres;
+mod rotation;
 mod serving;
 mod stolen;
 mod subscribe;

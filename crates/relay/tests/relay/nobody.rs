@@ -114,6 +114,8 @@ async fn logs_metrics_and_audit_name_nobody(database: Option<&str>, nats: Option
     let rotated = http.authed(&alice, Method::POST, &chain).json(&next).send().await.unwrap();
     assert_eq!(rotated.status(), StatusCode::CREATED);
     alice.adopt(rotation);
+    let refused = http.authed(&alice, Method::GET, "/v1/key-packages").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     alice.token = http.token(&alice).await;
     let new_key = alice.keys.relay_auth.verifying_key().to_bytes();
     let entry = waxwing_wire::chain::ChainEntry::decode(&alice.chain[1]).unwrap().hash();

@@ -66,6 +66,7 @@ impl Victim {
             iss: kit.http.authority(),
             sub: self.account.device,
             account: self.account.id,
+            relay_auth: self.account.keys.relay_auth.verifying_key().to_bytes(),
             iat: now(),
             exp: now() + 600,
             cnf: Confirmation { jkt: thumbprint(self.account.dpop.verifying_key().as_bytes()) },

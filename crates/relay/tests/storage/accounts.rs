@@ -1,7 +1,7 @@
 //! Registration, chains, devices, access keys.
 
 use waxwing_relay::storage::{
-    AccountRef, Admission, Chained, Claimed, Claimer, Delivered, DeviceChange, NextEntry, Registered,
+    AccountRef, Admission, Chained, Claimed, Claimer, Delivered, DeviceChange, InForce, NextEntry, Registered, Watched,
 };
 use waxwing_wire::limits::MAX_ACCESS_KEYS;
 
@@ -37,7 +37,11 @@ pub async fn registration(place: Place) {
 }
 
 pub async fn chains_are_compare_and_swap(place: Place) {
-    let storage = place.open().await;
+    let (setup, mut rotated) = listening(|wake| match wake {
+        waxwing_relay::hub::Wake::Rotated { device, relay_auth } => Some((*device, *relay_auth)),
+        _ => None,
+    });
+    let storage = place.open_with(setup).await.unwrap();
     let alice = registered(&*storage, 1, Some("alice")).await;
     let (first, mut other) = (rotation(1, &alice.entry), rotation(1, &alice.entry));
     other.entry.clone_from(&next(1, &alice.entry, other.devices.clone()).entry);
@@ -54,7 +58,14 @@ pub async fn chains_are_compare_and_swap(place: Place) {
         (chain.head, chain.entries),
         (3, vec![first.entry.as_bytes().to_vec(), second.entry.as_bytes().to_vec()])
     );
-    assert_eq!(storage.relay_auth(account(1), device_id(1)).await.unwrap(), Some([4; 32]));
+    let in_force = [4; 32];
+    assert_eq!(storage.relay_auth(account(1), device_id(1)).await.unwrap(), Some(in_force));
+    // Each of them was told, and none twice.
+    for version in 2..=4 {
+        assert_eq!(rotated.recv().await, Some((device_id(1), [version; 32])));
+    }
+    let watched = Watched { logs: vec![], inboxes: vec![device_id(1)] };
+    assert_eq!(storage.heads(watched).await.unwrap().inboxes, [Some(InForce { head: 0, relay_auth: in_force })]);
     let nobody = rotation(9, &create(9, None).entry);
     assert_eq!(storage.extend_chain(nobody).await.unwrap(), Chained::Conflict);
 }

@@ -1,7 +1,7 @@
 //! Logs: the order in which appends are judged, tokens, quotas, pages.
 
 use waxwing_relay::Quotas;
-use waxwing_relay::storage::{Appended, Appending, LogRead, Setup, Watched};
+use waxwing_relay::storage::{Appended, Appending, InForce, LogRead, Setup, Watched};
 use waxwing_wire::LogId;
 use waxwing_wire::frame::{Append, LogTokens};
 use waxwing_wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
@@ -135,7 +135,7 @@ pub async fn heads_are_for_those_who_may_know(place: Place) {
     };
     let heads = storage.heads(watched).await.unwrap();
     assert_eq!(heads.logs, [Some(0), Some(2), None, None]);
-    assert_eq!(heads.inboxes, [None, Some(0)]);
+    assert_eq!(heads.inboxes, [None, Some(InForce { head: 0, relay_auth: [1; 32] })]);
     storage.append(rekey(&one, 3, 0, NEW)).await.unwrap();
     let watched = Watched { logs: vec![(one.log, [1; 32]), (one.log, NEW.read)], inboxes: vec![] };
     assert_eq!(storage.heads(watched).await.unwrap().logs, [None, Some(3)]);

@@ -81,9 +81,8 @@ pub(super) async fn extend_chain(
     let hash = next.entry.hash();
     insert(tx, n, unsigned.seq, &hash, next.entry.as_bytes()).await?;
     execute(tx, "UPDATE accounts SET head = $2 WHERE n = $1", &[&n, &i64::from(unsigned.seq)]).await?;
-    let gone = devices::change(tx, n, &next.devices).await?;
+    let mut told = devices::change(tx, n, &next.devices).await?;
     log.chain_entry(n, &unsigned.account, unsigned.seq, hash)?;
-    let mut told: Vec<_> = gone.into_iter().map(|device| Wake::Revoked { device }).collect();
     let checkpoint = log.seal(tx, &context.signer, context.clock.now()).await?;
     told.push(Wake::Checkpoint(Box::new(checkpoint)));
     Ok((Chained::Stored, told))

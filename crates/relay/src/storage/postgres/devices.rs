@@ -9,6 +9,7 @@ use super::super::DeviceChange;
 use super::fault::Result;
 use super::key_packages;
 use super::query::{all, execute, fixed, get, one};
+use crate::hub::Wake;
 
 /// What is kept for a device beside its row, and goes with it.
 pub(super) const OF_DEVICE: [&str; 6] = [
@@ -20,33 +21,37 @@ pub(super) const OF_DEVICE: [&str; 6] = [
     "DELETE FROM spent_key_packages WHERE device = $1",
 ];
 
-/// Does to an account's devices what a chain entry says; gives those that are in force no longer. The account's row is locked.
-pub(super) async fn change(tx: &Transaction<'_>, account: i64, change: &DeviceChange) -> Result<Vec<DeviceId>> {
+/// Does to an account's devices what a chain entry says; gives what is to be told. The account's row is locked.
+pub(super) async fn change(tx: &Transaction<'_>, account: i64, change: &DeviceChange) -> Result<Vec<Wake>> {
     match change {
         DeviceChange::Added(device) => add(tx, account, device).await.map(|()| Vec::new()),
         DeviceChange::Rotated(device) => {
             let sql = "UPDATE devices SET relay_auth = $3 WHERE account = $1 AND id = $2";
             execute(tx, sql, &[&account, &device.device.as_bytes().as_slice(), &device.relay_auth.as_slice()]).await?;
             key_packages::outdated(tx, account, device.device).await?;
-            Ok(Vec::new())
+            Ok(vec![Wake::Rotated { device: device.device, relay_auth: device.relay_auth }])
         }
         DeviceChange::Revoked(devices) => {
             for device in devices {
                 remove(tx, account, *device).await?;
             }
             key_packages::forget_claims(tx, account).await?;
-            Ok(devices.clone())
+            Ok(revoked(devices))
         }
         DeviceChange::Only(device) => {
             let gone = remove_all(tx, account).await?;
             add(tx, account, device).await?;
-            Ok(gone)
+            Ok(revoked(&gone))
         }
         DeviceChange::Closed => {
             execute(tx, "DELETE FROM access_keys WHERE account = $1", &[&account]).await?;
-            remove_all(tx, account).await
+            Ok(revoked(&remove_all(tx, account).await?))
         }
     }
+}
+
+fn revoked(devices: &[DeviceId]) -> Vec<Wake> {
+    devices.iter().map(|device| Wake::Revoked { device: *device }).collect()
 }
 
 /// A further device.

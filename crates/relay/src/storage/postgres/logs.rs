@@ -14,7 +14,7 @@ use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{EnvelopeId, LogId};
 
 use super::super::rules::{Known, LogState, Token, is_gone, judge};
-use super::super::{Appended, Appending, Heads, LogRead, Watched};
+use super::super::{Appended, Appending, Heads, InForce, LogRead, Watched};
 use super::Context;
 use super::fault::{Fault, Result};
 use super::query::{all, count, execute, exists, fixed, get, int, one};
@@ -301,16 +301,20 @@ pub(super) async fn heads(tx: &Transaction<'_>, watched: &Watched) -> Result<Hea
                LEFT JOIN logs l ON l.id = asked.id AND l.read_hash = asked.hash ORDER BY place";
     let logs = if ids.is_empty() { Vec::new() } else { all(tx, sql, &[&ids, &hashes]).await? };
     let devices: Vec<&[u8]> = watched.inboxes.iter().map(|device| device.as_bytes().as_slice()).collect();
-    let sql = "SELECT d.inbox_head FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (id, place)
+    let sql = "SELECT d.inbox_head, d.relay_auth FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (id, place)
                LEFT JOIN devices d ON d.id = asked.id ORDER BY place";
     let inboxes = if devices.is_empty() { Vec::new() } else { all(tx, sql, &[&devices]).await? };
     let head = |row: &Row| {
         let head: Option<i64> = get(row, 0)?;
         head.map(|head| u64::try_from(head).map_err(|_| Fault::Damaged)).transpose()
     };
+    let in_force = |row: &Row| match head(row)? {
+        Some(head) => Ok(Some(InForce { head, relay_auth: fixed(row, 1)? })),
+        None => Ok(None),
+    };
     Ok(Heads {
         logs: logs.iter().map(head).collect::<Result<_>>()?,
-        inboxes: inboxes.iter().map(head).collect::<Result<_>>()?,
+        inboxes: inboxes.iter().map(in_force).collect::<Result<_>>()?,
     })
 }
 

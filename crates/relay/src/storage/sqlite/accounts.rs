@@ -91,10 +91,9 @@ pub(super) fn extend_chain(
     db.prepare_cached("INSERT INTO chain_entries (account, seq, hash, bytes) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![n, unsigned.seq, hash, next.entry.as_bytes()])?;
     db.prepare_cached("UPDATE accounts SET head = ?2 WHERE n = ?1")?.execute(params![n, unsigned.seq])?;
-    let gone = devices::change(db, n, &next.devices)?;
+    let mut told = devices::change(db, n, &next.devices)?;
     let mut log = Growing::lock(db)?;
     log.chain_entry(n, &unsigned.account, unsigned.seq, hash)?;
-    let mut told: Vec<_> = gone.into_iter().map(|device| Wake::Revoked { device }).collect();
     told.push(Wake::Checkpoint(Box::new(log.seal(signer, now)?)));
     Ok((Chained::Stored, told))
 }

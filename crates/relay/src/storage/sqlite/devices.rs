@@ -7,6 +7,7 @@ use waxwing_wire::{DeviceId, DeviceRecord};
 
 use super::super::DeviceChange;
 use super::key_packages;
+use crate::hub::Wake;
 
 /// What is kept for a device beside its row, and goes with it.
 const OF_DEVICE: [&str; 6] = [
@@ -18,33 +19,37 @@ const OF_DEVICE: [&str; 6] = [
     "DELETE FROM spent_key_packages WHERE device = ?1",
 ];
 
-/// Does to an account's devices what a chain entry says; gives those that are in force no longer.
-pub(super) fn change(db: &Connection, account: i64, change: &DeviceChange) -> Result<Vec<DeviceId>> {
+/// Does to an account's devices what a chain entry says; gives what is to be told.
+pub(super) fn change(db: &Connection, account: i64, change: &DeviceChange) -> Result<Vec<Wake>> {
     match change {
         DeviceChange::Added(device) => add(db, account, device).map(|()| Vec::new()),
         DeviceChange::Rotated(device) => {
             db.prepare_cached("UPDATE devices SET relay_auth = ?3 WHERE account = ?1 AND id = ?2")?
                 .execute(params![account, device.device.as_bytes(), device.relay_auth])?;
             key_packages::outdated(db, account, device.device)?;
-            Ok(Vec::new())
+            Ok(vec![Wake::Rotated { device: device.device, relay_auth: device.relay_auth }])
         }
         DeviceChange::Revoked(devices) => {
             for device in devices {
                 remove(db, account, *device)?;
             }
             key_packages::forget_claims(db, account)?;
-            Ok(devices.clone())
+            Ok(revoked(devices))
         }
         DeviceChange::Only(device) => {
             let gone = remove_all(db, account)?;
             add(db, account, device)?;
-            Ok(gone)
+            Ok(revoked(&gone))
         }
         DeviceChange::Closed => {
             db.prepare_cached("DELETE FROM access_keys WHERE account = ?1")?.execute(params![account])?;
-            remove_all(db, account)
+            Ok(revoked(&remove_all(db, account)?))
         }
     }
+}
+
+fn revoked(devices: &[DeviceId]) -> Vec<Wake> {
+    devices.iter().map(|device| Wake::Revoked { device: *device }).collect()
 }
 
 fn add(db: &Connection, account: i64, device: &DeviceRecord) -> Result<()> {

@@ -1,13 +1,13 @@
 //! Logs: entries in order without gaps, under tokens of which only hashes are kept (design sections 6 and 7).
 
-use rusqlite::{Connection, OptionalExtension as _, Result, params};
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 use waxwing_wire::frame::{CreateLog, LogEntry, LogPage};
 use waxwing_wire::limits::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{EnvelopeId, LogId};
 
 use super::super::rules::{Known, LogState, Token, is_gone, judge};
-use super::super::{Appended, Appending, Heads, LogRead, Watched};
+use super::super::{Appended, Appending, Heads, InForce, LogRead, Watched};
 use super::{int, nat};
 use crate::config::Quotas;
 use crate::hub::Wake;
@@ -175,15 +175,13 @@ pub(super) fn read(db: &Connection, id: LogId, read_hash: &[u8; 32], after: u64)
 /// How far logs and inboxes are, for those who may know.
 pub(super) fn heads(db: &Connection, watched: &Watched) -> Result<Heads> {
     let mut log = db.prepare_cached("SELECT head FROM logs WHERE id = ?1 AND read_hash = ?2")?;
-    let mut inbox = db.prepare_cached("SELECT inbox_head FROM devices WHERE id = ?1")?;
+    let mut inbox = db.prepare_cached("SELECT inbox_head, relay_auth FROM devices WHERE id = ?1")?;
     let logs = watched
         .logs
         .iter()
         .map(|(id, hash)| log.query_row(params![id.as_bytes(), hash], |row| row.get(0).map(nat)).optional());
-    let inboxes = watched
-        .inboxes
-        .iter()
-        .map(|device| inbox.query_row(params![device.as_bytes()], |row| row.get(0).map(nat)).optional());
+    let in_force = |row: &Row<'_>| Ok(InForce { head: nat(row.get(0)?), relay_auth: row.get(1)? });
+    let inboxes = watched.inboxes.iter().map(|device| inbox.query_row(params![device.as_bytes()], in_force).optional());
     Ok(Heads { logs: logs.collect::<Result<_>>()?, inboxes: inboxes.collect::<Result<_>>()? })
 }
 
