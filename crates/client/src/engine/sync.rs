@@ -174,6 +174,7 @@ impl Engine {
     async fn run_inbox(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         loop {
+            let version = self.keys().key_version();
             let error = match self.inbox_session(&mut backoff).await {
                 Ok(()) => continue,
                 Err(error) => error,
@@ -186,6 +187,10 @@ impl Engine {
                     return;
                 }
                 self.transparency_wake.notify_one();
+            }
+            // The relay closes what was opened under keys that were replaced: with the new ones it goes on, and there is nothing to tell.
+            if self.keys().key_version() != version {
+                continue;
             }
             if error.code() == ErrorCode::AccountDisabled {
                 backoff.slow_down();
