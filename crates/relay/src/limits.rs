@@ -5,16 +5,20 @@
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, InsufficientCapacity, Quota, RateLimiter};
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
+use governor::{DefaultDirectRateLimiter, InsufficientCapacity, Quota, RateLimiter};
 use waxwing_wire::AccountId;
 
 use crate::config::{Limits, Rate};
 use crate::error::Refusal;
 
-/// Keys that one limiter tells apart; beyond that, newcomers share one allowance.
+/// Keys that one limiter tells apart; beyond that, newcomers share one allowance, and those that are there keep their own.
 const MAX_KEYS: usize = 200_000;
 /// In seconds.
 const MINUTE: u64 = 60;
@@ -83,13 +87,47 @@ impl Limiters {
 
 /// One rate, for each key, and where there is one another for all keys together.
 pub(crate) struct Limiter<K: Hash + Eq + Clone> {
-    keyed: DefaultKeyedRateLimiter<K>,
+    keyed: RateLimiter<K, Known<K>, DefaultClock>,
+    known: Known<K>,
     overflow: DefaultDirectRateLimiter,
     total: Option<DefaultDirectRateLimiter>,
     /// More than that one request never counts.
     burst: NonZeroU32,
     most: usize,
     clock: DefaultClock,
+}
+
+/// The allowances that are told apart, to be looked at from outside of their limiter.
+#[derive(Clone)]
+struct Known<K: Hash + Eq + Clone>(Arc<DashMapStateStore<K>>);
+
+impl<K: Hash + Eq + Clone> StateStore for Known<K> {
+    type Key = K;
+
+    fn measure_and_replace<T, F, E>(&self, key: &K, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.0.measure_and_replace(key, measure)
+    }
+}
+
+impl<K: Hash + Eq + Clone> ShrinkableKeyedStateStore<K> for Known<K> {
+    fn retain_recent(&self, drop_below: Nanos) {
+        ShrinkableKeyedStateStore::retain_recent(&*self.0, drop_below);
+    }
+
+    fn shrink_to_fit(&self) {
+        ShrinkableKeyedStateStore::shrink_to_fit(&*self.0);
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
@@ -103,8 +141,10 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     }
 
     fn bounded(rate: Rate, most: usize) -> Self {
+        let known = Known(Arc::default());
         Self {
-            keyed: RateLimiter::keyed(quota(rate, 1)),
+            keyed: RateLimiter::new(quota(rate, 1), known.clone(), DefaultClock::default()),
+            known,
             overflow: RateLimiter::direct(quota(rate, 10)),
             total: None,
             burst: quota(rate, 1).burst_size(),
@@ -121,7 +161,8 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     /// Counts one request of `key` as so many, and at most as all that may come at once: whoever waits long enough is served.
     pub(crate) fn check_as(&self, key: &K, many: NonZeroU32) -> Result<(), Refusal> {
         let (now, many) = (self.clock.now(), many.min(self.burst));
-        let own = match self.keyed.len() < self.most {
+        // Whoever is known is so first: the length of the map takes longer to find out.
+        let own = match self.known.0.contains_key(key) || self.known.0.len() < self.most {
             true => self.keyed.check_key_n(key, many),
             false => self.overflow.check_n(many),
         };
@@ -169,9 +210,19 @@ mod tests {
     fn a3_limiter_maps_are_bounded() {
         let limiter = Limiter::bounded(Rate { per_minute: 1, burst: 2 }, 50);
         let passed = (0..10_000).filter(|key| limiter.check(key).is_ok()).count();
-        assert_eq!(limiter.keyed.len(), 50);
+        assert_eq!(limiter.known.0.len(), 50);
         // The 50 of the map, and ten times one allowance for all others together.
         assert_eq!(passed, 50 + 20);
+    }
+
+    /// A3: who was there before the map was full goes on with an allowance of their own, whatever all others use up.
+    #[test]
+    fn a3_a_full_map_throttles_newcomers_alone() {
+        let limiter = Limiter::bounded(Rate { per_minute: 1, burst: 3 }, 50);
+        let passed = |keys: std::ops::Range<u32>| keys.filter(|key| limiter.check(key).is_ok()).count();
+        assert_eq!(passed(0..50), 50);
+        assert_eq!(passed(50..10_000), 30);
+        assert_eq!([(); 3].map(|()| passed(0..50)), [50, 50, 0]);
     }
 
     #[test]
