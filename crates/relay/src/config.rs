@@ -144,6 +144,8 @@ pub struct Limits {
     pub connections: usize,
     /// Most connections at a time of one address, IPv6 by its /56; those of trusted proxies are not counted.
     pub connections_per_address: usize,
+    /// Bytes of all bodies, pages and unfinished messages together that are held in memory at a time; what has at most 16 KiB does not count.
+    pub in_flight: u64,
     /// Stored bytes.
     pub quotas: Quotas,
     /// Blobs.
@@ -171,6 +173,7 @@ impl Default for Limits {
             chain: Rate { per_minute: 10, burst: 60 },
             connections: 20_000,
             connections_per_address: 512,
+            in_flight: 1024 * 1024 * 1024,
             quotas: Quotas::default(),
             blobs: BlobLimits::default(),
             timeouts: Timeouts::default(),

@@ -90,6 +90,12 @@ impl Refusal {
         Self { retry_after: Some(seconds), ..Self::new(ProblemCode::RateLimited) }
     }
 
+    /// There is no room for it now; again in `seconds`.
+    #[must_use]
+    pub fn busy(seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(ProblemCode::Unavailable) }
+    }
+
     /// The body is of another media type than `accept`, or compressed.
     #[must_use]
     pub fn unsupported_media_type(accept: &'static str) -> Self {

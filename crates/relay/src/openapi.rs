@@ -158,6 +158,7 @@ fn problem(status: StatusCode, codes: &[ProblemCode]) -> Response {
         (StatusCode::RANGE_NOT_SATISFIABLE, ("Content-Range", header("How many bytes there are."))),
         (StatusCode::UPGRADE_REQUIRED, ("Upgrade", header("The version that is spoken."))),
         (StatusCode::TOO_MANY_REQUESTS, ("Retry-After", header("Seconds to wait."))),
+        (StatusCode::SERVICE_UNAVAILABLE, ("Retry-After", header("Seconds to wait, where that is known."))),
     ]
     .into_iter()
     .filter_map(|(of, header)| (of == status).then_some(header))

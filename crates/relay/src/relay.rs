@@ -21,6 +21,7 @@ use crate::access::Decisions;
 use crate::admin::AdminSocket;
 use crate::audit::{Audit, Event, Subject};
 use crate::blobs::{Blobs, ExpiryTime, Folders};
+use crate::budget::Budget;
 use crate::bus::{BusError, Watcher};
 use crate::config::{Config, Database, Limits, Registration, Tls};
 use crate::database::{self, Opened, Opening};
@@ -258,6 +259,7 @@ async fn open(
         scheme: if tls || !audience.is_loopback() { "https" } else { "http" },
         local: audience.is_loopback(),
         limiters: Limiters::new(limits),
+        budget: Budget::new(limits.in_flight),
         pseudonyms: Pseudonyms::default(),
         timeouts: limits.timeouts,
         stopping: CancellationToken::new(),

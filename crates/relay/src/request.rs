@@ -13,7 +13,9 @@ use waxwing_wire::api::base64url;
 use waxwing_wire::log::token_hash;
 use waxwing_wire::problem::ProblemCode;
 
+use crate::budget::{Budget, Held};
 use crate::error::Refusal;
+use crate::state::App;
 
 /// How much of a body that is too large is still read (and thrown away): a client that is writing it gets the answer rather than a reset.
 const MAX_DISCARDED: usize = 1024 * 1024;
@@ -37,24 +39,44 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     }
 }
 
-/// Bytes of a body, of which no more than `limit` are ever held.
+/// Bytes of a small body, of which no more than `limit` are ever held.
 pub(crate) async fn body(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+    collect(body, limit, None).await.map(|(bytes, _)| bytes)
+}
+
+/// The same, with room for them from `budget`.
+async fn collect(body: Body, limit: usize, budget: Option<&Budget>) -> Result<(Vec<u8>, Held), Refusal> {
     let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
-    let mut size = 0;
+    let (mut bytes, mut held) = (Vec::new(), Held::default());
+    let (mut size, mut refused) = (0, None);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Refusal::bad_request("The body ended early"))?;
         size += chunk.len();
         if size > limit + MAX_DISCARDED {
             break;
         }
-        if size > limit {
-            bytes = Vec::new();
-        } else {
-            bytes.extend_from_slice(&chunk);
+        if size > limit && refused.is_none() {
+            refused = Some(ProblemCode::TooLarge.into());
+        }
+        if refused.is_none() && size > bytes.capacity() {
+            // Twice as much each time, as vectors grow; the room for it first.
+            let capacity = size.next_power_of_two().min(limit);
+            if let Some(budget) = budget {
+                refused = budget.grow(&mut held, capacity).await.err();
+            }
+            if refused.is_none() {
+                bytes.reserve_exact(capacity - bytes.len());
+            }
+        }
+        match refused {
+            None => bytes.extend_from_slice(&chunk),
+            Some(_) => (bytes, held) = (Vec::new(), Held::default()),
         }
     }
-    if size > limit { Err(ProblemCode::TooLarge.into()) } else { Ok(bytes) }
+    match refused {
+        None => Ok((bytes, held)),
+        Some(refusal) => Err(refusal),
+    }
 }
 
 /// That a body is what the address takes: not compressed, and of media type `accept` where it says one at all.
@@ -68,7 +90,18 @@ pub(crate) fn media(headers: &HeaderMap, accept: &'static str) -> Result<(), Ref
     }
 }
 
-/// A binary body.
+/// A binary body that may be large, with the room that it takes: to be held as long as what is made of it.
+pub(crate) async fn large(
+    app: &App,
+    headers: &HeaderMap,
+    from: Body,
+    limit: usize,
+) -> Result<(Vec<u8>, Held), Refusal> {
+    media(headers, BINARY)?;
+    collect(from, limit, Some(&app.budget)).await
+}
+
+/// A small binary body.
 pub(crate) async fn binary(headers: &HeaderMap, from: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
     media(headers, BINARY)?;
     body(from, limit).await

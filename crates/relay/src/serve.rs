@@ -24,6 +24,7 @@ use tower::ServiceExt as _;
 use crate::audit::{Event, Subject};
 use crate::config::Timeouts;
 use crate::crowd::Crowd;
+use crate::inflow::Counted;
 use crate::state::{App, Peer, Places};
 use crate::tls::ServerTls;
 
@@ -114,6 +115,7 @@ async fn serve<S>(timeouts: Timeouts, door: &Door, stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let stream = Counted::new(stream, Arc::clone(&peer.place));
     let service = door.router.clone().map_request(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         request.map(Body::new)
@@ -136,13 +138,17 @@ where
     let _ = connection.await;
 }
 
-/// Bytes that must go within the time that a write may wait, unless fewer are left. Whoever takes one now and then makes no progress to speak of.
-const LEAST_PROGRESS: usize = 16 * 1024;
+/// Bytes that must go for each second of the time that a write may wait, unless fewer are left: whoever takes less makes no progress to speak of, and
+/// would hold a page of 4 MiB for hours. 128 kbit/s in the average of half a minute is what a poor mobile link still carries (EDGE); this project's client waits
+/// 30 s for an answer, and needs eight times that for a page of that size.
+const LEAST_RATE: usize = 16 * 1024;
 
 /// A stream that fails when a write makes too little progress for a while: a client that does not read, or hardly, is let go.
 struct ImpatientWriter<S> {
     inner: S,
     patience: Duration,
+    /// Bytes that are progress within that time.
+    enough: usize,
     /// From the first write that had to wait, until enough has gone.
     waiting: Option<Pin<Box<Sleep>>>,
     /// What has gone since then.
@@ -151,7 +157,8 @@ struct ImpatientWriter<S> {
 
 impl<S: Unpin> ImpatientWriter<S> {
     fn new(inner: S, patience: Duration) -> Self {
-        Self { inner, patience, waiting: None, gone: 0 }
+        let enough = LEAST_RATE.saturating_mul(usize::try_from(patience.as_millis()).unwrap_or(usize::MAX)) / 1000;
+        Self { inner, patience, enough, waiting: None, gone: 0 }
     }
 
     /// Counts what a write has passed on, and the time for it.
@@ -159,7 +166,7 @@ impl<S: Unpin> ImpatientWriter<S> {
         let Poll::Ready(Ok(bytes)) = polled else { return self.watch(cx, polled) };
         if self.waiting.is_some() {
             self.gone += bytes;
-            if self.gone >= LEAST_PROGRESS {
+            if self.gone >= self.enough {
                 self.renew();
             }
         }
@@ -229,6 +236,10 @@ mod tests {
 
     /// How a page of `bytes` ends for somebody who reads `step` of them every 20 ms.
     async fn read(bytes: usize, step: usize) -> io::Result<()> {
+        read_within(PATIENCE, bytes, step).await
+    }
+
+    async fn read_within(patience: Duration, bytes: usize, step: usize) -> io::Result<()> {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         let reader = tokio::spawn(async move {
             let mut taken = vec![0; step];
@@ -236,12 +247,12 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        let mut writer = ImpatientWriter::new(ours, PATIENCE);
+        let mut writer = ImpatientWriter::new(ours, patience);
         let writing = async {
             writer.write_all(&vec![7; bytes]).await?;
             writer.flush().await
         };
-        let ended = tokio::time::timeout(20 * PATIENCE, writing).await.expect("kept for ever");
+        let ended = tokio::time::timeout(20 * patience, writing).await.expect("kept for ever");
         reader.abort();
         ended
     }
@@ -253,12 +264,19 @@ mod tests {
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
+    /// A3: nor does somebody who reads on and on, and too slowly for the time that it takes: 12 KiB a second, here for two.
+    #[tokio::test]
+    async fn a3_who_reads_below_the_least_rate_is_let_go() {
+        let ended = read_within(4 * PATIENCE, 4 * 1024 * 1024, 240).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
     /// Slow is not too slow: it takes many times as long as a write may wait.
     #[tokio::test]
     async fn a_slow_reader_gets_all() {
         let begun = Instant::now();
-        // Some 200 KiB a second, where 32 would do.
-        read(16 * LEAST_PROGRESS, LEAST_PROGRESS / 4).await.unwrap();
+        // Some 200 KiB a second, where 16 would do.
+        read(16 * LEAST_RATE, LEAST_RATE / 4).await.unwrap();
         assert!(begun.elapsed() > 2 * PATIENCE, "{:?}", begun.elapsed());
     }
 

@@ -13,10 +13,12 @@ use waxwing_wire::transparency::NoteKey;
 use crate::access::Decisions;
 use crate::audit::Audit;
 use crate::blobs::Blobs;
+use crate::budget::Budget;
 use crate::config::{Quotas, Registration, Timeouts};
 use crate::crowd::Place;
 use crate::high_water::HighWater;
 use crate::hub::Hub;
+use crate::inflow::Inflow;
 use crate::limits::Limiters;
 use crate::metrics::Metrics;
 use crate::names::NameHasher;
@@ -68,6 +70,8 @@ pub(crate) struct App {
     pub(crate) quotas: Quotas,
     /// Rates.
     pub(crate) limiters: Limiters,
+    /// Room in memory for bodies and pages.
+    pub(crate) budget: Budget,
     /// What claimers of key packages are called today.
     pub(crate) pseudonyms: Pseudonyms,
     /// Times.
@@ -89,6 +93,8 @@ pub(crate) struct Peer {
 
 /// What a connection takes up as long as it lasts.
 pub(crate) struct Places {
+    /// What it has sent of a message that is not whole.
+    pub(crate) inflow: Inflow,
     open: Gauge,
     // Given back when this is dropped.
     _of_all: OwnedSemaphorePermit,
@@ -100,7 +106,8 @@ impl Places {
     pub(crate) fn new(app: &App, of_all: OwnedSemaphorePermit, of_address: Option<Place>) -> Self {
         let open = app.metrics.connections.clone();
         open.inc();
-        Self { open, _of_all: of_all, _of_address: of_address }
+        let inflow = Inflow::new(app.budget.clone());
+        Self { inflow, open, _of_all: of_all, _of_address: of_address }
     }
 }
 

@@ -31,9 +31,10 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Segment(log): Segment, requ
     let (parts, body) = request.into_parts();
     let log = parse::id(&log)?;
     let write_hash = parse::log_token(&parts.headers)?;
-    let bytes = parse::binary(&parts.headers, body, MAX_ENVELOPE_BODY).await?;
+    let (bytes, _held) = parse::large(&app, &parts.headers, body, MAX_ENVELOPE_BODY).await?;
     let append = Append::decode(&bytes).map_err(|_| Refusal::bad_request("The append cannot be read"))?;
     let digest = hash(&[&bytes]);
+    drop(bytes);
     match app.storage.append(Appending { log, write_hash, digest, append }).await? {
         Appended::Stored { seq } => Ok(created(Stored { seq })),
         Appended::Refused => Err(ProblemCode::LogRefused.into()),

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, State};
-use axum::response::IntoResponse as _;
 use http::Uri;
 use waxwing_wire::api::{ChainPage, EntryBytes};
 use waxwing_wire::limits::MAX_CHAIN_PAGE;
 use waxwing_wire::problem::ProblemCode;
 
+use super::page;
 use crate::error::{Refusal, Reply};
 use crate::openapi::problems;
 use crate::request::{self, Segment};
@@ -35,18 +34,22 @@ pub(crate) async fn run(
 ) -> Reply {
     app.limiters.lookup.check(&peer.address.into())?;
     let from = request::number(&uri, "from", 0)?;
-    let found = app.storage.chain(parse(&account)?, from, MAX_CHAIN_PAGE).await?.ok_or(ProblemCode::UnknownAccount)?;
-    let entries = found.entries.into_iter().map(EntryBytes).collect();
-    let page = ChainPage {
-        account: found.account,
-        name: found.name,
-        head: found.head,
-        entries,
-        indexes: found.indexes,
-        name_index: found.name_index,
-        checkpoint: Some(found.checkpoint),
+    let account = parse(&account)?;
+    let read = || async {
+        let found = app.storage.chain(account.clone(), from, MAX_CHAIN_PAGE).await?;
+        let found = found.ok_or(ProblemCode::UnknownAccount)?;
+        let page = ChainPage {
+            account: found.account,
+            name: found.name,
+            head: found.head,
+            entries: found.entries.into_iter().map(EntryBytes).collect(),
+            indexes: found.indexes,
+            name_index: found.name_index,
+            checkpoint: Some(found.checkpoint),
+        };
+        serde_json::to_vec(&page).map_err(|_| ProblemCode::Internal.into())
     };
-    Ok(Json(page).into_response())
+    page(&app, request::JSON, read).await
 }
 
 /// 32 hexadecimal digits are an id, and could also be a name. What is neither is an account that nobody has.

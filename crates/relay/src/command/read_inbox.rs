@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use waxwing_wire::DeviceId;
 use waxwing_wire::problem::ProblemCode;
 
-use super::binary;
+use super::page;
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
 use crate::openapi::{Binary, problems};
@@ -29,8 +29,11 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Segment(device): Segment, r
     let (parts, _) = request.into_parts();
     let device = own(&app, &parts, &device).await?;
     let after = parse::number(&parts.uri, "after", 0)?;
-    let page = app.storage.read_inbox(device, after).await?.ok_or(ProblemCode::InboxRefused)?;
-    Ok(binary(page.encode()))
+    let read = || async {
+        let page = app.storage.read_inbox(device, after).await?.ok_or(ProblemCode::InboxRefused)?;
+        Ok(page.encode())
+    };
+    page(&app, parse::BINARY, read).await
 }
 
 /// The device in the path, if it is the one that asks. Anybody else's inbox and none at all answer alike.

@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri};
 use waxwing_wire::LogId;
 use waxwing_wire::problem::ProblemCode;
 
-use super::binary;
+use super::page;
 use crate::error::{Refusal, Reply};
 use crate::openapi::{Binary, problems};
 use crate::request::{self as parse, Segment};
@@ -30,9 +30,12 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Segment(log): Segment, uri:
     let log = parse::id(&log)?;
     let read_hash = parse::log_token(&headers)?;
     let after = parse::number(&uri, "after", 0)?;
-    match app.storage.read_log(log, read_hash, after).await? {
-        LogRead::Page(page) => Ok(binary(page.encode())),
-        LogRead::Gone { oldest } => Err(Refusal::gone(oldest)),
-        LogRead::Refused => Err(ProblemCode::LogRefused.into()),
-    }
+    let read = || async {
+        match app.storage.read_log(log, read_hash, after).await? {
+            LogRead::Page(page) => Ok(page.encode()),
+            LogRead::Gone { oldest } => Err(Refusal::gone(oldest)),
+            LogRead::Refused => Err(ProblemCode::LogRefused.into()),
+        }
+    };
+    page(&app, parse::BINARY, read).await
 }

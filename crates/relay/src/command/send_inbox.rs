@@ -40,9 +40,10 @@ pub(crate) async fn run(
         Caller::Holder(hash) => Admission::AccessKey(hash),
         Caller::Stranger(_) => Admission::Stranger,
     };
-    let bytes = parse::binary(&parts.headers, body, MAX_ENVELOPE_BODY).await?;
+    let (bytes, _held) = parse::large(&app, &parts.headers, body, MAX_ENVELOPE_BODY).await?;
     let send = InboxSend::decode(&bytes).map_err(|_| Refusal::bad_request("The envelope cannot be read"))?;
     let digest = hash(&[&bytes]);
+    drop(bytes);
     match app.storage.deliver(Delivery { device, admission, digest, send }).await? {
         Delivered::Stored { seq } => Ok(created(Stored { seq })),
         Delivered::Refused => Err(ProblemCode::InboxRefused.into()),

@@ -23,12 +23,13 @@ use crate::audit::{Event, Subject};
 use crate::auth::Device;
 use crate::error::{Refusal, Reply};
 use crate::hub::Subscription;
+use crate::inflow::Inflow;
 use crate::openapi::problems;
 use crate::state::{App, Peer};
 use crate::storage::Watched;
 
-/// A request with the most logs that one subscription follows fits.
-const MAX_MESSAGE: usize = MAX_SUBSCRIBED_LOGS * 160;
+/// A request with the most logs that one subscription follows fits: each takes 102 bytes without spaces.
+const MAX_MESSAGE: usize = MAX_SUBSCRIBED_LOGS * 128;
 /// So many logs in a request count as one request of any other kind: each is looked up in the database.
 const LOGS_PER_COUNT: usize = 64;
 /// Read buffer of each socket: there are many, and most are idle.
@@ -75,7 +76,15 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     let place = app.tasks.token();
     Ok(upgrade.on_upgrade(move |socket| async move {
         app.metrics.subscriptions.inc();
-        let reason = Session { app: &app, address: peer.address, device, subscription }.run(socket).await;
+        let reason = Session {
+            app: &app,
+            address: peer.address,
+            inflow: &peer.place.inflow,
+            device,
+            subscription,
+        }
+        .run(socket)
+        .await;
         tracing::trace!(?reason, "a subscription ended");
         app.metrics.subscriptions.dec();
         drop((peer.place, place));
@@ -118,6 +127,8 @@ struct Session<'a> {
     app: &'a App,
     /// As the socket says it, or a trusted proxy.
     address: IpAddr,
+    /// What its connection has sent.
+    inflow: &'a Inflow,
     device: Option<Device>,
     subscription: Subscription,
 }
@@ -155,11 +166,19 @@ impl Session<'_> {
         let mut ping = interval_at(Instant::now() + timeouts.ping, timeouts.ping);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
+        let mut unfinished = None;
+        self.inflow.begin();
         loop {
             tokio::select! {
                 () = self.app.stopping.cancelled() => return End::Stopping,
                 () = sleep_until(heard + timeouts.idle) => return End::Idle,
                 _ = ping.tick() => {
+                    // Pings and pongs come in between the parts of a message: they keep a connection, and no message that never ends.
+                    let now = Instant::now();
+                    unfinished = (self.inflow.unfinished() > 0).then(|| unfinished.unwrap_or(now));
+                    if unfinished.is_some_and(|since| now >= since + timeouts.request) {
+                        return End::Slow;
+                    }
                     if socket.send(Message::Ping(Default::default())).await.is_err() {
                         return End::Gone;
                     }
@@ -173,8 +192,15 @@ impl Session<'_> {
                 message = socket.recv() => {
                     heard = Instant::now();
                     let answers = match message {
-                        Some(Ok(Message::Text(text))) => self.subscribe(&text).await,
-                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Vec::new()),
+                        Some(Ok(Message::Text(text))) => {
+                            self.inflow.whole();
+                            unfinished = None;
+                            self.subscribe(&text).await
+                        }
+                        Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
+                            self.inflow.control(payload.len());
+                            Ok(Vec::new())
+                        }
                         Some(Ok(Message::Binary(_))) => Err(End::Unreadable),
                         Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
                     };

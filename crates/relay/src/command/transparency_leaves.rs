@@ -6,7 +6,7 @@ use axum::extract::{Extension, State};
 use http::Uri;
 use waxwing_wire::limits::MAX_LEAVES_PAGE;
 
-use super::binary;
+use super::page;
 use crate::error::{Refusal, Reply};
 use crate::openapi::{Binary, problems};
 use crate::request;
@@ -26,8 +26,9 @@ problems!(Problems: RateLimited);
 pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, uri: Uri) -> Reply {
     app.limiters.lookup.check(&peer.address.into())?;
     let from = request::number(&uri, "from", 0)?;
-    match app.storage.leaves(from, MAX_LEAVES_PAGE).await? {
-        Some(leaves) => Ok(binary(leaves)),
-        None => Err(Refusal::bad_request("The log is not that long")),
-    }
+    let read = || async {
+        let leaves = app.storage.leaves(from, MAX_LEAVES_PAGE).await?;
+        leaves.ok_or_else(|| Refusal::bad_request("The log is not that long"))
+    };
+    page(&app, request::BINARY, read).await
 }

@@ -35,9 +35,10 @@ pub(crate) async fn run(State(app): State<Arc<App>>, request: Request) -> Reply 
     let (parts, body) = request.into_parts();
     let device = Device::in_force(&app, &parts).await?;
     app.limiters.key_packages.check(&device.account)?;
-    let bytes = parse::binary(&parts.headers, body, MAX_BODY).await?;
+    let (bytes, _held) = parse::large(&app, &parts.headers, body, MAX_BODY).await?;
     let upload =
         UploadKeyPackages::decode(&bytes).map_err(|_| Refusal::bad_request("The key packages cannot be read"))?;
+    drop(bytes);
     match app.storage.upload_key_packages(device.device, upload).await? {
         Uploaded::Stored(count) => Ok(created(count)),
         Uploaded::QuotaExceeded => Err(ProblemCode::QuotaExceeded.into()),

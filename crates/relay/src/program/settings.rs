@@ -55,6 +55,9 @@ pub(super) struct Settings {
     /// Most connections at a time of one address (IPv6: of one /56). Trusted proxies are not counted.
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections_per_address)]
     max_connections_per_address: usize,
+    /// Most bytes that requests and answers hold in memory, all together; what has at most 16 KiB does not count. Who finds no room is told to come again.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..), default_value_t = Limits::default().in_flight)]
+    max_in_flight: u64,
     /// Requests of any kind per minute and address. Those with limits of their own count here, too.
     #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().address)]
     rate_address: Rate,
@@ -133,7 +136,7 @@ pub(super) struct Settings {
     /// Longest time from a request's header to the answer.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
     timeout_request: Duration,
-    /// Longest time for 16 KiB of an answer, or all that is left of it, to go.
+    /// Longest time in which less goes of an answer than 16 KiB for each second of it, unless that is all that is left.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
     timeout_write: Duration,
     /// Between pings on a subscription.
@@ -209,6 +212,7 @@ impl Settings {
         let limits = &mut config.limits;
         limits.connections = self.max_connections;
         limits.connections_per_address = self.max_connections_per_address;
+        limits.in_flight = self.max_in_flight;
         limits.address = self.rate_address;
         limits.registration = self.rate_registration;
         limits.registration_total = self.rate_registration_total;

@@ -20,6 +20,7 @@ mod key_packages;
 mod kit;
 mod logs;
 mod many;
+mod memory;
 mod moving;
 mod nats;
 mod nobody;

@@ -53,6 +53,7 @@ fn each_key_is_its_own_limit() {
         "timeout-ping",
         "timeout-idle",
         "timeout-drain",
+        "max-in-flight",
     ];
     let flags: Vec<String> = keys.iter().zip(1..).map(|(key, n)| format!("--{key}={n}")).collect();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
@@ -75,6 +76,7 @@ fn each_key_is_its_own_limit() {
         chain: rate(14),
         connections: 15,
         connections_per_address: 16,
+        in_flight: 33,
         quotas: Quotas { log: 17, log_handshakes: 18, inbox_key: 19, inbox_strangers: 20, inbox: 21 },
         blobs: BlobLimits {
             max_bytes: 22,
