@@ -32,6 +32,8 @@ use crate::storage::Watched;
 const MAX_MESSAGE: usize = MAX_SUBSCRIBED_LOGS * 128;
 /// So many logs in a request count as one request of any other kind: each is looked up in the database.
 const LOGS_PER_COUNT: usize = 64;
+/// Pings and pongs in a second: each ping is answered. Clients need one with each of the relay's.
+const MAX_CONTROL_FRAMES: u32 = 10;
 /// Read buffer of each socket: there are many, and most are idle.
 const READ_BUFFER: usize = 4 * 1024;
 /// For the end of a subscription to be read.
@@ -80,6 +82,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
             app: &app,
             address: peer.address,
             inflow: &peer.place.inflow,
+            control: (Instant::now(), 0),
             device,
             subscription,
         }
@@ -102,7 +105,7 @@ enum End {
     Slow,
     /// It asked for what is not for it, or for too much.
     Policy,
-    /// Its address asks too often.
+    /// Its address asks too often, or it sends too many control frames.
     Often,
     /// Its device is in force no longer or has other keys, or its account is disabled.
     ShutOut,
@@ -129,6 +132,8 @@ struct Session<'a> {
     address: IpAddr,
     /// What its connection has sent.
     inflow: &'a Inflow,
+    /// Since when, and how many control frames have come since then.
+    control: (Instant, u32),
     device: Option<Device>,
     subscription: Subscription,
 }
@@ -199,7 +204,7 @@ impl Session<'_> {
                         }
                         Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
                             self.inflow.control(payload.len());
-                            Ok(Vec::new())
+                            self.count_control().map(|()| Vec::new())
                         }
                         Some(Ok(Message::Binary(_))) => Err(End::Unreadable),
                         Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
@@ -219,15 +224,27 @@ impl Session<'_> {
         }
     }
 
+    /// Counts a control frame. They are too many for the limiter of all requests, and each costs as little as a look at the clock.
+    fn count_control(&mut self) -> Result<(), End> {
+        let (since, count) = &mut self.control;
+        if since.elapsed() >= Duration::from_secs(1) {
+            (*since, *count) = (Instant::now(), 0);
+        }
+        *count += 1;
+        if *count > MAX_CONTROL_FRAMES { Err(self.often()) } else { Ok(()) }
+    }
+
     /// Counts a request for so many logs among all requests of its address. The upgrade was one of them, and its connection lasts.
     fn count(&self, logs: usize) -> Result<(), End> {
         let many = u32::try_from(logs.div_ceil(LOGS_PER_COUNT)).unwrap_or(u32::MAX);
         let many = NonZeroU32::new(many).unwrap_or(NonZeroU32::MIN);
-        self.app.limiters.address.check_as(&self.address.into(), many).map_err(|_| {
-            self.app.metrics.refused("/v1/subscribe", ProblemCode::RateLimited);
-            self.app.audit.record(Event::RateLimit, Subject::Address(self.address.into()));
-            End::Often
-        })
+        self.app.limiters.address.check_as(&self.address.into(), many).map_err(|_| self.often())
+    }
+
+    fn often(&self) -> End {
+        self.app.metrics.refused("/v1/subscribe", ProblemCode::RateLimited);
+        self.app.audit.record(Event::RateLimit, Subject::Address(self.address.into()));
+        End::Often
     }
 
     /// Follows what is asked for; gives the frames to answer with.

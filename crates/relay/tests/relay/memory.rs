@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
+use futures_util::SinkExt as _;
+use reqwest::{Method, StatusCode};
+use reqwest_websocket::{CloseCode, Message};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
-use waxwing_wire::api::base64url;
+use waxwing_wire::api::{Subscribe, base64url};
+use waxwing_wire::frame::Push;
 use waxwing_wire::problem::ProblemCode;
 
 use crate::kit::{Kit, Log, app, problem};
+use crate::subscribe::{ask_for, closed_with, connect, push, to};
 
 const LARGE: usize = 500_000;
 const KIB: u64 = 1024;
@@ -154,4 +158,28 @@ async fn a3_half_a_message_takes_room() {
     let mut third = upgraded(&kit).await;
     third.write_all(&frame(TEXT_BEGINS, 60_000)).await.unwrap();
     assert_eq!(lives(third).await, None);
+}
+
+/// A3: each ping is answered, so they count: more than ten in a second end the connection, and ten do not.
+#[tokio::test]
+async fn a3_control_frames_count() {
+    let kit = Kit::new().await;
+    let alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    let (mut calm, mut busy) = (connect(&kit).await, connect(&kit).await);
+    for _ in 0..10 {
+        calm.send(Message::Ping(vec![1; 125].into())).await.unwrap();
+    }
+    ask_for(&mut calm, &Subscribe { logs: vec![to(&log)], inbox: false, transparency: false }).await;
+    assert_eq!(push(&mut calm).await, Push::Ready);
+    for n in 0..11 {
+        let more = if n % 2 == 0 { Message::Ping(vec![].into()) } else { Message::Pong(vec![].into()) };
+        busy.send(more).await.unwrap();
+    }
+    assert_eq!(closed_with(&mut busy).await, CloseCode::Again);
+    // Nobody else's, and they come back.
+    kit.http.stored(&log, &app(0, b"hello")).await;
+    assert!(matches!(push(&mut calm).await, Push::Log { head: 1, .. }));
+    let again = kit.http.request(Method::GET, "/v1/subscribe").send().await.unwrap();
+    assert_eq!(problem(again).await.code, ProblemCode::BadRequest);
 }
