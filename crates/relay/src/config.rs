@@ -140,6 +140,10 @@ pub struct Limits {
     pub account: Rate,
     /// New chain entries, per account.
     pub chain: Rate,
+    /// New logs in a day, per account.
+    pub logs_per_day: u32,
+    /// Free bytes on the data folder's disk below which words are refused, so that the rest still finds room; only where the database is there (SQLite).
+    pub disk_reserve: u64,
     /// Most connections at a time.
     pub connections: usize,
     /// Most connections at a time of one address, IPv6 by its /56; those of trusted proxies are not counted.
@@ -171,6 +175,8 @@ impl Default for Limits {
             key_packages: Rate { per_minute: 10, burst: 60 },
             account: Rate { per_minute: 6000, burst: 2000 },
             chain: Rate { per_minute: 10, burst: 60 },
+            logs_per_day: 500,
+            disk_reserve: 512 * 1024 * 1024,
             connections: 20_000,
             connections_per_address: 512,
             in_flight: 1024 * 1024 * 1024,

@@ -87,6 +87,7 @@ pub mod replay;
 mod request;
 mod router;
 mod serve;
+mod space;
 mod state;
 pub mod storage;
 mod tls;

@@ -22,6 +22,7 @@ use crate::error::Refusal;
 const MAX_KEYS: usize = 200_000;
 /// In seconds.
 const MINUTE: u64 = 60;
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Who is counted together: an IPv4 address, or the first 56 bits of an IPv6 address (one customer's usual allotment).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +58,7 @@ pub(crate) struct Limiters {
     pub(crate) key_packages: Limiter<AccountId>,
     pub(crate) account: Limiter<AccountId>,
     pub(crate) chain: Limiter<AccountId>,
+    pub(crate) logs: Limiter<AccountId>,
 }
 
 impl Limiters {
@@ -71,6 +73,7 @@ impl Limiters {
             key_packages: Limiter::new(limits.key_packages),
             account: Limiter::new(limits.account),
             chain: Limiter::new(limits.chain),
+            logs: Limiter::daily(limits.logs_per_day),
         }
     }
 
@@ -79,7 +82,7 @@ impl Limiters {
         for limiter in [&self.registration, &self.token, &self.lookup, &self.stranger, &self.claim, &self.address] {
             limiter.sweep();
         }
-        for limiter in [&self.account, &self.chain, &self.key_packages] {
+        for limiter in [&self.account, &self.chain, &self.key_packages, &self.logs] {
             limiter.sweep();
         }
     }
@@ -140,14 +143,28 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         Self { total: Some(RateLimiter::direct(quota(total, 1))), burst, ..Self::new(rate) }
     }
 
+    /// So many in a day: at once, and again as the day goes on.
+    fn daily(most: u32) -> Self {
+        let of = |factor: u32| {
+            let most = NonZeroU32::new(most.saturating_mul(factor)).unwrap_or(NonZeroU32::MIN);
+            let each = DAY / most.get();
+            Quota::with_period(each).unwrap_or(Quota::per_second(most)).allow_burst(most)
+        };
+        Self::of(of(1), of(10), MAX_KEYS)
+    }
+
     fn bounded(rate: Rate, most: usize) -> Self {
+        Self::of(quota(rate, 1), quota(rate, 10), most)
+    }
+
+    fn of(own: Quota, overflow: Quota, most: usize) -> Self {
         let known = Known(Arc::default());
         Self {
-            keyed: RateLimiter::new(quota(rate, 1), known.clone(), DefaultClock::default()),
+            keyed: RateLimiter::new(own, known.clone(), DefaultClock::default()),
             known,
-            overflow: RateLimiter::direct(quota(rate, 10)),
+            overflow: RateLimiter::direct(overflow),
             total: None,
-            burst: quota(rate, 1).burst_size(),
+            burst: own.burst_size(),
             most,
             clock: DefaultClock::default(),
         }
@@ -223,6 +240,15 @@ mod tests {
         assert_eq!(passed(0..50), 50);
         assert_eq!(passed(50..10_000), 30);
         assert_eq!([(); 3].map(|()| passed(0..50)), [50, 50, 0]);
+    }
+
+    #[test]
+    fn a_days_allowance_comes_back_in_a_day() {
+        let limiter = Limiter::daily(3);
+        assert_eq!([1, 1, 1, 2].map(|key| limiter.check(&key).is_ok()), [true; 4]);
+        let refused = limiter.check(&1).unwrap_err();
+        let third = (DAY / 3).as_secs();
+        assert!((third - 5..=third).any(|seconds| refused == Refusal::rate_limited(seconds)), "{refused:?}");
     }
 
     #[test]

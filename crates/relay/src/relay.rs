@@ -39,6 +39,7 @@ use crate::proxies::Proxies;
 use crate::pseudonym::Pseudonyms;
 use crate::router;
 use crate::serve::{self, Door};
+use crate::space::Space;
 use crate::state::App;
 use crate::storage::{OpenError, PostgresStorage, RestoredOn, StorageError, StorageStats, restore, sqlite};
 use crate::tls::{ServerTls, TlsError};
@@ -158,12 +159,14 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     });
     let log_key = signer.key().clone();
     let (database, nats, quotas) = (&database, nats.as_ref(), limits.quotas);
+    let embedded = *database == Database::Sqlite;
     let high_water = HighWater::new(&data, log_key.clone());
     let newest = high_water.read().map_err(StartError::Folder)?;
     let opening = Opening { database, nats, retention_days, quotas, signer, newest, fingerprints };
     let database = database::open(&data, opening).await?;
     let proxies = Proxies::new(trusted_proxies);
-    let parts = Parts { database, keys, nonces, log_key, high_water, blobs, restorations, registration, proxies };
+    let parts =
+        Parts { database, keys, nonces, log_key, high_water, blobs, restorations, registration, proxies, embedded };
     let app = open(&data, parts, &audience, server_tls.is_some(), &limits).await?;
     let drain = limits.timeouts.drain;
     let tls = server_tls.is_some();
@@ -201,6 +204,9 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     }
     app.tasks.spawn(upkeep::sweep(Arc::clone(&app)));
     app.tasks.spawn(upkeep::sweep_blobs(Arc::clone(&app)));
+    if app.space.is_kept() {
+        app.tasks.spawn(upkeep::watch_space(Arc::clone(&app)));
+    }
     app.tasks.spawn(database::renew_checkpoint(Arc::clone(&app), checkpoint_every));
     app.tasks.spawn(database::expire(Arc::clone(&app)));
     app.tasks.spawn(database::note_checkpoint(Arc::clone(&app)));
@@ -218,6 +224,8 @@ struct Parts {
     restorations: Vec<RestoredOn>,
     registration: Registration,
     proxies: Proxies,
+    /// Whether the database is in the data folder.
+    embedded: bool,
 }
 
 async fn open(
@@ -228,7 +236,7 @@ async fn open(
     limits: &Limits,
 ) -> Result<Arc<App>, StartError> {
     let Parts { database: Opened { storage, hub, bus }, keys, nonces, log_key, high_water, .. } = parts;
-    let Parts { blobs, restorations, registration, proxies, .. } = parts;
+    let Parts { blobs, restorations, registration, proxies, embedded, .. } = parts;
     let audit = Audit::open(data).map_err(StartError::Audit)?;
     let dated = Arc::clone(&storage);
     let time: ExpiryTime = Arc::new(move || dated.expiry_time());
@@ -260,6 +268,7 @@ async fn open(
         local: audience.is_loopback(),
         limiters: Limiters::new(limits),
         budget: Budget::new(limits.in_flight),
+        space: Space::new(data, if embedded { limits.disk_reserve } else { 0 }),
         pseudonyms: Pseudonyms::default(),
         timeouts: limits.timeouts,
         stopping: CancellationToken::new(),

@@ -25,6 +25,7 @@ use crate::names::NameHasher;
 use crate::nonce::Nonces;
 use crate::proxies::Proxies;
 use crate::pseudonym::Pseudonyms;
+use crate::space::Space;
 use crate::storage::{RestoredOn, Storage};
 use crate::token_keys::TokenKeys;
 
@@ -72,6 +73,8 @@ pub(crate) struct App {
     pub(crate) limiters: Limiters,
     /// Room in memory for bodies and pages.
     pub(crate) budget: Budget,
+    /// Whether the disk has its reserve.
+    pub(crate) space: Space,
     /// What claimers of key packages are called today.
     pub(crate) pseudonyms: Pseudonyms,
     /// Times.

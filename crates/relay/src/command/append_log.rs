@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use waxwing_wire::api::Stored;
 use waxwing_wire::frame::Append;
+use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{LogId, hash};
 
@@ -33,6 +34,10 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Segment(log): Segment, requ
     let write_hash = parse::log_token(&parts.headers)?;
     let (bytes, _held) = parse::large(&app, &parts.headers, body, MAX_ENVELOPE_BODY).await?;
     let append = Append::decode(&bytes).map_err(|_| Refusal::bad_request("The append cannot be read"))?;
+    // Handshakes go on: without them nobody could be removed.
+    if append.kind == EnvelopeKind::App {
+        app.space.check()?;
+    }
     let digest = hash(&[&bytes]);
     drop(bytes);
     match app.storage.append(Appending { log, write_hash, digest, append }).await? {

@@ -30,7 +30,8 @@ problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, 
 )]
 pub(crate) async fn run(State(app): State<Arc<App>>, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
-    Device::in_force(&app, &parts).await?;
+    let device = Device::in_force(&app, &parts).await?;
+    app.limiters.logs.check(&device.account)?;
     let bytes = parse::binary(&parts.headers, body, MAX_BODY).await?;
     let log = CreateLog::decode(&bytes).map_err(|_| Refusal::bad_request("The new log cannot be read"))?;
     if app.storage.create_log(log).await? {

@@ -34,6 +34,7 @@ pub(crate) async fn run(
     Segment(device): Segment,
     request: Request,
 ) -> Reply {
+    app.space.check()?;
     let (parts, body) = request.into_parts();
     let device = parse::id(&device)?;
     let admission = match Caller::of(&app, &peer, &parts).await? {

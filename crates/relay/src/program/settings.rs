@@ -100,6 +100,12 @@ pub(super) struct Settings {
     /// New chain entries per minute and account.
     #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().chain)]
     rate_chain: Rate,
+    /// New logs per account and day. Each conversation is one, and each time that one begins anew.
+    #[arg(long, value_name = "PER_DAY", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value_t = Limits::default().logs_per_day)]
+    rate_logs: u32,
+    /// Free bytes on the disk of the data folder below which what people write is refused (507), so that everything else still finds room. Not with PostgreSQL. 0 for none.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().disk_reserve)]
+    disk_reserve: u64,
     /// Most bytes of one log.
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().quotas.log)]
     quota_log: u64,
@@ -227,6 +233,8 @@ impl Settings {
         limits.key_packages = self.rate_key_packages;
         limits.account = self.rate_account;
         limits.chain = self.rate_chain;
+        limits.logs_per_day = self.rate_logs;
+        limits.disk_reserve = self.disk_reserve;
         limits.quotas.log = self.quota_log;
         limits.quotas.log_handshakes = self.quota_log_handshakes;
         limits.quotas.inbox = self.quota_inbox;

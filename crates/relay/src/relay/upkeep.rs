@@ -41,6 +41,24 @@ pub(super) async fn sweep_blobs(app: Arc<App>) {
     }
 }
 
+/// How often the disk is asked how much of it is free: what is written in the meantime is a small part of the reserve.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Looks whether the disk has its reserve.
+pub(super) async fn watch_space(app: Arc<App>) {
+    let mut turn = interval(LOOK);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = turn.tick() => {
+                let looking = Arc::clone(&app);
+                let _ = tokio::task::spawn_blocking(move || looking.space.look()).await;
+            }
+        }
+    }
+}
+
 /// Looks at the certificate's files now and then.
 pub(super) async fn follow_certificate(app: Arc<App>, tls: Arc<ServerTls>, every: Duration) {
     let mut turn = interval_at(Instant::now() + every, every);

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What accounts are made for: the port is another one after each start.
 pub const AUDIENCE: &str = "127.0.0.1:1";
 /// The load is a few clients that do what thousands would.
-const LIMITS: [&str; 14] = [
+const LIMITS: [&str; 16] = [
     "--rate-address=1000000",
     "--rate-registration=1000000",
     "--rate-registration-total=1000000",
@@ -28,6 +28,8 @@ const LIMITS: [&str; 14] = [
     "--rate-stranger-total=1000000",
     "--rate-account=1000000",
     "--rate-chain=1000000",
+    "--rate-logs=1000000",
+    "--disk-reserve=0",
     "--quota-log=10737418240",
     "--quota-inbox=10737418240",
     "--quota-inbox-key=10737418240",

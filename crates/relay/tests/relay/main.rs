@@ -29,6 +29,7 @@ mod operator;
 mod process;
 mod proxy;
 mod registration;
+mod reserve;
 mod restore;
 mod restore_postgres;
 mod rotation;

@@ -1,0 +1,88 @@
+//! Whether the disk of the data folder still has its reserve: below that words are refused, so that handshakes, what a device acknowledges, and all that
+//! makes room again still find some.
+//!
+//! Looked at every few seconds, and not for each request. Not here: a disk that is really full ([`crate::storage::StorageError::Full`]), the room for blobs
+//! ([`crate::blobs`]).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use waxwing_wire::problem::ProblemCode;
+
+use crate::error::Refusal;
+
+/// What was seen last.
+pub(crate) struct Space {
+    folder: PathBuf,
+    reserve: u64,
+    low: AtomicBool,
+}
+
+impl Space {
+    /// Of the disk that `folder` is on; looks at it. A reserve of 0 is none.
+    pub(crate) fn new(folder: &Path, reserve: u64) -> Self {
+        let space = Self { folder: folder.to_owned(), reserve, low: AtomicBool::new(false) };
+        space.look();
+        space
+    }
+
+    /// Whether there is a reserve to look after.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.reserve > 0
+    }
+
+    /// Refuses what must not use the reserve up.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        match self.low.load(Ordering::Relaxed) {
+            true => Err(ProblemCode::InsufficientStorage.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Looks again. May wait for the disk. One that cannot be asked is not full.
+    pub(crate) fn look(&self) {
+        if !self.is_kept() {
+            return;
+        }
+        let low = free(&self.folder).is_ok_and(|free| free < self.reserve);
+        match (self.low.swap(low, Ordering::Relaxed), low) {
+            (false, true) => {
+                tracing::error!(
+                    "the disk has less free than `disk-reserve`: entries and envelopes are refused until it has more"
+                );
+            }
+            (true, false) => tracing::info!("the disk has its reserve again"),
+            _ => {}
+        }
+    }
+}
+
+/// Free bytes, as far as this program may use them.
+#[cfg(unix)]
+fn free(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free(_: &Path) -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_the_reserve_is_low() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = Space::new(folder.path(), u64::MAX);
+        assert_eq!(all.check(), Err(ProblemCode::InsufficientStorage.into()));
+        for reserve in [0, 1] {
+            assert_eq!(Space::new(folder.path(), reserve).check(), Ok(()));
+        }
+        let gone = folder.path().join("gone");
+        assert_eq!(Space::new(&gone, u64::MAX).check(), Ok(()));
+    }
+}
