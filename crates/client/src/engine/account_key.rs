@@ -162,7 +162,15 @@ impl Engine {
     /// after it. That one must not be lost for the older.
     async fn is_past(&self, change: &AccountChange) -> Result<bool, Error> {
         let in_force = self.account_key().public();
-        if *self.chain(self.account).await?.account_key() != in_force {
+        let chain = self.chain(self.account).await?;
+        let entry =
+            ChainEntry::decode(&change.entry).map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
+        let there = |chain: &VerifiedChain| chain.hash_at(entry.unsigned.seq);
+        if there(&chain).is_some_and(|hash| hash != entry.hash()) {
+            // Another one stands in its place: it never will, which is found out by whoever states it.
+            return Ok(false);
+        }
+        if *chain.account_key() != in_force {
             self.catch_up_with_own_keys().await?;
         }
         let chain = self.chain(self.account).await?;
@@ -172,7 +180,7 @@ impl Engine {
                 "the relay does not show how the account key came in force",
             ));
         }
-        Ok(ChainEntry::decode(&change.entry).is_ok_and(|entry| chain.hash_at(entry.unsigned.seq) == Some(entry.hash())))
+        Ok(there(&chain) == Some(entry.hash()))
     }
 
     pub(super) async fn store_account_seed(&self, change: &AccountChange) -> Result<(), Error> {
