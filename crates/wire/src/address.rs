@@ -71,13 +71,27 @@ impl RelayAddress {
         format!("{scheme}://{}", self.authority())
     }
 
+    /// The name or IP address alone, an IPv6 address without brackets.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match &self.host {
+            Host::Name(name) => name.clone(),
+            Host::Ip(ip) => ip.to_string(),
+        }
+    }
+
+    /// The port, where it is written.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     /// `host[:port]`, without the pin: what people see, and what a chain's `create` names as its log origin.
     #[must_use]
     pub fn authority(&self) -> String {
         let host = match &self.host {
-            Host::Name(name) => name.clone(),
-            Host::Ip(IpAddr::V4(ip)) => ip.to_string(),
             Host::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
+            Host::Name(_) | Host::Ip(IpAddr::V4(_)) => self.host(),
         };
         match self.port {
             Some(port) => format!("{host}:{port}"),
@@ -229,6 +243,20 @@ mod tests {
             "http://a",
         ] {
             assert!(bad.parse::<RelayAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        for (text, host, port) in [
+            ("Waxwing.Example#", "waxwing.example", None),
+            ("waxwing.example:443#", "waxwing.example", Some(443)),
+            ("10.0.0.1:1#", "10.0.0.1", Some(1)),
+            ("[2001:DB8::1]#", "2001:db8::1", None),
+            ("[::1]:4000#", "::1", Some(4000)),
+        ] {
+            let address: RelayAddress = format!("{text}{}", "0a".repeat(32)).parse().unwrap();
+            assert_eq!((address.host().as_str(), address.port()), (host, port));
         }
     }
 
