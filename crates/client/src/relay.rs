@@ -4,6 +4,7 @@
 
 mod auth;
 mod clock;
+mod failure;
 mod http;
 mod key_packages;
 mod proven;
@@ -14,6 +15,7 @@ mod transparency;
 
 pub(crate) use auth::Credentials;
 pub(crate) use clock::local_ms;
-pub(crate) use http::{ApiError, ChainRefused, RelayApi};
+pub(crate) use failure::{ApiError, ChainRefused};
+pub(crate) use http::RelayApi;
 pub(crate) use register::Invitation;
 pub(crate) use subscribe::Frame;

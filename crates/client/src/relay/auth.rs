@@ -12,7 +12,7 @@ use waxwing_wire::token::{AccessToken, Assertion, DpopProof};
 use waxwing_wire::{AccountId, DeviceId};
 use zeroize::Zeroizing;
 
-use super::http::ApiError;
+use super::failure::ApiError;
 use crate::random;
 
 /// What a device needs to speak as itself.

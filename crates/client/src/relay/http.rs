@@ -1,13 +1,12 @@
 //! Requests and their answers. Every method is safe to repeat: ids are made by the client.
 
-use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use waxwing_protocol::{AccessKey, ChainPageError, ChainPages, ChainProgress};
+use waxwing_protocol::{AccessKey, ChainPages, ChainProgress};
 use waxwing_wire::api::{
     ACCESS_KEY_HEADER, API_HEADER, AccessKeys, Ack, ChainPage, EntryAccepted, EntryBytes, RelayInfo, SERVICE, Stored,
     SubmitEntry, base64url,
@@ -19,6 +18,7 @@ use waxwing_wire::{API_VERSION, AccountId, DeviceId, LogId, RelayAddress, Verifi
 
 use super::auth::Credentials;
 use super::clock::{RelayClock, parse_http_date};
+use super::failure::{ApiError, ChainRefused, classify};
 use super::proven::Nonce;
 use super::tls;
 
@@ -28,73 +28,6 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Largest answer: a page of entries, or of chain entries in base64.
 const MAX_ANSWER: usize = MAX_PAGE_BYTES + MAX_ENVELOPE + 64 * 1024;
 pub(super) const BINARY: &str = "application/octet-stream";
-
-/// Why a request brought nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ApiError {
-    /// No connection, or it broke.
-    #[error("the relay cannot be reached: {0}")]
-    Unreachable(String),
-    /// The certificate is not the expected one.
-    #[error("the relay's certificate {0}")]
-    Certificate(&'static str),
-    /// By this computer's clock the certificate is of the future: nobody hands out such, so the clock is behind.
-    #[error("the relay's certificate is not valid yet, by this computer's clock")]
-    NotValidYet,
-    /// The answer is not from a Waxwing relay.
-    #[error("not a Waxwing relay: {0}")]
-    NotARelay(&'static str),
-    /// The relay speaks another version.
-    #[error("the relay speaks API version {0}")]
-    Version(String),
-    /// The relay refused, and said why.
-    #[error("the relay answered {} {:?}: {}", .0.status, .0.code, .0.title)]
-    Problem(Problem),
-    /// The answer cannot be read, or says what it may not.
-    #[error("the relay's answer is malformed: {0}")]
-    Malformed(&'static str),
-}
-
-/// Why a chain was not had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ChainRefused {
-    /// No answer, or one that is none.
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    /// What was answered is not the chain, or not the whole of it.
-    #[error(transparent)]
-    Page(#[from] ChainPageError),
-}
-
-impl From<ChainRefused> for crate::Error {
-    fn from(refused: ChainRefused) -> Self {
-        match refused {
-            ChainRefused::Api(error) => error.into(),
-            ChainRefused::Page(ChainPageError::Chain { error, .. }) => error.into(),
-            ChainRefused::Page(ChainPageError::Length) => ApiError::Malformed("chain page").into(),
-            ChainRefused::Page(ChainPageError::Head) => ApiError::Malformed("chain head").into(),
-            ChainRefused::Page(ChainPageError::Account) => ApiError::Malformed("chain of another account").into(),
-        }
-    }
-}
-
-impl ApiError {
-    /// The code of a refusal.
-    pub(crate) fn problem(&self) -> Option<ProblemCode> {
-        match self {
-            Self::Problem(problem) => Some(problem.code),
-            _ => None,
-        }
-    }
-
-    /// How far the relay says that the log is which something was refused for.
-    pub(crate) fn head(&self) -> Option<u64> {
-        match self {
-            Self::Problem(problem) => problem.head,
-            _ => None,
-        }
-    }
-}
 
 /// One relay, as seen from here.
 pub(crate) struct RelayApi {
@@ -374,32 +307,4 @@ pub(super) async fn read_body(mut response: Response) -> Result<Vec<u8>, ApiErro
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// What a failed request says of the relay. A refused certificate is not "down".
-pub(super) fn classify(error: &reqwest::Error) -> ApiError {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    let mut not_tls = false;
-    while let Some(current) = cause {
-        match current.downcast_ref::<rustls::Error>() {
-            Some(rustls::Error::InvalidCertificate(why)) => return tls::fault(why),
-            Some(rustls::Error::NoCertificatesPresented) => return ApiError::Certificate("is missing"),
-            Some(rustls::Error::InvalidMessage(_)) => not_tls = true,
-            _ => {}
-        }
-        // An I/O error's `source` skips the error that it wraps.
-        let io = current.downcast_ref::<std::io::Error>();
-        cause = match io.and_then(std::io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => current.source(),
-        };
-    }
-    if not_tls {
-        return ApiError::NotARelay("it does not speak TLS");
-    }
-    if error.is_decode() || error.is_body() || error.is_redirect() {
-        return ApiError::Unreachable("the answer broke off".to_owned());
-    }
-    let text = if error.is_timeout() { "no answer in time" } else { "no connection" };
-    ApiError::Unreachable(text.to_owned())
 }

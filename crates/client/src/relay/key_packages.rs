@@ -8,7 +8,8 @@ use waxwing_wire::AccountId;
 use waxwing_wire::api::KeyPackageCount;
 use waxwing_wire::frame::{ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, UploadKeyPackages};
 
-use super::http::{ApiError, BINARY, RelayApi, read_body, read_json};
+use super::failure::ApiError;
+use super::http::{BINARY, RelayApi, read_body, read_json};
 
 const PATH: &str = "/v1/key-packages";
 

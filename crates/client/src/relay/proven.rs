@@ -13,7 +13,8 @@ use waxwing_wire::token::is_nonce;
 use zeroize::Zeroizing;
 
 use super::auth::{Credentials, Token};
-use super::http::{ApiError, RelayApi, classify, read_json, sensitive};
+use super::failure::{ApiError, classify};
+use super::http::{RelayApi, read_json, sensitive};
 
 /// A relay's newest nonce for proofs (RFC 9449, section 8), as long as the process lives.
 ///

@@ -4,7 +4,8 @@ use reqwest::Method;
 use waxwing_wire::api::{EntryAccepted, EntryBytes, REGISTRATION_HEADER, SubmitEntry, base64url};
 use zeroize::Zeroizing;
 
-use super::http::{ApiError, RelayApi, sensitive};
+use super::failure::ApiError;
+use super::http::{RelayApi, sensitive};
 use crate::error::{Error, ErrorCode};
 
 /// Whoever has it may make an account; the relay keeps its hash alone. No debug output: it is a secret until it is used up.

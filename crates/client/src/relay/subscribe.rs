@@ -11,7 +11,8 @@ use waxwing_wire::frame::Push;
 use waxwing_wire::problem::ProblemCode;
 
 use super::auth::Token;
-use super::http::{ApiError, RelayApi, classify};
+use super::failure::{ApiError, classify};
+use super::http::RelayApi;
 use super::proven::{dpop, wants_nonce};
 
 /// No frame for this long (the relay pings every 30 s): the connection is dead.

@@ -9,7 +9,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, Signa
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use waxwing_wire::hash;
 
-use super::http::ApiError;
+use super::failure::ApiError;
 
 /// A client configuration that accepts exactly the certificate with this SHA-256.
 pub(super) fn pinned(pin: [u8; 32]) -> Result<ClientConfig, Error> {

@@ -5,7 +5,8 @@ use waxwing_wire::api::{ConsistencyProof, Restorations};
 use waxwing_wire::limits::{MAX_CHECKPOINT, MAX_LEAVES_PAGE};
 use waxwing_wire::transparency::{LEAF_LEN, Leaf, decode_leaves};
 
-use super::http::{ApiError, RelayApi, read_body, read_json};
+use super::failure::ApiError;
+use super::http::{RelayApi, read_body, read_json};
 
 impl RelayApi {
     /// `GET /v1/transparency/checkpoint`: the newest one, a signed note. Not checked.
