@@ -1,6 +1,6 @@
 //! The profile, and which state (`phase`) opening it leads to. Not here: the changes between states, and telling the window of them (`shell`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use waxwing_client::{Client, Error, ErrorCode, ErrorView, Profile, ProfileState};
@@ -19,6 +19,11 @@ impl Opening {
     /// Nothing is opened yet.
     pub(crate) fn new(dir: PathBuf) -> Self {
         Self { dir, profile: Mutex::new(None) }
+    }
+
+    /// The profile's folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The profile, opened and locked.

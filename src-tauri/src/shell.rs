@@ -1,6 +1,6 @@
 //! Every change between the app's states (`phase`), one at a time. Not here: which state opening the profile leads to (`opening`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -53,6 +53,11 @@ impl Shell {
                 Err(ErrorView { code: ErrorCode::NotRegistered, detail: "the engine is not running".into() })
             }
         }
+    }
+
+    /// The profile's folder.
+    pub(crate) fn profile_dir(&self) -> &Path {
+        self.opening.dir()
     }
 
     /// Starts the engine and tells the window what came of it.

@@ -4,6 +4,8 @@
 
 mod world;
 
+use std::path::Path;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use waxwing_client::{
     Client, Connection, ErrorCode, Event, KeyEvent, MessageState, MessageView, Notice, Profile, ProfileState,
@@ -225,7 +227,10 @@ async fn a_self_signed_relay_is_pinned_and_another_is_refused() {
     bob.until_texts(&conversation, &["over TLS"]).await;
     let code =
         |result: Result<_, waxwing_client::Error>| result.map(|_: waxwing_client::RelayView| ()).unwrap_err().code();
-    assert_eq!(code(check_relay(&format!("{}#{}", world.listen, "00".repeat(32))).await), ErrorCode::WrongCertificate);
+    assert_eq!(
+        code(check_relay(world.dir.path(), &format!("{}#{}", world.listen, "00".repeat(32))).await),
+        ErrorCode::WrongCertificate
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,7 +309,7 @@ async fn something_else_at_the_address_is_not_a_relay() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi").await;
         }
     });
-    assert_eq!(check_relay(&address.to_string()).await.unwrap_err().code(), ErrorCode::NotARelay);
+    assert_eq!(check_relay(Path::new("nowhere"), &address.to_string()).await.unwrap_err().code(), ErrorCode::NotARelay);
     server.abort();
 }
 

@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Rotate,
     /// Fetch what is waiting and send what is waiting
     Sync,
+    /// Add, list and remove the certificates that relays of closed deployments ask for; needs no account
+    Certificate(command::certificate::Arguments),
 }
 
 #[cfg(test)]
@@ -302,6 +304,11 @@ mod tests {
             &["blocked", "bob"],
             &["delete"],
             &["delete", "bob", "cy"],
+            &["certificate"],
+            &["certificate", "add", "f"],
+            &["certificate", "add", "--relay", "h:1"],
+            &["certificate", "remove", "h:1"],
+            &["certificate", "list", "--relay", "h:1"],
         ] {
             assert_eq!(parse(words).unwrap_err().exit_code(), 2, "{words:?}");
         }

@@ -4,6 +4,7 @@ pub(crate) mod accept;
 pub(crate) mod add;
 pub(crate) mod block;
 pub(crate) mod blocked;
+pub(crate) mod certificate;
 pub(crate) mod delete;
 pub(crate) mod group;
 pub(crate) mod invite;
@@ -37,6 +38,9 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
     if let Command::Recover(arguments) = command {
         return recover::run(arguments, &options, output).await;
     }
+    if let Command::Certificate(arguments) = command {
+        return certificate::run(&arguments, &options, output);
+    }
     let profile = session::profile(&options)?;
     if let Command::Listen(arguments) = command {
         return listen::run(&arguments, &profile, &options, output).await;
@@ -54,7 +58,12 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
 /// Whether a command waits for the relay, so that it knows the time afterwards. `listen` says by itself what it knows, as it learns it.
 fn asks_relay(command: &Command) -> bool {
     match command {
-        Command::Phrase(_) | Command::Whoami | Command::List | Command::Blocked | Command::Listen(_) => false,
+        Command::Phrase(_)
+        | Command::Whoami
+        | Command::List
+        | Command::Blocked
+        | Command::Listen(_)
+        | Command::Certificate(_) => false,
         Command::Keys(arguments) => keys::asks_relay(&arguments.command),
         Command::Register(_)
         | Command::Recover(_)
@@ -75,8 +84,8 @@ fn asks_relay(command: &Command) -> bool {
 
 async fn with_account(command: Command, client: &Client, output: &mut Output) -> Result<(), Failure> {
     match command {
-        // They have to do with the engine's beginning or end, and came before.
-        Command::Register(_) | Command::Recover(_) | Command::Listen(_) => Ok(()),
+        // They have to do with the engine's beginning or end, or with no engine, and came before.
+        Command::Register(_) | Command::Recover(_) | Command::Listen(_) | Command::Certificate(_) => Ok(()),
         Command::Phrase(arguments) => phrase::run(&arguments, client, output).await,
         Command::Whoami => whoami::run(client, output).await,
         Command::Invite(arguments) => invite::run(&arguments, client, output).await,

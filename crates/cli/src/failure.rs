@@ -125,6 +125,9 @@ pub(crate) enum Failure {
     /// The invitation file cannot be used.
     #[error(transparent)]
     InvitationFile(SecretFileError),
+    /// There is no certificate for this relay.
+    #[error("no certificate for {0}")]
+    NoCertificate(String),
     /// There is no data folder to put the profile in.
     #[error("this user has no data folder")]
     NoDataFolder,
@@ -160,6 +163,7 @@ impl Failure {
             | Self::Ambiguous { .. }
             | Self::NoRequest(_)
             | Self::NotOnePerson(_)
+            | Self::NoCertificate(_)
             | Self::PhraseErased => ErrorCode::NotFound,
             Self::NotThePhrase(PhraseCheck::UnknownWord { .. }) => ErrorCode::UnknownWord,
             Self::NotThePhrase(_) => ErrorCode::WrongWords,
@@ -202,6 +206,7 @@ impl Failure {
             | Self::Blocked(_)
             | Self::NotOnePerson(_)
             | Self::RemovesOneself
+            | Self::NoCertificate(_)
             | Self::PhraseErased
             | Self::NotThePhrase(_)
             | Self::PassphraseNeeded

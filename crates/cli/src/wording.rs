@@ -118,6 +118,10 @@ pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
         }),
         Failure::PassphraseFile(error) => passphrase_file(error),
         Failure::InvitationFile(error) => invitation_file(error),
+        Failure::NoCertificate(relay) => owned(
+            format!("There is no certificate for {relay} in this profile. Nothing was removed."),
+            "Look at `waxwing-cli certificate list`.",
+        ),
         Failure::NoDataFolder => plain(Words {
             sentence: "This user has no folder for data, so there is no place for a profile.",
             action: "Name one with --profile.",
@@ -300,6 +304,18 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
         ErrorCode::WrongCertificate => (
             "The relay's certificate is not the expected one. Somebody may be standing between; nothing is sent.",
             "Try another network, or ask whoever runs the relay.",
+        ),
+        ErrorCode::CertificateNeeded => (
+            "The relay serves only those who show it a certificate, and this profile has none for it. Nothing goes through it; what is written is kept here.",
+            "Ask whoever runs the relay for one, then `waxwing-cli certificate add FILE --relay HOST:PORT`.",
+        ),
+        ErrorCode::CertificateRefused => (
+            "The relay does not take the certificate that it was shown: it may have expired, been withdrawn, or be for another relay. What is written is kept here.",
+            "Ask whoever runs the relay for another, then `waxwing-cli certificate add FILE --relay HOST:PORT`.",
+        ),
+        ErrorCode::CertificateUnusable => (
+            "The file with a certificate for a relay cannot be used, so it is shown to nobody, and nothing goes through a relay that asks for it.",
+            "See to what the detail says, then `waxwing-cli certificate add FILE --relay HOST:PORT`.",
         ),
         ErrorCode::UpdateNeeded => (
             "The relay wants a newer Waxwing. What is here can be read, and what is written waits.",
@@ -567,6 +583,7 @@ mod tests {
             (Failure::NotOnePerson("me".to_owned()), "group leave"),
             (Failure::RemovesOneself, "group leave"),
             (Failure::NoPerson("bob".to_owned()), "waxwing-cli list"),
+            (Failure::NoCertificate("h:1".to_owned()), "certificate list"),
             (Failure::NotCompared("bob@relay".to_owned()), "Compare"),
         ] {
             let Words { sentence, action: told } = failure(&missed);

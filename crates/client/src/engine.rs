@@ -274,7 +274,7 @@ impl Engine {
         if let Some(relay) = relays.get(address) {
             return Ok(Arc::clone(relay));
         }
-        let relay = Arc::new(RelayApi::new(address.clone(), None)?);
+        let relay = Arc::new(RelayApi::new(address.clone(), self.profile.dir(), None)?);
         relays.insert(address.clone(), Arc::clone(&relay));
         Ok(relay)
     }

@@ -53,6 +53,12 @@ pub enum ErrorCode {
     NotARelay,
     /// The relay's certificate is not the expected one.
     WrongCertificate,
+    /// The relay serves only those who show it a certificate, and there is none for it here.
+    CertificateNeeded,
+    /// The relay does not take the certificate that it was shown.
+    CertificateRefused,
+    /// The file with a certificate for a relay cannot be used, so it is not shown.
+    CertificateUnusable,
     /// The relay wants a newer program.
     UpdateNeeded,
     /// The relay refuses for now: too many requests, or a quota is used up.
@@ -247,13 +253,18 @@ impl From<waxwing_protocol::KeyError> for Error {
 
 impl From<crate::relay::ApiError> for Error {
     fn from(error: crate::relay::ApiError) -> Self {
-        use crate::relay::ApiError;
+        use crate::relay::{ApiError, OwnFault};
         use waxwing_wire::problem::ProblemCode;
 
         let code = match &error {
             ApiError::Unreachable(_) => ErrorCode::RelayDown,
             ApiError::Certificate(_) => ErrorCode::WrongCertificate,
             ApiError::NotValidYet => ErrorCode::ClockWrong,
+            ApiError::OwnCertificate { fault, .. } => match fault {
+                OwnFault::Needed => ErrorCode::CertificateNeeded,
+                OwnFault::Refused => ErrorCode::CertificateRefused,
+                OwnFault::Unusable(_) => ErrorCode::CertificateUnusable,
+            },
             ApiError::NotARelay(_) => ErrorCode::NotARelay,
             ApiError::Version(_) => ErrorCode::UpdateNeeded,
             ApiError::Malformed(_) => ErrorCode::RelayMisbehaved,

@@ -3,6 +3,7 @@
 //!
 //! Not here: the cryptography (`waxwing-protocol`), words for people (the front ends).
 
+mod certificates;
 mod engine;
 mod error;
 mod event;
@@ -14,6 +15,7 @@ mod relay;
 mod store;
 pub mod views;
 
+pub use certificates::{CertificateView, add_certificate, certificates, remove_certificate};
 pub use engine::{Client, Recovery, Registration, check_relay};
 pub use error::{Error, ErrorCode, ErrorView};
 pub use event::Event;

@@ -135,7 +135,8 @@ impl Profile {
     }
 }
 
-fn create_private(dir: &Path) -> Result<(), Error> {
+/// Makes a folder that only its owner may look into, and those above it, if absent.
+pub(crate) fn create_private(dir: &Path) -> Result<(), Error> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

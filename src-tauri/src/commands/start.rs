@@ -32,8 +32,8 @@ pub(crate) async fn unlock(shell: State<'_, Shell>, passphrase: String) -> Answe
 /// Looks whether a relay is at this address.
 #[tauri::command]
 #[specta::specta]
-pub(crate) async fn check_relay(address: String) -> Answer<RelayView> {
-    waxwing_client::check_relay(&address).await.map_err(view)
+pub(crate) async fn check_relay(shell: State<'_, Shell>, address: String) -> Answer<RelayView> {
+    waxwing_client::check_relay(shell.profile_dir(), &address).await.map_err(view)
 }
 
 /// Makes the account. A passphrase only where there is no keychain and the user chose so, an invitation only where the relay asks for one.

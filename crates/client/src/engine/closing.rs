@@ -231,7 +231,7 @@ pub(super) async fn finish_stored_closing(profile: &Profile, store: &Store) -> R
     let me = store.run(account::require).await?;
     let account = me.account;
     let known = store.run(move |tx| keys::chain(tx, account)).await?.ok_or_else(|| not_found("no own chain"))?;
-    let api = RelayApi::new(me.relay, None)?;
+    let api = RelayApi::new(me.relay, profile.dir(), None)?;
     let asked = tokio::time::timeout(AT_THE_START, api.chain(&account.to_string(), Some(known))).await;
     let Ok(Ok((chain, _))) = asked else {
         tracing::info!("the account was to be closed, and its relay does not say what became of that");

@@ -270,6 +270,8 @@ fn back_off(times: u32) -> Duration {
 pub(super) fn waits(error: &ApiError) -> bool {
     match error {
         ApiError::Unreachable(_) | ApiError::Certificate(_) | ApiError::NotValidYet => true,
+        // One may be put there, or renewed.
+        ApiError::OwnCertificate { .. } => true,
         ApiError::NotARelay(_) | ApiError::Version(_) => true,
         // An answer that cannot be read says nothing about what was stored.
         ApiError::Malformed(_) => true,

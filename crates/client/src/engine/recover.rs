@@ -56,7 +56,7 @@ impl Client {
         let name = if display_name.trim().is_empty() { address.name.as_str() } else { &display_name };
         let display_name = clean_display_name(name)?;
         make_way(profile, passphrase.is_some()).await?;
-        let (relay, api) = meet(address.relay).await?;
+        let (relay, api) = meet(profile, address.relay).await?;
         let who = Who { name: address.name, relay, display_name };
         let recovery_key = phrase.recovery_key();
         let (mut stated, mut asked_again): (Option<Stated>, bool) = (None, false);

@@ -21,6 +21,7 @@ use super::start::AT_THE_START;
 use super::{Client, Engine, restart};
 use crate::error::{Error, ErrorCode};
 use crate::keystore::{Keystore, Secrets};
+use crate::profile::Profile;
 use crate::random;
 use crate::relay::RelayApi;
 use crate::store::recovery::{self, Recovery};
@@ -230,6 +231,7 @@ async fn take_over(
 
 /// At the start: a recovery that broke off is taken to its end if the relay has its entry, as the own chain says or the relay itself.
 pub(super) async fn finish_stored_recovery(
+    profile: &Profile,
     keystore: &Keystore,
     secrets: Secrets,
     store: &Store,
@@ -239,7 +241,7 @@ pub(super) async fn finish_stored_recovery(
     let account = me.account;
     let known = store.run(move |tx| keys::chain(tx, account)).await?;
     let known = known.ok_or_else(|| super::not_found("no own chain"))?;
-    let api = RelayApi::new(me.relay, None)?;
+    let api = RelayApi::new(me.relay, profile.dir(), None)?;
     let from = known.seq().saturating_add(1);
     if stands_in(&known, &recovery) {
         // Nothing was asked yet, and so no relay has told the time.

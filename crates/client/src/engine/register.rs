@@ -5,6 +5,7 @@
 //!
 //! Not here: what was left behind, and when it is no longer wanted (`pending`); starting the engine of an account that exists (`start`).
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::{broadcast, watch};
@@ -44,10 +45,10 @@ pub struct Registration {
     pub invitation: Option<Zeroizing<String>>,
 }
 
-/// Asks a relay what it is, before an account is made on it.
-pub async fn check_relay(address: &str) -> Result<RelayView, Error> {
+/// Asks a relay what it is, before an account is made on it in the profile in the folder `profile`, whose certificate it is shown if it asks for one.
+pub async fn check_relay(profile: &Path, address: &str) -> Result<RelayView, Error> {
     let address = parse_relay(address)?;
-    let info = RelayApi::new(address.clone(), None)?.info().await?;
+    let info = RelayApi::new(address.clone(), profile, None)?.info().await?;
     Ok(RelayView { address: address.to_string(), version: info.version, loopback: address.is_loopback() })
 }
 
@@ -70,7 +71,7 @@ impl Client {
             None => None,
         };
         make_way(profile, passphrase.is_some()).await?;
-        let (relay, api) = meet(parse_relay(&relay)?).await?;
+        let (relay, api) = meet(profile, parse_relay(&relay)?).await?;
         let origin = relay.authority();
 
         let pending = match resume(profile, passphrase.clone(), &username, &relay).await? {
@@ -128,8 +129,8 @@ pub(super) fn refusal(error: ApiError, invited: bool) -> Error {
 
 /// The relay under the name that it goes by itself. On this computer `localhost` and its addresses are the same; anywhere
 /// else the relay must go by the name that the user gave, or tokens and chains would not be for it.
-pub(super) async fn meet(address: RelayAddress) -> Result<(RelayAddress, RelayApi), Error> {
-    let api = RelayApi::new(address.clone(), None)?;
+pub(super) async fn meet(profile: &Profile, address: RelayAddress) -> Result<(RelayAddress, RelayApi), Error> {
+    let api = RelayApi::new(address.clone(), profile.dir(), None)?;
     let audience = api.info().await?.audience;
     if audience == address.authority() {
         return Ok((address, api));
@@ -143,7 +144,7 @@ pub(super) async fn meet(address: RelayAddress) -> Result<(RelayAddress, RelayAp
         Some(pin) => named.with_pin(*pin),
         None => named,
     };
-    let api = RelayApi::new(named.clone(), None)?;
+    let api = RelayApi::new(named.clone(), profile.dir(), None)?;
     api.info().await?;
     Ok((named, api))
 }
@@ -249,7 +250,7 @@ pub(super) async fn run(
     let seeds = DeviceSeeds::from_bytes(&secrets.device_seeds);
     let device_keys = DeviceKeys::new(me.device, secrets.key_version, seeds)?;
     let credentials = Arc::new(Credentials::new(me.account, &device_keys));
-    let home = Arc::new(RelayApi::new(me.relay.clone(), Some(Arc::clone(&credentials)))?);
+    let home = Arc::new(RelayApi::new(me.relay.clone(), profile.dir(), Some(Arc::clone(&credentials)))?);
     let engine = Engine {
         profile: profile.clone(),
         keystore,

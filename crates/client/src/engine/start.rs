@@ -37,7 +37,7 @@ impl Client {
         }
         let store = open_store(profile, &secrets).await?;
         raise_counter(&keystore, &mut secrets, &store).await?;
-        let secrets = finish_stored_recovery(&keystore, secrets, &store).await?;
+        let secrets = finish_stored_recovery(profile, &keystore, secrets, &store).await?;
         if finish_stored_closing(profile, &store).await? {
             store.close().await?;
             Self::finish_closing(profile).await?;

@@ -6,6 +6,7 @@ use std::io;
 use waxwing_protocol::ChainPageError;
 use waxwing_wire::problem::{Problem, ProblemCode};
 
+use super::own_certificate::OwnFault;
 use super::tls;
 
 /// Why a request brought nothing.
@@ -20,6 +21,14 @@ pub(crate) enum ApiError {
     /// By this computer's clock the certificate is of the future: nobody hands out such, so the clock is behind.
     #[error("the relay's certificate is not valid yet, by this computer's clock")]
     NotValidYet,
+    /// The relay asks for a certificate of the profile's own, and did not get one that it takes.
+    #[error("{relay} asks for a certificate, {fault}")]
+    OwnCertificate {
+        /// Which relay.
+        relay: String,
+        /// What is wrong.
+        fault: OwnFault,
+    },
     /// The answer is not from a Waxwing relay.
     #[error("not a Waxwing relay: {0}")]
     NotARelay(&'static str),

@@ -1,5 +1,6 @@
 //! Requests and their answers. Every method is safe to repeat: ids are made by the client.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use waxwing_wire::{API_VERSION, AccountId, DeviceId, LogId, RelayAddress, Verifi
 use super::auth::Credentials;
 use super::clock::{RelayClock, parse_http_date};
 use super::failure::{ApiError, ChainRefused, classify};
+use super::own_certificate::OwnCertificate;
 use super::proven::Nonce;
 use super::tls;
 
@@ -36,12 +38,18 @@ pub(crate) struct RelayApi {
     http: reqwest::Client,
     credentials: Option<Arc<Credentials>>,
     clock: RelayClock,
+    own_certificate: Arc<OwnCertificate>,
     pub(super) nonce: Nonce,
 }
 
 impl RelayApi {
-    /// Speaks to `address`; as a device where `credentials` are given. Nothing is sent yet.
-    pub(crate) fn new(address: RelayAddress, credentials: Option<Arc<Credentials>>) -> Result<Self, ApiError> {
+    /// Speaks to `address`; as a device where `credentials` are given. A relay that asks for a certificate is shown the one that the profile in the
+    /// folder `profile` has for it, named or not. Nothing is sent yet.
+    pub(crate) fn new(
+        address: RelayAddress,
+        profile: &Path,
+        credentials: Option<Arc<Credentials>>,
+    ) -> Result<Self, ApiError> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .timeout(REQUEST)
@@ -55,13 +63,15 @@ impl RelayApi {
         } else {
             builder = builder.https_only(true);
         }
-        if let Some(pin) = address.pin() {
-            let config = tls::pinned(*pin).map_err(|error| ApiError::Unreachable(error.to_string()))?;
+        let (base, own_certificate) = (address.base_url(), Arc::new(OwnCertificate::new(profile, &address)));
+        if base.starts_with("https:") {
+            let config = tls::config(&address, Arc::clone(&own_certificate));
+            let config = config.map_err(|error| ApiError::Unreachable(error.to_string()))?;
             builder = builder.tls_backend_preconfigured(config);
         }
         let http = builder.build().map_err(|error| ApiError::Unreachable(error.to_string()))?;
-        let base = address.base_url();
-        Ok(Self { address, base, http, credentials, clock: RelayClock::new(), nonce: Nonce::default() })
+        let (clock, nonce) = (RelayClock::new(), Nonce::default());
+        Ok(Self { address, base, http, credentials, clock, own_certificate, nonce })
     }
 
     pub(crate) fn address(&self) -> &RelayAddress {
@@ -245,8 +255,30 @@ impl RelayApi {
 
     /// Sends, notes the relay's time, and turns refusals into [`ApiError::Problem`].
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, ApiError> {
-        let response = request.send().await.map_err(|error| classify(&error))?;
+        let response = self.attempt(request).await?;
         self.accept(response).await
+    }
+
+    /// Sends, and gives whatever is answered.
+    pub(super) async fn attempt(&self, request: RequestBuilder) -> Result<Response, ApiError> {
+        let response = request.send().await.map_err(|error| self.failed(&error))?;
+        self.answered();
+        Ok(response)
+    }
+
+    /// There was an answer: a certificate that was asked for is taken, or not needed.
+    pub(super) fn answered(&self) {
+        self.own_certificate.is_taken();
+    }
+
+    /// Why there was none. Where nothing else is known it may be for the certificate that the relay has asked for.
+    pub(super) fn failed(&self, error: &reqwest::Error) -> ApiError {
+        match (classify(error), self.own_certificate.fault(error)) {
+            (ApiError::Unreachable(_), Some(fault)) => {
+                ApiError::OwnCertificate { relay: self.address.authority(), fault }
+            }
+            (other, _) => other,
+        }
     }
 
     pub(super) async fn accept(&self, response: Response) -> Result<Response, ApiError> {

@@ -13,7 +13,7 @@ use waxwing_wire::token::is_nonce;
 use zeroize::Zeroizing;
 
 use super::auth::{Credentials, Token};
-use super::failure::{ApiError, classify};
+use super::failure::ApiError;
 use super::http::{RelayApi, read_json, sensitive};
 
 /// A relay's newest nonce for proofs (RFC 9449, section 8), as long as the process lives.
@@ -106,7 +106,7 @@ impl RelayApi {
     }
 
     async fn send_once(&self, request: RequestBuilder) -> Result<Response, ApiError> {
-        let response = request.send().await.map_err(|error| classify(&error))?;
+        let response = self.attempt(request).await?;
         self.accept_proven(response).await
     }
 

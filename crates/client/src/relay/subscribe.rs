@@ -62,7 +62,11 @@ impl RelayApi {
             request = request.header(AUTHORIZATION, dpop(token)?).header("DPoP", proof);
         }
         let attempt = async {
-            let response = request.upgrade().send().await.map_err(|error| broken(&error))?;
+            let response = request.upgrade().send().await.map_err(|error| match &error {
+                reqwest_websocket::Error::Reqwest(error) => self.failed(error),
+                _ => broken(&error),
+            })?;
+            self.answered();
             if response.status() != reqwest::StatusCode::SWITCHING_PROTOCOLS {
                 let response = response.into_inner();
                 match token {

@@ -355,6 +355,12 @@ export type ErrorCode =
 "notARelay" | 
 /**  The relay's certificate is not the expected one. */
 "wrongCertificate" | 
+/**  The relay serves only those who show it a certificate, and there is none for it here. */
+"certificateNeeded" | 
+/**  The relay does not take the certificate that it was shown. */
+"certificateRefused" | 
+/**  The file with a certificate for a relay cannot be used, so it is not shown. */
+"certificateUnusable" | 
 /**  The relay wants a newer program. */
 "updateNeeded" | 
 /**  The relay refuses for now: too many requests, or a quota is used up. */

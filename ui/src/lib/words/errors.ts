@@ -127,6 +127,24 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "Try another network, or ask whoever runs the relay.",
     button: "Try again",
   },
+  certificateNeeded: {
+    title: "The relay asks for a certificate",
+    sentence: "It serves only those who show it one, and this profile has none for it. Nothing goes through it, and what you write is kept.",
+    action: "Ask whoever runs the relay for one, and how to install it.",
+    button: "Try again",
+  },
+  certificateRefused: {
+    title: "The relay does not take your certificate",
+    sentence: "It may have expired, been withdrawn, or be for another relay. Nothing goes through, and what you write is kept.",
+    action: "Ask whoever runs the relay for another.",
+    button: "Try again",
+  },
+  certificateUnusable: {
+    title: "Your certificate for the relay cannot be used",
+    sentence: "Its file is damaged, lacks the right key, or can be read by others. It is not shown, and nothing goes through.",
+    action: "Install it again, as whoever runs the relay says.",
+    button: "Try again",
+  },
   updateNeeded: {
     title: "This Waxwing is too old",
     sentence: "The relay wants a newer Waxwing. You can read here, and what you write waits.",

@@ -363,7 +363,7 @@ async fn p12_a_recovery_and_its_journal_leave_nothing_behind() {
         let newest = if accepted { entry } else { another_account_key(engine).await };
         overtaken(engine, newest).await;
         let secrets = engine.secrets.lock().await.clone();
-        let held = finish_stored_recovery(&engine.keystore, secrets, &engine.store).await.unwrap();
+        let held = finish_stored_recovery(&engine.profile, &engine.keystore, secrets, &engine.store).await.unwrap();
         let after = remains(lone.folder.path()).await;
         for seed in &new {
             assert_eq!(files_with(&after, seed), Vec::<String>::new(), "accepted: {accepted}");

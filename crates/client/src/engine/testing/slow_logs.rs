@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::future::{pending, ready};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub(super) async fn relay(newest: SignedCheckpoint, leaves: Vec<Leaf>, page: usi
 
 /// Whatever the engine says to a relay goes to this one.
 pub(super) fn speaks_to(engine: &Engine, address: &str, relay: &SmallRelay) {
-    let api = Arc::new(RelayApi::new(relay.address.clone(), None).unwrap());
+    let api = Arc::new(RelayApi::new(relay.address.clone(), Path::new("nowhere"), None).unwrap());
     engine.relays.lock().unwrap().insert(address.parse().unwrap(), api);
 }
 

@@ -1,5 +1,6 @@
 //! Against a small server that asks for nonces, as a relay may and as it must not.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -118,7 +119,7 @@ impl Server {
         let seeds = DeviceSeeds::generate(&mut random::rng());
         let keys = DeviceKeys::new(DeviceId::from_bytes(random::bytes()), 1, seeds).unwrap();
         let credentials = Credentials::new(AccountId::from_bytes(random::bytes()), &keys);
-        Self { api: RelayApi::new(address, Some(Arc::new(credentials))).unwrap(), asked }
+        Self { api: RelayApi::new(address, Path::new("nowhere"), Some(Arc::new(credentials))).unwrap(), asked }
     }
 
     async fn put(&self, body: &str) -> Result<(), ApiError> {
