@@ -41,11 +41,16 @@ impl Terminal {
 
     /// One at which nobody has registered.
     pub fn new(relay: &RelayProcess, name: &str, wrapper: &[&str]) -> Self {
+        Self::at(relay.address(), name, wrapper)
+    }
+
+    /// The same, at a relay that is no process of its own: `HOST:PORT`.
+    pub fn at(relay: &str, name: &str, wrapper: &[&str]) -> Self {
         let dir = TempDir::with_prefix("waxwing-terminal.").unwrap();
         let passphrase = dir.path().join("passphrase");
         fs::write(&passphrase, "a passphrase for tests\n").unwrap();
         fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
-        let address = format!("{name}@{}", relay.address());
+        let address = format!("{name}@{relay}");
         Self { dir, passphrase, address, wrapper: wrapper.iter().map(|&word| word.to_owned()).collect() }
     }
 

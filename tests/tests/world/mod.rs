@@ -15,7 +15,7 @@ pub mod losing;
 pub mod silent;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -41,6 +41,8 @@ pub struct World {
     pub between: Option<Between>,
     /// Who may make an account; anybody if none.
     pub registration: Option<waxwing_relay::Registration>,
+    /// Whose certificates clients must show; none where nobody is asked.
+    pub client_ca: Option<PathBuf>,
 }
 
 impl World {
@@ -61,6 +63,16 @@ impl World {
         world
     }
 
+    /// With a relay that serves those alone who show a certificate of this authority (PEM).
+    pub async fn asking(authority: &str) -> Self {
+        let mut world = Self::stopped(Tls::SelfSigned);
+        let file = world.dir.path().join("authorities.pem");
+        std::fs::write(&file, authority).unwrap();
+        world.client_ca = Some(file);
+        world.start_relay().await;
+        world
+    }
+
     fn stopped(tls: Tls) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // WAXWING_LOG=debug says what the engines do.
@@ -68,7 +80,7 @@ impl World {
             let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         }
         let (dir, listen) = (tempfile::tempdir().unwrap(), ([127, 0, 0, 1], 0).into());
-        Self { dir, relay: None, listen, tls, registration: None, between: None }
+        Self { dir, relay: None, listen, tls, registration: None, client_ca: None, between: None }
     }
 
     /// With somebody between the people and the relay.
@@ -106,6 +118,7 @@ impl World {
         config.tls = self.tls.clone();
         config.audience = self.between.as_ref().map(|between| between.address.to_string());
         config.registration = self.registration;
+        config.client_ca = self.client_ca.clone();
         // Its port may be somebody's for a moment, since it is let go between two starts.
         let mut tries = 0;
         let relay = loop {
