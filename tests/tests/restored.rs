@@ -407,14 +407,14 @@ async fn p17_notes_of_a_restoration_that_are_not_true_change_nothing() {
         let log = alice.client.transparency_log().await.unwrap();
         assert_eq!((log.size, log.restorations.len(), log.contradictions.len()), (before.size, 0, 0), "{lie:?}");
     }
+    let bobs = stopped(bob).await;
     // Another root than that of her own leaves, under the log's signature: that is evidence.
     between.tells(Lie::Notes(vec![signed(&Restored { root: [9; 32], ..truth.clone() })]));
     let log = until_log(&alice, "the evidence", |log| !log.contradictions.is_empty()).await;
     assert_eq!((log.size, log.restorations.len()), (before.size, 0));
     assert_eq!(log.contradictions[0].kind, ContradictionKind::Diverged);
     assert!(log.contradictions[0].second.contains("restored "));
-    // Who was told nothing untrue follows, and they go on speaking with each other meanwhile.
-    let bobs = stopped(bob).await;
+    // Who was told nothing of that follows, and they go on speaking with each other meanwhile.
     between.tells(Lie::None);
     let bob = start(&bobs).await;
     until_log(&bob, "the restoration", |log| log.restorations.len() == 1).await;

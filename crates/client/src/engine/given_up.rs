@@ -64,7 +64,8 @@ impl Engine {
 
     /// The same, where it is no matter if it cannot be done now. Asks nobody unless something came in a conversation alone.
     pub(super) async fn gave_way(&self, account: AccountId) -> bool {
-        self.gives_way(account).await.unwrap_or_else(|error| {
+        // See [`Engine::follow_log`].
+        Box::pin(self.gives_way(account)).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "whether entries give way to those in the log");
             false
         })

@@ -166,6 +166,11 @@ impl Engine {
 
     /// Reads a relay's log up to its newest checkpoint, and proves what was read by it.
     pub(super) async fn follow_log(&self, relay: &RelayAddress) -> Result<(), Error> {
+        // In one piece it is too large for the stack of a thread, with all that waits for it.
+        Box::pin(self.read_log(relay)).await
+    }
+
+    async fn read_log(&self, relay: &RelayAddress) -> Result<(), Error> {
         let lock = self.transparency_lock(&relay.authority());
         let _one = lock.lock().await;
         self.require_room_still(&relay.authority()).await?;
