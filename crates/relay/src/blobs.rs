@@ -111,7 +111,7 @@ impl Blobs {
     /// A blob that is whole and has not expired.
     pub(crate) async fn find(&self, id: BlobId) -> Result<Option<Whole>, BlobError> {
         let Some(object) = found(self.store.get(&whole_path(id)).await)? else { return Ok(None) };
-        if self.has_expired(&object.meta, self.limits.keep) {
+        if is_older(&object.meta, (self.time)().seconds(), self.limits.keep) {
             return Ok(None);
         }
         let manifest = Manifest::decode(&object.bytes().await?)?;
@@ -173,11 +173,12 @@ impl Blobs {
         }
         Ok(())
     }
+}
 
-    fn has_expired(&self, object: &ObjectMeta, after: Duration) -> bool {
-        let made = u64::try_from(object.last_modified.timestamp()).unwrap_or(0);
-        (self.time)().seconds() >= made.saturating_add(after.as_secs())
-    }
+/// Whether an object is older than that, at a time in seconds since 1970.
+fn is_older(object: &ObjectMeta, now: u64, than: Duration) -> bool {
+    let made = u64::try_from(object.last_modified.timestamp()).unwrap_or(0);
+    now >= made.saturating_add(than.as_secs())
 }
 
 /// Objects of one first byte are listed together.

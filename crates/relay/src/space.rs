@@ -23,7 +23,7 @@ impl Space {
     /// Of the disk that `folder` is on; looks at it. A reserve of 0 is none.
     pub(crate) fn new(folder: &Path, reserve: u64) -> Self {
         let space = Self { folder: folder.to_owned(), reserve, low: AtomicBool::new(false) };
-        space.look();
+        space.look(0);
         space
     }
 
@@ -40,12 +40,13 @@ impl Space {
         }
     }
 
-    /// Looks again. May wait for the disk. One that cannot be asked is not full.
-    pub(crate) fn look(&self) {
+    /// Looks again, where the database has so many bytes to `spare` in its file, which never gets smaller. May wait for the disk. One that cannot be
+    /// asked is not full.
+    pub(crate) fn look(&self, spare: u64) {
         if !self.is_kept() {
             return;
         }
-        let low = free(&self.folder).is_ok_and(|free| free < self.reserve);
+        let low = free(&self.folder).is_ok_and(|free| free.saturating_add(spare) < self.reserve);
         match (self.low.swap(low, Ordering::Relaxed), low) {
             (false, true) => {
                 tracing::error!(
@@ -79,6 +80,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let all = Space::new(folder.path(), u64::MAX);
         assert_eq!(all.check(), Err(ProblemCode::InsufficientStorage.into()));
+        // What has expired is room again, though the file keeps its size.
+        all.look(u64::MAX);
+        assert_eq!(all.check(), Ok(()));
         for reserve in [0, 1] {
             assert_eq!(Space::new(folder.path(), reserve).check(), Ok(()));
         }

@@ -339,6 +339,8 @@ pub trait Storage: Send + Sync + 'static {
     fn expire(&self) -> Answer<'_, bool>;
     /// The time by which something is too old, as far as the database has noted it: a wrong clock erases nothing.
     fn expiry_time(&self) -> Moment;
+    /// Bytes of its own file that are free to be used again, which the disk does not know of.
+    fn spare(&self) -> Answer<'_, u64>;
     /// Records the fingerprint of the relay's public keys where there is none or that of `replacing`; whether it is the recorded one then.
     fn record_keys(&self, fingerprint: [u8; 32], replacing: Option<[u8; 32]>) -> Answer<'_, bool>;
     /// Counters.

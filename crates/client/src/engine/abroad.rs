@@ -61,8 +61,14 @@ impl Engine {
         if !self.home.address().is_loopback() && relay.is_loopback() {
             return Ok(Err(THIS_COMPUTER));
         }
+        let mut known = known;
+        let mut fetched = self.fetch_sender(&relay, sender, known.as_ref()).await;
+        if fetched.is_err() && self.gave_way(sender).await {
+            // What is known of them came in a conversation alone, and was not theirs.
+            known = self.store.run(move |tx| keys::chain(tx, sender)).await?;
+            fetched = self.fetch_sender(&relay, sender, known.as_ref()).await;
+        }
         let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
-        let fetched = self.fetch_sender(&relay, sender, known.as_ref()).await;
         let (chain, entries) = self.noting_doubt(sender, fetched).await?;
         let matches = *chain.account_key() == stated.account_key
             && chain.hash_at(stated.chain_seq) == Some(stated.chain_head)

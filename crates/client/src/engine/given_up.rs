@@ -7,7 +7,7 @@
 //!
 //! Not here: how a chain is fetched and looked up (`chains`, `transparency`), and how a conversation is begun anew (`restart`).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use rusqlite::Transaction;
 use waxwing_protocol::group::{GroupKind, Roster};
@@ -46,19 +46,24 @@ impl Engine {
         let Some((relay, proved)) = self.store.run(find).await? else { return Ok(false) };
         // Each entry behind what was proved must stand in the log, and nothing else in its place.
         let (chain, fresh) = self.fetch_chain(&relay, &account.to_string(), Some(&proved)).await?;
-        let (context, chain) = (self.context(), Arc::new(chain));
-        let news = Arc::clone(&chain);
-        let gave = self.store.run(move |tx| take(tx, &context, &news, &fresh)).await?;
-        let Some(gave) = gave else { return Ok(false) };
+        let (context, news) = (self.context(), Arc::new(chain));
+        let gave = self.store.run(move |tx| {
+            let gave = take(tx, &context, &news, &fresh)?;
+            if let Some(gave) = &gave {
+                // In the same step: whoever waits for this may give it up, and nothing is sealed by what was given up.
+                context.chains.replace(news, gave.given_up);
+            }
+            Ok(gave)
+        });
+        let Some(gave) = gave.await? else { return Ok(false) };
         tracing::warn!(seq = gave.given_up.0, "entries that came in a conversation alone gave way to those in the log");
-        self.chains.replace(chain, gave.given_up);
         self.tell(gave.changes).await;
         if gave.wake {
             self.outbox_wake.notify_one();
         }
-        for log in gave.astray {
-            self.mend(log).await?;
-        }
+        // What was said there until now is read before they are begun anew. Not here: a page of the log may be what this is asked for.
+        self.to_look_at.lock().unwrap_or_else(PoisonError::into_inner).extend(gave.astray);
+        self.introductions_wake.notify_one();
         Ok(true)
     }
 

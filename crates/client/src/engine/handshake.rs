@@ -12,7 +12,7 @@ use waxwing_wire::{AccountId, DeviceId};
 use super::context::{introduction, is_line_of, meet};
 use super::entries::{Reading, Verdict};
 use super::{carried, chain_parts, follow, groups, missed, restored, resync, safety};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
 use crate::store::account::Account;
@@ -131,7 +131,8 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<Account
         if part.account == reading.context.account {
             continue;
         }
-        let known = reading.context.chains.load(reading.tx, part.account)?;
+        // With what this very page has brought: of two branches for one place the first is known now.
+        let known = reading.chain_of(part.account)?;
         let Some((chain, from, fresh)) = part.extends(known.as_deref()) else { continue };
         // Somebody new must be whom the roster names.
         let line = change.facts.roster.line(part.account);
@@ -143,7 +144,9 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<Account
         if known.is_none() && !fits {
             continue;
         }
-        keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
+        if !add(reading.tx, part.account, from, &fresh)? {
+            continue;
+        }
         unproved::learned(reading.tx, part.account, from)?;
         if follow::concerns_groups(&fresh) {
             grown.push(part.account);
@@ -161,15 +164,25 @@ pub(super) fn learn_more(reading: &mut Reading<'_>, part: &ChainPart) -> Result<
     if part.account == reading.context.account {
         return Ok(());
     }
-    let known = reading.context.chains.load(reading.tx, part.account)?;
+    let known = reading.chain_of(part.account)?;
     let Some((chain, from, fresh)) = known.and_then(|known| part.extends(Some(&known))) else { return Ok(()) };
-    keys::add_chain_entries(reading.tx, part.account, from, &fresh)?;
+    if !add(reading.tx, part.account, from, &fresh)? {
+        return Ok(());
+    }
     unproved::learned(reading.tx, part.account, from)?;
     if follow::concerns_groups(&fresh) {
         reading.taken.wake |= follow::chain_grew(reading.tx, reading.context, part.account)?;
     }
     reading.taken.chains.push(Arc::new(chain));
     Ok(())
+}
+
+/// Adds what extends a chain; false if another branch of it is stored meanwhile, which is left alone: nobody's chain stops a conversation.
+fn add(tx: &rusqlite::Transaction<'_>, account: AccountId, from: u32, fresh: &[Vec<u8>]) -> Result<bool, Error> {
+    match keys::add_chain_entries(tx, account, from, fresh) {
+        Err(error) if error.code() == ErrorCode::ChainBroken => Ok(false),
+        added => added.map(|()| true),
+    }
 }
 
 /// One is taken out and brought in again in one step: the Welcome is on its way. Until it is there the group stays as it was: should it
@@ -204,11 +217,15 @@ fn removed(reading: &mut Reading<'_>, committer: &Committer) -> Result<(), Error
         return Ok(());
     }
     let me = account::require(tx)?;
-    // Having left, one may have asked to be let in again before this was seen. And nobody is put out of a conversation of two: with the next words it
-    // begins anew.
-    if matches!(reading.conversation.standing, Standing::Left | Standing::Asked)
-        || reading.conversation.kind == ConversationKind::Direct
-    {
+    // Having left, one may have asked to be let in again before this was seen.
+    if matches!(reading.conversation.standing, Standing::Left | Standing::Asked) {
+        return Ok(());
+    }
+    if reading.conversation.kind == ConversationKind::Direct {
+        // Nobody is put out of a conversation of two: with the next words it begins anew, and with those that nobody has read here.
+        outbox::unseal_for(tx, reading.log.log)?;
+        outbox::unseal_accepted(tx, reading.log.log)?;
+        reading.taken.wake = true;
         return Ok(());
     }
     reading.taken.wake |= links::end(tx, &conversation)?;

@@ -103,7 +103,12 @@ impl Engine {
         for log in new {
             let tokens = log.secret.log_tokens();
             if let Err(error) = self.home.create_log(&CreateLog { log: log.log, tokens }).await {
+                let often = error.problem() == Some(ProblemCode::RateLimited);
                 outcome = outcome.and(Err(error.into()));
+                if often {
+                    // Nor will it take the others now.
+                    break;
+                }
                 continue;
             }
             self.store.run(move |tx| logs::set_created(tx, log.log)).await?;

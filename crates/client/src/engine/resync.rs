@@ -383,12 +383,19 @@ pub(super) fn told_removed(
     storage::delete_group(tx, log.log.as_bytes())?;
     logs::set_inactive(tx, log.log)?;
     outbox::remove_changes(tx, log.log)?;
-    outbox::forget_accepted(tx, log.log, u64::MAX)?;
     let id = log.conversation;
-    let others = logs::of(tx, &id)?.iter().any(|other| other.active);
     let found = conversations::load(tx, &id)?;
-    // A conversation of two begins anew with the next words.
-    if others || found.standing != Standing::Member || found.kind == ConversationKind::Direct {
+    if found.kind == ConversationKind::Direct {
+        // It begins anew with the next words, and with those that nobody has read here.
+        outbox::unseal_for(tx, log.log)?;
+        outbox::unseal_accepted(tx, log.log)?;
+        conversations::set_problem(tx, &id, None)?;
+        changes.conversation(id);
+        return Ok(());
+    }
+    outbox::forget_accepted(tx, log.log, u64::MAX)?;
+    let others = logs::of(tx, &id)?.iter().any(|other| other.active);
+    if others || found.standing != Standing::Member {
         return Ok(());
     }
     conversations::set_standing(tx, &id, Standing::Removed)?;

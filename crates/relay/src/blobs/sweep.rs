@@ -7,10 +7,12 @@ use std::path::Path as Folder;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use object_store::{ObjectMeta, ObjectStore as _};
+use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
 use waxwing_wire::BlobId;
 
-use super::{BlobError, Blobs, Folders, prefix};
+use super::error::found;
+use super::{BlobError, Blobs, Folders, is_older, prefix, whole_path};
+use crate::state::now;
 
 /// The store writes `name#n` beside `name` and renames it.
 const STAGED: char = '#';
@@ -26,7 +28,7 @@ impl Blobs {
             let mut whole_ids: HashMap<BlobId, bool> = HashMap::new();
             for object in &whole {
                 if let Some(id) = object.location.filename().and_then(|name| name.parse().ok()) {
-                    whole_ids.insert(id, self.has_expired(object, self.limits.keep));
+                    whole_ids.insert(id, is_older(object, (self.time)().seconds(), self.limits.keep));
                 }
             }
             // An upload is under way as long as a part has come lately.
@@ -36,12 +38,20 @@ impl Blobs {
                     continue;
                 };
                 if !whole_ids.contains_key(&id) {
-                    *unfinished.entry(id).or_insert(true) &= self.has_expired(object, self.limits.keep_unfinished);
+                    // By the clock that its file was dated by: nothing that has just come is old.
+                    *unfinished.entry(id).or_insert(true) &=
+                        is_older(object, now().as_secs(), self.limits.keep_unfinished);
                 }
             }
-            for (id, _) in whole_ids.into_iter().chain(unfinished).filter(|(_, expired)| *expired) {
+            let whole = whole_ids.into_iter().map(|(id, expired)| (id, true, expired));
+            let unfinished = unfinished.into_iter().map(|(id, expired)| (id, false, expired));
+            for (id, is_whole, _) in whole.chain(unfinished).filter(|(_, _, expired)| *expired) {
                 // Whoever has the turn is putting it up again.
                 let Some(_turn) = self.locks.try_lock(id)? else { continue };
+                // Or has done so between the two lists.
+                if !is_whole && found(self.store.head(&whole_path(id)).await)?.is_some() {
+                    continue;
+                }
                 self.remove(id).await?;
             }
         }

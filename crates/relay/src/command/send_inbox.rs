@@ -34,7 +34,6 @@ pub(crate) async fn run(
     Segment(device): Segment,
     request: Request,
 ) -> Reply {
-    app.space.check()?;
     let (parts, body) = request.into_parts();
     let device = parse::id(&device)?;
     let admission = match Caller::of(&app, &peer, &parts).await? {
@@ -42,6 +41,8 @@ pub(crate) async fn run(
         Caller::Stranger(_) => Admission::Stranger,
     };
     let (bytes, _held) = parse::large(&app, &parts.headers, body, MAX_ENVELOPE_BODY).await?;
+    // Not before it was read: whoever is writing it would see a reset in place of the answer.
+    app.space.check()?;
     let send = InboxSend::decode(&bytes).map_err(|_| Refusal::bad_request("The envelope cannot be read"))?;
     let digest = hash(&[&bytes]);
     drop(bytes);

@@ -52,8 +52,8 @@ pub(super) async fn watch_space(app: Arc<App>) {
         tokio::select! {
             () = app.stopping.cancelled() => return,
             _ = turn.tick() => {
-                let looking = Arc::clone(&app);
-                let _ = tokio::task::spawn_blocking(move || looking.space.look()).await;
+                let (looking, spare) = (Arc::clone(&app), app.storage.spare().await.unwrap_or(0));
+                let _ = tokio::task::spawn_blocking(move || looking.space.look(spare)).await;
             }
         }
     }

@@ -261,6 +261,13 @@ impl Storage for SqliteStorage {
         self.calendar.now()
     }
 
+    fn spare(&self) -> Answer<'_, u64> {
+        self.readers.read(|db| {
+            let get = |pragma: &str| db.query_row(pragma, [], |row| row.get::<_, u64>(0));
+            Ok(get("PRAGMA freelist_count")?.saturating_mul(get("PRAGMA page_size")?))
+        })
+    }
+
     fn record_keys(&self, fingerprint: [u8; 32], replacing: Option<[u8; 32]>) -> Answer<'_, bool> {
         self.writer.write(move |db| relay_keys::record(db, &fingerprint, replacing.as_ref()))
     }

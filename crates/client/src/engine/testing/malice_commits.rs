@@ -1,19 +1,21 @@
 //! Members that lie: what they put into the log costs a slot or nothing, and everybody goes on alike.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use waxwing_protocol::group::{CommitData, RosterRole};
-use waxwing_protocol::{AppMessage, DeviceKeys, DeviceSeeds};
+use waxwing_protocol::group::{ChainPart, CommitData, RosterRole};
+use waxwing_protocol::{AccountKey, AppMessage, DeviceKeys, DeviceSeeds, statement};
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{LogId, MessageId};
+use waxwing_wire::{DeviceId, LogId, MessageId};
 
 use super::super::entries;
 use super::faults::{change, everybody, group, say, shows};
 use super::forge::Forged;
 use super::world::World;
-use crate::mls::GroupChange;
+use crate::mls::{GroupChange, Plan};
+use crate::random;
 use crate::store::conversations::ConversationId;
-use crate::store::{account, links, logs, messages, people};
+use crate::store::{account, keys, links, logs, messages, people};
 use crate::views::Notice;
 
 fn log_of(world: &mut World, id: ConversationId) -> LogId {
@@ -122,6 +124,40 @@ fn a_members_garbage_costs_a_slot_and_nothing_else() {
     all_set_aside(&mut world, 1, "its content cannot be read");
     change(&mut world, 0, id, &GroupChange::Update);
     all_go_on(&mut world, id);
+}
+
+/// Two entries of the own account for one place, in one commit: the first is taken, and nobody's log stands still for the other (D9).
+#[test]
+fn d9_two_branches_of_a_chain_in_one_commit_stop_nobody() {
+    let (mut world, id) = group(3);
+    let log = log_of(&mut world, id);
+    let bea = world.devices[1].account;
+    let chain = world.devices[1].look(|tx| keys::chain(tx, bea)).unwrap();
+    let key = AccountKey::from_seed(&world.devices[1].kept.account_seed);
+    let part = |number: u8| {
+        let seeds = DeviceSeeds::generate(&mut random::rng());
+        let device = DeviceKeys::new(DeviceId::from_bytes([number; 16]), 1, seeds).unwrap();
+        let entry = statement::add_device(&chain, &key, &device, 1);
+        ChainPart { account: bea, from_seq: chain.seq() + 1, entries: vec![entry.as_bytes().to_vec()] }
+    };
+    let data = CommitData { chains: vec![part(7), part(8)], ..CommitData::default() };
+    let World { outside, devices, .. } = &mut world;
+    let keys = Arc::clone(&devices[1].keys);
+    devices[1].commit_anyway(outside, (id, log), &keys, Plan { data, ..Plan::default() });
+    let messages = [0, 2].map(|who| {
+        world.on(who, |device, outside| device.drain_log(outside, log)).unwrap();
+        let message = MessageId::from_bytes(random::bytes());
+        world.on(who, |device, outside| device.send(outside, id, message)).unwrap();
+        // Nobody can bring in the device that it states: that holds up no words.
+        for _ in 0..3 {
+            world.on(who, |device, outside| device.flush(outside));
+        }
+        message
+    });
+    for who in [0, 2] {
+        world.on(who, |device, outside| device.drain_log(outside, log)).unwrap();
+        assert!(messages.iter().all(|message| shows(&mut world, who, id, *message)), "{who}");
+    }
 }
 
 #[test]

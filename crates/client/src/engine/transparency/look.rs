@@ -1,6 +1,7 @@
 //! What a log says of oneself and of contacts: alarms, keys in doubt, news.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rusqlite::Transaction;
 use waxwing_wire::AccountId;
@@ -10,9 +11,13 @@ use super::super::emit::Changes;
 use super::super::{Engine, not_found, safety};
 use super::{hash_of, load};
 use crate::error::Error;
+use crate::random;
 use crate::store::transparency::{self as stored, Alarm, Placed, TransparencyLog};
 use crate::store::{account, contacts, keys, people, unproved};
 use crate::views::Notice;
+
+/// For one contact's relay to show what is new.
+const NEWS_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// What is new in the logs about oneself and about contacts.
@@ -53,11 +58,17 @@ impl Engine {
                 self.tell_log(&home).await;
             }
         }
-        for account in self.store.run(unproved::news).await? {
-            match self.refresh_chain(account).await {
-                Ok(_) => self.store.run(move |tx| unproved::news_are_had(tx, account)).await?,
+        let mut news = self.store.run(unproved::news).await?;
+        // One that takes its time does not keep the same others waiting in each round.
+        let [first] = random::bytes::<1>();
+        let count = news.len().max(1);
+        news.rotate_left(usize::from(first) % count);
+        for account in news {
+            match tokio::time::timeout(NEWS_PATIENCE, self.refresh_chain(account)).await {
+                Ok(Ok(_)) => self.store.run(move |tx| unproved::news_are_had(tx, account)).await?,
                 // Asked for again with the next round.
-                Err(error) => tracing::info!(%error, "a contact's new keys cannot be had"),
+                Ok(Err(error)) => tracing::info!(%error, "a contact's new keys cannot be had"),
+                Err(_) => tracing::info!("a contact's new keys cannot be had: no answer in time"),
             }
         }
         Ok(())

@@ -264,13 +264,14 @@ const VERSION_9: &str = "
     CREATE INDEX shown_until ON shown (until);
 ";
 
-/// The day by which what is kept is too old. In a database of before it is that of the transparency log's newest checkpoint: when a relay ran last.
+/// The day by which what is kept is too old. In a database of before it is that of the transparency log's newest checkpoint: when a relay ran last, or
+/// today where that was signed under a clock that was ahead.
 const VERSION_10: &str = "
     CREATE TABLE calendar (
         n INTEGER PRIMARY KEY CHECK (n = 1),
         day INTEGER NOT NULL
     ) STRICT;
-    INSERT INTO calendar (n, day) SELECT 1, time_ms / 86400000 FROM transparency_log WHERE n = 1;
+    INSERT INTO calendar (n, day) SELECT 1, min(time_ms / 86400000, unixepoch() / 86400) FROM transparency_log WHERE n = 1;
 ";
 
 /// Brings the database to the newest schema, in one transaction.
