@@ -173,7 +173,7 @@ fn tokens() -> Vec<Seed> {
     let assertion =
         Assertion { iss: device, sub: account, aud: aud.clone(), iat: NOW, exp: NOW + 60, jti: jti.clone() };
     let cnf = Confirmation { jkt: thumbprint(&key.verifying_key().to_bytes()) };
-    let access = AccessToken { iss: aud, sub: device, account, iat: NOW, exp: NOW + 600, cnf };
+    let access = AccessToken { iss: aud, sub: device, account, iat: NOW, exp: NOW + 600, cnf, relay_auth: [6; 32] };
     let proof = |ath, nonce: Option<&str>| {
         let (jti, nonce) = (jti.clone(), nonce.map(str::to_owned));
         DpopProof { jti, htm: "POST".to_owned(), htu: URL.to_owned(), iat: NOW, ath, nonce }
