@@ -142,7 +142,7 @@ pub struct Limits {
     pub chain: Rate,
     /// New logs in a day, per account.
     pub logs_per_day: u32,
-    /// Free bytes on the data folder's disk below which words are refused, so that the rest still finds room; only where the database is there (SQLite).
+    /// Free bytes on the data folder's disk below which words and blobs are refused, so that the rest still finds room; only where the database is there (SQLite).
     pub disk_reserve: u64,
     /// Most connections at a time.
     pub connections: usize,
@@ -150,6 +150,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Bytes of all bodies, pages and unfinished messages together that are held in memory at a time; what has at most 16 KiB does not count.
     pub in_flight: u64,
+    /// Most logs that all subscriptions together follow; one that several follow counts for each of them.
+    pub followed_logs: usize,
     /// Stored bytes.
     pub quotas: Quotas,
     /// Blobs.
@@ -180,6 +182,8 @@ impl Default for Limits {
             connections: 20_000,
             connections_per_address: 512,
             in_flight: 1024 * 1024 * 1024,
+            // More than one address can follow over all of its connections (512 times 4,096).
+            followed_logs: 2_500_000,
             quotas: Quotas::default(),
             blobs: BlobLimits::default(),
             timeouts: Timeouts::default(),

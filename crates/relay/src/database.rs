@@ -110,7 +110,12 @@ pub(crate) async fn follow_keys(app: Arc<App>) {
         keys.before.extend(known);
         if record_keys(&*app.storage, &keys).await == Ok(true) {
             known = current;
-        } else if told != current {
+            continue;
+        }
+        // Another process may have put a newer key there, which is told then.
+        app.keys.refresh();
+        let newest = Some(app.keys.fingerprints(app.log_key.public()).current);
+        if newest == current && told != current {
             told = current;
             tracing::warn!(
                 "the database could not be told of this relay's keys; it is tried again until it knows them"

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::body::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use waxwing_wire::frame::{LogEntry, Push};
 use waxwing_wire::limits::MAX_PUSHED_ENTRY;
@@ -77,6 +77,8 @@ pub struct Hub {
     devices: Mutex<Followers<DeviceId, Socket>>,
     checkpoint: watch::Sender<Newest>,
     disguise: OnceLock<Arc<Disguise>>,
+    /// One for each log that a subscription may follow, of all of them together.
+    places: OnceLock<Arc<Semaphore>>,
 }
 
 /// The newest checkpoint that was told of.
@@ -158,6 +160,18 @@ impl Hub {
     pub(crate) fn disguise(&self, disguise: Arc<Disguise>) {
         // A second time changes nothing.
         let _ = self.disguise.set(disguise);
+    }
+
+    /// Sets how many logs all subscriptions together may follow; a log that several follow counts for each of them. Before anything is followed.
+    pub(crate) fn bound(&self, logs: usize) {
+        // As above.
+        let _ = self.places.set(Arc::new(Semaphore::new(logs.min(Semaphore::MAX_PERMITS))));
+    }
+
+    /// A place for one more log, if there is one.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let unbounded = || Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        Arc::clone(self.places.get_or_init(unbounded)).try_acquire_owned().ok()
     }
 
     /// Tells everyone concerned. Never waits.

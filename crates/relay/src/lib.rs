@@ -68,6 +68,7 @@ pub mod error;
 mod high_water;
 pub mod hub;
 mod inflow;
+mod judges;
 mod keys;
 pub mod limits;
 mod listen;

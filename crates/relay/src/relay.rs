@@ -26,6 +26,7 @@ use crate::bus::{BusError, Watcher};
 use crate::config::{Config, Database, Limits, Registration, Tls};
 use crate::database::{self, Opened, Opening};
 use crate::high_water::HighWater;
+use crate::judges::Judges;
 use crate::keys::{self, KeyError};
 use crate::limits::Limiters;
 use crate::listen;
@@ -240,12 +241,13 @@ async fn open(
     let audit = Audit::open(data).map_err(StartError::Audit)?;
     let dated = Arc::clone(&storage);
     let time: ExpiryTime = Arc::new(move || dated.expiry_time());
-    let blobs = match blobs {
-        Some(folder) => Blobs::open(&folder, Folders::Shared, limits.blobs, time),
-        None => Blobs::open(&data.join("blobs"), Folders::Own, limits.blobs, time),
+    let (folder, of) = match blobs {
+        Some(folder) => (folder, Folders::Shared),
+        None => (data.join("blobs"), Folders::Own),
     };
-    let blobs = Arc::new(blobs.map_err(StartError::Blobs)?);
+    let blobs = Arc::new(Blobs::open(&folder, of, limits.blobs, time).map_err(StartError::Blobs)?);
     let decisions = Arc::new(Decisions::open(&*storage).await?);
+    hub.bound(limits.followed_logs);
     let app = Arc::new(App {
         storage,
         blobs,
@@ -263,12 +265,13 @@ async fn open(
         high_water,
         restorations,
         names: NameHasher::new(&audience.authority()),
+        judges: Judges::new(),
         audience: audience.authority(),
         scheme: if tls || !audience.is_loopback() { "https" } else { "http" },
         local: audience.is_loopback(),
         limiters: Limiters::new(limits),
         budget: Budget::new(limits.in_flight),
-        space: Space::new(data, if embedded { limits.disk_reserve } else { 0 }),
+        space: Space::new(data, &folder, if embedded { limits.disk_reserve } else { 0 }),
         pseudonyms: Pseudonyms::default(),
         timeouts: limits.timeouts,
         stopping: CancellationToken::new(),
@@ -373,7 +376,7 @@ impl Relay {
 
     /// What its commands share.
     #[cfg(test)]
-    pub(crate) fn app(&self) -> &App {
+    pub(crate) fn app(&self) -> &Arc<App> {
         &self.app
     }
 

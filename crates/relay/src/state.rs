@@ -19,6 +19,7 @@ use crate::crowd::Place;
 use crate::high_water::HighWater;
 use crate::hub::Hub;
 use crate::inflow::Inflow;
+use crate::judges::Judges;
 use crate::limits::Limiters;
 use crate::metrics::Metrics;
 use crate::names::NameHasher;
@@ -61,6 +62,8 @@ pub(crate) struct App {
     pub(crate) restorations: Vec<RestoredOn>,
     /// What the transparency log says in place of names.
     pub(crate) names: NameHasher,
+    /// Places for judging chains.
+    pub(crate) judges: Judges,
     /// `host[:port]` that tokens and chains name.
     pub(crate) audience: String,
     /// `https` or `http`, as clients see it: a relay on loopback with another audience stands behind a proxy that does TLS.

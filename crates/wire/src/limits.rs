@@ -27,6 +27,10 @@ pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 pub const MAX_PUSHED_ENTRY: usize = 64 * 1024;
 /// Most logs that one subscription follows.
 pub const MAX_SUBSCRIBED_LOGS: usize = 4096;
+/// Largest message of a client on a subscription, in bytes: what read it keeps its room as long as the connection lasts.
+pub const MAX_SUBSCRIBE_MESSAGE: usize = 32 * 1024;
+/// Most logs that a client names in one message: each takes 103 bytes there, and whoever follows more sends several.
+pub const SUBSCRIBE_MESSAGE_LOGS: usize = 256;
 /// Most access keys of one account.
 pub const MAX_ACCESS_KEYS: usize = 4096;
 /// Most one-time key packages that wait for one device, and most in one upload; a last resort stands beside them.

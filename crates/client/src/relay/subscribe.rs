@@ -1,13 +1,15 @@
 //! The subscription: a WebSocket on which the relay says that something is new. A wake-up is never load-bearing.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
 use reqwest_websocket::{CloseCode, Message, Upgrade as _, WebSocket};
-use waxwing_wire::api::Subscribe;
+use waxwing_wire::api::{Subscribe, SubscribeLog};
 use waxwing_wire::frame::Push;
+use waxwing_wire::limits::SUBSCRIBE_MESSAGE_LOGS;
 use waxwing_wire::problem::ProblemCode;
 
 use super::auth::Token;
@@ -20,7 +22,29 @@ const SILENCE: Duration = Duration::from_secs(90);
 const PATH: &str = "/v1/subscribe";
 
 /// An open subscription.
-pub(crate) struct Subscription(WebSocket);
+pub(crate) struct Subscription {
+    socket: WebSocket,
+    asked: Asked,
+}
+
+/// What was asked and is not answered yet, oldest first: of each, in how many messages. The relay answers each message with a `ready` of its own, in their
+/// order.
+#[derive(Default)]
+struct Asked(VecDeque<usize>);
+
+impl Asked {
+    /// One more answer; whether that was the last one to what was asked first.
+    fn answered(&mut self) -> bool {
+        if let Some(left) = self.0.front_mut()
+            && *left > 1
+        {
+            *left -= 1;
+            return false;
+        }
+        self.0.pop_front();
+        true
+    }
+}
 
 /// What came in.
 pub(crate) enum Frame {
@@ -83,25 +107,34 @@ impl RelayApi {
         let socket = tokio::time::timeout(Duration::from_secs(20), attempt)
             .await
             .map_err(|_| ApiError::Unreachable("no answer in time".to_owned()))?;
-        socket.map(Subscription)
+        socket.map(|socket| Subscription { socket, asked: Asked::default() })
     }
 }
 
 impl Subscription {
-    /// Asks to be told of the inbox, or of (more) logs.
+    /// Asks to be told of the inbox, or of (more) logs. However many these are, one [`Push::Ready`] comes once all of it is followed.
     pub(crate) async fn ask(&mut self, what: &Subscribe) -> Result<(), ApiError> {
-        let text = serde_json::to_string(what).map_err(|_| ApiError::Malformed("request"))?;
-        self.0.send(Message::Text(text)).await.map_err(|error| broken(&error))
+        let messages = in_messages(what);
+        self.asked.0.push_back(messages.len());
+        for message in messages {
+            let text = serde_json::to_string(&message).map_err(|_| ApiError::Malformed("request"))?;
+            self.socket.send(Message::Text(text)).await.map_err(|error| broken(&error))?;
+        }
+        Ok(())
     }
 
     /// The next frame. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Frame, ApiError> {
         let gone = || ApiError::Unreachable("the subscription ended".to_owned());
-        match tokio::time::timeout(SILENCE, self.0.next()).await {
+        match tokio::time::timeout(SILENCE, self.socket.next()).await {
             Err(_) | Ok(None) => Err(gone()),
             Ok(Some(Err(error))) => Err(broken(&error)),
             Ok(Some(Ok(Message::Binary(bytes)))) => {
-                Push::decode(&bytes).map(Frame::Push).map_err(|_| ApiError::Malformed("frame"))
+                match Push::decode(&bytes).map_err(|_| ApiError::Malformed("frame"))? {
+                    // A part of what was asked is followed.
+                    Push::Ready if !self.asked.answered() => Ok(Frame::Alive),
+                    push => Ok(Frame::Push(push)),
+                }
             }
             Ok(Some(Ok(Message::Close { code: CloseCode::Policy, .. }))) => Ok(Frame::ShutOut),
             Ok(Some(Ok(Message::Close { .. }))) => Err(gone()),
@@ -114,5 +147,54 @@ fn broken(error: &reqwest_websocket::Error) -> ApiError {
     match error {
         reqwest_websocket::Error::Reqwest(error) => classify(error),
         _ => ApiError::Unreachable("the subscription broke".to_owned()),
+    }
+}
+
+/// What is asked, in messages that the relay takes; at least one.
+fn in_messages(what: &Subscribe) -> Vec<Subscribe> {
+    let Subscribe { logs, inbox, transparency } = what;
+    let of = |logs: &[SubscribeLog]| Subscribe { logs: logs.to_vec(), inbox: *inbox, transparency: *transparency };
+    if logs.is_empty() {
+        return vec![of(&[])];
+    }
+    logs.chunks(SUBSCRIBE_MESSAGE_LOGS).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use waxwing_wire::LogId;
+    use waxwing_wire::api::EntryBytes;
+    use waxwing_wire::limits::{MAX_SUBSCRIBE_MESSAGE, MAX_SUBSCRIBED_LOGS};
+
+    use super::*;
+
+    /// A3: the relay closes a subscription for a message that is larger than it takes, so all that can be followed is asked for in several.
+    #[test]
+    fn a3_what_is_followed_is_asked_for_in_messages_that_are_taken() {
+        let log = |n: usize| {
+            let mut id = [0xff; 16];
+            id[..8].copy_from_slice(&(n as u64).to_be_bytes());
+            SubscribeLog { log: LogId::from_bytes(id), read_token: EntryBytes(vec![0xff; 32]) }
+        };
+        for many in [0, 1, SUBSCRIBE_MESSAGE_LOGS, SUBSCRIBE_MESSAGE_LOGS + 1, MAX_SUBSCRIBED_LOGS] {
+            let all = Subscribe { logs: (0..many).map(log).collect(), inbox: many == 0, transparency: false };
+            let messages = in_messages(&all);
+            assert_eq!(messages.len(), many.div_ceil(SUBSCRIBE_MESSAGE_LOGS).max(1));
+            for message in &messages {
+                assert!(serde_json::to_string(message).unwrap().len() <= MAX_SUBSCRIBE_MESSAGE);
+                assert_eq!((message.inbox, message.transparency), (many == 0, false));
+            }
+            let asked: Vec<_> = messages.into_iter().flat_map(|message| message.logs).collect();
+            assert_eq!(asked, all.logs);
+        }
+    }
+
+    /// Whoever asks for many logs hears of the last answer alone, for what was asked first.
+    #[test]
+    fn several_messages_have_one_answer() {
+        let mut asked = Asked(VecDeque::from([3, 1, 2]));
+        assert_eq!([(); 6].map(|()| asked.answered()), [false, false, true, true, false, true]);
+        // What nobody has asked for is handed on.
+        assert!(asked.answered() && asked.0.is_empty());
     }
 }

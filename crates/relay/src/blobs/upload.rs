@@ -100,7 +100,12 @@ impl Blobs {
             Ok(length) => self.take_in(id, part, length, who, &mut chunks).await,
             Err(error) => Err(error),
         };
-        // What is not wanted is read all the same, within the request's time: a client that is still writing gets its answer rather than a reset.
+        self.pass_over(&mut chunks).await;
+        answer
+    }
+
+    /// What is not wanted is read all the same, within the request's time: a client that is still writing gets its answer rather than a reset.
+    pub(crate) async fn pass_over(&self, chunks: &mut BodyDataStream) {
         let mut rest = self.limits.max_bytes;
         while let Some(Ok(chunk)) = chunks.next().await {
             match rest.checked_sub(chunk.len() as u64) {
@@ -108,7 +113,6 @@ impl Blobs {
                 None => break,
             }
         }
-        answer
     }
 
     /// How long the body must be; and what can be refused before it is looked at.

@@ -13,6 +13,7 @@ use waxwing_wire::{AccountId, ChainError, VerifiedChain};
 use super::{MAX_ENTRY_BODY, created};
 use crate::audit::{Event, Subject};
 use crate::auth::Device;
+use crate::budget::Held;
 use crate::clock::Clock;
 use crate::error::{Refusal, Reply};
 use crate::openapi::problems;
@@ -97,38 +98,101 @@ enum Verified {
     Next(Box<NextEntry>),
 }
 
+/// How an entry stands to the chain as stored now.
+enum Stands {
+    /// These very bytes are there already.
+    Stored,
+    /// Another one has its place.
+    Taken,
+    /// It does not follow the newest one.
+    Beside,
+    /// It may be the next one.
+    Next,
+}
+
 /// Judges the entry by the chain before it.
-async fn verify(app: &App, account: AccountId, device: Option<Device>, entry: ChainEntry) -> Result<Verified, Refusal> {
+async fn verify(
+    app: &Arc<App>,
+    account: AccountId,
+    device: Option<Device>,
+    entry: ChainEntry,
+) -> Result<Verified, Refusal> {
     if entry.unsigned.account != account {
         return Err(ProblemCode::InvalidEntry.into());
     }
     let devices = change(&entry.unsigned.statement)?;
-    let chain = whole_chain(app, account).await?;
+    match stands(app, &entry).await? {
+        Stands::Stored => return Ok(Verified::Stored),
+        Stands::Taken => return Err(ProblemCode::ChainConflict.into()),
+        Stands::Beside => {
+            // As it would be judged: a token that has outlived its device, or its key, is told so first.
+            if let Some(device) = device {
+                device.check(app).await?;
+            }
+            return Err(ProblemCode::ChainConflict.into());
+        }
+        Stands::Next => {}
+    }
+    // A place first: the chain may have megabytes.
+    let place = app.judges.place().await?;
+    let (chain, held) = whole_chain(app, account).await?;
+    // It may have come in meanwhile.
     if let Some(stored) = chain.get(entry.unsigned.seq as usize) {
         return if stored == entry.as_bytes() { Ok(Verified::Stored) } else { Err(ProblemCode::ChainConflict.into()) };
     }
+    // Several signatures for each entry: too much for an async thread when the chain is long.
+    let shared = Arc::clone(app);
+    let judged = tokio::task::spawn_blocking(move || {
+        // Held by the work, not by the request: one that is given up goes on computing.
+        let _held = (place, held);
+        judge(&shared, device, &chain, entry)
+    });
+    let entry = judged.await.map_err(|_| ProblemCode::Internal)??;
+    Ok(Verified::Next(Box::new(NextEntry { entry, devices })))
+}
+
+/// A look at the two entries that say whether this one can be the next: whoever makes up one that cannot must not have the whole chain judged for it.
+async fn stands(app: &App, entry: &ChainEntry) -> Result<Stands, Refusal> {
+    let unsigned = &entry.unsigned;
+    let from = unsigned.seq.saturating_sub(1);
+    let found = app.storage.chain(AccountRef::Id(unsigned.account), from, 2).await?;
+    let mut entries = found.ok_or(ProblemCode::UnknownAccount)?.entries.into_iter();
+    let before = if unsigned.seq == 0 { None } else { entries.next() };
+    Ok(match (before, entries.next()) {
+        (_, Some(there)) if there == entry.as_bytes() => Stands::Stored,
+        (_, Some(_)) => Stands::Taken,
+        (Some(before), None) => match ChainEntry::decode(&before) {
+            Ok(before) if before.hash() != unsigned.prev_hash => Stands::Beside,
+            // Of one that cannot be read the judgement says so.
+            Ok(_) | Err(_) => Stands::Next,
+        },
+        (None, None) => Stands::Beside,
+    })
+}
+
+/// Whether the entry may follow the chain.
+fn judge(app: &App, device: Option<Device>, chain: &[Vec<u8>], entry: ChainEntry) -> Result<ChainEntry, Refusal> {
     // Too much to do for anybody who asks: whoever has the phrase, or the account key, shows it first. Only then does it count against the account, whose owner
     // could else be kept from changing their keys by anybody.
     if device.is_none() {
-        if !is_begun(&chain, &entry) {
+        if !is_begun(chain, &entry) {
             return Err(ProblemCode::InvalidEntry.into());
         }
-        app.limiters.chain.check(&account)?;
+        app.limiters.chain.check(&entry.unsigned.account)?;
     }
-    // Several signatures for each entry: too much for an async thread when the chain is long.
-    let judged = tokio::task::spawn_blocking(move || {
-        let mut chain = VerifiedChain::verify(&chain)?;
+    let extended = VerifiedChain::verify(chain).and_then(|mut verified| {
         let in_force = |device: Device| {
-            chain.device(device.device).is_some_and(|state| state.current().record.relay_auth == device.relay_auth)
+            let state = verified.device(device.device);
+            state.is_some_and(|state| state.current().record.relay_auth == device.relay_auth)
         };
         if device.is_some_and(|device| !in_force(device)) {
             // Its token has outlived it, or its key.
             return Err(ChainError::Account);
         }
-        chain.extend(entry.as_bytes()).map(|()| entry)
+        verified.extend(entry.as_bytes())
     });
-    match judged.await.map_err(|_| ProblemCode::Internal)? {
-        Ok(entry) => Ok(Verified::Next(Box::new(NextEntry { entry, devices }))),
+    match extended {
+        Ok(()) => Ok(entry),
         Err(ChainError::Order) => Err(ProblemCode::ChainConflict.into()),
         Err(ChainError::Account) => Err(ProblemCode::Unauthorized.into()),
         Err(_) => Err(ProblemCode::InvalidEntry.into()),
@@ -148,26 +212,27 @@ fn change(statement: &Statement) -> Result<DeviceChange, Refusal> {
 
 /// Whether the key in force that may make such an entry has signed it. The stored chain is taken as it is: it was verified when it was stored.
 fn is_begun(chain: &[Vec<u8>], entry: &ChainEntry) -> bool {
-    let newest = |key: fn(&Statement) -> Option<[u8; 32]>| {
-        chain.iter().rev().find_map(|bytes| key(&ChainEntry::decode(bytes).ok()?.unsigned.statement))
-    };
-    let recovery_key = newest(|statement| match statement {
-        Statement::Create(create) => Some(create.recovery_key),
-        Statement::Recover(recover) => Some(recover.recovery_key),
-        _ => None,
-    });
-    let account_key = newest(|statement| match statement {
-        Statement::Create(create) => Some(create.account_key),
-        Statement::Recover(recover) => Some(recover.account_key),
-        Statement::RotateAccountKey(rotate) => Some(rotate.account_key),
-        _ => None,
-    });
-    let (Some(recovery_key), Some(account_key)) = (recovery_key, account_key) else { return false };
-    entry.is_begun_by(InForce { account_key: &account_key, recovery_key: &recovery_key })
+    let (mut account_key, mut recovery_key) = (None, None);
+    // The newest first: what a later entry states is in force.
+    for stored in chain.iter().rev().filter_map(|bytes| ChainEntry::decode(bytes).ok()) {
+        let (account, recovery) = match &stored.unsigned.statement {
+            Statement::Create(create) => (Some(create.account_key), Some(create.recovery_key)),
+            Statement::Recover(recover) => (Some(recover.account_key), Some(recover.recovery_key)),
+            Statement::RotateAccountKey(rotate) => (Some(rotate.account_key), None),
+            Statement::AddDevice(_) | Statement::RotateDeviceKeys(_) | Statement::Close => (None, None),
+        };
+        account_key = account_key.or(account);
+        recovery_key = recovery_key.or(recovery);
+        if let (Some(account_key), Some(recovery_key)) = (&account_key, &recovery_key) {
+            return entry.is_begun_by(InForce { account_key, recovery_key });
+        }
+    }
+    false
 }
 
-async fn whole_chain(app: &App, account: AccountId) -> Result<Vec<Vec<u8>>, Refusal> {
-    let mut entries = Vec::new();
+/// All entries, with the room that they take: to be held as long as they are.
+async fn whole_chain(app: &App, account: AccountId) -> Result<(Vec<Vec<u8>>, Held), Refusal> {
+    let (mut entries, mut bytes, mut held) = (Vec::new(), 0, Held::default());
     while entries.len() <= MAX_CHAIN {
         let from = u32::try_from(entries.len()).map_err(|_| ProblemCode::Internal)?;
         let page = app.storage.chain(AccountRef::Id(account), from, MAX_CHAIN_PAGE).await?;
@@ -175,7 +240,12 @@ async fn whole_chain(app: &App, account: AccountId) -> Result<Vec<Vec<u8>>, Refu
         if page.is_empty() {
             break;
         }
+        bytes += page.iter().map(Vec::len).sum::<usize>();
+        app.budget.grow(&mut held, bytes).await?;
         entries.extend(page);
     }
-    Ok(entries)
+    Ok((entries, held))
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,15 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Segment(id): Segment, reque
         Some(text) => content_range(text).ok_or_else(|| Refusal::bad_request("The content range cannot be read"))?,
     };
     let who = app.pseudonyms.of(device.account, device.account)?;
+    // How much is there may be asked in any case.
+    let refused = match part {
+        Part::Nothing { .. } => None,
+        Part::Whole | Part::Some { .. } => app.space.check_blobs().err(),
+    };
+    if let Some(refused) = refused {
+        app.blobs.pass_over(&mut body.into_data_stream()).await;
+        return Err(refused);
+    }
     Ok(match app.blobs.put(id, part, who, body).await? {
         Received::Whole(size) => (StatusCode::CREATED, Json(BlobReceived { received: size, size })),
         Received::Some { received, size } => (StatusCode::ACCEPTED, Json(BlobReceived { received, size })),

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 use waxwing_wire::api::{Subscribe, SubscribeLog};
 use waxwing_wire::frame::Push;
-use waxwing_wire::limits::MAX_SUBSCRIBED_LOGS;
+use waxwing_wire::limits::{MAX_SUBSCRIBE_MESSAGE, MAX_SUBSCRIBED_LOGS};
 use waxwing_wire::log::token_hash;
 use waxwing_wire::problem::ProblemCode;
 
@@ -28,14 +28,12 @@ use crate::openapi::problems;
 use crate::state::{App, Peer};
 use crate::storage::Watched;
 
-/// A request with the most logs that one subscription follows fits: each takes 102 bytes without spaces.
-const MAX_MESSAGE: usize = MAX_SUBSCRIBED_LOGS * 128;
 /// So many logs in a request count as one request of any other kind: each is looked up in the database.
 const LOGS_PER_COUNT: usize = 64;
 /// Pings and pongs in a second: each ping is answered. Clients need one with each of the relay's.
 const MAX_CONTROL_FRAMES: u32 = 10;
-/// Read buffer of each socket: there are many, and most are idle.
-const READ_BUFFER: usize = 4 * 1024;
+/// Read buffer of each socket: there are many, and most are idle. It grows for whatever is longer.
+const READ_BUFFER: usize = 2 * 1024;
 /// For the end of a subscription to be read.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The same for who is shut out: their connection is gone within a second in any case.
@@ -72,8 +70,8 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
     let upgrade = upgrade
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE);
+        .max_message_size(MAX_SUBSCRIBE_MESSAGE)
+        .max_frame_size(MAX_SUBSCRIBE_MESSAGE);
     // Counted from now on, so that a stop between here and the first frame waits for it.
     let place = app.tasks.token();
     Ok(upgrade.on_upgrade(move |socket| async move {
@@ -109,12 +107,22 @@ enum End {
     Often,
     /// Its device is in force no longer or has other keys, or its account is disabled.
     ShutOut,
+    /// It would follow more logs than there is room for among those of all.
+    Crowded,
     /// It cannot be understood.
     Unreadable,
+    /// It sent a message that is larger than any good one.
+    TooLarge,
     /// The database did not answer.
     Trouble,
     /// The relay stops.
     Stopping,
+}
+
+/// Whether a message is larger than is taken. axum hands the WebSocket's error on without its type, so its words have to say it; with other words the
+/// connection would end all the same, without the reason.
+fn is_too_large(error: &axum::Error) -> bool {
+    error.to_string().starts_with("Space limit exceeded")
 }
 
 /// Resolves once the device is in force no longer, or with another key, or its account is disabled; never for a connection that named none.
@@ -149,16 +157,23 @@ impl Session<'_> {
         };
         let code = match end {
             End::Gone | End::Idle => return end,
-            End::Slow | End::Trouble | End::Often => close_code::AGAIN,
+            End::Slow | End::Trouble | End::Often | End::Crowded => close_code::AGAIN,
             End::Policy | End::ShutOut => close_code::POLICY,
             End::Unreadable => close_code::UNSUPPORTED,
+            End::TooLarge => close_code::SIZE,
             End::Stopping => close_code::AWAY,
         };
+        // What it followed is room for others from now on.
+        drop(self.subscription);
         let close = Message::Close(Some(CloseFrame { code, reason: "".into() }));
         // The write limit bounds this; at a stop nobody waits that long for one reader.
         let farewell = async {
             if socket.send(close).await.is_ok() {
                 while let Some(Ok(_)) = socket.recv().await {}
+                // Nothing more is read of such a connection, and with unread bytes it ends in a reset, which may overtake the reason.
+                if end == End::TooLarge {
+                    std::future::pending::<()>().await;
+                }
             }
         };
         let patience = if end == End::ShutOut { LAST_WORD } else { FAREWELL };
@@ -207,6 +222,7 @@ impl Session<'_> {
                             self.count_control().map(|()| Vec::new())
                         }
                         Some(Ok(Message::Binary(_))) => Err(End::Unreadable),
+                        Some(Err(error)) if is_too_large(&error) => Err(End::TooLarge),
                         Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
                     };
                     match answers {
@@ -274,7 +290,10 @@ impl Session<'_> {
             logs.into_iter().map(|SubscribeLog { log, read_token }| (log, token_hash(read_token.as_ref()))).collect();
         // Follow first, ask then: what is stored in between is told.
         for (log, read_hash) in &tokens {
-            self.subscription.follow_log(*log, *read_hash);
+            if !self.subscription.follow_log(*log, *read_hash) {
+                self.app.metrics.refused("/v1/subscribe", ProblemCode::Unavailable);
+                return Err(End::Crowded);
+            }
         }
         let mut answers = Vec::new();
         if !tokens.is_empty() || !inboxes.is_empty() {

@@ -25,7 +25,9 @@ impl<K, F> Default for Followers<K, F> {
 impl<K: Copy + Hash + Eq, F> Followers<K, F> {
     /// Adds a follower of `key`.
     pub(super) fn add(&mut self, key: K, tag: Option<Tag>, follower: F) {
-        self.rows.entry(key).or_insert_with(|| Row { tag, followers: Vec::new() }).followers.push(follower);
+        // Most have one follower here, and there may be millions: a vector that grows by itself begins with room for four.
+        let row = || Row { tag, followers: Vec::with_capacity(1) };
+        self.rows.entry(key).or_insert_with(row).followers.push(follower);
         if let Some(tag) = tag {
             self.tags.insert(tag, key);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::body::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use waxwing_wire::{DeviceId, LogId};
 
@@ -16,7 +16,8 @@ pub struct Subscription {
     hub: Arc<Hub>,
     reader: Reader,
     frames: mpsc::Receiver<Bytes>,
-    logs: HashMap<LogId, [u8; 32]>,
+    /// Each with its place among what all subscriptions follow.
+    logs: HashMap<LogId, OwnedSemaphorePermit>,
     device: Option<Own>,
     checkpoints: Option<watch::Receiver<Newest>>,
 }
@@ -53,13 +54,23 @@ impl Hub {
 
 impl Subscription {
     /// Follows `log` for the holder of the read token with this hash. Call it BEFORE checking that the token is good, so that nothing stored
-    /// in between is missed; a token that is not the log's is told nothing meanwhile.
-    pub fn follow_log(&mut self, log: LogId, read_hash: [u8; 32]) {
-        self.unfollow_log(log);
+    /// in between is missed; a token that is not the log's is told nothing meanwhile. False, and nothing is followed, if all subscriptions
+    /// together follow as many logs as they may.
+    #[must_use]
+    pub fn follow_log(&mut self, log: LogId, read_hash: [u8; 32]) -> bool {
+        // With another token it keeps the place that it has.
+        let place = match self.leave(log) {
+            Some(place) => place,
+            None => match self.hub.place() {
+                Some(place) => place,
+                None => return false,
+            },
+        };
         let tag = self.hub.disguise.get().map(|disguise| disguise.log(log));
         let follower = LogFollower { reader: self.reader.clone(), read_hash, head: None };
         lock(&self.hub.logs).add(log, tag, follower);
-        self.logs.insert(log, read_hash);
+        self.logs.insert(log, place);
+        true
     }
 
     /// `log` was found at `head` after it was followed: what comes later is told, also where another process stores it.
@@ -74,9 +85,14 @@ impl Subscription {
 
     /// Stops following `log`.
     pub fn unfollow_log(&mut self, log: LogId) {
-        if self.logs.remove(&log).is_some() {
-            lock(&self.hub.logs).retain(&log, |follower| follower.reader.id != self.reader.id);
-        }
+        drop(self.leave(log));
+    }
+
+    /// The same, and gives the place that it had.
+    fn leave(&mut self, log: LogId) -> Option<OwnedSemaphorePermit> {
+        let place = self.logs.remove(&log)?;
+        lock(&self.hub.logs).retain(&log, |follower| follower.reader.id != self.reader.id);
+        Some(place)
     }
 
     /// Follows the inbox of its device, if it is of one. As with logs: call it before looking at the inbox.

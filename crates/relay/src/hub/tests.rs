@@ -15,7 +15,7 @@ fn wake(seq: u64) -> Wake {
 
 fn follow(hub: &Arc<Hub>) -> Subscription {
     let mut subscription = hub.connect();
-    subscription.follow_log(LOG, [3; 32]);
+    assert!(subscription.follow_log(LOG, [3; 32]));
     subscription
 }
 
@@ -53,12 +53,35 @@ async fn what_is_dropped_follows_no_more() {
     let hub = Arc::new(Hub::default());
     let mut reader = hub.connect_as(DeviceId::from_bytes([4; 16]), KEY);
     reader.follow_inbox();
-    reader.follow_log(LOG, [5; 32]);
+    assert!(reader.follow_log(LOG, [5; 32]));
     hub.wake(&wake(1));
     hub.wake(&Wake::Inbox { device: DeviceId::from_bytes([4; 16]), head: 7 });
     assert_eq!(Push::decode(&reader.next().await.unwrap()), Ok(Push::Inbox { head: 7 }));
     drop(reader);
     assert!(lock(&hub.logs).is_empty() && lock(&hub.devices).is_empty());
+}
+
+/// A3: what all of them follow takes memory, so there is a bound to it, and what one follows no more is room for others.
+#[tokio::test]
+async fn a3_all_together_follow_so_many_logs() {
+    let hub = Arc::new(Hub::default());
+    hub.bound(3);
+    let log = |n| LogId::from_bytes([n; 16]);
+    let (mut first, mut second) = (hub.connect(), hub.connect());
+    assert!(first.follow_log(log(1), [3; 32]) && first.follow_log(log(2), [3; 32]));
+    // The same log takes a place for each that follows it.
+    assert!(second.follow_log(log(1), [3; 32]));
+    assert!(!second.follow_log(log(3), [3; 32]) && !second.follows(log(3)));
+    assert!(lock(&hub.logs).of(&log(3)).is_empty());
+    // Another token takes none.
+    assert!(first.follow_log(log(1), [4; 32]) && first.follows(log(1)));
+    first.unfollow_log(log(2));
+    assert!(second.follow_log(log(3), [3; 32]) && !second.follow_log(log(4), [3; 32]));
+    drop(first);
+    assert!(second.follow_log(log(4), [3; 32]) && !second.follow_log(log(5), [3; 32]));
+    drop(second);
+    assert!(lock(&hub.logs).is_empty());
+    assert_eq!(hub.places.get().unwrap().available_permits(), 3);
 }
 
 /// A4: whatever its connections follow, and nobody else's end.
@@ -69,7 +92,7 @@ async fn a4_a_revoked_device_is_cut_off() {
     let mut its = [(); 4].map(|()| hub.connect_as(revoked, KEY));
     its[0].follow_inbox();
     its[1].follow_checkpoints();
-    its[2].follow_log(LOG, [3; 32]);
+    assert!(its[2].follow_log(LOG, [3; 32]));
     let (theirs, nobodys) = (hub.connect_as(other, KEY), follow(&hub));
     hub.wake(&Wake::Revoked { device: revoked });
     assert!(its.iter().all(|socket| socket.revoked().unwrap().is_cancelled()));

@@ -58,6 +58,9 @@ pub(super) struct Settings {
     /// Most bytes that requests and answers hold in memory, all together; what has at most 16 KiB does not count. Who finds no room is told to come again.
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..), default_value_t = Limits::default().in_flight)]
     max_in_flight: u64,
+    /// Most logs that all subscriptions follow together; one that several follow counts for each of them. Who would follow more is told to come again.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().followed_logs)]
+    max_followed_logs: usize,
     /// Requests of any kind per minute and address. Those with limits of their own count here, too.
     #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().address)]
     rate_address: Rate,
@@ -219,6 +222,7 @@ impl Settings {
         limits.connections = self.max_connections;
         limits.connections_per_address = self.max_connections_per_address;
         limits.in_flight = self.max_in_flight;
+        limits.followed_logs = self.max_followed_logs;
         limits.address = self.rate_address;
         limits.registration = self.rate_registration;
         limits.registration_total = self.rate_registration_total;

@@ -134,7 +134,7 @@ async fn a3_a_message_that_never_ends_is_not_waited_for() {
     .await;
     let (idle, mut little, mut much) = (upgraded(&kit).await, upgraded(&kit).await, upgraded(&kit).await);
     little.write_all(&frame(TEXT_BEGINS, 1)).await.unwrap();
-    much.write_all(&frame(TEXT_BEGINS, 100_000)).await.unwrap();
+    much.write_all(&frame(TEXT_BEGINS, 30_000)).await.unwrap();
     let (idle, little, much) = tokio::join!(lives(idle), lives(little), lives(much));
     assert_eq!(idle, None);
     for ended in [little, much] {
@@ -145,18 +145,18 @@ async fn a3_a_message_that_never_ends_is_not_waited_for() {
 /// What is half there of a message takes room like a body.
 #[tokio::test]
 async fn a3_half_a_message_takes_room() {
-    let kit = Kit::with(|config| config.limits.in_flight = 64 * KIB).await;
+    let kit = Kit::with(|config| config.limits.in_flight = 32 * KIB).await;
     let (mut first, mut second) = (upgraded(&kit).await, upgraded(&kit).await);
-    first.write_all(&frame(TEXT_BEGINS, 60_000)).await.unwrap();
+    first.write_all(&frame(TEXT_BEGINS, 30_000)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let _ = second.write_all(&frame(TEXT_BEGINS, 60_000)).await;
+    let _ = second.write_all(&frame(TEXT_BEGINS, 30_000)).await;
     let (first, second) = tokio::join!(lives(first), lives(second));
     assert_eq!(first, None);
     assert!(second.is_some(), "there was room for both");
     // With it goes the room, once the relay has noticed.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut third = upgraded(&kit).await;
-    third.write_all(&frame(TEXT_BEGINS, 60_000)).await.unwrap();
+    third.write_all(&frame(TEXT_BEGINS, 30_000)).await.unwrap();
     assert_eq!(lives(third).await, None);
 }
 

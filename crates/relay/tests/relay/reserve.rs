@@ -1,6 +1,7 @@
 //! What one account can fill: so many logs a day, and a disk down to its reserve.
 
 use reqwest::{Method, StatusCode};
+use waxwing_wire::BlobId;
 use waxwing_wire::problem::ProblemCode;
 
 use crate::inboxes::{as_stranger, letter};
@@ -24,7 +25,7 @@ async fn a3_an_account_makes_so_many_logs_a_day() {
     kit.log(&bob).await;
 }
 
-/// A3: below the reserve no words are taken; handshakes are, and all that reads or makes room.
+/// A3: below the reserve no words and no blobs are taken; handshakes are, and all that reads or makes room.
 #[tokio::test]
 async fn a3_below_the_reserve_words_are_refused_and_nothing_else() {
     let mut kit = Kit::new().await;
@@ -32,11 +33,20 @@ async fn a3_below_the_reserve_words_are_refused_and_nothing_else() {
     let log = kit.log(&alice).await;
     kit.http.stored(&log, &app(0, b"before")).await;
     assert_eq!(as_stranger(&kit, bob.device, &alice, &letter(b"before")).await.status(), StatusCode::CREATED);
+    let (first, second) = (vec![1; 1000], vec![2; 1000]);
+    let (one, other) = (BlobId::of(&first), BlobId::of(&second));
+    let put = |kit: &Kit, id: BlobId, range: Option<&str>, body: Vec<u8>| {
+        let request = kit.http.authed(&alice, Method::PUT, &format!("/v1/blobs/{id}")).body(body);
+        range.iter().fold(request, |request, range| request.header("content-range", *range)).send()
+    };
+    assert_eq!(put(&kit, one, None, first.clone()).await.unwrap().status(), StatusCode::CREATED);
     kit.take().stop().await;
     kit.start_with(|config| config.limits.disk_reserve = u64::MAX).await;
     for refused in [
         kit.http.append(log.id, &log.write, &app(0, b"after")).await,
         as_stranger(&kit, bob.device, &alice, &letter(b"after")).await,
+        put(&kit, other, None, second.clone()).await.unwrap(),
+        put(&kit, other, Some("bytes 0-999/1000"), second.clone()).await.unwrap(),
     ] {
         assert_eq!(refused.status(), StatusCode::INSUFFICIENT_STORAGE);
         assert_eq!(code(refused).await, ProblemCode::InsufficientStorage);
@@ -47,7 +57,12 @@ async fn a3_below_the_reserve_words_are_refused_and_nothing_else() {
     let ack = ack.json(&waxwing_wire::api::Ack { up_to: 1 }).send().await.unwrap();
     assert_eq!(ack.status(), StatusCode::NO_CONTENT);
     kit.account("carol").await;
+    // Those that are there can be fetched, and how much there is of one is told.
+    let fetched = kit.http.get(&format!("/v1/blobs/{one}")).await;
+    assert_eq!(fetched.bytes().await.unwrap(), first);
+    assert_eq!(put(&kit, other, Some("bytes */1000"), Vec::new()).await.unwrap().status(), StatusCode::ACCEPTED);
     // With room again all goes on.
     kit.restart().await;
+    assert_eq!(put(&kit, other, None, second).await.unwrap().status(), StatusCode::CREATED);
     assert_eq!(kit.http.stored(&log, &app(2, b"after")).await, 3);
 }

@@ -11,7 +11,7 @@ use waxwing_relay::Rate;
 use waxwing_wire::LogId;
 use waxwing_wire::api::{EntryBytes, Subscribe, SubscribeLog};
 use waxwing_wire::frame::{InboxSend, Push};
-use waxwing_wire::limits::{MAX_PUSHED_ENTRY, MAX_SUBSCRIBED_LOGS};
+use waxwing_wire::limits::{MAX_PUSHED_ENTRY, MAX_SUBSCRIBE_MESSAGE, MAX_SUBSCRIBED_LOGS, SUBSCRIBE_MESSAGE_LOGS};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::problem::ProblemCode;
 
@@ -328,25 +328,115 @@ async fn what_is_no_subscription() {
         socket.send(garbage).await.unwrap();
         assert_eq!(closed_with(&mut socket).await, CloseCode::Unsupported);
     }
-    let mut socket = connect(&kit).await;
-    let many = (0..=MAX_SUBSCRIBED_LOGS).map(|_| to(&Log::new())).collect();
-    ask(&mut socket, many, false).await;
-    assert_eq!(closed_with(&mut socket).await, CloseCode::Policy);
-    // Larger than the largest good request: ended.
+    // Much larger than the largest good request: ended.
     let mut socket = connect(&kit).await;
     let _ = socket.send(Message::Text("x".repeat(2_000_000))).await;
     assert!(matches!(message(&mut socket).await, None | Some(Message::Close { .. })));
 }
 
+/// A3: what reads a message keeps its room as long as the connection lasts, so one that is larger than any good one ends it, and says why.
 #[tokio::test]
-async fn the_most_logs_fit_in_one_request() {
+async fn a3_a_message_that_is_too_large_is_refused() {
     let kit = Kit::new().await;
+    let spaces = |bytes: usize| Message::Text(format!("{}{{}}", " ".repeat(bytes - 2)));
     let mut socket = connect(&kit).await;
-    ask(&mut socket, (0..MAX_SUBSCRIBED_LOGS).map(|_| to(&Log::new())).collect(), false).await;
-    for _ in 0..MAX_SUBSCRIBED_LOGS {
-        assert!(matches!(push(&mut socket).await, Push::Refused { .. }));
-    }
+    socket.send(spaces(MAX_SUBSCRIBE_MESSAGE)).await.unwrap();
     assert_eq!(push(&mut socket).await, Push::Ready);
+    socket.send(spaces(MAX_SUBSCRIBE_MESSAGE + 1)).await.unwrap();
+    assert_eq!(closed_with(&mut socket).await, CloseCode::Size);
+}
+
+/// So many logs that are there, made beside the relay: that is quicker than to ask it for each.
+fn made(kit: &Kit, number: usize) -> Vec<Log> {
+    let mut database = kit.database();
+    let tx = database.transaction().unwrap();
+    let logs: Vec<_> = (0..number).map(|_| Log::new()).collect();
+    for log in &logs {
+        let tokens = log.tokens();
+        tx.execute(
+            "INSERT INTO logs (id, write_hash, read_hash, running) VALUES (?1, ?2, ?3, ?4)",
+            (log.id.as_bytes(), tokens.write, tokens.read, [0u8; 32]),
+        )
+        .unwrap();
+    }
+    tx.commit().unwrap();
+    logs
+}
+
+/// Follows logs in as many messages as a client takes for it.
+async fn follow(socket: &mut WebSocket, logs: &[Log]) {
+    for some in logs.chunks(SUBSCRIBE_MESSAGE_LOGS) {
+        ask(socket, some.iter().map(to).collect(), false).await;
+    }
+}
+
+/// A later message adds to what an earlier one asked for, and ends nothing of it, up to the most that is followed.
+#[tokio::test]
+async fn many_logs_are_followed_in_several_messages() {
+    let kit = Kit::new().await;
+    let mut logs = made(&kit, MAX_SUBSCRIBED_LOGS + 1);
+    let (last, mut socket) = (logs.pop().unwrap(), connect(&kit).await);
+    // A thousand, and then the others: as when a client comes to know more.
+    let (first, then) = logs.split_at(1000);
+    for some in [first, then] {
+        follow(&mut socket, some).await;
+        for _ in some.chunks(SUBSCRIBE_MESSAGE_LOGS) {
+            assert_eq!(push(&mut socket).await, Push::Ready);
+        }
+    }
+    for log in [&logs[0], &logs[999], &logs[1000], &logs[MAX_SUBSCRIBED_LOGS - 1]] {
+        kit.http.stored(log, &app(0, b"hello")).await;
+        assert!(matches!(push(&mut socket).await, Push::Log { log: told, head: 1, .. } if told == log.id));
+    }
+    // Again, under another token: no more than before.
+    let new = logs[0].rekeyed();
+    kit.http.stored(&logs[0], &handshake(0, Some(new.tokens()))).await;
+    assert!(matches!(push(&mut socket).await, Push::Log { head: 2, .. }));
+    assert_eq!(push(&mut socket).await, Push::Refused { log: new.id });
+    ask(&mut socket, vec![to(&new)], false).await;
+    assert_eq!(push(&mut socket).await, Push::Ready);
+    kit.http.stored(&new, &app(2, b"hello")).await;
+    assert!(matches!(push(&mut socket).await, Push::Log { head: 3, .. }));
+    // One more than can be followed.
+    ask(&mut socket, vec![to(&last)], false).await;
+    assert_eq!(closed_with(&mut socket).await, CloseCode::Policy);
+}
+
+/// A3: all subscriptions together follow so many logs. Who would follow more is told to come again, and is served once others have gone.
+#[tokio::test]
+async fn a3_all_subscriptions_together_follow_so_many_logs() {
+    let kit = Kit::with(|config| {
+        config.limits.followed_logs = 3;
+        config.operator = Some("127.0.0.1:0".parse().unwrap());
+    })
+    .await;
+    let logs = made(&kit, 3);
+    let (mut first, mut second) = (connect(&kit).await, connect(&kit).await);
+    ask(&mut first, vec![to(&logs[0]), to(&logs[1])], false).await;
+    assert_eq!(push(&mut first).await, Push::Ready);
+    ask(&mut second, vec![to(&logs[0]), to(&logs[2])], false).await;
+    assert_eq!(closed_with(&mut second).await, CloseCode::Again);
+    // What it has followed before it was refused is room again, and who was there is told.
+    let mut third = connect(&kit).await;
+    ask(&mut third, vec![to(&logs[0])], false).await;
+    assert_eq!(push(&mut third).await, Push::Ready);
+    kit.http.stored(&logs[0], &app(0, b"hello")).await;
+    for socket in [&mut first, &mut third] {
+        assert!(matches!(push(socket).await, Push::Log { head: 1, .. }));
+    }
+    let metrics = kit.operator().get("/metrics").await.text().await.unwrap();
+    let counted = "waxwing_relay_refusals_total{endpoint=\"/v1/subscribe\",code=\"unavailable\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    drop(first);
+    let until = Instant::now() + SOON;
+    loop {
+        let mut fourth = connect(&kit).await;
+        ask(&mut fourth, vec![to(&logs[1]), to(&logs[2])], false).await;
+        match message(&mut fourth).await {
+            Some(Message::Binary(_)) => return,
+            refused => assert!(Instant::now() < until, "{refused:?}"),
+        }
+    }
 }
 
 /// A3: what is asked over a connection that is there counts as what needs a new one does; one request for many logs counts as several.
@@ -365,11 +455,13 @@ async fn a3_one_address_subscribes_so_often_and_no_more() {
     let unknown = |number: usize| (0..number).map(|_| to(&Log::new())).collect::<Vec<_>>();
     // One for the upgrade and 64 for the most that can be followed: what comes after a restart of the relay is far from any usual limit.
     let mut socket = connect_from("198.51.100.1").await;
-    ask(&mut socket, unknown(MAX_SUBSCRIBED_LOGS), false).await;
-    for _ in 0..MAX_SUBSCRIBED_LOGS {
-        assert!(matches!(push(&mut socket).await, Push::Refused { .. }));
+    for _ in 0..MAX_SUBSCRIBED_LOGS / SUBSCRIBE_MESSAGE_LOGS {
+        ask(&mut socket, unknown(SUBSCRIBE_MESSAGE_LOGS), false).await;
+        for _ in 0..SUBSCRIBE_MESSAGE_LOGS {
+            assert!(matches!(push(&mut socket).await, Push::Refused { .. }));
+        }
+        assert_eq!(push(&mut socket).await, Push::Ready);
     }
-    assert_eq!(push(&mut socket).await, Push::Ready);
     // None of them is followed, so each of these is allowed. Five more, whether they name logs or not.
     for logs in [0, 1, 64] {
         ask(&mut socket, unknown(logs), false).await;

@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use waxwing_wire::api::{EntryBytes, Subscribe, SubscribeLog};
 use waxwing_wire::frame::Push;
+use waxwing_wire::limits::SUBSCRIBE_MESSAGE_LOGS;
 
 use super::server::Log;
 
@@ -49,10 +50,12 @@ impl Socket {
 
     /// Follows logs; returns once they are followed.
     pub async fn follow(&mut self, logs: &[Log]) {
-        let logs = logs.iter().map(|log| SubscribeLog { log: log.id, read_token: EntryBytes(log.read.to_vec()) });
-        let asked = Subscribe { logs: logs.collect(), inbox: false, transparency: false };
-        self.send(TEXT, &serde_json::to_vec(&asked).unwrap()).await.unwrap();
-        while self.next().await.unwrap() != Push::Ready {}
+        for some in logs.chunks(SUBSCRIBE_MESSAGE_LOGS) {
+            let some = some.iter().map(|log| SubscribeLog { log: log.id, read_token: EntryBytes(log.read.to_vec()) });
+            let asked = Subscribe { logs: some.collect(), inbox: false, transparency: false };
+            self.send(TEXT, &serde_json::to_vec(&asked).unwrap()).await.unwrap();
+            while self.next().await.unwrap() != Push::Ready {}
+        }
     }
 
     /// The next that it is told.

@@ -56,6 +56,7 @@ fn each_key_is_its_own_limit() {
         "max-in-flight",
         "rate-logs",
         "disk-reserve",
+        "max-followed-logs",
     ];
     let flags: Vec<String> = keys.iter().zip(1..).map(|(key, n)| format!("--{key}={n}")).collect();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
@@ -79,6 +80,7 @@ fn each_key_is_its_own_limit() {
         connections: 15,
         connections_per_address: 16,
         in_flight: 33,
+        followed_logs: 36,
         logs_per_day: 34,
         disk_reserve: 35,
         quotas: Quotas { log: 17, log_handshakes: 18, inbox_key: 19, inbox_strangers: 20, inbox: 21 },
