@@ -242,6 +242,29 @@ describe("the relay's log", () => {
     expect(one("log-restored").dataset.count).toBe("1");
   });
 
+  it("tells of every restoration, also of several that were found at once", async () => {
+    const { backend } = await keys();
+    const now = Date.now();
+    const restorations = [now - 7_200_000, now - 3_600_000].map((backup) => ({ backup, size: 4000, found: now }));
+    backend.emit({ type: "log", log: { ...fakeLog(now), restorations } });
+    await settled();
+    expect(all("part-broken")).toHaveLength(0);
+    expect(one("log-restored").dataset.count).toBe("2");
+    expect(one("log-restored").textContent?.split("restored from a backup of")).toHaveLength(3);
+  });
+
+  it("says that there are more alarms than are shown", async () => {
+    const { backend } = await keys();
+    const log = { ...fakeLog(Date.now()), alarms: [{ index: 17, seq: 4, at: Date.now() }] };
+    backend.emit({ type: "log", log });
+    await settled();
+    expect(all("more-alarms")).toHaveLength(0);
+    backend.emit({ type: "log", log: { ...log, moreAlarms: true } });
+    await settled();
+    expect(one("more-alarms").textContent).toContain("There are more such entries");
+    expect((await axe.run(one("settings"))).violations).toEqual([]);
+  });
+
   it("tells of keys that the relay has taken and does not publish", async () => {
     const { app, backend } = await keys();
     const hidden = { code: "keysNotLogged" as const, detail: "numbers of the chain: [2]" };

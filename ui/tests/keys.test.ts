@@ -6,7 +6,7 @@ import { ada } from "../src/lib/backend/fake-groups";
 import { fakeHistory } from "../src/lib/backend/fake-keys";
 import type { KeysView, RotationWaitView } from "../src/lib/backend";
 import { accountKeyWords, keyEventWords, logWords, nextWords, outcomeWords, phraseCheckWords, waitWords } from "../src/lib/words/keys";
-import { untilThen } from "../src/lib/words/time";
+import { exactTime, untilThen } from "../src/lib/words/time";
 import { message } from "./make";
 import { all, one, play, rowOf, settled } from "./play";
 import type { Scenario } from "../src/lib/backend/fake";
@@ -49,6 +49,25 @@ describe("the keys", () => {
     expect(all("keys-waiting")).toEqual([]);
     expect(all("keys-history-item").map(({ dataset }) => dataset.version)).toEqual(["4", "3", "2", "1"]);
     expect(shownKeys(app.keys).outcome?.updated).toBe(of);
+  });
+
+  it("are shown although an entry says a time that no calendar has", async () => {
+    const { app, backend } = await playKeys();
+    const keys = shownKeys(app.keys);
+    backend.emit({ type: "keys", keys: { ...keys, history: keys.history.map((item) => ({ ...item, at: 2 ** 63 })) } });
+    await settled();
+    expect(all("part-broken")).toHaveLength(0);
+    expect(all("keys-history-item")).toHaveLength(keys.history.length);
+    expect(all("keys-history-item")[0]?.textContent).toContain(exactTime(2 ** 63));
+    // And so are other people's.
+    app.dialog = null;
+    await fireEvent.click(rowOf("Ada Okafor"));
+    app.showDetails = true;
+    backend.peerHistory = backend.peerHistory.map((item) => ({ ...item, at: 2 ** 63 }));
+    await settled();
+    await fireEvent.click(one("peer-keys-toggle"));
+    await settled();
+    expect(all("keys-history-item")).toHaveLength(backend.peerHistory.length);
   });
 
   it("say why a rotation does not get through", async () => {

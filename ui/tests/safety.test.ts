@@ -56,6 +56,12 @@ describe("a safety number", () => {
     await settled();
     expect(one("log-restored").textContent).toContain("was restored from a backup of");
     expect(one("log-restored").textContent).toContain("The keys that you know of them stay in force.");
+    // Several can be found at once.
+    const restorations = [2, 1].map((hours) => ({ backup: now - hours * 3_600_000, size: 9, found: now }));
+    backend.emit({ type: "log", log: { ...backend.log, restorations } });
+    await settled();
+    expect(all("part-broken")).toHaveLength(0);
+    expect(all("log-restored")).toHaveLength(2);
   });
 
   it("has its code as text, too, which is copied whole and is what the other app's field takes", async () => {

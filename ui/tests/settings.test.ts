@@ -1,10 +1,11 @@
 import { fireEvent } from "@testing-library/svelte";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { fakeLog } from "../src/lib/backend/fake-data";
 import { parseLook } from "../src/lib/state/preferences.svelte";
 import { avatarColour, initials } from "../src/lib/text/avatar";
 import { qrPath } from "../src/lib/text/qr";
-import { age, dayName, shortWhen } from "../src/lib/words/time";
-import { one, play, settled } from "./play";
+import { age, dayKey, dayName, exactTime, shortWhen, timeOfDay, untilThen } from "../src/lib/words/time";
+import { all, one, play, settled } from "./play";
 
 describe("settings", () => {
   it("change the theme and keep it, and keep nothing else", async () => {
@@ -52,6 +53,31 @@ describe("settings", () => {
   });
 });
 
+describe("a part that cannot be shown", () => {
+  it("takes no other with it, and can be tried again", async () => {
+    const said = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const broken = { ...fakeLog(Date.now()), restorations: null as never };
+    const { app, backend } = await play({}, (fake) => (fake.log = broken));
+    app.openSettings("keys");
+    await settled();
+    expect(one("part-broken").textContent).toContain("This part cannot be shown");
+    expect(said).toHaveBeenCalled();
+    said.mockRestore();
+    app.openSettings("profile");
+    await settled();
+    expect(all("part-broken")).toHaveLength(0);
+    expect(all("profile-name")).toHaveLength(1);
+    app.openSettings("keys");
+    await settled();
+    backend.log = fakeLog(Date.now());
+    backend.emit({ type: "log", log: backend.log });
+    await fireEvent.click(one("part-again"));
+    await settled();
+    expect(all("part-broken")).toHaveLength(0);
+    expect(one("log-card").dataset.state).toBe("consistent");
+  });
+});
+
 describe("what was kept of the look", () => {
   it("is read with care", () => {
     const usual = { theme: "system", textSize: 100, listWidth: 304, detailsWidth: 296 };
@@ -92,5 +118,13 @@ describe("small drawings", () => {
     expect(dayName(now - 13 * hour, now)).toBe("Yesterday");
     expect(dayName(now - 400 * 24 * hour, now)).toContain("2025");
     expect(age(now - 9 * 24 * hour, now)).toBe("for 9 days");
+  });
+
+  it.each([2 ** 63, 8.64e15 + 1, Infinity, -Infinity, NaN, -1])("a time that no calendar has is said all the same: %s", (at) => {
+    const now = Date.UTC(2026, 10, 20, 12);
+    const words = [timeOfDay(at), exactTime(at), dayKey(at), dayName(at, now), shortWhen(at, now), untilThen(at, now), age(at, now)];
+    for (const said of words) expect(said).not.toMatch(/NaN|Infinity|Invalid|^$/u);
+    // As the last of all days, or the first: and never as one of now.
+    expect(exactTime(at)).toBe(exactTime(at > 0 ? Date.UTC(9999, 11, 31, 23, 59, 59) : 0));
   });
 });

@@ -93,6 +93,9 @@ pub(crate) fn log(log: &LogView) -> Option<String> {
             None => format!("ALARM: entry {} of the relay's log gives your name to another account.", alarm.index),
         });
     }
+    if log.more_alarms {
+        lines.push("ALARM: there are more such entries. The first ones are kept, and shown here.".to_owned());
+    }
     lines.extend(log.contradictions.iter().map(|contradiction| evidence("the relay", contradiction)));
     lines.extend(settle_hint(log));
     if log.stale {
@@ -267,6 +270,7 @@ pub(crate) mod tests {
             withheld: false,
             contradictions: Vec::new(),
             alarms: Vec::new(),
+            more_alarms: false,
             restorations: Vec::new(),
             restored_problem: None,
             unlogged_problem: None,
@@ -306,6 +310,9 @@ pub(crate) mod tests {
             "ALARM: entry 12 of the relay's log gives your name to another account.",
         ];
         assert_eq!(log(&alarmed).unwrap(), expected.join("\n"));
+        alarmed.more_alarms = true;
+        let more = "ALARM: there are more such entries. The first ones are kept, and shown here.";
+        assert!(log(&alarmed).unwrap().ends_with(&format!("\n{more}")));
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::views::{ConversationKind, MessageState, Notice, Standing};
 /// A sender's clock further ahead than this is shown.
 const CLOCK_AHEAD_MS: u64 = 10 * 60 * 1000;
 /// The end of the year 9999: what a sender claims beyond it is shown as that.
-const LATEST_MS: u64 = 253_402_300_799_000;
+pub(super) const LATEST_MS: u64 = 253_402_300_799_000;
 /// Others answer a wish to leave this much later than the member whose turn it is, times their place in the tree.
 const ANSWER_LATER_MS: u64 = 20_000;
 /// What the relay has accepted and does not show is sent again after this time.

@@ -12,6 +12,7 @@ use waxwing_wire::transparency::{Leaf, account_hash};
 use waxwing_wire::{AccountId, VerifiedChain};
 use zeroize::Zeroizing;
 
+use super::entries::LATEST_MS;
 use super::{Client, Engine, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::store::transparency::{self, Placed};
@@ -156,7 +157,7 @@ fn history_item(entry: &KeyLogEntry<'_>, logged: &Logged) -> KeyHistoryItem {
         what,
         device_id: entry.device.map(|device| device.to_string()),
         version: entry.key_version,
-        at: entry.at_ms as f64,
+        at: entry.at_ms.min(LATEST_MS) as f64,
         fingerprint: entry.keys.as_ref().map(fingerprint_text),
         account_fingerprint: entry.account_key.as_ref().map(fingerprint_text),
         revoked: revoked.iter().map(ToString::to_string).collect(),

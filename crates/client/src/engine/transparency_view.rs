@@ -91,17 +91,20 @@ fn view(
         second: evidence.second,
     });
     let restorations = restorations::of(tx, &origin)?.into_iter().map(|one| RestorationView {
-        backup: one.time_ms as f64,
+        // No backup is of after it was put back.
+        backup: one.time_ms.min(one.found_ms) as f64,
         size: one.size as f64,
         found: one.found_ms as f64,
     });
     let withheld = is_withheld(tx, &origin, proved_at, now)?;
-    let alarms = if origin == home { stored::alarms(tx)? } else { Vec::new() };
+    let (alarms, more_alarms) = if origin == home { stored::alarms(tx)? } else { (Vec::new(), false) };
+    // The relay says what it likes; what cannot have been yet is of now.
+    let told = |at: u64| if stored::is_to_come(at, now) { now } else { at };
     Ok(LogView {
         size: log.as_ref().map_or(0, |log| log.size()) as f64,
         read: log.as_ref().map_or(0, |log| log.read.size()) as f64,
-        proved_at: proved_at.unwrap_or(0) as f64,
-        since: log.as_ref().map_or(0, |log| log.since_ms) as f64,
+        proved_at: proved_at.map_or(0, told) as f64,
+        since: log.as_ref().map_or(0, |log| told(log.since_ms)) as f64,
         stale: withheld || proved_at.is_none_or(|at| now.saturating_sub(at) > STALE_MS),
         withheld,
         contradictions: contradictions.collect(),
@@ -109,6 +112,7 @@ fn view(
             .into_iter()
             .map(|alarm| KeyAlarmView { index: alarm.index as f64, seq: alarm.seq, at: alarm.at_ms as f64 })
             .collect(),
+        more_alarms,
         restorations: restorations.collect(),
         restored_problem,
         unlogged_problem,

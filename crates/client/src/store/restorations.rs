@@ -21,7 +21,7 @@ pub(crate) struct Restoration {
     pub(crate) previous: String,
     /// So many leaves of that one are the same in both.
     pub(crate) size: u64,
-    /// Time of the backup's last checkpoint.
+    /// Time of the backup's last checkpoint, and no later than when it was found.
     pub(crate) time_ms: u64,
     /// When it was found (relay time).
     pub(crate) found_ms: u64,
@@ -31,10 +31,16 @@ pub(crate) struct Restoration {
     pub(crate) proved: Option<String>,
 }
 
+/// Most restorations of a relay that are kept, and read: no honest one has as many, and each is shown for good.
+pub(crate) const MOST: u32 = 256;
+
 /// All that a relay has gone through while it was known here, the oldest first.
 pub(crate) fn of(tx: &Transaction<'_>, relay: &str) -> Result<Vec<Restoration>, Error> {
-    let mut statement = tx.prepare_cached("SELECT * FROM transparency_restorations WHERE relay = ?1 ORDER BY n")?;
-    let rows = statement.query_map([relay], read)?;
+    // Of a database from before there may be more: then the newest, from which alone anything can go on.
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM (SELECT * FROM transparency_restorations WHERE relay = ?1 ORDER BY n DESC LIMIT ?2) ORDER BY n",
+    )?;
+    let rows = statement.query_map(params![relay, MOST], read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -50,9 +56,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Restoration> {
     })
 }
 
-/// Pins the last of these as the log's origin. Of what was read `kept` stays; the leaves of known accounts behind it are remembered as such
-/// that were proved. Logs of conversations at this relay may have gone back with it; of the own relay, what it was told since is to be told
-/// again.
+/// Pins the last of these as the log's origin; whoever calls sees to it that there are no more than [`MOST`] then. Of what was read `kept` stays;
+/// the leaves of known accounts behind it are remembered as such that were proved. Logs of conversations at this relay may have gone back with
+/// it; of the own relay, what it was told since is to be told again.
 pub(crate) fn follow(
     tx: &Transaction<'_>,
     log: &TransparencyLog,

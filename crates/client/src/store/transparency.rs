@@ -3,14 +3,19 @@
 //! Leaves beyond the proved size are not shown to anybody: they may be anything. Not here: what a leaf means for whom (`engine`).
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
-use waxwing_wire::AccountId;
 use waxwing_wire::transparency::{Frontier, Leaf, NoteKey, SignedCheckpoint};
+use waxwing_wire::{AccountId, MAX_U64};
 
 use super::bytes;
 use crate::error::{Error, ErrorCode};
 
 /// Evidence is kept up to this many, the oldest first: a relay must not fill the disk with it.
 const MOST_EVIDENCE: i64 = 64;
+/// Of each kind of alarm, of entries in the own chain and of the own name, this many are shown, the first ones: none of one kind takes the place of
+/// another. One more is kept, to know that there are more.
+pub(crate) const MOST_ALARMS: u32 = 64;
+/// Relays' clocks, and what is known of them here, do not agree to the second.
+const CLOCKS_MS: u64 = 60_000;
 /// So far apart are the edges that are kept.
 const EDGE_EVERY: u64 = 4096;
 /// Leaves that are gone through in one transaction.
@@ -29,13 +34,13 @@ pub(crate) struct TransparencyLog {
     pub(crate) proved: Option<SignedCheckpoint>,
     /// Right edge of the proved tree.
     pub(crate) proved_edge: Frontier,
-    /// Time of the first checkpoint that was proved here, by the relay's clock.
+    /// Time of the first checkpoint that was proved here, by the relay's clock; see [`bound_times`].
     pub(crate) since_ms: u64,
     /// How many of the proved leaves were looked through for oneself and for contacts.
     pub(crate) looked: u64,
     /// The last of the evidence that the user has gone on after; 0: none.
     pub(crate) settled_n: i64,
-    /// The latest time of a checkpoint in that evidence.
+    /// The latest time of a checkpoint in that evidence, and no later than when the user went on.
     pub(crate) settled_ms: u64,
 }
 
@@ -152,6 +157,26 @@ pub(crate) fn set_proved(
     Ok(())
 }
 
+/// Whether a relay says that something was signed when it cannot have been yet.
+pub(crate) fn is_to_come(signed_ms: u64, now_ms: u64) -> bool {
+    signed_ms > latest_by(now_ms)
+}
+
+/// The latest time that can have been by now (relay time).
+fn latest_by(now_ms: u64) -> u64 {
+    now_ms.saturating_add(CLOCKS_MS).min(MAX_U64)
+}
+
+/// Times that logs have told and that cannot have been yet are those of now: a log's first checkpoint says what it likes, and is not read again.
+pub(crate) fn bound_times(tx: &Transaction<'_>, now_ms: u64) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE transparency_logs SET since_ms = min(since_ms, ?1), settled_ms = min(settled_ms, ?1)
+         WHERE since_ms > ?2 OR settled_ms > ?2",
+        params![now_ms.min(MAX_U64), latest_by(now_ms)],
+    )?;
+    Ok(())
+}
+
 /// That many leaves were looked through.
 pub(crate) fn set_looked(tx: &Transaction<'_>, log: i64, looked: u64) -> Result<(), Error> {
     tx.execute("UPDATE transparency_logs SET looked = max(looked, ?2) WHERE n = ?1", params![log, looked])?;
@@ -173,6 +198,41 @@ pub(crate) fn about(
     from: u64,
 ) -> Result<Vec<Placed>, Error> {
     find(tx, log, account_hash, from, "seq >= 0")
+}
+
+/// Whether proved leaves from an index on are about an account or a name, by its hash.
+pub(crate) fn speaks_of(tx: &Transaction<'_>, log: &TransparencyLog, who: &[u8; 32], from: u64) -> Result<bool, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT 1 FROM transparency_leaves WHERE log = ?1 AND who = ?2 AND place >= ?3 AND place < ?4 LIMIT 1",
+    )?;
+    Ok(statement.exists(params![log.n, who, from, log.size()])?)
+}
+
+/// Goes through the proved leaves about an account or a name from an index on, in order, until `each` says that it is enough (false). There may be
+/// as many as there are leaves.
+pub(crate) fn each_of(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    who: &[u8; 32],
+    from: u64,
+    mut each: impl FnMut(Placed) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT place, seq, hash FROM transparency_leaves
+         WHERE log = ?1 AND who = ?2 AND place >= ?3 AND place < ?4 ORDER BY place",
+    )?;
+    let mut rows = statement.query(params![log.n, who, from, log.size()])?;
+    while let Some(row) = rows.next()? {
+        if !each(placed(who, row)?)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn placed(who: &[u8; 32], row: &Row<'_>) -> rusqlite::Result<Placed> {
+    let (index, seq, entry_hash): (u64, i64, [u8; 32]) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    Ok(Placed { index, leaf: leaf(*who, seq, entry_hash) })
 }
 
 /// Proved leaves that give a name ([`waxwing_wire::transparency::name_hash`]) to somebody. One, in an honest log.
@@ -217,10 +277,7 @@ fn find(
         "SELECT place, seq, hash FROM transparency_leaves
          WHERE log = ?1 AND who = ?2 AND place >= ?3 AND place < ?4 AND {kind} ORDER BY place"
     ))?;
-    let rows = statement.query_map(params![log.n, who, from, log.size()], |row| {
-        let (index, seq, entry_hash): (u64, i64, [u8; 32]) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Placed { index, leaf: leaf(*who, seq, entry_hash) })
-    })?;
+    let rows = statement.query_map(params![log.n, who, from, log.size()], |row| placed(who, row))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -280,14 +337,21 @@ pub(crate) fn keep_evidence(tx: &Transaction<'_>, origin: &str, evidence: &Evide
     Ok(added == 1)
 }
 
-/// Begins with a log anew under the pinned key: what was read of it is forgotten, and this evidence stops nothing any more. It stays.
-pub(crate) fn settle(tx: &Transaction<'_>, log: &TransparencyLog, evidence: &[Evidence]) -> Result<(), Error> {
+/// Begins with a log anew under the pinned key: what was read of it is forgotten, and this evidence stops nothing any more. It stays. `now_ms`:
+/// relay time.
+pub(crate) fn settle(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    evidence: &[Evidence],
+    now_ms: u64,
+) -> Result<(), Error> {
     let last = evidence.iter().map(|one| one.n).max().unwrap_or(log.settled_n);
     let notes = evidence.iter().flat_map(|one| [&one.first, &one.second]);
     // Signed before they were kept.
     let times =
         notes.filter_map(|note| Some(SignedCheckpoint::verify(note.as_bytes(), &log.key).ok()?.checkpoint().time_ms));
-    let latest = times.max().unwrap_or(0).max(log.settled_ms);
+    // No later than now: a note from the future would settle whatever the relay signs from now on.
+    let latest = times.max().unwrap_or(0).max(log.settled_ms).min(latest_by(now_ms));
     tx.execute("DELETE FROM transparency_leaves WHERE log = ?1", [log.n])?;
     tx.execute("DELETE FROM transparency_edges WHERE log = ?1", [log.n])?;
     tx.execute(
@@ -344,17 +408,28 @@ pub(crate) struct Alarm {
     pub(crate) at_ms: u64,
 }
 
-/// Keeps an alarm; false if it is known.
+/// Keeps an alarm; false if it is known, or if there are more of its kind than are shown.
 pub(crate) fn raise(tx: &Transaction<'_>, alarm: &Alarm) -> Result<bool, Error> {
+    if are_full(tx, alarm.seq.is_none())? {
+        return Ok(false);
+    }
     Ok(tx.execute(
         "INSERT OR IGNORE INTO key_alarms (place, seq, hash, at_ms) VALUES (?1, ?2, ?3, ?4)",
         params![alarm.index, alarm.seq.map_or(NAME, i64::from), alarm.entry_hash, alarm.at_ms],
     )? == 1)
 }
 
+/// Whether there are more alarms than are shown: about the own name, or about entries of the own chain.
+pub(crate) fn are_full(tx: &Transaction<'_>, about_name: bool) -> Result<bool, Error> {
+    // No further than to the one that is too many.
+    let mut statement = tx.prepare_cached("SELECT 1 FROM key_alarms WHERE (seq < 0) = ?1 LIMIT 1 OFFSET ?2")?;
+    Ok(statement.exists(params![about_name, MOST_ALARMS])?)
+}
+
 /// Forgets the alarms about entries that were dealt with, by their place in the chain and their hash.
 pub(crate) fn forget_alarms(tx: &Transaction<'_>, dealt_with: impl Fn(u32, [u8; 32]) -> bool) -> Result<(), Error> {
-    for alarm in alarms(tx)? {
+    // All that are kept: one more of each kind than are shown.
+    for alarm in alarms_up_to(tx, MOST_ALARMS + 1)? {
         if alarm.seq.is_some_and(|seq| dealt_with(seq, alarm.entry_hash)) {
             tx.execute(
                 "DELETE FROM key_alarms WHERE place = ?1 AND hash = ?2",
@@ -365,10 +440,19 @@ pub(crate) fn forget_alarms(tx: &Transaction<'_>, dealt_with: impl Fn(u32, [u8; 
     Ok(())
 }
 
-/// All alarms, the oldest first.
-pub(crate) fn alarms(tx: &Transaction<'_>) -> Result<Vec<Alarm>, Error> {
-    let mut statement = tx.prepare_cached("SELECT * FROM key_alarms ORDER BY at_ms, place")?;
-    let rows = statement.query_map([], |row| {
+/// The first alarms of each kind, the oldest first, and whether there are more.
+pub(crate) fn alarms(tx: &Transaction<'_>) -> Result<(Vec<Alarm>, bool), Error> {
+    Ok((alarms_up_to(tx, MOST_ALARMS)?, are_full(tx, false)? || are_full(tx, true)?))
+}
+
+/// As many of each kind at most.
+fn alarms_up_to(tx: &Transaction<'_>, most: u32) -> Result<Vec<Alarm>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT * FROM (SELECT * FROM key_alarms WHERE seq >= 0 ORDER BY at_ms, place LIMIT ?1)
+         UNION ALL SELECT * FROM (SELECT * FROM key_alarms WHERE seq < 0 ORDER BY at_ms, place LIMIT ?1)
+         ORDER BY at_ms, place",
+    )?;
+    let rows = statement.query_map([most], |row| {
         Ok(Alarm {
             index: row.get("place")?,
             seq: u32::try_from(row.get::<_, i64>("seq")?).ok(),

@@ -229,7 +229,7 @@ pub struct KeyHistoryItem {
     pub device_id: Option<String>,
     /// Version of that device's keys.
     pub version: Option<u32>,
-    /// When, by the signer's clock.
+    /// When, by the signer's clock, and no later than the year 9999.
     pub at: Millis,
     /// Fingerprint of that version's device keys.
     pub fingerprint: Option<String>,

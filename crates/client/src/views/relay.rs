@@ -49,9 +49,9 @@ pub struct LogView {
     pub size: f64,
     /// Leaves that were read: more than `size` while it is being caught up with.
     pub read: f64,
-    /// Time of the newest checkpoint that was proved; 0 before the first.
+    /// Time of the newest checkpoint that was proved, and no later than now; 0 before the first.
     pub proved_at: f64,
-    /// Time of the first one: since then each has extended the one before. 0 before it.
+    /// Time of the first one, and no later than now: since then each has extended the one before. 0 before it.
     pub since: f64,
     /// Whether the newest is more than a day old, or there is none; or the relay withholds one.
     pub stale: bool,
@@ -59,8 +59,10 @@ pub struct LogView {
     pub withheld: bool,
     /// What speaks against it.
     pub contradictions: Vec<ContradictionView>,
-    /// Entries about the own account that no own device has made (for the own relay).
+    /// Entries about the own account that no own device has made (for the own relay): the first 64 in its chain, and the first 64 of its name.
     pub alarms: Vec<KeyAlarmView>,
+    /// Whether there are more of them.
+    pub more_alarms: bool,
     /// Restorations of the relay from a backup that were seen here, the oldest first.
     pub restorations: Vec<RestorationView>,
     /// Why the own relay, which was restored, does not take again what it has lost of this account.

@@ -600,7 +600,7 @@ export type KeyHistoryItem = {
 	deviceId: string | null,
 	/**  Version of that device's keys. */
 	version: number | null,
-	/**  When, by the signer's clock. */
+	/**  When, by the signer's clock, and no later than the year 9999. */
 	at: number | null,
 	/**  Fingerprint of that version's device keys. */
 	fingerprint: string | null,
@@ -684,9 +684,9 @@ export type LogView = {
 	size: number | null,
 	/**  Leaves that were read: more than `size` while it is being caught up with. */
 	read: number | null,
-	/**  Time of the newest checkpoint that was proved; 0 before the first. */
+	/**  Time of the newest checkpoint that was proved, and no later than now; 0 before the first. */
 	provedAt: number | null,
-	/**  Time of the first one: since then each has extended the one before. 0 before it. */
+	/**  Time of the first one, and no later than now: since then each has extended the one before. 0 before it. */
 	since: number | null,
 	/**  Whether the newest is more than a day old, or there is none; or the relay withholds one. */
 	stale: boolean,
@@ -694,8 +694,10 @@ export type LogView = {
 	withheld: boolean,
 	/**  What speaks against it. */
 	contradictions: ContradictionView[],
-	/**  Entries about the own account that no own device has made (for the own relay). */
+	/**  Entries about the own account that no own device has made (for the own relay): the first 64 in its chain, and the first 64 of its name. */
 	alarms: KeyAlarmView[],
+	/**  Whether there are more of them. */
+	moreAlarms: boolean,
 	/**  Restorations of the relay from a backup that were seen here, the oldest first. */
 	restorations: RestorationView[],
 	/**  Why the own relay, which was restored, does not take again what it has lost of this account. */

@@ -290,6 +290,7 @@ export function fakeLog(now: number): LogView {
     withheld: false,
     contradictions: [],
     alarms: [],
+    moreAlarms: false,
     restorations: [],
     restoredProblem: null,
     unloggedProblem: null,

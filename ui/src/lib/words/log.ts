@@ -16,6 +16,9 @@ export function alarmSentence(alarm: KeyAlarmView): string {
     : `Entry ${alarm.index} changes your keys, and no device of yours has made it.`;
 }
 
+/** What follows where there are more of them than are kept. */
+export const moreAlarms = "There are more such entries in the relay's log. Waxwing keeps the first ones, which are shown here.";
+
 /** What follows where somebody has made an entry in the own chain. */
 export const keyAlarmAction =
   "If that was not you, somebody has your account's keys. Your 24 words take the account back on this device and shut out whoever did this.";

@@ -11,14 +11,25 @@ const fullDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "lon
 const shortDate = new Intl.DateTimeFormat(undefined, { day: "2-digit", month: "2-digit", year: "numeric" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
 
+/** The end of the year 9999, as the engine has it. */
+const latest = 253_402_300_799_000;
+
+/**
+ * Others say when they have signed something, and may say anything. A calendar throws at most of that, so whatever is beyond its days is of the
+ * last one, or of the first.
+ */
+function possible(at: number): number {
+  return at > 0 ? Math.min(at, latest) : 0;
+}
+
 /** Names a local day; equal for two times of the same day. */
 export function dayKey(at: number): string {
-  const date = new Date(at);
+  const date = new Date(possible(at));
   return `${date.getFullYear()}-${date.getMonth() + 1}-${date.getDate()}`;
 }
 
 function startOfDay(at: number): number {
-  const date = new Date(at);
+  const date = new Date(possible(at));
   return new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
 }
 
@@ -28,15 +39,16 @@ function daysBetween(earlier: number, later: number): number {
 }
 
 export function timeOfDay(at: number): string {
-  return clock.format(at);
+  return clock.format(possible(at));
 }
 
 export function exactTime(at: number): string {
-  return exact.format(at);
+  return exact.format(possible(at));
 }
 
 /** For a day rule in a timeline. */
-export function dayName(at: number, now: number): string {
+export function dayName(when: number, now: number): string {
+  const at = possible(when);
   const days = daysBetween(at, now);
   if (days === 0) return "Today";
   if (days === 1) return "Yesterday";
@@ -45,7 +57,8 @@ export function dayName(at: number, now: number): string {
 }
 
 /** For the conversation list: short, and less exact the older it is. */
-export function shortWhen(at: number, now: number): string {
+export function shortWhen(when: number, now: number): string {
+  const at = possible(when);
   if (now - at >= 0 && now - at < minute) return "now";
   const days = daysBetween(at, now);
   if (days <= 0) return timeOfDay(at);
@@ -55,7 +68,8 @@ export function shortWhen(at: number, now: number): string {
 }
 
 /** When something is to come, in the largest sensible unit. */
-export function untilThen(at: number, now: number): string {
+export function untilThen(when: number, now: number): string {
+  const at = possible(when);
   const hours = Math.round((at - now) / (60 * minute));
   const days = daysBetween(now, at);
   if (hours < 1) return "within the hour";

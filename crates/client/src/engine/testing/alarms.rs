@@ -3,10 +3,11 @@
 
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase, statement};
 use waxwing_wire::transparency::{Leaf, account_hash, name_hash};
-use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
+use waxwing_wire::{AccountId, ChainEntry, DeviceId, MAX_U64, VerifiedChain};
 
 use super::super::Engine;
 use super::super::chains::own_entries;
+use super::super::key_log::history;
 use super::super::keys::Cause;
 use super::doubts::{Log, leaf, lone};
 use super::lone::Lone;
@@ -15,6 +16,7 @@ use crate::event::Event;
 use crate::random;
 use crate::store::transparency::{self, Against, Evidence};
 use crate::store::{keys, recovery, restorations};
+use crate::views::KeyAlarmView;
 
 /// Where a [`Lone`] is at home, and as whom.
 const HOME: &str = "127.0.0.1:1";
@@ -73,6 +75,59 @@ async fn p11_the_own_name_given_to_another_account_is_an_alarm() {
     let lone = lone().await;
     let mut log = log_of(lone.engine()).await;
     assert_eq!(alarms_after(&lone, &mut log, name([7; 32])).await, (vec![(2.0, None)], true));
+}
+
+/// Each alarm is a row, and a paragraph: a relay can put in a million leaves. The first ones count, and none of one kind hides one of the other.
+#[tokio::test]
+async fn p17_of_any_number_of_alarms_the_first_of_each_kind_are_kept_and_that_there_are_more_is_told() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    let mut log = log_of(engine).await;
+    let made_up = |n: u32| {
+        let mut hash = [0xee; 32];
+        hash[..4].copy_from_slice(&n.to_be_bytes());
+        hash
+    };
+    let view = async || {
+        let view = lone.client.transparency_log().await.unwrap();
+        let (entries, names): (Vec<&KeyAlarmView>, Vec<&KeyAlarmView>) =
+            view.alarms.iter().partition(|alarm| alarm.seq.is_some());
+        let last = entries.last().map_or(0.0, |alarm| alarm.index);
+        (entries.len(), names.len(), last, view.more_alarms)
+    };
+    let rows = async || {
+        let count = |tx: &rusqlite::Transaction<'_>| {
+            Ok(tx.query_row("SELECT count(*) FROM key_alarms", [], |row| row.get::<_, u32>(0))?)
+        };
+        engine.store.run(count).await.unwrap()
+    };
+    // Nor are leaves an alarm that bear the own hashes, and are about something else.
+    let Leaf::Name { name_hash, .. } = name([0; 32]) else { panic!("no name") };
+    log.leaves.push(Leaf::Name { name_hash: account_hash(&engine.account), entry_hash: [1; 32] });
+    log.leaves.push(Leaf::Chain { account_hash: name_hash, seq: 1, entry_hash: [1; 32] });
+    log.leaves.extend((0..64).map(|n| entry(engine, n, made_up(n))));
+    log.is_read(engine).await;
+    engine.look_at_logs().await.unwrap();
+    assert_eq!(view().await, (64, 0, 67.0, false), "the control: that many are kept");
+    log.leaves.extend((64..500).map(|n| entry(engine, 7, made_up(n))));
+    log.is_read(engine).await;
+    engine.look_at_logs().await.unwrap();
+    assert_eq!((view().await, rows().await), ((64, 0, 67.0, true), 65));
+    // With no room left for entries.
+    log.leaves.push(name([7; 32]));
+    log.is_read(engine).await;
+    let mut events = engine.events.subscribe();
+    engine.look_at_logs().await.unwrap();
+    assert_eq!(view().await, (64, 1, 67.0, true));
+    let mut told = false;
+    while let Ok(event) = events.try_recv() {
+        told |= matches!(event, Event::Log { .. });
+    }
+    assert!(told, "it is not told");
+    log.leaves.extend((0..500).map(|n| Leaf::Name { name_hash, entry_hash: made_up(n) }));
+    log.is_read(engine).await;
+    engine.look_at_logs().await.unwrap();
+    assert_eq!((view().await, rows().await), ((64, 64, 67.0, true), 130));
 }
 
 /// Whoever takes the account back has dealt with what stands in the chain by then, and with nothing else.
@@ -219,6 +274,18 @@ fn extended(chain: &VerifiedChain, entry: &ChainEntry) -> VerifiedChain {
     let mut chain = chain.clone();
     chain.extend(entry.as_bytes()).unwrap();
     chain
+}
+
+/// Whoever signs an entry says when, up to 2^63 - 1: no calendar has that day.
+#[test]
+fn p11_an_entry_of_an_impossible_time_is_shown_with_the_last_one_that_is_possible() {
+    let (key, account) = (account_key(), AccountId::from_bytes([7; 16]));
+    let recovery = RecoveryPhrase::generate(&mut random::rng()).recovery_key();
+    let create = statement::create(account, HOME, None, &key, &recovery, &device_keys(7, 1), 5);
+    let chain = VerifiedChain::verify(&[create.as_bytes()]).unwrap();
+    let rotation = statement::rotate_device_keys(&chain, &key, &device_keys(7, 2), MAX_U64);
+    let history = history(&extended(&chain, &rotation), &None);
+    assert_eq!(history.iter().map(|item| item.at).collect::<Vec<_>>(), [253_402_300_799_000.0, 5.0]);
 }
 
 /// A database that lacks own entries, and a thief's behind them at the relay.

@@ -50,7 +50,7 @@ async fn p17_evidence_after_the_user_has_gone_on_counts_again() {
         let before = count(tx)?;
         let shown = transparency::unsettled(tx, "relay.example")?;
         let log = transparency::load(tx, "relay.example")?.unwrap();
-        transparency::settle(tx, &log, &shown)?;
+        transparency::settle(tx, &log, &shown, 5000)?;
         let settled = count(tx)?;
         // By any clock: the relay tells the time.
         let mut after = Vec::new();

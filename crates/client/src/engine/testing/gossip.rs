@@ -209,6 +209,51 @@ async fn p17_what_is_withheld_for_a_day_makes_the_log_unavailable() {
     assert_eq!(told(), [(false, false)], "it is over");
 }
 
+/// A relay signs a contradiction of a time that never comes, and the user goes on: that settles what was signed by then, and nothing else.
+#[tokio::test]
+async fn p17_a_contradiction_from_the_future_settles_none_that_comes_after_it() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    lone.relay_is_ahead(0);
+    let (log, now) = (log(4), engine.now_ms());
+    let bea = chain(7);
+    know(engine, &bea).await;
+    log.is_read_at(engine, now).await;
+    hears(engine, bea.0.account(), fork(&log, 2, 4).compact(4, MAX_U64)).await;
+    engine.compare_heard().await;
+    assert_eq!(evidence(engine).await, [Against::TwoHistories]);
+    let unsettled = async || engine.store.run(|tx| stored::unsettled(tx, RELAY)).await.unwrap().len();
+    assert_eq!(unsettled().await, 1);
+    lone.client.settle_log(RELAY).await.unwrap();
+    assert_eq!(unsettled().await, 0);
+    log.is_read_at(engine, now + 1).await;
+    // Of before the user went on: that is what they know of.
+    hears(engine, bea.0.account(), fork(&log, 1, 4).compact(4, now)).await;
+    engine.compare_heard().await;
+    assert_eq!(unsettled().await, 0);
+    hears(engine, bea.0.account(), fork(&log, 3, 4).compact(4, now + 3_600_000)).await;
+    engine.compare_heard().await;
+    assert_eq!(unsettled().await, 1, "all that others see from now on is settled before it is signed");
+}
+
+/// What a log's first checkpoint says of the time is kept and shown for good.
+#[tokio::test]
+async fn p17_times_that_cannot_have_been_yet_are_shown_as_now_and_do_not_move_on() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    lone.relay_is_ahead(0);
+    let now = engine.now_ms() as f64;
+    log(4).is_read_at(engine, MAX_U64).await;
+    let view = async || engine.log_view(RELAY.to_owned()).await.unwrap();
+    let first = view().await;
+    assert!((first.since - now).abs() < 60_000.0 && (first.proved_at - now).abs() < 60_000.0, "{first:?}");
+    engine.look_at_logs().await.unwrap();
+    lone.relay_is_ahead(3 * DAY_MS);
+    engine.look_at_logs().await.unwrap();
+    let since = view().await.since;
+    assert!((since - now).abs() < 60_000.0, "consistent since {since}, and not {now}");
+}
+
 /// A relay that is out of reach is not said to withhold anything, however long: its log is old, and that is what is said.
 #[tokio::test]
 async fn p17_a_relay_that_is_out_of_reach_withholds_nothing() {

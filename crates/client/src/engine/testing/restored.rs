@@ -137,5 +137,27 @@ async fn p6_an_alarm_hides_no_other_in_the_same_place() {
         stored::forget_alarms(tx, |_, hash| hash == [1; 32])?;
         stored::alarms(tx)
     });
-    assert_eq!(raised.await.unwrap(), [raise(2)]);
+    assert_eq!(raised.await.unwrap(), (vec![raise(2)], false));
+}
+
+/// A relay's notes say any time, and what was kept before is bounded where it is read.
+#[tokio::test]
+async fn p17_restorations_are_bounded_in_number_and_in_time() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    let kept = engine.store.run(|tx| {
+        for n in 0..300_u32 {
+            tx.execute(
+                "INSERT INTO transparency_restorations (relay, origin, previous, size, time_ms, found_ms, note, redo)
+                 VALUES (?1, ?1 || '/' || ?2, ?1, 1, ?3, ?2, '', 0)",
+                rusqlite::params![RELAY, n, waxwing_wire::MAX_U64],
+            )?;
+        }
+        restorations::of(tx, RELAY)
+    });
+    let kept: Vec<_> = kept.await.unwrap().into_iter().map(|one| one.found_ms).collect();
+    assert_eq!(kept, (44..300).collect::<Vec<_>>(), "the newest, in order");
+    let shown = engine.log_view(RELAY.to_owned()).await.unwrap().restorations;
+    assert_eq!(shown.len(), 256);
+    assert!(shown.iter().all(|one| (one.backup - one.found).abs() < 1.0), "a backup of after it was put back");
 }

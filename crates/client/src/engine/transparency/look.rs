@@ -23,6 +23,10 @@ impl Engine {
     /// What is new in the logs about oneself and about contacts.
     pub(in super::super) async fn look_at_logs(&self) -> Result<(), Error> {
         self.catch_up_with_own_keys().await?;
+        // By this computer's clock alone nothing is put right for good.
+        if let Some(now) = self.home.relay_ms() {
+            self.store.run(move |tx| stored::bound_times(tx, now)).await?;
+        }
         let home = self.home.address().authority();
         for origin in self.store.run(stored::relays).await? {
             let own = origin == home;
@@ -164,9 +168,8 @@ fn look_for_oneself(
     (me, name): (AccountId, &[u8; 32]),
     now: u64,
 ) -> Result<bool, Error> {
-    let about = stored::about(tx, log, &account_hash(&me), log.looked)?;
-    let naming = stored::naming(tx, log, name)?;
-    if about.is_empty() && naming.iter().all(|placed| placed.index < log.looked) {
+    let who = account_hash(&me);
+    if !stored::speaks_of(tx, log, &who, log.looked)? && !stored::speaks_of(tx, log, name, log.looked)? {
         return Ok(false);
     }
     let chain = keys::chain(tx, me)?.ok_or_else(|| not_found("no own chain"))?;
@@ -181,22 +184,25 @@ fn look_for_oneself(
         .map(|entry| (entry.unsigned.seq, entry.hash()))
         .collect();
     let mut raised = false;
-    let mut raise = |index, seq, entry_hash| {
-        let fresh = stored::raise(tx, &Alarm { index, seq, entry_hash, at_ms: now })?;
-        raised |= fresh;
-        Ok::<_, Error>(())
-    };
-    for placed in about {
-        let Leaf::Chain { seq, entry_hash, .. } = placed.leaf else { continue };
-        if chain.hash_at(seq) != Some(entry_hash) && !under_way.contains(&(seq, entry_hash)) {
-            raise(placed.index, Some(seq), entry_hash)?;
-        }
-    }
-    for placed in naming.into_iter().filter(|placed| placed.index >= log.looked) {
-        let Leaf::Name { entry_hash, .. } = placed.leaf else { continue };
-        if chain.hash_at(0) != Some(entry_hash) {
-            raise(placed.index, None, entry_hash)?;
-        }
+    // One by one, and no further than to as many as are kept: a relay may have put in any number of them.
+    for (about, names) in [(&who, false), (name, true)] {
+        stored::each_of(tx, log, about, log.looked, |placed| {
+            let (seq, entry_hash) = match placed.leaf {
+                Leaf::Chain { seq, entry_hash, .. } => (Some(seq), entry_hash),
+                Leaf::Name { entry_hash, .. } => (None, entry_hash),
+            };
+            if seq.is_none() != names {
+                // Of something else that has the same hash, by the relay's word.
+                return Ok(true);
+            }
+            let own = chain.hash_at(seq.unwrap_or(0)) == Some(entry_hash);
+            if own || seq.is_some_and(|seq| under_way.contains(&(seq, entry_hash))) {
+                return Ok(true);
+            }
+            let fresh = stored::raise(tx, &Alarm { index: placed.index, seq, entry_hash, at_ms: now })?;
+            raised |= fresh;
+            Ok(fresh || !stored::are_full(tx, seq.is_none())?)
+        })?;
     }
     Ok(raised)
 }

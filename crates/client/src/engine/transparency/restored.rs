@@ -15,8 +15,8 @@ use crate::relay::RelayApi;
 use crate::store::restorations::{self, Restoration};
 use crate::store::transparency::{self as stored, Against, TransparencyLog, relay_of};
 
-/// Most restorations that a relay can have gone through.
-const MOST_NOTES: usize = 256;
+/// Most restorations that a relay can have gone through: those that were followed here, and those that are still to be.
+const MOST_NOTES: usize = restorations::MOST as usize;
 
 /// The origin that a checkpoint's note names, if it is one of this relay's; else the relay's own.
 pub(super) fn origin_of<'a>(note: &'a str, relay: &'a RelayAddress) -> std::borrow::Cow<'a, str> {
@@ -81,6 +81,9 @@ fn way(pinned: &NoteKey, known: &[Restoration], notes: &[String]) -> Result<Way,
     if way.iter().any(|(one, _)| upto(&one.origin).is_some()) {
         return Err("a note that leads to an origin of before");
     }
+    if known.len() + way.len() > MOST_NOTES {
+        return Err("more restorations than there can be");
+    }
     let Some((first, _)) = way.first() else { return Err("no note") };
     let kept = upto(&first.previous).unwrap_or(u64::MAX).min(first.size);
     let from_pinned = first.previous == pinned.name();
@@ -126,7 +129,8 @@ impl Engine {
                 } else {
                     kept.size()
                 },
-                time_ms: one.time_ms,
+                // The relay's word; no backup is of after it was put back.
+                time_ms: one.time_ms.min(now),
                 found_ms: now,
                 note,
                 proved: proved.clone().filter(|_| n == 0),
@@ -290,5 +294,22 @@ mod tests {
         assert_eq!(refused(b, &known, &[note(RELAY, a, 5)]), "a note that leads to an origin of before");
         assert_eq!(refused(a, &known[..1], &[note(RELAY, a, 5)]), "a note that leads to an origin of before");
         refused(RELAY, &[], &vec![note(RELAY, a, 1); MOST_NOTES + 1]);
+    }
+
+    /// Each is shown for good, so a relay cannot go on with it for ever: few at a time are none the better.
+    #[test]
+    fn p17_no_more_restorations_of_a_relay_are_followed_than_there_can_be() {
+        let origin = |n: usize| if n == 0 { RELAY.to_owned() } else { format!("{RELAY}/{n:x}") };
+        let known: Vec<_> = (0..MOST_NOTES).map(|n| followed(&origin(n), &origin(n + 1), 5)).collect();
+        let go_on = |known: &[Restoration], more: usize| {
+            let from = known.len();
+            let notes: Vec<_> = (from..from + more).map(|n| note(&origin(n), &origin(n + 1), 5)).collect();
+            way(&pinned(&origin(from)), known, &notes).map(|way| way.notes.len())
+        };
+        let refused = Err("more restorations than there can be");
+        assert_eq!(go_on(&known[..MOST_NOTES - 2], 2), Ok(2));
+        assert_eq!(go_on(&known[..MOST_NOTES - 2], 3), refused);
+        assert_eq!(go_on(&known[..MOST_NOTES - 1], 1), Ok(1));
+        assert_eq!(go_on(&known, 1), refused);
     }
 }

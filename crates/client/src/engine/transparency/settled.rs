@@ -30,7 +30,7 @@ impl Engine {
         {
             let lock = self.transparency_lock(origin);
             let _one = lock.lock().await;
-            let origin = origin.to_owned();
+            let (origin, now) = (origin.to_owned(), self.now_ms());
             self.store
                 .run(move |tx| {
                     let evidence = stored::unsettled(tx, &origin)?;
@@ -40,7 +40,7 @@ impl Engine {
                     // To go on is to say that the relay was put back: conversations that went back with it need not wait to see whether
                     // that passes.
                     restorations::unread(tx, &origin)?;
-                    stored::settle(tx, &load(tx, &origin)?, &evidence)
+                    stored::settle(tx, &load(tx, &origin)?, &evidence, now)
                 })
                 .await?;
         }
