@@ -38,6 +38,7 @@ mod keys;
 mod links;
 mod missed;
 mod not_followed;
+mod notices;
 mod outbox;
 mod outcome;
 mod packages;

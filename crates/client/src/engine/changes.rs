@@ -20,6 +20,8 @@ pub(super) enum Planned {
     Commit(Plan),
     /// It is so already, or nobody wants it any more.
     Nothing,
+    /// The group stands otherwise by now than when its needs were looked at: that is done again.
+    Again,
     /// It may not be done, for good.
     Refused(Error),
 }

@@ -9,15 +9,17 @@ use waxwing_wire::{AccountId, LogId};
 
 use super::chain_parts::Room;
 use super::context::Context;
+use super::emit::Changes;
 use super::sealing::Outcome;
-use super::{Engine, admit, follow, not_found};
+use super::{Engine, admit, follow, impossible, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::mls::{ClaimedPackage, Group, GroupChange, read_package};
 use crate::random;
 use crate::relay::ApiError;
 use crate::store::conversations::ConversationId;
 use crate::store::outbox::Item;
-use crate::store::{contacts, logs, outbox};
+use crate::store::{contacts, conversations, logs, outbox};
+use crate::views::ConversationKind;
 
 /// Longest wait for somebody's key packages while a conversation waits behind it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,7 +71,11 @@ impl Engine {
                 match (self.store.run(add).await?, why) {
                     (Ready::Change(content), _) => Ok(Ok((Item { content: content.into(), ..item }, claimed))),
                     (Ready::Later(when), _) => Ok(Err(Outcome::Later(when))),
-                    (Ready::Nobody, why) => Err(why.unwrap_or_else(|| not_found("nobody to add"))),
+                    (Ready::Nobody, why) => {
+                        let error = why.unwrap_or_else(|| not_found("nobody to add"));
+                        self.nobody_comes(conversation, &error).await?;
+                        Err(error)
+                    }
                 }
             }
             GroupChange::Admit { account, .. } => match self.claim(account).await {
@@ -97,6 +103,25 @@ impl Engine {
             }
             _ => Ok(Ok((item.clone(), Vec::new()))),
         }
+    }
+
+    /// A new group has nobody to talk to, for a reason that does not pass by itself: that is shown there.
+    async fn nobody_comes(&self, conversation: ConversationId, error: &Error) -> Result<(), Error> {
+        if matches!(error.code(), ErrorCode::RelayDown | ErrorCode::RelayBusy) {
+            return Ok(());
+        }
+        let view = error.view();
+        let show = move |tx: &Transaction<'_>| {
+            let mut changes = Changes::default();
+            let group = conversations::load(tx, &conversation)?.kind == ConversationKind::Group;
+            if group && conversations::set_problem(tx, &conversation, Some(&view))? {
+                changes.conversation(conversation);
+            }
+            Ok(changes)
+        };
+        let changes = self.store.run(show).await?;
+        self.tell(changes).await;
+        Ok(())
     }
 
     /// A key package of each device of an account, checked against its chain.
@@ -184,7 +209,9 @@ pub(super) fn without(
     if had.is_empty() {
         let group = Group::load(&context.crypto, tx, log)?;
         let alone = group.map_or(Ok(0), |group| group.leaves().map(|leaves| leaves.len()))? < 2;
-        return Ok(if alone { Ready::Nobody } else { Ready::Later(later) });
+        // Nobody who can be had waits behind one who cannot.
+        let others = alone && impossible::others_come(tx, (n, conversation), context.now)?;
+        return Ok(if alone && !others { Ready::Nobody } else { Ready::Later(later) });
     }
     let content = GroupChange::Add(had).encode()?;
     if !missing.is_empty() || !rest.is_empty() {

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use rusqlite::Transaction;
-use waxwing_protocol::group::{ChainPart, CommitData, Followed, Roster, follow};
+use waxwing_protocol::group::{ChainPart, CommitData, Followed, GroupKind, Roster, follow};
 use waxwing_protocol::{AppMessage, LeafIdentity};
 use waxwing_wire::chain::{DeviceState, Statement, What};
 use waxwing_wire::limits::MAX_GROUP_DEVICES;
@@ -16,16 +16,16 @@ use super::changes::Planned;
 use super::context::Context;
 use super::entries::Reading;
 use crate::error::{Error, ErrorCode};
-use crate::mls::rules::GroupFacts;
+use crate::mls::rules::{self, GroupFacts};
 use crate::mls::{ClaimedPackage, Group, GroupChange, Plan};
 use crate::random;
-use crate::store::{conversations, keys, logs, messages, outbox, people, sealed_for};
+use crate::store::{contacts, conversations, keys, logs, messages, outbox, people, sealed_for, verifications};
 use crate::views::{ConversationKind, Standing};
 
 /// All members see a recovery at about the same time; compare-and-swap decides among those who act at once.
 const WITHIN_MS: u64 = 4000;
-/// Most entries that one commit brings along.
-const MOST_ENTRIES: usize = 32;
+/// Most entries that one commit brings along: as many as a part holds.
+const MOST_ENTRIES: usize = 64;
 /// Whoever's key packages could not be had is tried again after as long as they have been waiting for, between these; and nothing waits
 /// for it. Not without them, or nobody could bring them back.
 const FIRST_AGAIN_MS: u64 = 2000;
@@ -58,7 +58,9 @@ pub(super) fn chain_grew(tx: &Transaction<'_>, context: &Context, account: Accou
                 && matches!(GroupChange::decode(&item.content), Ok(GroupChange::Follow(who)) if who == account)
         });
         let Some(group) = Group::load(&context.crypto, tx, log.log)?.filter(|_| !waits) else { continue };
-        if due(tx, &group.facts()?, account)?.is_none() {
+        let facts = group.facts()?;
+        if due(tx, &facts, account)?.is_none() {
+            any |= bring_in(tx, context, (&log, &facts), account)?;
             continue;
         }
         let soon = u64::from_be_bytes(random::bytes()) % WITHIN_MS;
@@ -67,6 +69,39 @@ pub(super) fn chain_grew(tx: &Transaction<'_>, context: &Context, account: Accou
         any = true;
     }
     Ok(any)
+}
+
+/// Somebody is on the roster and has no leaf, since what states their device now did not fit beside what revoked the one before: an admin adds them.
+fn bring_in(
+    tx: &Transaction<'_>,
+    context: &Context,
+    (log, facts): (&logs::Log, &GroupFacts),
+    account: AccountId,
+) -> Result<bool, Error> {
+    let roster = &facts.roster;
+    let has_leaf = facts.leaves.iter().any(|leaf| leaf.identity.account == account);
+    let admin = roster.kind != GroupKind::Group || rules::admins(roster, &facts.leaves).contains(&context.account);
+    if has_leaf || !admin || roster.line(account).is_none() {
+        return Ok(false);
+    }
+    if context.chains.load(tx, account)?.is_none_or(|chain| chain.is_closed())
+        || contacts::load(tx, account)?.is_none_or(|contact| contact.blocked)
+        // The user is asked first, and it is looked at again.
+        || verifications::of(tx, account)?.problem().is_some()
+        || logs::to_send(tx, &log.conversation)?.is_none_or(|written_to| written_to.log != log.log)
+    {
+        return Ok(false);
+    }
+    for item in outbox::changes(tx, &log.conversation)?.iter().filter(|item| item.log == Some(log.log)) {
+        match GroupChange::decode(&item.content)? {
+            GroupChange::Add(people) if people.contains(&account) => return Ok(false),
+            GroupChange::Admit { account: who, .. } if who == account => return Ok(false),
+            _ => {}
+        }
+    }
+    // Before what waits to be said.
+    outbox::push_change_first(tx, &log.conversation, log.log, &GroupChange::Add(vec![account]).encode()?)?;
+    Ok(true)
 }
 
 /// Every group is looked at again, whatever was missed: a chain that grew while one could not act on it. True if something waits to be
@@ -97,9 +132,21 @@ fn due(tx: &Transaction<'_>, facts: &GroupFacts, account: AccountId) -> Result<O
         return Ok(None);
     }
     // Device rotations do not move a line, so there may be many: the way is then gone in several steps.
-    entries.truncate(MOST_ENTRIES);
+    let recovers = |bytes: &Vec<u8>| {
+        ChainEntry::decode(bytes).is_ok_and(|entry| matches!(entry.unsigned.statement, Statement::Recover(_)))
+    };
+    entries.truncate(cut(entries.len(), entries.iter().rposition(recovers)));
     let part = ChainPart { account, from_seq, entries };
     Ok(follow(line, &part).map(|followed| (part, followed)))
+}
+
+/// How many of so many entries one step takes, the newest recovery among them here. It goes with all that follows it, as far as that fits: only then is
+/// the device that it states brought back in the step that takes the others out.
+fn cut(entries: usize, recovery: Option<usize>) -> usize {
+    match recovery {
+        Some(place) if place > 0 && entries > MOST_ENTRIES => place.min(MOST_ENTRIES),
+        _ => entries.min(MOST_ENTRIES),
+    }
 }
 
 /// Whether the change needs key packages: somebody has a device in force that is not in the group.
@@ -189,12 +236,16 @@ pub(super) fn plan(
     let wanted = missing(&chain, facts, &followed);
     let mut add: Vec<_> =
         claimed.into_iter().filter(|one| one.account == account && wanted.contains(&one.device)).collect();
+    if add.is_empty() && !wanted.is_empty() {
+        // None were asked for: another one has gone a step meanwhile.
+        return Ok(Planned::Again);
+    }
     add.truncate(MAX_GROUP_DEVICES.saturating_sub(facts.leaves.len() - remove.len()));
     if add.is_empty() && !wanted.is_empty() {
         return Ok(Planned::Refused(Error::new(ErrorCode::GroupFull, "there is no room to bring a device back")));
     }
     let mut roster: Roster = facts.roster.clone();
-    if followed.is_closed() && roster.kind == waxwing_protocol::group::GroupKind::Group {
+    if followed.is_closed() && roster.kind == GroupKind::Group {
         roster.remove(account);
     } else {
         roster.set(followed.line);
@@ -255,6 +306,24 @@ pub(super) fn say_again(reading: &mut Reading<'_>, before: &GroupFacts, after: &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recovery_goes_with_what_follows_it() {
+        for (entries, recovery, taken) in [
+            (64, Some(0), 64),
+            (64, Some(63), 64),
+            (65, Some(40), 40),
+            (65, Some(64), 64),
+            (200, Some(100), 64),
+            (136, Some(36), 36),
+            // Nothing is before it.
+            (100, Some(0), 64),
+            (65, None, 64),
+            (3, None, 3),
+        ] {
+            assert_eq!(cut(entries, recovery), taken, "{entries} {recovery:?}");
+        }
+    }
 
     #[test]
     fn a_chain_from_the_future_keeps_nothing_from_being_said_again() {

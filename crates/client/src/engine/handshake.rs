@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use waxwing_protocol::content::{Content, Welcome};
-use waxwing_protocol::group::{ChainPart, GroupKind, Roster, RosterRole};
-use waxwing_wire::chain::What;
+use waxwing_protocol::group::{ChainPart, GroupKind, RosterLine, RosterRole};
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, DeviceId};
 
 use super::context::{introduction, is_line_of, meet};
 use super::entries::{Reading, Verdict};
+use super::notices::{notices, wanted_to_leave};
 use super::{carried, chain_parts, follow, groups, missed, restored, resync, safety};
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
@@ -19,7 +19,7 @@ use crate::store::account::Account;
 use crate::store::logs::Noted;
 use crate::store::rotation as schedule;
 use crate::store::{account, conversations, deliveries, keys, links, logs, outbox, people, unproved};
-use crate::views::{ConversationKind, Notice, Role, Standing};
+use crate::views::{ConversationKind, Notice, Standing};
 
 /// Whose commit it is.
 pub(super) enum Committer {
@@ -266,6 +266,11 @@ fn changed(
         schedule::set_line_seq(tx, reading.log.log, seq)?;
         reading.taken.updated = true;
     }
+    // A long way along a chain is gone in steps: the next one is due now, before anything is said.
+    let moved = |line: &&RosterLine| before.roster.line(line.account).is_some_and(|old| old.chain_seq < line.chain_seq);
+    for line in after.roster.lines.iter().filter(moved) {
+        reading.taken.wake |= follow::chain_grew(tx, reading.context, line.account)?;
+    }
     // Whatever waited for a change like this is looked at again, in its order.
     outbox::hurry_messages(tx, &conversation)?;
     follow::say_again(reading, before, &after)?;
@@ -280,8 +285,9 @@ fn changed(
         logs::note_device(tx, reading.log.log, proof.device, Noted::Answered, reading.context.now, 0)?;
         reading.taken.wake |= missed::back_in(tx, reading.context, &reading.log, (proof.account, proof.device))?;
     }
-    // A wish to leave or to be let back in ends with its answer, whoever else was to give one.
-    for item in outbox::changes(tx, &conversation)? {
+    // A wish to leave or to be let back in ends with its answer, whoever else was to give one. Not what waits for another group of the conversation.
+    let log = reading.log.log;
+    for item in outbox::changes(tx, &conversation)?.into_iter().filter(|item| item.log == Some(log)) {
         let over = match GroupChange::decode(&item.content) {
             Ok(GroupChange::AnswerLeave { account, .. }) => after.roster.line(account).is_none(),
             Ok(GroupChange::Resync { content, .. }) => match Content::decode(EnvelopeKind::Resync, &content) {
@@ -333,27 +339,6 @@ fn links_after(
     Ok(())
 }
 
-/// Whether a commit that takes somebody out has their own proof that they want to go: not that of a leaf which somebody else has made in their name.
-fn wanted_to_leave(
-    reading: &Reading<'_>,
-    before: &GroupFacts,
-    commit: &CommitFacts,
-    account: AccountId,
-) -> Result<bool, Error> {
-    for proof in commit.data.leaves.iter().filter(|proof| proof.account == account) {
-        let leaf = before
-            .leaves
-            .iter()
-            .find(|leaf| (leaf.identity.account, leaf.identity.device) == (proof.account, proof.device));
-        if let Some(leaf) = leaf
-            && reading.stated(leaf)? != Some(false)
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// Who is in the conversation now, and what it is called.
 pub(super) fn write_people(reading: &Reading<'_>, facts: &GroupFacts) -> Result<(), Error> {
     store_people(reading.tx, &reading.log, facts)
@@ -387,78 +372,6 @@ fn account_of(committer: &Committer) -> AccountId {
     match committer {
         Committer::Member(leaf) | Committer::Me(leaf) => leaf.identity.account,
     }
-}
-
-/// One quiet line for each thing that people should know.
-fn notices(
-    reading: &Reading<'_>,
-    me: &Account,
-    before: &GroupFacts,
-    after: &GroupFacts,
-    commit: &CommitFacts,
-    committer: &Committer,
-) -> Result<Vec<Notice>, Error> {
-    let tx = reading.tx;
-    let (Committer::Member(leaf) | Committer::Me(leaf)) = committer;
-    let by_account = leaf.identity.account;
-    let mine = by_account == me.account;
-    let by = people::name(tx, me, by_account)?;
-    let mut notices = Vec::new();
-    if let Some((identity, _)) = commit.path
-        && identity.key_version > leaf.identity.key_version
-    {
-        notices.push(Notice::KeysRotated { name: by.clone(), version: identity.key_version, mine });
-    }
-    let (old, new): (&Roster, &Roster) = (&before.roster, &after.roster);
-    for line in &old.lines {
-        let moved = new.line(line.account).is_none_or(|now| now.account_key != line.account_key);
-        let Some(chain) = reading.chain_of(line.account)?.filter(|_| moved) else { continue };
-        let later = chain.events().iter().rev().take_while(|event| event.place.seq > line.chain_seq);
-        let (name, mine) = (people::name(tx, me, line.account)?, line.account == me.account);
-        match later.map(|event| &event.what).find(|what| !matches!(what, What::DeviceKeysRotated(..))) {
-            Some(What::Recovered { .. }) => notices.push(Notice::Recovered { name, mine }),
-            Some(What::AccountKeyRotated(_)) => notices.push(Notice::AccountKeyReplaced { name, mine }),
-            Some(What::Closed) if new.line(line.account).is_none() => notices.push(Notice::AccountClosed { name }),
-            _ => {}
-        }
-    }
-    if new.kind != GroupKind::Group {
-        return Ok(notices);
-    }
-    let (admitted, added): (Vec<_>, Vec<_>) = new
-        .lines
-        .iter()
-        .filter(|line| old.line(line.account).is_none())
-        .partition(|line| reading.admitted == Some(line.account));
-    for line in admitted {
-        let name = people::name(tx, me, line.account)?;
-        notices.push(Notice::JoinedByLink { by: by.clone(), mine, name, me: false });
-    }
-    if !added.is_empty() {
-        let names = added.iter().map(|line| people::name(tx, me, line.account)).collect::<Result<_, _>>()?;
-        let me_too = added.iter().any(|line| line.account == me.account);
-        notices.push(Notice::Added { by: by.clone(), mine, names, me: me_too });
-    }
-    for line in old.lines.iter().filter(|line| new.line(line.account).is_none()) {
-        let name = people::name(tx, me, line.account)?;
-        if reading.answered == Some(line.account) || wanted_to_leave(reading, before, commit, line.account)? {
-            notices.push(Notice::Left { name, mine: line.account == me.account });
-        } else {
-            notices.push(Notice::Removed { by: by.clone(), mine, name, me: line.account == me.account });
-        }
-    }
-    if old.name != new.name {
-        notices.push(Notice::Renamed { by: by.clone(), mine, title: new.name.clone() });
-    }
-    for line in &new.lines {
-        if old.line(line.account).is_some_and(|known| known.role != line.role) {
-            let name = people::name(tx, me, line.account)?;
-            let role = if line.role == RosterRole::Admin { Role::Admin } else { Role::Member };
-            let me_too = line.account == me.account;
-            notices.push(Notice::RoleChanged { by: by.clone(), mine, name, me: me_too, role });
-        }
-    }
-    Ok(notices)
 }
 
 /// Seals what brings each added device into the group.

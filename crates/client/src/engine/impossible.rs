@@ -10,6 +10,7 @@ use super::claims;
 use super::sealing::Outcome;
 use crate::error::Error;
 use crate::mls::GroupChange;
+use crate::store::conversations::ConversationId;
 use crate::store::outbox::{self, Item};
 
 /// How long a change waits then.
@@ -30,7 +31,9 @@ pub(super) fn outcome(
             Outcome::Later(0)
         }
         // What is said there is for those who are to come: as long as there is nobody, it waits with them.
-        GroupChange::Add(_) if alone && others_come(tx, item, now)? => Outcome::Later(now.saturating_add(AGAIN_MS)),
+        GroupChange::Add(_) if alone && others_come(tx, (item.n, &item.conversation), now)? => {
+            Outcome::Later(now.saturating_add(AGAIN_MS))
+        }
         GroupChange::Add(_) if alone => Outcome::Wait(error),
         // Somebody waits for these and is told. Made much later, when the group can be changed again, they would be a surprise: whoever was not
         // the one to remove would go all the same.
@@ -47,9 +50,18 @@ pub(super) fn outcome(
     })
 }
 
-/// Whether others are to be brought in now.
-fn others_come(tx: &Transaction<'_>, item: &Item, now: u64) -> Result<bool, Error> {
-    let adds = |other: &Item| matches!(GroupChange::decode(&other.content), Ok(GroupChange::Add(_)));
-    let due = |other: &Item| other.n != item.n && other.not_before_ms <= now;
-    Ok(outbox::changes(tx, &item.conversation)?.iter().any(|other| due(other) && adds(other)))
+/// Whether others than by this change are to be brought in now, or ask to be.
+pub(super) fn others_come(tx: &Transaction<'_>, item: (i64, &ConversationId), now: u64) -> Result<bool, Error> {
+    let (n, conversation) = item;
+    let due = |other: &Item| other.n != n && other.not_before_ms <= now;
+    Ok(outbox::changes(tx, conversation)?.iter().any(|other| due(other) && brings_in(other)))
+}
+
+/// Whether anybody is still to be brought into a group, now or later.
+pub(super) fn anybody_comes(tx: &Transaction<'_>, conversation: &ConversationId, log: LogId) -> Result<bool, Error> {
+    Ok(outbox::changes(tx, conversation)?.iter().any(|item| item.log == Some(log) && brings_in(item)))
+}
+
+fn brings_in(item: &Item) -> bool {
+    matches!(GroupChange::decode(&item.content), Ok(GroupChange::Add(_) | GroupChange::Admit { .. }))
 }

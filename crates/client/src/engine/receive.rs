@@ -121,9 +121,10 @@ impl Engine {
     }
 
     /// The log is as it was left, also if its relay was restored: what was shown of trouble with it is over.
-    async fn log_is_readable(&self, log: &logs::Log) -> Result<(), Error> {
+    pub(super) async fn log_is_readable(&self, log: &logs::Log) -> Result<(), Error> {
         let (conversation, id) = (log.conversation, log.log);
-        let trouble = |code| matches!(code, ErrorCode::RelayWentBack | ErrorCode::RelayMisbehaved);
+        let trouble =
+            |code| matches!(code, ErrorCode::RelayWentBack | ErrorCode::RelayMisbehaved) || asks_for_certificate(code);
         let over = self
             .store
             .run(move |tx| {
@@ -145,9 +146,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Shows in the conversation why its log cannot be read.
-    async fn log_refused(&self, log: &logs::Log, error: Error) -> Result<(), Error> {
-        if matches!(error.code(), ErrorCode::Refused | ErrorCode::RelayWentBack | ErrorCode::RelayMisbehaved) {
+    /// Shows in the conversation why its log cannot be read. What the own relay wants of everybody is said of the connection, and not here.
+    pub(super) async fn log_refused(&self, log: &logs::Log, error: Error) -> Result<(), Error> {
+        let theirs = asks_for_certificate(error.code()) && self.is_abroad(&log.relay);
+        if theirs || matches!(error.code(), ErrorCode::Refused | ErrorCode::RelayWentBack | ErrorCode::RelayMisbehaved)
+        {
             let (conversation, view) = (log.conversation, error.view());
             let news = self.store.run(move |tx| conversations::set_problem(tx, &conversation, Some(&view))).await?;
             if news {
@@ -263,4 +266,9 @@ impl Engine {
         }
         Ok(rekeyed)
     }
+}
+
+/// Whether a relay serves only those who show it a certificate, and this device shows none that it takes.
+fn asks_for_certificate(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::CertificateNeeded | ErrorCode::CertificateRefused | ErrorCode::CertificateUnusable)
 }

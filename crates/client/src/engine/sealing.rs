@@ -122,7 +122,13 @@ pub(super) fn seal_item(
         return Ok(Outcome::Done);
     }
     let direct = conversations::load(tx, &log.conversation)?.kind == ConversationKind::Direct;
-    if item.what == What::Message && direct && leaves.iter().all(|leaf| leaf.identity.account == context.account) {
+    let alone = leaves.iter().all(|leaf| leaf.identity.account == context.account);
+    if item.what == What::Message && !direct && alone && impossible::anybody_comes(tx, &log.conversation, log.log)? {
+        // What is said in a new group is for those who are to come.
+        return Ok(Outcome::Later(context.now.saturating_add(ALONE_AGAIN_MS)));
+    }
+    // Also where the others' leaves are there and nothing is sealed to them: their devices were revoked, and who they are now is not in it yet.
+    if item.what == What::Message && direct && chains.iter().all(|(_, chain)| chain.account() == context.account) {
         let peer = conversations::load(tx, &log.conversation)?.account;
         if context.chains.load(tx, peer)?.is_some_and(|chain| chain.is_closed()) {
             return Ok(Outcome::Refused(Error::new(ErrorCode::UnknownUser, "they have closed their account")));
@@ -153,12 +159,12 @@ pub(super) fn seal_item(
                     outbox::remove(tx, item.n)?;
                     return Ok(Outcome::Done);
                 }
+                Planned::Again => return Ok(Outcome::Later(context.now.saturating_add(PLAN_AGAIN_MS))),
                 Planned::Refused(error) => return Ok(Outcome::Refused(error)),
             };
             let committed = match group.commit(context.account, &leaf_keys, &context.keys, planned) {
                 Err(error) if error.code() == ErrorCode::NotAdmin => return Ok(Outcome::Refused(error)),
                 Err(error) if error.code() == ErrorCode::ChangeImpossible => {
-                    let alone = leaves.iter().all(|leaf| leaf.identity.account == context.account);
                     return impossible::outcome(tx, item, (log.log, alone), &change, (error, context.now));
                 }
                 committed => committed?,
@@ -233,6 +239,8 @@ pub(super) fn seal_item(
 
 /// How long a change waits that somebody would be out of step by without knowing it.
 const MISSED_AGAIN_MS: u64 = 15 * 60 * 1000;
+/// A change that is planned anew.
+const PLAN_AGAIN_MS: u64 = 2000;
 /// How long a text waits where the other side is not in the group yet.
 const ALONE_AGAIN_MS: u64 = 60 * 1000;
 /// Erased versions that are told from what is for somebody else.

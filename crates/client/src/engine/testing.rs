@@ -8,6 +8,7 @@
 //!
 //! Not here: the relay's storage, HTTP and its tokens of accounts (`crates/relay`), real engines on a real relay (`tests/`).
 
+mod abroad;
 mod account_changes;
 mod act;
 mod alarms;
@@ -48,6 +49,7 @@ mod out_of_step;
 mod plunder;
 mod poisoned;
 mod reasons;
+mod recovered;
 mod relay;
 mod renewals;
 mod restored;

@@ -389,6 +389,13 @@ pub(crate) fn messages(tx: &Transaction<'_>, conversation: &ConversationId) -> R
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// All changes that wait, of all conversations, encoded.
+pub(crate) fn all_changes(tx: &Transaction<'_>) -> Result<Vec<Vec<u8>>, Error> {
+    let mut statement = tx.prepare_cached("SELECT content FROM outbox WHERE what = 1 ORDER BY n")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The group changes of a conversation that have not been merged, oldest first.
 pub(crate) fn changes(tx: &Transaction<'_>, conversation: &ConversationId) -> Result<Vec<Item>, Error> {
     let mut statement = tx.prepare_cached("SELECT * FROM outbox WHERE conversation = ?1 AND what = 1 ORDER BY n")?;

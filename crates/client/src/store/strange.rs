@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use rusqlite::{Transaction, params};
-use waxwing_wire::RelayAddress;
 use waxwing_wire::transparency::Frontier;
+use waxwing_wire::{AccountId, RelayAddress};
 
 use super::account::text;
 use super::{contacts, uncompared};
@@ -17,14 +17,14 @@ pub(crate) enum Ties {
     None,
     /// Somebody there asks to talk, or is in a group that one was asked into.
     Asked,
-    /// Somebody there is in a conversation that one takes part in, or wants to.
+    /// Somebody there is in a conversation that one takes part in, or wants to, or is to be let into one.
     Member,
     /// A contact.
     Known,
 }
 
-/// To all relays at which anybody is, by `host[:port]`.
-pub(crate) fn ties(tx: &Transaction<'_>) -> Result<HashMap<String, Ties>, Error> {
+/// To all relays at which anybody is, by `host[:port]`. `coming`: who is to be let into a group, and in none yet.
+pub(crate) fn ties(tx: &Transaction<'_>, coming: &[AccountId]) -> Result<HashMap<String, Ties>, Error> {
     let mut ties = HashMap::new();
     let mut note = |relay: &RelayAddress, with: Ties| {
         let known = ties.entry(relay.authority()).or_insert(with);
@@ -32,6 +32,11 @@ pub(crate) fn ties(tx: &Transaction<'_>) -> Result<HashMap<String, Ties>, Error>
     };
     for contact in contacts::known(tx)? {
         note(&contact.relay, Ties::Known);
+    }
+    for account in coming {
+        if let Some(contact) = contacts::load(tx, *account)?.filter(|contact| !contact.blocked) {
+            note(&contact.relay, Ties::Member);
+        }
     }
     // A request that was deleted is declined.
     for (which, with) in [("standing IN (0, 4)", Ties::Member), ("standing = 1 AND hidden = 0", Ties::Asked)] {

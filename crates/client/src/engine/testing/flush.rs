@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorCode};
 use crate::mls::{ClaimedPackage, GroupChange, read_package};
 use crate::store::conversations::ConversationId;
 use crate::store::outbox::{Item, Sealed, What};
-use crate::store::{account, conversations, deliveries, logs, messages, outbox, sealed_for};
+use crate::store::{account, conversations, deliveries, keys, logs, messages, outbox, sealed_for};
 use crate::views::{ConversationKind, MessageState, Standing};
 
 const RESEALS: usize = 8;
@@ -174,6 +174,19 @@ impl Device {
         if item.what == What::Change {
             // No own commit before the log is replayed to its head.
             self.drain_log(outside, log.log)?;
+            if let GroupChange::Follow(account) = GroupChange::decode(&item.content)? {
+                let context = self.context(outside.now);
+                if self.look(|tx| follow::needs_packages(tx, &context, log, account)) {
+                    match self.claim(outside, account) {
+                        Ok(packages) => claimed.extend(packages),
+                        Err(Halt::Trouble(_)) => {
+                            let chain = self.look(|tx| keys::chain(tx, account));
+                            return Ok(Outcome::Later(follow::again(chain.as_ref(), outside.now)));
+                        }
+                        Err(halt) => return Err(halt),
+                    }
+                }
+            }
             if let GroupChange::Add(people) = GroupChange::decode(&item.content)? {
                 let (mut sorted, mut why) = (Sorted::default(), None);
                 for account in people {

@@ -16,7 +16,7 @@ use crate::store::conversations::ConversationId;
 use crate::store::{conversations, keys, logs, outbox};
 
 /// Somebody's device keys have been rotated so many times, long ago. The others do not know of it.
-fn grow(world: &mut World, who: usize, entries: u32) {
+pub(super) fn grow(world: &mut World, who: usize, entries: u32) {
     let World { outside, devices, .. } = world;
     let device = &mut devices[who];
     let (me, account_key) = (device.account, AccountKey::from_seed(&device.kept.account_seed));

@@ -6,7 +6,7 @@ use rusqlite::params;
 use waxwing_protocol::InLog;
 use waxwing_wire::api::{ChainPage, EntryBytes};
 use waxwing_wire::transparency::{Leaf, NoteKey, SignedCheckpoint};
-use waxwing_wire::{AccountId, RelayAddress, VerifiedChain};
+use waxwing_wire::{AccountId, LogId, RelayAddress, VerifiedChain};
 
 use super::super::Engine;
 use super::super::conversations::accept;
@@ -15,8 +15,9 @@ use super::lone::Lone;
 use super::slow_logs::{from, name, read, speaks_to};
 use super::small_relay::{Asked, SmallRelay, problem};
 use crate::error::ErrorCode;
+use crate::mls::GroupChange;
 use crate::store::transparency as stored;
-use crate::store::{contacts, conversations, unproved};
+use crate::store::{contacts, conversations, outbox, unproved};
 use crate::views::Standing;
 
 /// So many leaves are kept of strangers' logs.
@@ -144,6 +145,33 @@ async fn p3_what_the_user_wants_is_read_whatever_its_length() {
     engine.follow_log(&address).await.unwrap_err();
     engine.want_log(&address);
     engine.follow_log(&address).await.unwrap();
+    assert_eq!(read(engine, RELAY).await, 11);
+}
+
+/// Nobody is let into a group by keys that were not proved: whoever asks with its link is no stranger as long as that waits.
+#[tokio::test]
+async fn p3_the_log_of_whoever_asks_to_be_let_into_a_group_is_read_for_them() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    let (bea, _relay, address) = stranger(&lone).await;
+    let account = bea.0.account();
+    // As a request with a link leaves it: known by their chain, and in no conversation that the user wants.
+    know(engine, &bea).await;
+    set_standing(engine, account, Standing::Request).await;
+    engine.store.run(|tx| conversations::hide(tx, &[7; 32])).await.unwrap();
+    engine.follow_log(&address).await.unwrap_err();
+    assert!(engine.is_too_long_for_strangers(&address).await.unwrap());
+    let change = GroupChange::Admit { account, link: [0; 32], asked_ms: engine.now_ms() }.encode().unwrap();
+    let (log, item) = (LogId::from_bytes([9; 16]), change);
+    engine.store.run(move |tx| outbox::push_change(tx, &[7; 32], log, &item, 0)).await.unwrap();
+    assert!(!engine.is_too_long_for_strangers(&address).await.unwrap());
+    // Not if they are blocked meanwhile.
+    engine.store.run(move |tx| Ok(tx.execute("UPDATE contacts SET blocked = 1", [])?)).await.unwrap();
+    engine.follow_log(&address).await.unwrap_err();
+    engine.store.run(move |tx| Ok(tx.execute("UPDATE contacts SET blocked = 0", [])?)).await.unwrap();
+    let (found, _) = engine.fetch_chain(&address, &account.to_string(), None).await.unwrap();
+    assert_eq!(found.head(), bea.0.head());
+    assert_eq!(engine.in_log(&address, &bea.0, 0).await.unwrap(), InLog::Whole);
     assert_eq!(read(engine, RELAY).await, 11);
 }
 

@@ -3,17 +3,19 @@
 //! What is kept of such logs has bounds, of all of them together. A log beyond them is not read, and what somebody there says of themselves is taken
 //! without its proof: once the user has accepted them the log is read to its end, and looked through for it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use rusqlite::Transaction;
 use waxwing_wire::RelayAddress;
 
 use super::super::Engine;
 use super::unavailable;
 use crate::error::Error;
+use crate::mls::GroupChange;
 use crate::store::strange::{self as stored, Ties};
-use crate::store::{aside, transparency};
+use crate::store::{aside, outbox, transparency};
 
 /// Most leaves that are kept of all logs at whose relays nobody is in a conversation that the user takes part in: some 30 MiB.
 pub(super) const MOST_OF_STRANGERS: u64 = 200_000;
@@ -38,7 +40,7 @@ impl Engine {
         let relay = relay.to_owned();
         self.store
             .run(move |tx| {
-                let ties = stored::ties(tx)?;
+                let ties = ties(tx)?;
                 let with = |relay: &str| ties.get(relay).copied().unwrap_or(Ties::None);
                 let (most, others): (_, fn(Ties) -> bool) = match with(&relay) {
                     Ties::Known => return Ok(u64::MAX),
@@ -80,7 +82,7 @@ impl Engine {
         if !self.too_long.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&relay) {
             return Ok(false);
         }
-        self.store.run(move |tx| Ok(stored::ties(tx)?.get(&relay).is_none_or(|with| *with < Ties::Member))).await
+        self.store.run(move |tx| Ok(ties(tx)?.get(&relay).is_none_or(|with| *with < Ties::Member))).await
     }
 
     /// Forgets logs of relays that the user has nothing to do with any more: requests were declined, people blocked. While anything waits in the inbox
@@ -92,7 +94,7 @@ impl Engine {
             if aside::any_waits(tx)? {
                 return Ok(Vec::new());
             }
-            let ties = stored::ties(tx)?;
+            let ties = ties(tx)?;
             let is_one = |relay: &String| *relay != home && !wanted.contains(relay) && !ties.contains_key(relay);
             Ok(transparency::relays(tx)?.into_iter().filter(is_one).collect::<Vec<_>>())
         });
@@ -109,4 +111,16 @@ impl Engine {
 
 fn too_long() -> Error {
     unavailable("the log of a relay at which nobody is known is longer than what is kept of such logs")
+}
+
+/// What the user has to do with each relay at which anybody is. Whoever holds a link into an own group and asks is no stranger any more: their keys
+/// must be proved before they are let in.
+fn ties(tx: &Transaction<'_>) -> Result<HashMap<String, Ties>, Error> {
+    let mut coming = Vec::new();
+    for change in outbox::all_changes(tx)? {
+        if let GroupChange::Admit { account, .. } = GroupChange::decode(&change)? {
+            coming.push(account);
+        }
+    }
+    stored::ties(tx, &coming)
 }
