@@ -152,6 +152,8 @@ pub struct Limits {
     pub in_flight: u64,
     /// Most logs that all subscriptions together follow; one that several follow counts for each of them.
     pub followed_logs: usize,
+    /// Of these, of one address.
+    pub followed_logs_per_address: usize,
     /// Stored bytes.
     pub quotas: Quotas,
     /// Blobs.
@@ -182,8 +184,9 @@ impl Default for Limits {
             connections: 20_000,
             connections_per_address: 512,
             in_flight: 1024 * 1024 * 1024,
-            // More than one address can follow over all of its connections (512 times 4,096).
             followed_logs: 2_500_000,
+            // What 152 connections can follow.
+            followed_logs_per_address: 625_000,
             quotas: Quotas::default(),
             blobs: BlobLimits::default(),
             timeouts: Timeouts::default(),

@@ -1,4 +1,4 @@
-//! How many connections each address has open: so that one of them cannot take all the places.
+//! How many connections each address has open, and how many logs it follows: so that one of them cannot take all the places.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::limits::Neighbourhood;
 
-/// The count, with no more entries than there are connections.
+/// The count, with no more entries than there are connections that have any.
 pub(crate) struct Crowd {
     most: usize,
     open: Mutex<HashMap<Neighbourhood, usize>>,
 }
 
-/// One connection of an address. Dropping it gives the place back.
+/// Places of an address. Dropping it gives them back.
 pub(crate) struct Place {
     crowd: Arc<Crowd>,
     of: Neighbourhood,
+    taken: usize,
 }
 
 impl Crowd {
@@ -26,30 +27,51 @@ impl Crowd {
 
     /// A place for one more connection; none if the address has as many as it may.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let of = Neighbourhood::from(address);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(of).or_default();
-        if *count >= self.most {
-            // An entry of none is never left behind.
-            if *count == 0 {
-                open.remove(&of);
-            }
-            return None;
+        let mut place = self.at(address);
+        place.grow(1).then_some(place)
+    }
+
+    /// Nothing yet, of this address.
+    pub(crate) fn at(self: &Arc<Self>, address: IpAddr) -> Place {
+        Place { crowd: Arc::clone(self), of: Neighbourhood::from(address), taken: 0 }
+    }
+}
+
+impl Place {
+    /// So many more; false, and none, if the address would have more than it may.
+    pub(crate) fn grow(&mut self, more: usize) -> bool {
+        if more == 0 {
+            return true;
         }
-        *count += 1;
-        Some(Place { crowd: Arc::clone(self), of })
+        let mut open = self.crowd.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // An entry of none is never left behind.
+        let count = open.get(&self.of).copied().unwrap_or_default();
+        let Some(count) = count.checked_add(more).filter(|count| *count <= self.crowd.most) else { return false };
+        open.insert(self.of, count);
+        self.taken += more;
+        true
+    }
+
+    /// So many fewer.
+    pub(crate) fn shrink(&mut self, fewer: usize) {
+        let fewer = fewer.min(self.taken);
+        if fewer == 0 {
+            return;
+        }
+        self.taken -= fewer;
+        let mut open = self.crowd.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.of) {
+            *count = count.saturating_sub(fewer);
+            if *count == 0 {
+                open.remove(&self.of);
+            }
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.crowd.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.of) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.of);
-            }
-        }
+        self.shrink(self.taken);
     }
 }
 
@@ -69,6 +91,16 @@ mod tests {
         assert!(enter("2001:db8:0:ab77::3").is_some());
         drop((second, other));
         assert!(crowd.open.lock().unwrap().is_empty(), "nothing is left of who has gone");
+        let mut logs = crowd.at("192.0.2.1".parse().unwrap());
+        assert!(logs.grow(0) && crowd.open.lock().unwrap().is_empty());
+        assert!(!logs.grow(3) && !logs.grow(usize::MAX) && logs.grow(2) && !logs.grow(1));
+        assert!(enter("192.0.2.1").is_none());
+        logs.shrink(1);
+        assert!(logs.grow(1) && !logs.grow(1));
+        logs.shrink(7);
+        assert!(crowd.open.lock().unwrap().is_empty());
+        drop(logs);
+        assert!(crowd.open.lock().unwrap().is_empty());
         let shut = Crowd::new(0);
         assert!(shut.enter("192.0.2.1".parse().unwrap()).is_none() && shut.open.lock().unwrap().is_empty());
     }

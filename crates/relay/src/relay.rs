@@ -24,6 +24,7 @@ use crate::blobs::{Blobs, ExpiryTime, Folders};
 use crate::budget::Budget;
 use crate::bus::{BusError, Watcher};
 use crate::config::{Config, Database, Limits, Registration, Tls};
+use crate::crowd::Crowd;
 use crate::database::{self, Opened, Opening};
 use crate::high_water::HighWater;
 use crate::judges::Judges;
@@ -271,6 +272,7 @@ async fn open(
         local: audience.is_loopback(),
         limiters: Limiters::new(limits),
         budget: Budget::new(limits.in_flight),
+        followed: Crowd::new(limits.followed_logs_per_address),
         space: Space::new(data, &folder, if embedded { limits.disk_reserve } else { 0 }),
         pseudonyms: Pseudonyms::default(),
         timeouts: limits.timeouts,

@@ -15,7 +15,7 @@ use crate::audit::Audit;
 use crate::blobs::Blobs;
 use crate::budget::Budget;
 use crate::config::{Quotas, Registration, Timeouts};
-use crate::crowd::Place;
+use crate::crowd::{Crowd, Place};
 use crate::high_water::HighWater;
 use crate::hub::Hub;
 use crate::inflow::Inflow;
@@ -76,6 +76,8 @@ pub(crate) struct App {
     pub(crate) limiters: Limiters,
     /// Room in memory for bodies and pages.
     pub(crate) budget: Budget,
+    /// How many logs each address follows.
+    pub(crate) followed: Arc<Crowd>,
     /// Whether the disk has its reserve.
     pub(crate) space: Space,
     /// What claimers of key packages are called today.

@@ -126,7 +126,7 @@ pub(super) fn plan(
             data.leaves.push(proof);
             Planned::Commit(Plan { remove: leaves_of(&facts, *account), roster: Some(roster), data, ..Plan::default() })
         }
-        GroupChange::Follow(account) => follow::plan(tx, context, &facts, *account, (claimed, data))?,
+        GroupChange::Follow(account) => follow::plan(tx, context, (log, &facts), *account, (claimed, data))?,
         GroupChange::SetRole { account, admin: wanted } => {
             if !admin {
                 return Ok(not_admin());
@@ -152,7 +152,7 @@ pub(super) fn plan(
 }
 
 /// Brings people in with the key packages claimed, those who are not in it yet.
-fn add(
+pub(super) fn add(
     tx: &Transaction<'_>,
     context: &Context,
     facts: &GroupFacts,

@@ -12,14 +12,14 @@ use waxwing_wire::chain::{DeviceState, Statement, What};
 use waxwing_wire::limits::MAX_GROUP_DEVICES;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
 
-use super::changes::Planned;
+use super::changes::{Planned, add};
 use super::context::Context;
 use super::entries::Reading;
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::{self, GroupFacts};
 use crate::mls::{ClaimedPackage, Group, GroupChange, Plan};
 use crate::random;
-use crate::store::{contacts, conversations, keys, logs, messages, outbox, people, sealed_for, verifications};
+use crate::store::{contacts, conversations, keys, logs, messages, outbox, people, sealed_for};
 use crate::views::{ConversationKind, Standing};
 
 /// All members see a recovery at about the same time; compare-and-swap decides among those who act at once.
@@ -59,8 +59,7 @@ pub(super) fn chain_grew(tx: &Transaction<'_>, context: &Context, account: Accou
         });
         let Some(group) = Group::load(&context.crypto, tx, log.log)?.filter(|_| !waits) else { continue };
         let facts = group.facts()?;
-        if due(tx, &facts, account)?.is_none() {
-            any |= bring_in(tx, context, (&log, &facts), account)?;
+        if due(tx, &facts, account)?.is_none() && !is_left_out(tx, context, (&log, &facts), account)? {
             continue;
         }
         let soon = u64::from_be_bytes(random::bytes()) % WITHIN_MS;
@@ -71,8 +70,9 @@ pub(super) fn chain_grew(tx: &Transaction<'_>, context: &Context, account: Accou
     Ok(any)
 }
 
-/// Somebody is on the roster and has no leaf, since what states their device now did not fit beside what revoked the one before: an admin adds them.
-fn bring_in(
+/// Whether somebody is on the roster and has no leaf, since what states their device now did not fit beside what revoked the one before: an admin adds
+/// them. Looked at again when it is done: they may have been taken out, or blocked, by then.
+fn is_left_out(
     tx: &Transaction<'_>,
     context: &Context,
     (log, facts): (&logs::Log, &GroupFacts),
@@ -86,21 +86,21 @@ fn bring_in(
     }
     if context.chains.load(tx, account)?.is_none_or(|chain| chain.is_closed())
         || contacts::load(tx, account)?.is_none_or(|contact| contact.blocked)
-        // The user is asked first, and it is looked at again.
-        || verifications::of(tx, account)?.problem().is_some()
         || logs::to_send(tx, &log.conversation)?.is_none_or(|written_to| written_to.log != log.log)
     {
         return Ok(false);
     }
     for item in outbox::changes(tx, &log.conversation)?.iter().filter(|item| item.log == Some(log.log)) {
-        match GroupChange::decode(&item.content)? {
-            GroupChange::Add(people) if people.contains(&account) => return Ok(false),
-            GroupChange::Admit { account: who, .. } if who == account => return Ok(false),
-            _ => {}
+        let about_them = match GroupChange::decode(&item.content)? {
+            GroupChange::Add(people) => people.contains(&account),
+            GroupChange::Admit { account: who, .. } | GroupChange::AnswerLeave { account: who, .. } => who == account,
+            GroupChange::Remove(who) => who == account,
+            _ => false,
+        };
+        if about_them {
+            return Ok(false);
         }
     }
-    // Before what waits to be said.
-    outbox::push_change_first(tx, &log.conversation, log.log, &GroupChange::Add(vec![account]).encode()?)?;
     Ok(true)
 }
 
@@ -159,7 +159,9 @@ pub(super) fn needs_packages(
     let Some(group) = Group::load(&context.crypto, tx, log.log)? else { return Ok(false) };
     let facts = group.facts()?;
     let Some(chain) = keys::chain(tx, account)? else { return Ok(false) };
-    let Some((_, followed)) = due(tx, &facts, account)? else { return Ok(false) };
+    let Some((_, followed)) = due(tx, &facts, account)? else {
+        return is_left_out(tx, context, (log, &facts), account);
+    };
     Ok(!missing(&chain, &facts, &followed).is_empty())
 }
 
@@ -222,11 +224,17 @@ pub(super) fn again(chain: Option<&VerifiedChain>, now_ms: u64) -> u64 {
 pub(super) fn plan(
     tx: &Transaction<'_>,
     context: &Context,
-    facts: &GroupFacts,
+    (log, facts): (&logs::Log, &GroupFacts),
     account: AccountId,
     (claimed, mut data): (Vec<ClaimedPackage>, CommitData),
 ) -> Result<Planned, Error> {
-    let Some((part, followed)) = due(tx, facts, account)? else { return Ok(Planned::Nothing) };
+    let Some((part, followed)) = due(tx, facts, account)? else {
+        return Ok(match is_left_out(tx, context, (log, facts), account)? {
+            false => Planned::Nothing,
+            true if claimed.iter().all(|one| one.account != account) => Planned::Again,
+            true => add(tx, context, facts, &[account], claimed, data)?,
+        });
+    };
     let Some(chain) = keys::chain(tx, account)? else { return Ok(Planned::Nothing) };
     let of_account = facts.leaves.iter().filter(|leaf| leaf.identity.account == account);
     // A leaf that no entry of the own chain has ever stated is a thief's: the part names it not, and only the account itself may judge so.

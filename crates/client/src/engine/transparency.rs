@@ -263,8 +263,8 @@ impl Engine {
             Ok(Verdict::Consistent) if new.size == old.size => {
                 if new.time_ms > old.time_ms {
                     self.note_checkpoint(newest);
-                    let (n, newest, edge) = (log.n, newest.clone(), log.proved_edge.clone());
-                    self.store.run(move |tx| stored::set_proved(tx, n, &newest, &edge)).await?;
+                    let (n, newest, edge, now) = (log.n, newest.clone(), log.proved_edge.clone(), self.now_ms());
+                    self.store.run(move |tx| stored::set_proved(tx, n, &newest, (&edge, now))).await?;
                     self.tell_log(&log.relay).await;
                 }
                 Ok(false)
@@ -313,8 +313,8 @@ impl Engine {
             }
         }
         if log.read.root() == newest.checkpoint().root {
-            let (n, proof, edge) = (log.n, newest.clone(), log.read.clone());
-            self.store.run(move |tx| stored::set_proved(tx, n, &proof, &edge)).await?;
+            let (n, proof, edge, now) = (log.n, newest.clone(), log.read.clone(), self.now_ms());
+            self.store.run(move |tx| stored::set_proved(tx, n, &proof, (&edge, now))).await?;
             log.proved_edge = log.read.clone();
             log.proved = Some(newest.clone());
             return Ok(log);

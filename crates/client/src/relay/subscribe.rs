@@ -25,6 +25,13 @@ const PATH: &str = "/v1/subscribe";
 pub(crate) struct Subscription {
     socket: WebSocket,
     asked: Asked,
+    /// Messages that go once the relay has answered the one before: nobody would read meanwhile, neither here what it tells, nor there, once that
+    /// is more than the connection holds.
+    unsent: VecDeque<String>,
+    /// Whether the relay has one that it has not answered.
+    unanswered: bool,
+    /// Whether one is still to be written out.
+    unflushed: bool,
 }
 
 /// What was asked and is not answered yet, oldest first: of each, in how many messages. The relay answers each message with a `ready` of its own, in their
@@ -107,7 +114,13 @@ impl RelayApi {
         let socket = tokio::time::timeout(Duration::from_secs(20), attempt)
             .await
             .map_err(|_| ApiError::Unreachable("no answer in time".to_owned()))?;
-        socket.map(|socket| Subscription { socket, asked: Asked::default() })
+        socket.map(|socket| Subscription {
+            socket,
+            asked: Asked::default(),
+            unsent: VecDeque::new(),
+            unanswered: false,
+            unflushed: false,
+        })
     }
 }
 
@@ -115,10 +128,24 @@ impl Subscription {
     /// Asks to be told of the inbox, or of (more) logs. However many these are, one [`Push::Ready`] comes once all of it is followed.
     pub(crate) async fn ask(&mut self, what: &Subscribe) -> Result<(), ApiError> {
         let messages = in_messages(what);
+        let texts = messages.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
+        self.unsent.extend(texts.map_err(|_| ApiError::Malformed("request"))?);
         self.asked.0.push_back(messages.len());
-        for message in messages {
-            let text = serde_json::to_string(&message).map_err(|_| ApiError::Malformed("request"))?;
-            self.socket.send(Message::Text(text)).await.map_err(|error| broken(&error))?;
+        self.send().await
+    }
+
+    /// Sends the next message, if its turn has come. Cancel-safe: what is taken from the queue is the socket's.
+    async fn send(&mut self) -> Result<(), ApiError> {
+        if !self.unanswered
+            && let Some(text) = self.unsent.front()
+        {
+            self.socket.feed(Message::Text(text.clone())).await.map_err(|error| broken(&error))?;
+            self.unsent.pop_front();
+            (self.unanswered, self.unflushed) = (true, true);
+        }
+        if self.unflushed {
+            self.socket.flush().await.map_err(|error| broken(&error))?;
+            self.unflushed = false;
         }
         Ok(())
     }
@@ -126,15 +153,21 @@ impl Subscription {
     /// The next frame. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Frame, ApiError> {
         let gone = || ApiError::Unreachable("the subscription ended".to_owned());
+        self.send().await?;
         match tokio::time::timeout(SILENCE, self.socket.next()).await {
             Err(_) | Ok(None) => Err(gone()),
             Ok(Some(Err(error))) => Err(broken(&error)),
             Ok(Some(Ok(Message::Binary(bytes)))) => {
-                match Push::decode(&bytes).map_err(|_| ApiError::Malformed("frame"))? {
-                    // A part of what was asked is followed.
-                    Push::Ready if !self.asked.answered() => Ok(Frame::Alive),
-                    push => Ok(Frame::Push(push)),
+                let push = Push::decode(&bytes).map_err(|_| ApiError::Malformed("frame"))?;
+                if push == Push::Ready {
+                    // The next message goes with the next look.
+                    self.unanswered = false;
+                    if !self.asked.answered() {
+                        // A part of what was asked is followed.
+                        return Ok(Frame::Alive);
+                    }
                 }
+                Ok(Frame::Push(push))
             }
             Ok(Some(Ok(Message::Close { code: CloseCode::Policy, .. }))) => Ok(Frame::ShutOut),
             Ok(Some(Ok(Message::Close { .. }))) => Err(gone()),

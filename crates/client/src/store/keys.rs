@@ -74,11 +74,11 @@ fn entry_at(tx: &Transaction<'_>, account: AccountId, seq: u32) -> Result<Option
     Ok(statement.query_row(params![account.as_bytes(), seq], |row| row.get(0)).optional()?)
 }
 
-/// Most entries that are kept of an account after they gave way.
+/// Of so many entries of an account that gave way the bytes are kept.
 const MOST_GIVEN_UP: u32 = 256;
 
-/// Entries of an account's chain, from this place on, give way to others. They are kept, as evidence of what somebody could sign: the newest, and of
-/// those that gave way together the first.
+/// Entries of an account's chain, from this place on, give way to others. All are remembered, since a group may have followed any of them; the newest,
+/// and of those that gave way together the first, are kept as evidence of what somebody could sign.
 pub(crate) fn give_up_entries(tx: &Transaction<'_>, account: AccountId, from: u32, now_ms: u64) -> Result<(), Error> {
     for (seq, entry) in (0_u32..).zip(chain_entries(tx, account)?).skip(from as usize) {
         let hash = ChainEntry::decode(&entry).map_err(ChainError::from)?.hash();
@@ -88,7 +88,7 @@ pub(crate) fn give_up_entries(tx: &Transaction<'_>, account: AccountId, from: u3
         )?;
     }
     tx.execute(
-        "DELETE FROM entries_given_up WHERE account = ?1 AND hash NOT IN
+        "UPDATE entries_given_up SET bytes = x'' WHERE account = ?1 AND length(bytes) > 0 AND hash NOT IN
              (SELECT hash FROM entries_given_up WHERE account = ?1 ORDER BY at_ms DESC, seq LIMIT ?2)",
         params![account.as_bytes(), MOST_GIVEN_UP],
     )?;

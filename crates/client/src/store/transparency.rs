@@ -34,7 +34,7 @@ pub(crate) struct TransparencyLog {
     pub(crate) proved: Option<SignedCheckpoint>,
     /// Right edge of the proved tree.
     pub(crate) proved_edge: Frontier,
-    /// Time of the first checkpoint that was proved here, by the relay's clock; see [`bound_times`].
+    /// Time of the first checkpoint that was proved here, by the relay's clock; see [`set_proved`].
     pub(crate) since_ms: u64,
     /// How many of the proved leaves were looked through for oneself and for contacts.
     pub(crate) looked: u64,
@@ -142,17 +142,19 @@ pub(crate) fn add_leaves(
     Ok(())
 }
 
-/// All that was read is proved by this checkpoint.
+/// All that was read is proved by this checkpoint, now (relay time). The first one says what it likes, and is not read again: it is of now at the latest.
 pub(crate) fn set_proved(
     tx: &Transaction<'_>,
     log: i64,
     checkpoint: &SignedCheckpoint,
-    edge: &Frontier,
+    (edge, now_ms): (&Frontier, u64),
 ) -> Result<(), Error> {
+    let signed_ms = checkpoint.checkpoint().time_ms;
+    let since_ms = if is_to_come(signed_ms, now_ms) { now_ms.min(MAX_U64) } else { signed_ms };
     tx.execute(
         "UPDATE transparency_logs SET proved = ?2, proved_edge = ?3,
              since_ms = CASE WHEN since_ms = 0 THEN ?4 ELSE since_ms END WHERE n = ?1",
-        params![log, checkpoint.note(), edge.encode(), checkpoint.checkpoint().time_ms],
+        params![log, checkpoint.note(), edge.encode(), since_ms],
     )?;
     Ok(())
 }
@@ -165,16 +167,6 @@ pub(crate) fn is_to_come(signed_ms: u64, now_ms: u64) -> bool {
 /// The latest time that can have been by now (relay time).
 fn latest_by(now_ms: u64) -> u64 {
     now_ms.saturating_add(CLOCKS_MS).min(MAX_U64)
-}
-
-/// Times that logs have told and that cannot have been yet are those of now: a log's first checkpoint says what it likes, and is not read again.
-pub(crate) fn bound_times(tx: &Transaction<'_>, now_ms: u64) -> Result<(), Error> {
-    tx.execute(
-        "UPDATE transparency_logs SET since_ms = min(since_ms, ?1), settled_ms = min(settled_ms, ?1)
-         WHERE since_ms > ?2 OR settled_ms > ?2",
-        params![now_ms.min(MAX_U64), latest_by(now_ms)],
-    )?;
-    Ok(())
 }
 
 /// That many leaves were looked through.

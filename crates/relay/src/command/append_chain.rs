@@ -21,6 +21,9 @@ use crate::request::{self as parse, Segment};
 use crate::state::{App, Peer};
 use crate::storage::{AccountRef, Chained, DeviceChange, NextEntry};
 
+/// Told to whoever found no room, in seconds.
+const AGAIN: u64 = 5;
+
 problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, AccountDisabled, UnknownAccount, InvalidEntry, ChainConflict, AccountExists, RateLimited, InsufficientStorage);
 
 /// The next entry of one's own chain; a recovery comes without a token
@@ -241,7 +244,10 @@ async fn whole_chain(app: &App, account: AccountId) -> Result<(Vec<Vec<u8>>, Hel
             break;
         }
         bytes += page.iter().map(Vec::len).sum::<usize>();
-        app.budget.grow(&mut held, bytes).await?;
+        // Not waited for: whoever waits here has a place that everybody else is waiting for.
+        if !app.budget.grow_now(&mut held, bytes) {
+            return Err(Refusal::busy(AGAIN));
+        }
         entries.extend(page);
     }
     Ok((entries, held))

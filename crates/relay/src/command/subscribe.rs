@@ -21,6 +21,7 @@ use waxwing_wire::problem::ProblemCode;
 
 use crate::audit::{Event, Subject};
 use crate::auth::Device;
+use crate::crowd::Place;
 use crate::error::{Refusal, Reply};
 use crate::hub::Subscription;
 use crate::inflow::Inflow;
@@ -83,6 +84,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Extension(peer): Extension<
             control: (Instant::now(), 0),
             device,
             subscription,
+            followed: app.followed.at(peer.address),
         }
         .run(socket)
         .await;
@@ -107,7 +109,7 @@ enum End {
     Often,
     /// Its device is in force no longer or has other keys, or its account is disabled.
     ShutOut,
-    /// It would follow more logs than there is room for among those of all.
+    /// It would follow more logs than there is room for among those of all, or of its address.
     Crowded,
     /// It cannot be understood.
     Unreadable,
@@ -144,6 +146,8 @@ struct Session<'a> {
     control: (Instant, u32),
     device: Option<Device>,
     subscription: Subscription,
+    /// What it follows, among all that its address does.
+    followed: Place,
 }
 
 impl Session<'_> {
@@ -164,7 +168,7 @@ impl Session<'_> {
             End::Stopping => close_code::AWAY,
         };
         // What it followed is room for others from now on.
-        drop(self.subscription);
+        drop((self.subscription, self.followed));
         let close = Message::Close(Some(CloseFrame { code, reason: "".into() }));
         // The write limit bounds this; at a stop nobody waits that long for one reader.
         let farewell = async {
@@ -263,6 +267,11 @@ impl Session<'_> {
         End::Often
     }
 
+    fn crowded(&self) -> End {
+        self.app.metrics.refused("/v1/subscribe", ProblemCode::Unavailable);
+        End::Crowded
+    }
+
     /// Follows what is asked for; gives the frames to answer with.
     async fn subscribe(&mut self, text: &str) -> Result<Vec<Push>, End> {
         let Subscribe { logs, inbox, transparency } = serde_json::from_str(text).map_err(|_| End::Unreadable)?;
@@ -274,6 +283,9 @@ impl Session<'_> {
         let fresh = logs.iter().filter(|asked| !self.subscription.follows(asked.log)).count();
         if self.subscription.followed_logs() + fresh > MAX_SUBSCRIBED_LOGS {
             return Err(End::Policy);
+        }
+        if !self.followed.grow(fresh) {
+            return Err(self.crowded());
         }
         let mut inboxes = Vec::new();
         if inbox {
@@ -291,8 +303,7 @@ impl Session<'_> {
         // Follow first, ask then: what is stored in between is told.
         for (log, read_hash) in &tokens {
             if !self.subscription.follow_log(*log, *read_hash) {
-                self.app.metrics.refused("/v1/subscribe", ProblemCode::Unavailable);
-                return Err(End::Crowded);
+                return Err(self.crowded());
             }
         }
         let mut answers = Vec::new();
@@ -304,6 +315,7 @@ impl Session<'_> {
                     Some(head) => self.subscription.found_log(log, head),
                     None => {
                         self.subscription.unfollow_log(log);
+                        self.followed.shrink(1);
                         answers.push(Push::Refused { log });
                     }
                 }

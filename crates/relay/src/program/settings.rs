@@ -61,6 +61,9 @@ pub(super) struct Settings {
     /// Most logs that all subscriptions follow together; one that several follow counts for each of them. Who would follow more is told to come again.
     #[arg(long, value_name = "N", default_value_t = Limits::default().followed_logs)]
     max_followed_logs: usize,
+    /// Of these, of one address (IPv6: of one /56).
+    #[arg(long, value_name = "N", default_value_t = Limits::default().followed_logs_per_address)]
+    max_followed_logs_per_address: usize,
     /// Requests of any kind per minute and address. Those with limits of their own count here, too.
     #[arg(long, value_name = "PER_MINUTE[/BURST]", default_value_t = Limits::default().address)]
     rate_address: Rate,
@@ -223,6 +226,7 @@ impl Settings {
         limits.connections_per_address = self.max_connections_per_address;
         limits.in_flight = self.max_in_flight;
         limits.followed_logs = self.max_followed_logs;
+        limits.followed_logs_per_address = self.max_followed_logs_per_address;
         limits.address = self.rate_address;
         limits.registration = self.rate_registration;
         limits.registration_total = self.rate_registration_total;

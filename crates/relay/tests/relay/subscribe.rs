@@ -439,6 +439,34 @@ async fn a3_all_subscriptions_together_follow_so_many_logs() {
     }
 }
 
+/// A3: nor does one address follow all that there is room for.
+#[tokio::test]
+async fn a3_one_address_follows_so_many_logs_over_all_of_its_subscriptions() {
+    let kit = Kit::with(|config| {
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        config.limits.followed_logs_per_address = 2;
+    })
+    .await;
+    let connect_from = async |address: &str| {
+        let request = kit.http.request(Method::GET, "/v1/subscribe").header("x-forwarded-for", address);
+        request.upgrade().send().await.unwrap().into_websocket().await.unwrap()
+    };
+    let logs = made(&kit, 3);
+    let mut first = connect_from("198.51.100.1").await;
+    // What is refused takes no place, and what is followed already no other.
+    ask(&mut first, vec![to(&Log::new()), to(&logs[0])], false).await;
+    assert!(matches!(push(&mut first).await, Push::Refused { .. }));
+    assert_eq!(push(&mut first).await, Push::Ready);
+    ask(&mut first, vec![to(&logs[0]), to(&logs[1])], false).await;
+    assert_eq!(push(&mut first).await, Push::Ready);
+    let mut second = connect_from("198.51.100.1").await;
+    ask(&mut second, vec![to(&logs[2])], false).await;
+    assert_eq!(closed_with(&mut second).await, CloseCode::Again);
+    let mut other = connect_from("198.51.100.2").await;
+    ask(&mut other, vec![to(&logs[1]), to(&logs[2])], false).await;
+    assert_eq!(push(&mut other).await, Push::Ready);
+}
+
 /// A3: what is asked over a connection that is there counts as what needs a new one does; one request for many logs counts as several.
 #[tokio::test]
 async fn a3_one_address_subscribes_so_often_and_no_more() {

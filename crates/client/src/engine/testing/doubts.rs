@@ -67,13 +67,13 @@ impl Log {
     /// The same, as its relay has signed it at this time.
     pub(super) async fn is_read_at(&self, engine: &Engine, time_ms: u64) {
         let (newest, edge) = (self.signs(self.leaves.len(), time_ms), self.edge(self.leaves.len()));
-        let leaves = self.leaves.clone();
+        let (leaves, now) = (self.leaves.clone(), engine.now_ms());
         let read = engine.store.run(move |tx| {
             stored::pin(tx, newest.key())?;
             let log = stored::load(tx, stored::relay_of(newest.key().name()))?.unwrap();
             let from = log.size();
             stored::add_leaves(tx, log.n, from, &leaves[usize::try_from(from).unwrap()..], &edge)?;
-            stored::set_proved(tx, log.n, &newest, &edge)
+            stored::set_proved(tx, log.n, &newest, (&edge, now))
         });
         read.await.unwrap();
     }

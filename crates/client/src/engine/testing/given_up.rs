@@ -138,6 +138,33 @@ async fn notices(lone: &Lone) -> Vec<Notice> {
     said.await.unwrap().messages.into_iter().filter_map(|line| line.notice).collect()
 }
 
+/// A group may have followed any of them.
+#[tokio::test]
+async fn p2_of_any_number_of_entries_that_gave_way_all_are_remembered_and_some_are_kept() {
+    const ENTRIES: u32 = 300;
+    let lone = lone().await;
+    let (key, phrase, account) =
+        (account_key(), RecoveryPhrase::generate(&mut random::rng()), AccountId::from_bytes([7; 16]));
+    let name = Some("bea".parse().unwrap());
+    let create = statement::create(account, RELAY, name, &key, &phrase.recovery_key(), &device_keys(7, 1), 0);
+    let mut chain = VerifiedChain::verify(&[create.as_bytes()]).unwrap();
+    let mut entries = vec![create.as_bytes().to_vec()];
+    for version in 2..=ENTRIES + 1 {
+        let entry = statement::rotate_device_keys(&chain, &key, &device_keys(7, version), 1);
+        chain = extended(&chain, &entry);
+        entries.push(entry.as_bytes().to_vec());
+    }
+    let gave = lone.engine().store.run(move |tx| {
+        keys::add_chain_entries(tx, account, 0, &entries)?;
+        keys::give_up_entries(tx, account, 1, 5)?;
+        let all = (1..=ENTRIES).map(|seq| keys::is_given_up(tx, account, &chain.hash_at(seq).unwrap()));
+        let all = all.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|given_up| *given_up).count();
+        let kept = "SELECT count(*), max(seq) FROM entries_given_up WHERE length(bytes) > 0";
+        Ok((all, tx.query_row(kept, [], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?)))?))
+    });
+    assert_eq!(gave.await.unwrap(), (ENTRIES as usize, (256, 256)));
+}
+
 #[tokio::test]
 async fn p2_p11_what_came_in_a_conversation_alone_gives_way_to_what_the_log_holds() {
     for recovers in [true, false] {

@@ -23,10 +23,6 @@ impl Engine {
     /// What is new in the logs about oneself and about contacts.
     pub(in super::super) async fn look_at_logs(&self) -> Result<(), Error> {
         self.catch_up_with_own_keys().await?;
-        // By this computer's clock alone nothing is put right for good.
-        if let Some(now) = self.home.relay_ms() {
-            self.store.run(move |tx| stored::bound_times(tx, now)).await?;
-        }
         let home = self.home.address().authority();
         for origin in self.store.run(stored::relays).await? {
             let own = origin == home;

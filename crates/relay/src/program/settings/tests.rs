@@ -57,6 +57,7 @@ fn each_key_is_its_own_limit() {
         "rate-logs",
         "disk-reserve",
         "max-followed-logs",
+        "max-followed-logs-per-address",
     ];
     let flags: Vec<String> = keys.iter().zip(1..).map(|(key, n)| format!("--{key}={n}")).collect();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
@@ -81,6 +82,7 @@ fn each_key_is_its_own_limit() {
         connections_per_address: 16,
         in_flight: 33,
         followed_logs: 36,
+        followed_logs_per_address: 37,
         logs_per_day: 34,
         disk_reserve: 35,
         quotas: Quotas { log: 17, log_handshakes: 18, inbox_key: 19, inbox_strangers: 20, inbox: 21 },
