@@ -11,8 +11,7 @@ use crate::kit::{Account, Http, code, random};
 use crate::process::{PROGRAM, Running};
 
 const DISK: &str = "6m";
-const SERVE: &str =
-    r#"mount -t tmpfs -o size="$3" tmpfs "$1" && exec "$2" serve --listen 127.0.0.1:0 --data "$1/data" --log off"#;
+const SERVE: &str = r#"mount -t tmpfs -o size="$3" tmpfs "$1" && exec "$2" serve --listen 127.0.0.1:0 --data "$1/data" --log off --disk-reserve 0"#;
 
 /// A relay on a disk of its own, and where it is; none where no namespace is to be had.
 fn on_a_small_disk(folder: &std::path::Path) -> Option<(Running, String)> {

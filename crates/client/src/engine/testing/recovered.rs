@@ -5,6 +5,7 @@ use waxwing_protocol::statement::{self, NewKeys};
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase};
 use waxwing_wire::{DeviceId, MessageId};
 
+use super::super::follow;
 use super::device::{Device, Kept, empty_database};
 use super::faults::{everybody, group, say, shows};
 use super::long_chains::{grow, members};
@@ -48,11 +49,13 @@ fn recover(world: &mut World, who: usize) {
     devices[who].refill_key_packages(outside).unwrap();
 }
 
-/// Their relay tells these of it.
+/// Their relay tells these of it: as `chains::refresh_chain` does.
 fn hear_of_it(world: &mut World, who: &[usize]) {
     let bea = world.devices[BEA].account;
     for one in who {
         world.on(*one, |device, outside| device.refresh_chain(outside, bea)).unwrap();
+        let context = world.devices[*one].context(world.outside.now);
+        assert!(world.devices[*one].tx(|tx| follow::chain_grew(tx, &context, bea)).unwrap());
     }
 }
 

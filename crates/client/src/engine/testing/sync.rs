@@ -10,7 +10,7 @@ use waxwing_wire::{AccountId, LogId, VerifiedChain};
 
 use super::super::context::Context;
 use super::super::receive::WENT_BACK_MS;
-use super::super::{entries, follow, not_found, resync, rotation};
+use super::super::{entries, not_found, resync, rotation};
 use super::device::{Device, home, refused};
 use super::ledger::{Outside, State};
 use super::{Halt, Step};
@@ -207,11 +207,8 @@ impl Device {
             return Ok(Arc::new(known.ok_or_else(|| not_found("no own chain"))?));
         }
         let (chain, from, fresh) = self.fetch_chain(outside, account, known)?;
-        let (chain, context) = (Arc::new(chain), self.context(outside.now));
-        self.tx(|tx| {
-            keys::add_chain_entries(tx, account, from, &fresh)?;
-            Ok(follow::concerns_groups(&fresh) && follow::chain_grew(tx, &context, account)?)
-        })?;
+        let chain = Arc::new(chain);
+        self.tx(|tx| keys::add_chain_entries(tx, account, from, &fresh))?;
         self.chains.keep(Arc::clone(&chain));
         Ok(chain)
     }
