@@ -52,6 +52,11 @@ impl Place {
         true
     }
 
+    /// How many these are.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
     /// So many fewer.
     pub(crate) fn shrink(&mut self, fewer: usize) {
         let fewer = fewer.min(self.taken);

@@ -108,7 +108,8 @@ impl Engine {
     /// A new group has nobody to talk to, for a reason that does not pass by itself and is shown nowhere else: it is shown there. Nothing that stops
     /// a conversation, and nothing that is over once its log is read.
     async fn nobody_comes(&self, conversation: ConversationId, error: &Error) -> Result<(), Error> {
-        if !matches!(error.code(), ErrorCode::NoKeyPackage | ErrorCode::UnknownUser | ErrorCode::OtherRelay) {
+        let shown = [ErrorCode::NoKeyPackage, ErrorCode::UnknownUser, ErrorCode::OtherRelay, ErrorCode::Refused];
+        if !shown.contains(&error.code()) {
             return Ok(());
         }
         let view = error.view();

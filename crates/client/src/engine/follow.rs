@@ -81,7 +81,8 @@ fn is_left_out(
     let roster = &facts.roster;
     let has_leaf = facts.leaves.iter().any(|leaf| leaf.identity.account == account);
     let admin = roster.kind != GroupKind::Group || rules::admins(roster, &facts.leaves).contains(&context.account);
-    if has_leaf || !admin || roster.line(account).is_none() {
+    let full = facts.leaves.len() >= MAX_GROUP_DEVICES;
+    if has_leaf || full || !admin || roster.line(account).is_none() {
         return Ok(false);
     }
     if context.chains.load(tx, account)?.is_none_or(|chain| chain.is_closed())

@@ -4,7 +4,7 @@
 //! Not here: what keeps such keys out of a group (`mls::rules`, `mls::read_package`).
 
 use rusqlite::Transaction;
-use waxwing_wire::LogId;
+use waxwing_wire::{AccountId, LogId};
 
 use super::claims;
 use super::sealing::Outcome;
@@ -57,9 +57,15 @@ pub(super) fn others_come(tx: &Transaction<'_>, item: (i64, &ConversationId), no
     Ok(outbox::changes(tx, conversation)?.iter().any(|other| due(other) && brings_in(other)))
 }
 
-/// Whether anybody is still to be brought into a group, now or later.
-pub(super) fn anybody_comes(tx: &Transaction<'_>, conversation: &ConversationId, log: LogId) -> Result<bool, Error> {
-    Ok(outbox::changes(tx, conversation)?.iter().any(|item| item.log == Some(log) && brings_in(item)))
+/// Whether anybody but oneself is still to be brought into a group, or back, now or later.
+pub(super) fn anybody_comes(
+    tx: &Transaction<'_>,
+    conversation: &ConversationId,
+    (log, me): (LogId, AccountId),
+) -> Result<bool, Error> {
+    let back = |item: &Item| matches!(GroupChange::decode(&item.content), Ok(GroupChange::Follow(who)) if who != me);
+    let changes = outbox::changes(tx, conversation)?;
+    Ok(changes.iter().any(|item| item.log == Some(log) && (brings_in(item) || back(item))))
 }
 
 fn brings_in(item: &Item) -> bool {

@@ -112,6 +112,13 @@ pub(super) fn seal_item(
         // There is nobody else to hear it.
         return Ok(Outcome::Wait(Error::new(ErrorCode::RelayBusy, "the others' chains cannot be had")));
     }
+    let direct = conversations::load(tx, &log.conversation)?.kind == ConversationKind::Direct;
+    let alone = leaves.iter().all(|leaf| leaf.identity.account == context.account);
+    let mine = (log.log, context.account);
+    if item.what == What::Message && !direct && alone && impossible::anybody_comes(tx, &log.conversation, mine)? {
+        // What is said in a group without anybody else is for those who are to come.
+        return Ok(Outcome::Later(context.now.saturating_add(ALONE_AGAIN_MS)));
+    }
     if item.what == What::Message && !keep_to_who_had_it(tx, context, item, &mut chains, &mut missed)? {
         if !missed.is_empty() {
             // It is for them alone.
@@ -120,12 +127,6 @@ pub(super) fn seal_item(
         // It is for nobody who is here.
         outbox::remove(tx, item.n)?;
         return Ok(Outcome::Done);
-    }
-    let direct = conversations::load(tx, &log.conversation)?.kind == ConversationKind::Direct;
-    let alone = leaves.iter().all(|leaf| leaf.identity.account == context.account);
-    if item.what == What::Message && !direct && alone && impossible::anybody_comes(tx, &log.conversation, log.log)? {
-        // What is said in a new group is for those who are to come.
-        return Ok(Outcome::Later(context.now.saturating_add(ALONE_AGAIN_MS)));
     }
     // Also where the others' leaves are there and nothing is sealed to them: their devices were revoked, and who they are now is not in it yet.
     if item.what == What::Message && direct && chains.iter().all(|(_, chain)| chain.account() == context.account) {

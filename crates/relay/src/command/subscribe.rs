@@ -3,6 +3,7 @@
 //!
 //! A wake-up is never load-bearing: the client drains after [`Push::Ready`], and again whenever it is told or reconnects.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -280,7 +281,8 @@ impl Session<'_> {
         if self.device.is_some() && !logs.is_empty() {
             return Err(End::Policy);
         }
-        let fresh = logs.iter().filter(|asked| !self.subscription.follows(asked.log)).count();
+        let fresh: HashSet<_> = logs.iter().map(|asked| asked.log).collect();
+        let fresh = fresh.into_iter().filter(|log| !self.subscription.follows(*log)).count();
         if self.subscription.followed_logs() + fresh > MAX_SUBSCRIBED_LOGS {
             return Err(End::Policy);
         }
@@ -315,7 +317,6 @@ impl Session<'_> {
                     Some(head) => self.subscription.found_log(log, head),
                     None => {
                         self.subscription.unfollow_log(log);
-                        self.followed.shrink(1);
                         answers.push(Push::Refused { log });
                     }
                 }
@@ -325,6 +326,8 @@ impl Session<'_> {
                 self.subscription.found_inbox(found.ok_or(End::ShutOut)?.head);
             }
         }
+        // What was refused takes no place, however often it was named.
+        self.followed.shrink(self.followed.taken().saturating_sub(self.subscription.followed_logs()));
         answers.push(Push::Ready);
         Ok(answers)
     }

@@ -459,6 +459,15 @@ async fn a3_one_address_follows_so_many_logs_over_all_of_its_subscriptions() {
     assert_eq!(push(&mut first).await, Push::Ready);
     ask(&mut first, vec![to(&logs[0]), to(&logs[1])], false).await;
     assert_eq!(push(&mut first).await, Push::Ready);
+    // However often one is named, and refused, it is one.
+    let wrong = || SubscribeLog { read_token: EntryBytes(vec![9; 32]), ..to(&logs[1]) };
+    ask(&mut first, vec![wrong(), wrong(), wrong()], false).await;
+    for _ in 0..3 {
+        assert!(matches!(push(&mut first).await, Push::Refused { .. }));
+    }
+    assert_eq!(push(&mut first).await, Push::Ready);
+    ask(&mut first, vec![to(&logs[1]), to(&logs[1])], false).await;
+    assert_eq!(push(&mut first).await, Push::Ready);
     let mut second = connect_from("198.51.100.1").await;
     ask(&mut second, vec![to(&logs[2])], false).await;
     assert_eq!(closed_with(&mut second).await, CloseCode::Again);

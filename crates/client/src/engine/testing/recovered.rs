@@ -149,6 +149,22 @@ fn p5_whoever_is_no_admin_brings_back_somebody_with_a_long_chain() {
     assert!(shows(&mut world, BEA, id, message));
 }
 
+/// Nobody else is there who could hear it, and it would look as if it had been sent.
+#[test]
+fn p5_nothing_is_said_in_a_group_to_which_the_only_other_one_is_to_come_back() {
+    let (mut world, id) = group(2);
+    recover(&mut world, BEA);
+    grow(&mut world, BEA, MANY);
+    let device = world.devices[BEA].device;
+    let packages = world.outside.relay.packages.remove(&device).unwrap();
+    hear_of_it(&mut world, &[ADA]);
+    let message = say(&mut world, ADA, id);
+    world.outside.relay.packages.insert(device, packages);
+    world.outside.now += 120_000;
+    comes_back(&mut world, id, &[ADA]);
+    has_arrived(&mut world, id, &[message]);
+}
+
 /// Somebody who cannot be had is the first of a new group: who comes after them is brought in, and what is said waits for somebody to hear it.
 #[test]
 fn d13_nobody_who_can_be_had_waits_behind_one_who_cannot() {
