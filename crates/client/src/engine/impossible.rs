@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::mls::GroupChange;
 use crate::store::conversations::ConversationId;
 use crate::store::outbox::{self, Item};
+use crate::store::people;
 
 /// How long a change waits then.
 const AGAIN_MS: u64 = 15 * 60 * 1000;
@@ -63,7 +64,9 @@ pub(super) fn anybody_comes(
     conversation: &ConversationId,
     (log, me): (LogId, AccountId),
 ) -> Result<bool, Error> {
-    let back = |item: &Item| matches!(GroupChange::decode(&item.content), Ok(GroupChange::Follow(who)) if who != me);
+    let people = people::of(tx, conversation)?;
+    let in_it = |who| who != me && people.iter().any(|person| person.account == who);
+    let back = |item: &Item| matches!(GroupChange::decode(&item.content), Ok(GroupChange::Follow(who)) if in_it(who));
     let changes = outbox::changes(tx, conversation)?;
     Ok(changes.iter().any(|item| item.log == Some(log) && (brings_in(item) || back(item))))
 }
