@@ -6,6 +6,7 @@
 mod abroad;
 mod account_key;
 mod admit;
+mod ahead;
 mod asking;
 mod attempt;
 mod blocking;

@@ -7,13 +7,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::Transaction;
-use waxwing_protocol::envelope::{self, OpenContext};
 use waxwing_protocol::group::LeaveProof;
 use waxwing_protocol::{AppMessage, Content, LeafIdentity, Message, OpenError};
 use waxwing_wire::frame::LogEntry;
 use waxwing_wire::log::{EnvelopeKind, running_hash};
 use waxwing_wire::{AccountId, DeviceId, LogId, MessageId, VerifiedChain, hash};
 
+use super::ahead::{Ahead, Opener};
 use super::context::Context;
 use super::conversations::started_line;
 use super::emit::Changes;
@@ -105,7 +105,7 @@ pub(super) struct Reading<'a> {
     pub(super) admitted: Option<AccountId>,
     /// The own change that it is, if it is one.
     pub(super) own_change: Option<i64>,
-    opening: &'a OpeningKeys,
+    ahead: &'a Ahead<'a>,
     /// Accounts whose relay has been asked already.
     asked: &'a HashSet<AccountId>,
     /// Accounts whose chain cannot be had: what they say is kept apart.
@@ -124,7 +124,11 @@ pub(super) fn take(
     let Some(log) = logs::load(tx, log)? else { return Ok(Taken { done: entries.len(), ..Taken::default() }) };
     let conversation = conversations::load(tx, &log.conversation)?;
     let group = Group::load(&context.crypto, tx, log.log)?;
-    let mut reading = Reading {
+    let leaves = group.as_ref().map_or_else(|| Ok(Vec::new()), Group::leaves)?;
+    let leaves = leaves.iter().map(|leaf| leaf.identity).collect();
+    let opener = Opener::new(opening, context.account, log.log);
+    let ahead = Ahead::new(&opener, log.secret.tag_key(), leaves, entries);
+    let reading = Reading {
         tx,
         context,
         log,
@@ -136,29 +140,33 @@ pub(super) fn take(
         own_change: None,
         touched: false,
         signed: None,
-        opening,
+        ahead: &ahead,
         asked,
         absent,
     };
-    for entry in entries {
-        if !reading.log.active {
-            reading.taken.done = entries.len();
-            break;
-        }
-        if let Some(need) = reading.entry(entry)? {
-            reading.taken.need = Some(need);
-            break;
-        }
-        reading.taken.done += 1;
-    }
-    logs::advance(tx, &reading.log)?;
-    if reading.log.active {
-        reading.look_for_accepted()?;
-    }
-    Ok(reading.taken)
+    ahead.during(|| reading.all(entries))
 }
 
-impl<'a> Reading<'a> {
+impl Reading<'_> {
+    fn all(mut self, entries: &[LogEntry]) -> Result<Taken, Error> {
+        for entry in entries {
+            if !self.log.active {
+                self.taken.done = entries.len();
+                break;
+            }
+            if let Some(need) = self.entry(entry)? {
+                self.taken.need = Some(need);
+                break;
+            }
+            self.taken.done += 1;
+        }
+        logs::advance(self.tx, &self.log)?;
+        if self.log.active {
+            self.look_for_accepted()?;
+        }
+        Ok(self.taken)
+    }
+
     fn entry(&mut self, entry: &LogEntry) -> Result<Option<AccountId>, Error> {
         if entry.seq != self.log.cursor + 1 {
             return Err(Error::new(ErrorCode::RelayMisbehaved, "a log has a gap"));
@@ -290,14 +298,7 @@ impl<'a> Reading<'a> {
             return self.own(entry, own, running);
         }
         let tag_key = self.log.secret.tag_key();
-        let place = OpenContext {
-            envelope_id: entry.entry_id,
-            kind: entry.kind,
-            log: self.log.log,
-            tag_key: Some(&tag_key),
-            erased: &self.opening.erased(),
-        };
-        let opened = match envelope::open(&entry.blob, &self.opening.list(), self.context.account, &place) {
+        let opened = match self.ahead.open(entry, &tag_key) {
             Ok(opened) => opened,
             // A handshake that has a wrap for this device, and does not open: a state may have been missed.
             Err(OpenError::Cryptographic) if entry.kind == EnvelopeKind::Handshake => {
@@ -308,10 +309,10 @@ impl<'a> Reading<'a> {
             Err(_) => return Ok(Verdict::Aside("it does not open")),
         };
         let Some(group) = self.group.as_mut() else { return Ok(Verdict::Aside("its group is gone")) };
-        let Some(leaf) = group.leaf(opened.claimed().device)? else {
+        let Some(leaf) = group.leaf(opened.device())? else {
             return Ok(Verdict::Aside("its sender is not in the group"));
         };
-        let Ok(message) = opened.verify_leaf(&leaf.identity) else {
+        let Some(message) = self.ahead.verified(opened, &leaf.identity, (entry, &tag_key)) else {
             return Ok(Verdict::Aside("its signature does not hold"));
         };
         self.signed = Some(leaf.identity.account);

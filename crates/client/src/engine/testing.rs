@@ -11,6 +11,7 @@
 mod abroad;
 mod account_changes;
 mod act;
+mod ahead;
 mod alarms;
 mod answers;
 mod back_in;
