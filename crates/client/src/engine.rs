@@ -1,6 +1,6 @@
 //! The engine: what ties keystore, store and relays together.
 //!
-//! Locks, outermost first: `rotating`, a log's lock, `keys_guard`, the store. None is held over another's network request
+//! Locks, outermost first: `rotating` (whoever holds another tries it and never waits for it), a log's lock, `keys_guard`, the store. None is held over another's network request
 //! except a log's own.
 
 mod abroad;
@@ -42,6 +42,7 @@ mod not_followed;
 mod notices;
 mod outbox;
 mod outcome;
+mod own_devices;
 mod packages;
 mod pending;
 mod phrase;

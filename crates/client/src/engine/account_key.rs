@@ -11,6 +11,7 @@ use waxwing_protocol::{AccountKey, statement};
 use waxwing_wire::{ChainEntry, DeviceId, VerifiedChain};
 
 use super::keys::Cause;
+use super::own_devices::MOST_TURNS;
 use super::{Client, Engine, follow};
 use crate::error::{Error, ErrorCode};
 use crate::random;
@@ -139,19 +140,27 @@ impl Engine {
 
     /// Takes a change under way to its end.
     pub(super) async fn advance_account_change(&self) -> Result<(), Error> {
-        let Some(change) = self.store.run(keys::account_change).await? else { return Ok(()) };
+        let Some(mut change) = self.store.run(keys::account_change).await? else { return Ok(()) };
         if self.secrets.lock().await.account_seed != *change.key.seed() {
             if self.is_past(&change).await? {
                 tracing::warn!("an older database held a replacement of the account key by one that is out of use");
                 self.store.run(|tx| keys::end_account_change(tx, false)).await?;
                 return self.store.forget().await;
             }
-            if let Err(error) = self.state_entry(&change.entry).await {
-                if error.code() == ErrorCode::OwnKeysChanged {
+            let mut turn = 1;
+            while let Err(error) = self.state_entry(&change.entry).await {
+                if error.code() != ErrorCode::OwnKeysChanged {
+                    return Err(error);
+                }
+                if !self.restate_account_change(&mut change).await? {
                     self.store.run(|tx| keys::end_account_change(tx, false)).await?;
                     self.store.forget().await?;
+                    return Err(error);
                 }
-                return Err(error);
+                if turn == MOST_TURNS {
+                    return Err(error);
+                }
+                turn += 1;
             }
             self.store_account_seed(&change).await?;
         }

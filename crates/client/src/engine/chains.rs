@@ -26,11 +26,11 @@ impl Engine {
 
     /// Asks the account's relay for what is newer than what is known, verifies and stores it.
     pub(super) async fn refresh_chain(&self, account: AccountId) -> Result<Arc<VerifiedChain>, Error> {
+        if account == self.account {
+            return self.follow_own_devices().await;
+        }
         let (known, contact) =
             self.store.run(move |tx| Ok((keys::chain(tx, account)?, contacts::load(tx, account)?))).await?;
-        if account == self.account {
-            return known.map(Arc::new).ok_or_else(|| not_found("no own chain"));
-        }
         let contact = contact.ok_or_else(|| not_found("no such contact"))?;
         let from = known.as_ref().map_or(0, |chain| chain.seq() + 1);
         let fetched = self.fetch_chain(&contact.relay, &account.to_string(), known.as_ref()).await;

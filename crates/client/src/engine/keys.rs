@@ -13,6 +13,7 @@ use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
 
 use super::key_log::history;
+use super::own_devices::MOST_TURNS;
 use super::{Client, Engine, outcome, rotation};
 use crate::error::{Error, ErrorCode, ErrorView};
 use crate::event::Event;
@@ -159,18 +160,26 @@ impl Engine {
 
     /// Takes a rotation under way to its end.
     pub(super) async fn advance_rotation(&self) -> Result<(), Error> {
-        let Some(rotation) = self.store.run(keys::rotation).await? else { return Ok(()) };
+        let Some(mut rotation) = self.store.run(keys::rotation).await? else { return Ok(()) };
         let in_force = self.secrets.lock().await.key_version;
         if in_force > rotation.key_version {
             return self.pass_over_rotation(rotation).await;
         }
         if in_force < rotation.key_version {
-            if let Err(error) = self.state_entry(&rotation.entry).await {
-                if error.code() == ErrorCode::OwnKeysChanged {
+            let mut turn = 1;
+            while let Err(error) = self.state_entry(&rotation.entry).await {
+                if error.code() != ErrorCode::OwnKeysChanged {
+                    return Err(error);
+                }
+                if !self.restate_rotation(&mut rotation).await? {
                     self.store.run(move |tx| keys::drop_rotation(tx, &rotation)).await?;
                     self.store.forget().await?;
+                    return Err(error);
                 }
-                return Err(error);
+                if turn == MOST_TURNS {
+                    return Err(error);
+                }
+                turn += 1;
             }
             self.store_new_seeds(&rotation).await?;
         }

@@ -291,6 +291,12 @@ pub(crate) fn rotation(tx: &Transaction<'_>) -> Result<Option<Rotation>, Error> 
     Ok(row)
 }
 
+/// The same new keys are stated by another entry now.
+pub(crate) fn set_rotation_entry(tx: &Transaction<'_>, entry: &[u8]) -> Result<(), Error> {
+    tx.execute("UPDATE rotation SET entry = ?1", [entry])?;
+    Ok(())
+}
+
 /// A replacement of the account key under way.
 pub(crate) struct AccountChange {
     pub(crate) key: AccountKey,
@@ -319,6 +325,12 @@ pub(crate) fn account_change(tx: &Transaction<'_>) -> Result<Option<AccountChang
             })
         })
         .optional()?)
+}
+
+/// The same new key is stated by another entry now.
+pub(crate) fn set_account_change_entry(tx: &Transaction<'_>, entry: &[u8]) -> Result<(), Error> {
+    tx.execute("UPDATE account_change SET entry = ?1", [entry])?;
+    Ok(())
 }
 
 /// It is complete; a rotation of the device keys may be wanted next.

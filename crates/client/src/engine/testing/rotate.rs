@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use waxwing_protocol::{AccountKey, DeviceKeys};
+use waxwing_wire::ChainEntry;
 
 use super::super::keys::{self as steps, Cause};
-use super::super::not_found;
 use super::super::packages::{self, Stock};
+use super::super::{not_found, own_devices};
 use super::Step;
 use super::device::{Device, refused};
 use super::ledger::Outside;
@@ -36,18 +37,32 @@ impl Device {
         if self.kept.key_version < rotation.key_version {
             let account = self.account;
             let known = self.look(|tx| keys::chain(tx, account));
+            let place = ChainEntry::decode(&rotation.entry).unwrap().unsigned.seq;
+            let taken = known.as_ref().is_some_and(|known| known.hash_at(place).is_some());
             let (_, _, fresh) = self.fetch_chain(outside, account, known)?;
             match fresh.as_slice() {
-                [] => self
+                [] if !taken => self
                     .ask(&mut outside.relay, |relay| relay.append_chain(account, &rotation.entry))?
                     .map_err(refused)?,
-                [entry] if *entry == rotation.entry => {}
-                _ => return Err(Error::new(ErrorCode::ChainBroken, "another entry in the own chain").into()),
+                [entry, ..] if *entry == rotation.entry => {}
+                _ => {
+                    self.restate_rotation(outside, &rotation)?;
+                    return self.resume_rotation(outside);
+                }
             }
             self.kept.key_version = rotation.key_version;
             self.kept.seeds = *rotation.seeds.to_bytes();
         }
         self.finish_rotation(outside, rotation)
+    }
+
+    /// Another device of the account was first.
+    fn restate_rotation(&mut self, outside: &mut Outside, rotation: &Rotation) -> Step<()> {
+        let chain = self.refresh_chain(outside, self.account)?;
+        let (account_key, whose) = (AccountKey::from_seed(&self.kept.account_seed), (rotation, self.device));
+        let anew = own_devices::rotation_anew(&chain, whose, &account_key, outside.now)?;
+        let anew = anew.ok_or_else(|| Error::new(ErrorCode::ChainBroken, "another entry in the own chain"))?;
+        self.tx(|tx| keys::set_rotation_entry(tx, &anew))
     }
 
     pub(super) fn finish_stored_rotation(&mut self, outside: &mut Outside) -> Step<()> {

@@ -10,7 +10,7 @@ use waxwing_wire::{AccountId, LogId, VerifiedChain};
 
 use super::super::context::Context;
 use super::super::receive::WENT_BACK_MS;
-use super::super::{entries, not_found, resync, rotation};
+use super::super::{entries, not_found, own_devices, resync, rotation};
 use super::device::{Device, home, refused};
 use super::ledger::{Outside, State};
 use super::{Halt, Step};
@@ -203,10 +203,19 @@ impl Device {
 
     pub(super) fn refresh_chain(&mut self, outside: &mut Outside, account: AccountId) -> Step<Arc<VerifiedChain>> {
         let known = self.look(|tx| keys::chain(tx, account));
-        if account == self.account {
-            return Ok(Arc::new(known.ok_or_else(|| not_found("no own chain"))?));
-        }
-        let (chain, from, fresh) = self.fetch_chain(outside, account, known)?;
+        let (chain, from, fresh) = if account == self.account {
+            let known = known.ok_or_else(|| not_found("no own chain"))?;
+            if known.devices().all(|device| device.id() == self.device) {
+                return Ok(Arc::new(known));
+            }
+            let (_, from, fresh) = self.fetch_chain(outside, account, Some(known.clone()))?;
+            match own_devices::rotations_of_others(&known, &fresh, self.device)? {
+                Some((chain, fresh)) => (chain, from, fresh),
+                None => return Ok(Arc::new(known)),
+            }
+        } else {
+            self.fetch_chain(outside, account, known)?
+        };
         let chain = Arc::new(chain);
         self.tx(|tx| keys::add_chain_entries(tx, account, from, &fresh))?;
         self.chains.keep(Arc::clone(&chain));

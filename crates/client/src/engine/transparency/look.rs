@@ -23,6 +23,10 @@ impl Engine {
     /// What is new in the logs about oneself and about contacts.
     pub(in super::super) async fn look_at_logs(&self) -> Result<(), Error> {
         self.catch_up_with_own_keys().await?;
+        // An entry that cannot be had is an alarm until it can.
+        if let Err(error) = self.follow_own_devices().await {
+            tracing::info!(%error, "what other own devices have stated cannot be had");
+        }
         let home = self.home.address().authority();
         for origin in self.store.run(stored::relays).await? {
             let own = origin == home;
