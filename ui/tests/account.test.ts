@@ -191,6 +191,27 @@ describe("the relay's log", () => {
     expect(app.logs.alarmed).toBe(false);
   });
 
+  it("tells of an entry that was shown in a conversation alone, with the same way out", async () => {
+    const { app, backend } = await keys();
+    const shown: KeyAlarmView = { index: null, seq: 4, at: Date.now() };
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), alarms: [shown] } });
+    await settled();
+    expect(one("log-card").dataset.state).toBe("alarm");
+    expect(one("key-alarm").textContent).toContain(
+      "An entry of your account (number 4 of your key chain) that none of your devices made was shown in a conversation. It is not in your relay's log.",
+    );
+    expect(all("alarm-recover")).toHaveLength(1);
+    expect(all("name-alarm")).toHaveLength(0);
+    const banner = () => all("banner").find(({ dataset }) => dataset.kind === "alarm")?.textContent;
+    expect(banner()).toContain("was shown in a conversation");
+    expect(app.logs.keysChanged).toBe(true);
+    // What the log says comes first.
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), alarms: [shown, { index: 17, seq: 4, at: Date.now() }] } });
+    await settled();
+    expect(banner()).toContain("The relay's log holds an entry about your account");
+    expect((await axe.run(one("settings"))).violations).toEqual([]);
+  });
+
   it("says what a name that was given to another account means, and offers no phrase for it", async () => {
     const { app, backend } = await keys();
     const given: KeyAlarmView = { index: 19, seq: null, at: Date.now() };

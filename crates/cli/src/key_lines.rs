@@ -84,13 +84,19 @@ pub(crate) fn log(log: &LogView) -> Option<String> {
         ));
     }
     for alarm in &log.alarms {
-        lines.push(match alarm.seq {
-            Some(seq) => format!(
-                "ALARM: entry {} of the relay's log states number {seq} of your chain, and no device of yours has made it ({}).",
-                alarm.index,
+        lines.push(match (alarm.seq, alarm.index) {
+            (Some(seq), Some(index)) => format!(
+                "ALARM: entry {index} of the relay's log states number {seq} of your chain, and no device of yours has made it ({}).",
                 utc(alarm.at)
             ),
-            None => format!("ALARM: entry {} of the relay's log gives your name to another account.", alarm.index),
+            (Some(seq), None) => format!(
+                "ALARM: an entry of your account (number {seq} of your chain) that none of your devices made was shown in a conversation ({}). It is not in the relay's log.",
+                utc(alarm.at)
+            ),
+            (None, index) => format!(
+                "ALARM: entry {} of the relay's log gives your name to another account.",
+                index.unwrap_or_default()
+            ),
         });
     }
     if log.more_alarms {
@@ -302,11 +308,13 @@ pub(crate) mod tests {
 
     #[test]
     fn alarms_name_the_entry() {
-        let alarm = |seq, at| KeyAlarmView { index: 12.0, seq, at };
+        let alarm = |index, seq, at| KeyAlarmView { index, seq, at };
         let mut alarmed = fresh();
-        alarmed.alarms = vec![alarm(Some(3), 60_000.0), alarm(None, 0.0)];
+        alarmed.alarms =
+            vec![alarm(Some(12.0), Some(3), 60_000.0), alarm(None, Some(4), 120_000.0), alarm(Some(12.0), None, 0.0)];
         let expected = [
             "ALARM: entry 12 of the relay's log states number 3 of your chain, and no device of yours has made it (1970-01-01 00:01Z).",
+            "ALARM: an entry of your account (number 4 of your chain) that none of your devices made was shown in a conversation (1970-01-01 00:02Z). It is not in the relay's log.",
             "ALARM: entry 12 of the relay's log gives your name to another account.",
         ];
         assert_eq!(log(&alarmed).unwrap(), expected.join("\n"));

@@ -43,6 +43,7 @@ mod notices;
 mod outbox;
 mod outcome;
 mod own_devices;
+mod own_parts;
 mod packages;
 mod pending;
 mod phrase;

@@ -17,6 +17,7 @@ pub(crate) mod logs;
 pub(crate) mod lost_welcomes;
 pub(crate) mod messages;
 pub(crate) mod outbox;
+pub(crate) mod own_shown;
 pub(crate) mod people;
 pub(crate) mod recovery;
 pub(crate) mod restorations;

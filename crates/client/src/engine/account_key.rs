@@ -15,9 +15,9 @@ use super::own_devices::MOST_TURNS;
 use super::{Client, Engine, follow};
 use crate::error::{Error, ErrorCode};
 use crate::random;
-use crate::store::closing;
 use crate::store::keys::{self, AccountChange};
 use crate::store::rotation::{self as schedule, LastAccountKey};
+use crate::store::{closing, own_shown, transparency};
 use crate::views::KeysView;
 
 impl Client {
@@ -227,7 +227,12 @@ impl Engine {
         self.store
             .run(move |tx| {
                 // What stands in the chain by now, and was revoked with it, is dealt with.
-                crate::store::transparency::forget_alarms(tx, |seq, hash| whole.hash_at(seq) == Some(hash))?;
+                transparency::forget_alarms(tx, |seq, hash| whole.hash_at(seq) == Some(hash))?;
+                if then_rotate {
+                    // The others are shut out, and the key that signed what was shown in conversations alone is out of force.
+                    transparency::forget_shown_alarms(tx)?;
+                    own_shown::forget(tx)?;
+                }
                 keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
                 keys::end_account_change(tx, then_rotate)?;
                 schedule::set_last_account_key(tx, &last)?;

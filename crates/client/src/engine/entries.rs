@@ -63,6 +63,8 @@ pub(super) struct Taken {
     pub(super) updated: bool,
     /// Chains that were extended and stored.
     pub(super) chains: Vec<Arc<VerifiedChain>>,
+    /// Whether an entry of the own chain was noted that is not known here.
+    pub(super) shown: bool,
     /// Checkpoints of transparency logs that others have seen.
     pub(super) heard: HashSet<Heard>,
 }

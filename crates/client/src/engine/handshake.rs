@@ -11,7 +11,7 @@ use waxwing_wire::{AccountId, DeviceId};
 use super::context::{introduction, is_line_of, meet};
 use super::entries::{Reading, Verdict};
 use super::notices::{notices, wanted_to_leave};
-use super::{carried, chain_parts, follow, groups, missed, restored, resync, safety};
+use super::{carried, chain_parts, follow, groups, missed, own_parts, restored, resync, safety};
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::{CommitFacts, GroupFacts, Leaf};
 use crate::mls::{GroupChange, PendingWelcome, StagedChange, storage};
@@ -129,6 +129,7 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<Account
     for part in &chain_parts::joined(&change.facts.data.chains) {
         // What is new in one's own chain is one's own doing, or an alarm; nobody else brings it.
         if part.account == reading.context.account {
+            own_parts::note(reading, part)?;
             continue;
         }
         // With what this very page has brought: of two branches for one place the first is known now.
@@ -162,7 +163,7 @@ fn learn(reading: &mut Reading<'_>, change: &StagedChange) -> Result<Vec<Account
 /// The same for more of the chain of somebody who is known, told by themselves.
 pub(super) fn learn_more(reading: &mut Reading<'_>, part: &ChainPart) -> Result<(), Error> {
     if part.account == reading.context.account {
-        return Ok(());
+        return own_parts::note(reading, part);
     }
     let known = reading.chain_of(part.account)?;
     let Some((chain, from, fresh)) = known.and_then(|known| part.extends(Some(&known))) else { return Ok(()) };

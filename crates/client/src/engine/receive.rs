@@ -224,8 +224,8 @@ impl Engine {
                 Ok((taken, kept))
             };
             let (taken, kept) = self.store.run(take).await?;
-            if !taken.chains.is_empty() {
-                // Whether everybody can see these entries is still to be looked at.
+            if !taken.chains.is_empty() || taken.shown {
+                // Whether everybody can see these entries, and whose the own ones are, is still to be looked at.
                 self.transparency_wake.notify_one();
             }
             taken.chains.into_iter().for_each(|chain| self.chains.keep(chain));

@@ -63,6 +63,7 @@ mod schedules;
 mod second_answers;
 mod secrecy;
 mod shell;
+mod shown_alone;
 mod slow_logs;
 mod small_relay;
 mod snapshot;

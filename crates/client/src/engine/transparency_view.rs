@@ -110,7 +110,11 @@ fn view(
         contradictions: contradictions.collect(),
         alarms: alarms
             .into_iter()
-            .map(|alarm| KeyAlarmView { index: alarm.index as f64, seq: alarm.seq, at: alarm.at_ms as f64 })
+            .map(|alarm| KeyAlarmView {
+                index: alarm.index.map(|index| index as f64),
+                seq: alarm.seq,
+                at: alarm.at_ms as f64,
+            })
             .collect(),
         more_alarms,
         restorations: restorations.collect(),

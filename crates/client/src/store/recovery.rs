@@ -8,7 +8,7 @@ use waxwing_wire::{AccountId, DeviceId};
 use zeroize::Zeroizing;
 
 use super::conversations::ConversationId;
-use super::{bytes, keys, transparency};
+use super::{bytes, keys, own_shown, transparency};
 use crate::error::Error;
 
 /// A recovery under way: the keys that come, and the chain entry that states them.
@@ -66,6 +66,9 @@ pub(crate) fn take_over(
     // else, and entries that no chain has.
     let chain = keys::chain(tx, me)?;
     transparency::forget_alarms(tx, |seq, hash| chain.as_ref().is_some_and(|chain| chain.hash_at(seq) == Some(hash)))?;
+    // What was shown in conversations alone was signed with keys that are out of force now.
+    transparency::forget_shown_alarms(tx)?;
+    own_shown::forget(tx)?;
     // Before the deliveries go: whoever has not been told of the group cannot let anybody into it.
     tx.execute(
         "DELETE FROM logs WHERE (active = 0 AND resync_nonce IS NULL) OR created = 0

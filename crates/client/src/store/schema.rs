@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 38] = [
+const MIGRATIONS: [&str; 39] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -43,6 +43,7 @@ const MIGRATIONS: [&str; 38] = [
     BLOCKED_TIMES,
     CLOSING,
     GIVEN_UP,
+    OWN_SHOWN,
 ];
 
 const V1: &str = "
@@ -828,6 +829,17 @@ CREATE TABLE entries_given_up (
 ) STRICT, WITHOUT ROWID;
 ";
 
+const OWN_SHOWN: &str = "
+-- Entries of the own chain that were shown in a conversation and are not known here, and since when (relay time). One that turns out to be nobody's
+-- here goes into `key_alarms`, with `place` -1: it has none in the log.
+CREATE TABLE own_shown (
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (seq, hash)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Brings the database to the newest version, in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -855,7 +867,8 @@ mod tests {
 
     use super::*;
     use crate::random;
-    use crate::store::keys;
+    use crate::store::transparency::{self, Alarm};
+    use crate::store::{keys, own_shown};
 
     #[test]
     fn p6_alarms_outlive_the_migration_that_lets_two_stand_in_one_place() {
@@ -870,6 +883,23 @@ mod tests {
             .query_row("SELECT count(*) FROM key_alarms WHERE place = 7 AND at_ms = 9", [], |row| row.get(0))
             .unwrap();
         assert_eq!(kept, 2);
+    }
+
+    #[test]
+    fn p11_alarms_outlive_the_migration_that_notes_what_conversations_show() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let at = MIGRATIONS.iter().position(|migration| *migration == OWN_SHOWN).unwrap();
+        MIGRATIONS[..at].iter().for_each(|migration| db.execute_batch(migration).unwrap());
+        db.pragma_update(None, "user_version", at).unwrap();
+        db.execute("INSERT INTO key_alarms (place, seq, hash, at_ms) VALUES (7, 2, ?1, 9)", [[1_u8; 32]]).unwrap();
+        migrate(&mut db).unwrap();
+        let tx = db.transaction().unwrap();
+        let logged = Alarm { index: Some(7), seq: Some(2), entry_hash: [1; 32], at_ms: 9 };
+        assert_eq!(transparency::alarms(&tx).unwrap(), (vec![logged.clone()], false));
+        assert_eq!(own_shown::all(&tx).unwrap(), []);
+        let shown = Alarm { index: None, seq: Some(3), entry_hash: [2; 32], at_ms: 10 };
+        assert!(transparency::raise(&tx, &shown).unwrap());
+        assert_eq!(transparency::alarms(&tx).unwrap().0, [logged, shown]);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorCode};
 
 /// Evidence is kept up to this many, the oldest first: a relay must not fill the disk with it.
 const MOST_EVIDENCE: i64 = 64;
-/// Of each kind of alarm, of entries in the own chain and of the own name, this many are shown, the first ones: none of one kind takes the place of
-/// another. One more is kept, to know that there are more.
+/// Of each [`AlarmKind`] this many are shown, the first ones: none of one kind takes the place of another. One more is kept, to know that there are
+/// more.
 pub(crate) const MOST_ALARMS: u32 = 64;
 /// Relays' clocks, and what is known of them here, do not agree to the second.
 const CLOCKS_MS: u64 = 60_000;
@@ -389,33 +389,85 @@ pub(crate) fn contradicted(tx: &Transaction<'_>) -> Result<Vec<String>, Error> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// An entry of the own chain, in the relay's log, that no own device has made.
+/// An entry of the own chain that no own device has made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Alarm {
-    /// Its place in the log.
-    pub(crate) index: u64,
+    /// Its place in the log; none where it was shown in a conversation alone.
+    pub(crate) index: Option<u64>,
     /// Its place in the chain; none where it gives the own name to somebody else.
     pub(crate) seq: Option<u32>,
     pub(crate) entry_hash: [u8; 32],
     pub(crate) at_ms: u64,
 }
 
+/// What an alarm is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AlarmKind {
+    /// An entry of the own chain in the relay's log.
+    Logged,
+    /// One that was shown in a conversation alone.
+    Shown,
+    /// The own name, given to somebody else in the relay's log.
+    Name,
+}
+
+impl AlarmKind {
+    /// Which rows are of this kind.
+    fn rows(self) -> &'static str {
+        match self {
+            Self::Logged => "seq >= 0 AND place >= 0",
+            Self::Shown => "seq >= 0 AND place < 0",
+            Self::Name => "seq < 0",
+        }
+    }
+}
+
+impl Alarm {
+    pub(crate) fn kind(&self) -> AlarmKind {
+        match (self.seq, self.index) {
+            (None, _) => AlarmKind::Name,
+            (Some(_), Some(_)) => AlarmKind::Logged,
+            (Some(_), None) => AlarmKind::Shown,
+        }
+    }
+
+    /// The `place` column.
+    fn place(&self) -> i64 {
+        self.index.map_or(NO_PLACE, |index| i64::try_from(index).unwrap_or(i64::MAX))
+    }
+}
+
 /// Keeps an alarm; false if it is known, or if there are more of its kind than are shown.
 pub(crate) fn raise(tx: &Transaction<'_>, alarm: &Alarm) -> Result<bool, Error> {
-    if are_full(tx, alarm.seq.is_none())? {
+    let seq = alarm.seq.map_or(NAME, i64::from);
+    if are_full(tx, alarm.kind())? {
         return Ok(false);
+    }
+    if alarm.kind() == AlarmKind::Logged {
+        // The log says more of it than the conversation that has shown it before.
+        tx.execute(
+            "DELETE FROM key_alarms WHERE place = ?1 AND seq = ?2 AND hash = ?3",
+            params![NO_PLACE, seq, alarm.entry_hash],
+        )?;
     }
     Ok(tx.execute(
         "INSERT OR IGNORE INTO key_alarms (place, seq, hash, at_ms) VALUES (?1, ?2, ?3, ?4)",
-        params![alarm.index, alarm.seq.map_or(NAME, i64::from), alarm.entry_hash, alarm.at_ms],
+        params![alarm.place(), seq, alarm.entry_hash, alarm.at_ms],
     )? == 1)
 }
 
-/// Whether there are more alarms than are shown: about the own name, or about entries of the own chain.
-pub(crate) fn are_full(tx: &Transaction<'_>, about_name: bool) -> Result<bool, Error> {
+/// Whether there are more alarms of a kind than are shown.
+pub(crate) fn are_full(tx: &Transaction<'_>, kind: AlarmKind) -> Result<bool, Error> {
     // No further than to the one that is too many.
-    let mut statement = tx.prepare_cached("SELECT 1 FROM key_alarms WHERE (seq < 0) = ?1 LIMIT 1 OFFSET ?2")?;
-    Ok(statement.exists(params![about_name, MOST_ALARMS])?)
+    let rows = kind.rows();
+    let mut statement = tx.prepare_cached(&format!("SELECT 1 FROM key_alarms WHERE {rows} LIMIT 1 OFFSET ?1"))?;
+    Ok(statement.exists([MOST_ALARMS])?)
+}
+
+/// Whether this entry of the own chain is an alarm already, wherever it stands.
+pub(crate) fn is_alarm(tx: &Transaction<'_>, seq: u32, hash: &[u8; 32]) -> Result<bool, Error> {
+    let mut statement = tx.prepare_cached("SELECT 1 FROM key_alarms WHERE seq = ?1 AND hash = ?2")?;
+    Ok(statement.exists(params![seq, hash])?)
 }
 
 /// Forgets the alarms about entries that were dealt with, by their place in the chain and their hash.
@@ -425,28 +477,36 @@ pub(crate) fn forget_alarms(tx: &Transaction<'_>, dealt_with: impl Fn(u32, [u8; 
         if alarm.seq.is_some_and(|seq| dealt_with(seq, alarm.entry_hash)) {
             tx.execute(
                 "DELETE FROM key_alarms WHERE place = ?1 AND hash = ?2",
-                params![alarm.index, alarm.entry_hash],
+                params![alarm.place(), alarm.entry_hash],
             )?;
         }
     }
     Ok(())
 }
 
+/// Forgets the alarms about what was shown in conversations alone: the keys that signed it are out of force, and the log holds something else in its
+/// place.
+pub(crate) fn forget_shown_alarms(tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.execute(&format!("DELETE FROM key_alarms WHERE {}", AlarmKind::Shown.rows()), [])?;
+    Ok(())
+}
+
 /// The first alarms of each kind, the oldest first, and whether there are more.
 pub(crate) fn alarms(tx: &Transaction<'_>) -> Result<(Vec<Alarm>, bool), Error> {
-    Ok((alarms_up_to(tx, MOST_ALARMS)?, are_full(tx, false)? || are_full(tx, true)?))
+    let more = are_full(tx, AlarmKind::Logged)? || are_full(tx, AlarmKind::Shown)? || are_full(tx, AlarmKind::Name)?;
+    Ok((alarms_up_to(tx, MOST_ALARMS)?, more))
 }
 
 /// As many of each kind at most.
 fn alarms_up_to(tx: &Transaction<'_>, most: u32) -> Result<Vec<Alarm>, Error> {
-    let mut statement = tx.prepare_cached(
-        "SELECT * FROM (SELECT * FROM key_alarms WHERE seq >= 0 ORDER BY at_ms, place LIMIT ?1)
-         UNION ALL SELECT * FROM (SELECT * FROM key_alarms WHERE seq < 0 ORDER BY at_ms, place LIMIT ?1)
-         ORDER BY at_ms, place",
-    )?;
+    let of = |kind: AlarmKind| {
+        format!("SELECT * FROM (SELECT * FROM key_alarms WHERE {} ORDER BY at_ms, place, seq LIMIT ?1)", kind.rows())
+    };
+    let all = [AlarmKind::Logged, AlarmKind::Shown, AlarmKind::Name].map(of).join(" UNION ALL ");
+    let mut statement = tx.prepare_cached(&format!("{all} ORDER BY at_ms, place, seq"))?;
     let rows = statement.query_map([most], |row| {
         Ok(Alarm {
-            index: row.get("place")?,
+            index: u64::try_from(row.get::<_, i64>("place")?).ok(),
             seq: u32::try_from(row.get::<_, i64>("seq")?).ok(),
             entry_hash: row.get("hash")?,
             at_ms: row.get("at_ms")?,
@@ -457,6 +517,8 @@ fn alarms_up_to(tx: &Transaction<'_>, most: u32) -> Result<Vec<Alarm>, Error> {
 
 /// The `seq` column of a leaf that gives a name.
 const NAME: i64 = -1;
+/// The `place` column of an alarm about what stands in no log.
+const NO_PLACE: i64 = -1;
 
 struct Raw {
     n: i64,

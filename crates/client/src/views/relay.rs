@@ -59,7 +59,7 @@ pub struct LogView {
     pub withheld: bool,
     /// What speaks against it.
     pub contradictions: Vec<ContradictionView>,
-    /// Entries about the own account that no own device has made (for the own relay): the first 64 in its chain, and the first 64 of its name.
+    /// Entries about the own account that no own device has made (for the own relay): the first 64 of its chain in the log, the first 64 that were shown in conversations alone, and the first 64 of its name.
     pub alarms: Vec<KeyAlarmView>,
     /// Whether there are more of them.
     pub more_alarms: bool,
@@ -117,8 +117,8 @@ pub struct ContradictionView {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyAlarmView {
-    /// Its place in the log.
-    pub index: f64,
+    /// Its place in the log; none where it was shown in a conversation alone.
+    pub index: Option<f64>,
     /// Its place in the own chain; none where it gives the own name to somebody else.
     pub seq: Option<u32>,
     /// When it was found.

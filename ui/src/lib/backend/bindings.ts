@@ -567,7 +567,7 @@ export type InviteView = {
 
 /**  An entry about the own account that no own device has made. */
 export type KeyAlarmView = {
-	/**  Its place in the log. */
+	/**  Its place in the log; none where it was shown in a conversation alone. */
 	index: number | null,
 	/**  Its place in the own chain; none where it gives the own name to somebody else. */
 	seq: number | null,
@@ -694,7 +694,7 @@ export type LogView = {
 	withheld: boolean,
 	/**  What speaks against it. */
 	contradictions: ContradictionView[],
-	/**  Entries about the own account that no own device has made (for the own relay): the first 64 in its chain, and the first 64 of its name. */
+	/**  Entries about the own account that no own device has made (for the own relay): the first 64 of its chain in the log, the first 64 that were shown in conversations alone, and the first 64 of its name. */
 	alarms: KeyAlarmView[],
 	/**  Whether there are more of them. */
 	moreAlarms: boolean,

@@ -17,7 +17,7 @@ type Whole<T> = [T] extends [null]
         : T;
 
 /** The numbers that may be missing. Anything else of the name is no `f64`, and stays as it is. */
-type MayLack = "nextRotationAt" | "due" | "version" | "logIndex" | "seq";
+type MayLack = "nextRotationAt" | "due" | "version" | "logIndex" | "index" | "seq";
 
 export type AccountKeyOutcomeView = Whole<bound.AccountKeyOutcomeView>;
 export type AppState = Whole<bound.AppState>;

@@ -69,6 +69,11 @@ export class Logs {
     return this.home?.alarms.some((alarm) => alarm.seq !== null) ?? false;
   }
 
+  /** Whether the log says so. Otherwise it was shown in a conversation alone. */
+  get changedInLog(): boolean {
+    return this.home?.alarms.some((alarm) => alarm.seq !== null && alarm.index !== null) ?? false;
+  }
+
   /** Whether the own relay's, as far as it was read, says nothing about today's keys. */
   get behind(): boolean {
     return this.home !== null && this.home.stale && this.home.provedAt > 0;

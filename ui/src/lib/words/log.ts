@@ -9,15 +9,18 @@ export const contradictionWords: Record<ContradictionKind, string> = {
   diverged: "The relay has signed two logs, and the longer one does not continue the shorter one: it shows different people different keys.",
 };
 
-/** What an entry in the log says that no own device has made. */
+/** What an entry says that no own device has made: in the log, or in a conversation alone. */
 export function alarmSentence(alarm: KeyAlarmView): string {
-  return alarm.seq === null
-    ? `Entry ${alarm.index} gives your name to another account.`
-    : `Entry ${alarm.index} changes your keys, and no device of yours has made it.`;
+  if (alarm.seq === null) return `Entry ${alarm.index} gives your name to another account.`;
+  if (alarm.index !== null) return `Entry ${alarm.index} changes your keys, and no device of yours has made it.`;
+  return [
+    `An entry of your account (number ${alarm.seq} of your key chain) that none of your devices made was shown in a conversation.`,
+    "It is not in your relay's log.",
+  ].join(" ");
 }
 
 /** What follows where there are more of them than are kept. */
-export const moreAlarms = "There are more such entries in the relay's log. Waxwing keeps the first ones, which are shown here.";
+export const moreAlarms = "There are more such entries. Waxwing keeps the first ones, which are shown here.";
 
 /** What follows where somebody has made an entry in the own chain. */
 export const keyAlarmAction =

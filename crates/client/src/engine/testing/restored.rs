@@ -130,7 +130,7 @@ async fn d14_what_was_proved_and_is_lost_raises_no_doubt() {
 #[tokio::test]
 async fn p6_an_alarm_hides_no_other_in_the_same_place() {
     let lone = lone().await;
-    let raise = |hash| Alarm { index: 6, seq: Some(1), entry_hash: [hash; 32], at_ms: 1 };
+    let raise = |hash| Alarm { index: Some(6), seq: Some(1), entry_hash: [hash; 32], at_ms: 1 };
     let raised = lone.engine().store.run(move |tx| {
         assert!(stored::raise(tx, &raise(1))? && stored::raise(tx, &raise(2))?);
         assert!(!stored::raise(tx, &raise(2))?, "it is known");

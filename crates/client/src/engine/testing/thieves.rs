@@ -304,7 +304,7 @@ fn p5_an_old_request_throws_nobody_out_for_good() {
 
 /// ada (admin), bea and cem, who has two devices; everybody has read everything. The second is a machine by itself: what it does is up to
 /// whoever has it.
-fn with_a_second_device() -> (World, ConversationId, LogId, Device) {
+pub(super) fn with_a_second_device() -> (World, ConversationId, LogId, Device) {
     let mut world = World::new(7, 3);
     let device = DeviceId::from_bytes(world.dice.bytes());
     let others = world.others(0);

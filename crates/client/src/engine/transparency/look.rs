@@ -1,11 +1,11 @@
-//! What a log says of oneself and of contacts: alarms, keys in doubt, news.
+//! What a log says of oneself and of contacts: alarms, keys in doubt, news. And whose the entries are that conversations have shown of the own chain.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use rusqlite::Transaction;
-use waxwing_wire::AccountId;
 use waxwing_wire::transparency::{Leaf, account_hash};
+use waxwing_wire::{AccountId, ChainEntry};
 
 use super::super::emit::Changes;
 use super::super::{Engine, not_found, safety};
@@ -13,7 +13,7 @@ use super::{hash_of, load};
 use crate::error::Error;
 use crate::random;
 use crate::store::transparency::{self as stored, Alarm, Placed, TransparencyLog};
-use crate::store::{account, contacts, keys, people, unproved};
+use crate::store::{account, closing, contacts, keys, own_shown, people, recovery, unproved};
 use crate::views::Notice;
 
 /// For one contact's relay to show what is new.
@@ -23,8 +23,9 @@ impl Engine {
     /// What is new in the logs about oneself and about contacts.
     pub(in super::super) async fn look_at_logs(&self) -> Result<(), Error> {
         self.catch_up_with_own_keys().await?;
-        // An entry that cannot be had is an alarm until it can.
-        if let Err(error) = self.follow_own_devices().await {
+        let followed = self.follow_own_devices().await;
+        if let Err(error) = &followed {
+            // Where the log has it, it is an alarm until it can be had.
             tracing::info!(%error, "what other own devices have stated cannot be had");
         }
         let home = self.home.address().authority();
@@ -61,6 +62,11 @@ impl Engine {
                 tracing::warn!("the relay's log holds an entry of the own account that no own device has made");
                 self.tell_log(&home).await;
             }
+        }
+        let me = self.account;
+        if followed.is_ok() && self.store.run(move |tx| look_at_shown(tx, me)).await? {
+            tracing::warn!("a conversation has shown an entry of the own account that no own device has made");
+            self.tell_log(&home).await;
         }
         let mut news = self.store.run(unproved::news).await?;
         // One that takes its time does not keep the same others waiting in each round.
@@ -173,16 +179,7 @@ fn look_for_oneself(
         return Ok(false);
     }
     let chain = keys::chain(tx, me)?.ok_or_else(|| not_found("no own chain"))?;
-    // A change under way whose answer is still to come has made one that the chain here does not have yet.
-    let rotation = keys::rotation(tx)?.map(|one| one.entry);
-    let recovery = crate::store::recovery::load(tx)?.map(|one| one.entry);
-    let account_key = keys::account_change(tx)?.map(|one| one.entry);
-    let under_way: Vec<_> = [rotation, account_key, recovery, crate::store::closing::load(tx)?]
-        .iter()
-        .flatten()
-        .filter_map(|entry| waxwing_wire::ChainEntry::decode(entry).ok())
-        .map(|entry| (entry.unsigned.seq, entry.hash()))
-        .collect();
+    let under_way = under_way(tx)?;
     let mut raised = false;
     // One by one, and no further than to as many as are kept: a relay may have put in any number of them.
     for (about, names) in [(&who, false), (name, true)] {
@@ -199,10 +196,47 @@ fn look_for_oneself(
             if own || seq.is_some_and(|seq| under_way.contains(&(seq, entry_hash))) {
                 return Ok(true);
             }
-            let fresh = stored::raise(tx, &Alarm { index: placed.index, seq, entry_hash, at_ms: now })?;
+            let alarm = Alarm { index: Some(placed.index), seq, entry_hash, at_ms: now };
+            let fresh = stored::raise(tx, &alarm)?;
             raised |= fresh;
-            Ok(fresh || !stored::are_full(tx, seq.is_none())?)
+            Ok(fresh || !stored::are_full(tx, alarm.kind())?)
         })?;
+    }
+    Ok(raised)
+}
+
+/// Places and hashes of the entries of changes under way: an answer that is still to come has made one that the chain here does not have yet.
+fn under_way(tx: &Transaction<'_>) -> Result<Vec<(u32, [u8; 32])>, Error> {
+    let rotation = keys::rotation(tx)?.map(|one| one.entry);
+    let recovery = recovery::load(tx)?.map(|one| one.entry);
+    let account_key = keys::account_change(tx)?.map(|one| one.entry);
+    let entries = [rotation, account_key, recovery, closing::load(tx)?];
+    let entries = entries.iter().flatten().filter_map(|entry| ChainEntry::decode(entry).ok());
+    Ok(entries.map(|entry| (entry.unsigned.seq, entry.hash())).collect())
+}
+
+/// Whose the entries are that conversations have shown of the own chain (`own_parts`), after the log was looked at. One that is neither an own device's
+/// nor in the log is an alarm all the same. True if one was raised.
+fn look_at_shown(tx: &Transaction<'_>, me: AccountId) -> Result<bool, Error> {
+    let noted = own_shown::all(tx)?;
+    if noted.is_empty() {
+        return Ok(false);
+    }
+    let chain = keys::chain(tx, me)?.ok_or_else(|| not_found("no own chain"))?;
+    let under_way = under_way(tx)?;
+    let mut raised = false;
+    for shown in noted {
+        if under_way.contains(&(shown.seq, shown.hash)) {
+            // Judged again once it is clear what has become of that.
+            continue;
+        }
+        own_shown::remove(tx, &shown)?;
+        let own = chain.hash_at(shown.seq) == Some(shown.hash);
+        if own || stored::is_alarm(tx, shown.seq, &shown.hash)? {
+            continue;
+        }
+        let (seq, entry_hash) = (Some(shown.seq), shown.hash);
+        raised |= stored::raise(tx, &Alarm { index: None, seq, entry_hash, at_ms: shown.at_ms })?;
     }
     Ok(raised)
 }

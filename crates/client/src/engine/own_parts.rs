@@ -1,0 +1,108 @@
+//! What others show of the own chain in a conversation. Nothing of it is ever taken into the own chain; but an entry that keys of the own account have
+//! signed, and that is not known here, is noted: whoever made it has these keys, and may never state it at the relay, where the owner would see it.
+//!
+//! Here: what is worth noting, inside the transaction that reads the entry it came with. Not here: whose it is, which is judged once this device has
+//! caught up with its own changes and looked at the log (`transparency`).
+
+use rusqlite::Transaction;
+use waxwing_protocol::group::ChainPart;
+use waxwing_wire::chain::{InForce, Statement, What};
+use waxwing_wire::{ChainEntry, VerifiedChain};
+
+use super::entries::Reading;
+use crate::error::Error;
+use crate::store::own_shown::Shown;
+use crate::store::transparency::AlarmKind;
+use crate::store::{keys, own_shown, rotation as schedule, transparency};
+
+/// Most entries of one part that are looked at: more than these are not kept either.
+const MOST: usize = 64;
+
+/// Notes what a part of the own chain has that is not known here, and that follows from what is.
+pub(super) fn note(reading: &mut Reading<'_>, part: &ChainPart) -> Result<(), Error> {
+    let (tx, at_ms) = (reading.tx, reading.context.now);
+    // The user is told that there are more, and can do no more about those.
+    if own_shown::is_full(tx)? || transparency::are_full(tx, AlarmKind::Shown)? {
+        return Ok(());
+    }
+    let Some(known) = reading.chain_of(reading.context.account)? else { return Ok(()) };
+    let signed = signed(&known, part);
+    let Some(from) = signed.first().map(|entry| entry.unsigned.seq) else { return Ok(()) };
+    let mut news = false;
+    for entry in &signed {
+        news |= !is_known(tx, entry)?;
+    }
+    if !news || is_shut_out(tx, &known, from)? {
+        return Ok(());
+    }
+    let Some(mut chain) = up_to(tx, &known, from)? else { return Ok(()) };
+    for entry in &signed {
+        if chain.extend(entry.as_bytes()).is_err() {
+            break;
+        }
+        let shown = Shown { seq: entry.unsigned.seq, hash: entry.hash(), at_ms };
+        if !is_known(tx, entry)? && own_shown::note(tx, &shown)? {
+            tracing::warn!(seq = shown.seq, "a conversation shows an entry of the own chain that is not known here");
+            reading.taken.shown = true;
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a part from the first one on that the known chain does not have, as far as each goes on from the one before and is signed with the
+/// keys in force there. Cheap where there are none: anybody can make up bytes.
+fn signed(known: &VerifiedChain, part: &ChainPart) -> Vec<ChainEntry> {
+    if part.from_seq > known.seq().saturating_add(1) {
+        // Nothing says what lies between.
+        return Vec::new();
+    }
+    let mut unknown = (part.from_seq..)
+        .zip(&part.entries)
+        .map_while(|(seq, bytes)| Some((seq, ChainEntry::decode(bytes).ok()?)))
+        .skip_while(|(seq, entry)| known.hash_at(*seq) == Some(entry.hash()))
+        .take(MOST)
+        .peekable();
+    // Another first entry is signed with keys of its own: anybody's.
+    let Some(before) = unknown.peek().and_then(|(seq, _)| seq.checked_sub(1)) else { return Vec::new() };
+    let (Some(mut head), Some(in_force)) = (known.hash_at(before), known.keys_at(before)) else { return Vec::new() };
+    let (mut account_key, mut recovery_key) = (*in_force.account_key, *in_force.recovery_key);
+    let mut signed = Vec::new();
+    for (seq, entry) in unknown {
+        let stated = &entry.unsigned;
+        let follows = stated.account == known.account() && stated.seq == seq && stated.prev_hash == head;
+        if !follows || !entry.is_signed(InForce { account_key: &account_key, recovery_key: &recovery_key }) {
+            break;
+        }
+        match &stated.statement {
+            Statement::RotateAccountKey(rotate) => account_key = rotate.account_key,
+            Statement::Recover(recover) => (account_key, recovery_key) = (recover.account_key, recover.recovery_key),
+            _ => {}
+        }
+        head = entry.hash();
+        signed.push(entry);
+    }
+    signed
+}
+
+/// Whether it is noted, or an alarm already.
+fn is_known(tx: &Transaction<'_>, entry: &ChainEntry) -> Result<bool, Error> {
+    let (seq, hash) = (entry.unsigned.seq, entry.hash());
+    Ok(own_shown::is_noted(tx, seq, &hash)? || transparency::is_alarm(tx, seq, &hash)?)
+}
+
+/// Whether everybody who could sign an entry in this place was shut out since, as the user was told to do: whoever still has it shows what is over.
+fn is_shut_out(tx: &Transaction<'_>, known: &VerifiedChain, from: u32) -> Result<bool, Error> {
+    let recovered =
+        known.events().iter().any(|event| event.place.seq >= from && matches!(event.what, What::Recovered { .. }));
+    Ok(recovered || schedule::last_account_key(tx)?.is_some_and(|last| last.shut_out && last.seq >= from))
+}
+
+/// The own chain before this place. None if it cannot be told.
+fn up_to(tx: &Transaction<'_>, known: &VerifiedChain, from: u32) -> Result<Option<VerifiedChain>, Error> {
+    if from > known.seq() {
+        return Ok(Some(known.clone()));
+    }
+    let mut entries = keys::chain_entries(tx, known.account())?;
+    entries.truncate(from as usize);
+    Ok(VerifiedChain::verify(&entries).ok())
+}
