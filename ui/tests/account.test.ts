@@ -198,7 +198,7 @@ describe("the relay's log", () => {
     await settled();
     expect(one("log-card").dataset.state).toBe("alarm");
     expect(one("key-alarm").textContent).toContain(
-      "An entry of your account (number 4 of your key chain) that none of your devices made was shown in a conversation. It is not in your relay's log.",
+      "An entry of your account (number 4 of your key chain) that none of your devices made was shown in a conversation. It was not found in your relay's log so far.",
     );
     expect(all("alarm-recover")).toHaveLength(1);
     expect(all("name-alarm")).toHaveLength(0);

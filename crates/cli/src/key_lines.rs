@@ -90,7 +90,7 @@ pub(crate) fn log(log: &LogView) -> Option<String> {
                 utc(alarm.at)
             ),
             (Some(seq), None) => format!(
-                "ALARM: an entry of your account (number {seq} of your chain) that none of your devices made was shown in a conversation ({}). It is not in the relay's log.",
+                "ALARM: an entry of your account (number {seq} of your chain) that none of your devices made was shown in a conversation ({}). It was not found in the relay's log so far.",
                 utc(alarm.at)
             ),
             (None, index) => format!(
@@ -314,7 +314,7 @@ pub(crate) mod tests {
             vec![alarm(Some(12.0), Some(3), 60_000.0), alarm(None, Some(4), 120_000.0), alarm(Some(12.0), None, 0.0)];
         let expected = [
             "ALARM: entry 12 of the relay's log states number 3 of your chain, and no device of yours has made it (1970-01-01 00:01Z).",
-            "ALARM: an entry of your account (number 4 of your chain) that none of your devices made was shown in a conversation (1970-01-01 00:02Z). It is not in the relay's log.",
+            "ALARM: an entry of your account (number 4 of your chain) that none of your devices made was shown in a conversation (1970-01-01 00:02Z). It was not found in the relay's log so far.",
             "ALARM: entry 12 of the relay's log gives your name to another account.",
         ];
         assert_eq!(log(&alarmed).unwrap(), expected.join("\n"));

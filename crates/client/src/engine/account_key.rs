@@ -40,6 +40,7 @@ impl Client {
     pub async fn shut_others_out(&self) -> Result<KeysView, Error> {
         let engine = &self.0;
         let rotating = engine.rotating.lock().await;
+        engine.give_up_if_overtaken().await?;
         match engine.resume_changes().await {
             // A change that somebody else's entry has overtaken is given up with that: it is what this is to be done against.
             Err(error) if error.code() == ErrorCode::OwnKeysChanged => engine.resume_changes().await?,
@@ -152,6 +153,9 @@ impl Engine {
                 if error.code() != ErrorCode::OwnKeysChanged {
                     return Err(error);
                 }
+                if self.take_stated(self.keys().record(), &change.key.public()).await? {
+                    break;
+                }
                 if !self.restate_account_change(&mut change).await? {
                     self.store.run(|tx| keys::end_account_change(tx, false)).await?;
                     self.store.forget().await?;
@@ -163,8 +167,19 @@ impl Engine {
                 turn += 1;
             }
             self.store_account_seed(&change).await?;
+        } else if !self.is_account_key_stated(&change).await? && self.has_other_devices().await? {
+            // Another entry than the journal's may state it, behind what others have stated.
+            return Err(Error::new(
+                ErrorCode::KeysHeldBack,
+                "the relay does not show how the account key came in force",
+            ));
         }
         self.finish_account_change(change).await
+    }
+
+    /// Whether the own chain has the account key of a change.
+    async fn is_account_key_stated(&self, change: &AccountChange) -> Result<bool, Error> {
+        Ok(*self.chain(self.account).await?.account_key() == change.key.public())
     }
 
     /// Whether an older copy of the database holds a change that the keystore is past: its entry stands in the own chain, and another account key has come
@@ -203,17 +218,21 @@ impl Engine {
 
     /// At the start: a change whose key the keystore holds already is complete but for the database.
     pub(super) async fn finish_stored_account_change(&self) -> Result<(), Error> {
-        match self.store.run(keys::account_change).await? {
-            Some(change) if self.secrets.lock().await.account_seed == *change.key.seed() => {
-                self.finish_account_change(change).await
-            }
-            _ => Ok(()),
+        let Some(change) = self.store.run(keys::account_change).await? else { return Ok(()) };
+        if self.secrets.lock().await.account_seed != *change.key.seed() {
+            return Ok(());
         }
+        // With other devices in the account the journal's entry may not be the one that the relay has taken: it is asked first.
+        if !self.is_account_key_stated(&change).await? && self.has_other_devices().await? {
+            return Ok(());
+        }
+        self.finish_account_change(change).await
     }
 
     pub(super) async fn finish_account_change(&self, change: AccountChange) -> Result<(), Error> {
         let mut chain = VerifiedChain::clone(&*self.chain(self.account).await?);
-        if *chain.account_key() != change.key.public() {
+        let stated = *chain.account_key() == change.key.public();
+        if !stated {
             chain.extend(&change.entry)?;
         }
         if *chain.account_key() != change.key.public() {
@@ -233,7 +252,9 @@ impl Engine {
                     transparency::forget_shown_alarms(tx)?;
                     own_shown::forget(tx)?;
                 }
-                keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
+                if !stated {
+                    keys::add_chain_entries(tx, me, seq, std::slice::from_ref(&entry))?;
+                }
                 keys::end_account_change(tx, then_rotate)?;
                 schedule::set_last_account_key(tx, &last)?;
                 follow::chain_grew(tx, &context, me)?;

@@ -88,25 +88,25 @@ impl Engine {
         })
     }
 
+    /// Whether the own chain states the keys of this device that are in force, and the account key.
+    pub(super) fn leads_here(&self, chain: &VerifiedChain) -> bool {
+        let current = chain.device(self.device).map(|device| &device.current().record);
+        current == Some(self.keys().record()) && *chain.account_key() == self.account_key().public()
+    }
+
     /// An older copy of the database may lack own entries whose keys the keystore holds: they are taken up again, if they lead to exactly
     /// these keys, and no further. Anything else is not one's own doing.
     pub(super) async fn catch_up_with_own_keys(&self) -> Result<(), Error> {
         let (known, keys, account_key) = (self.chain(self.account).await?, self.keys(), self.account_key().public());
-        let leads_here = |chain: &VerifiedChain| {
-            let current = chain.device(self.device).map(|device| &device.current().record);
-            current == Some(keys.record()) && *chain.account_key() == account_key
-        };
-        if leads_here(&known) {
+        if self.leads_here(&known) {
             return Ok(());
         }
         let home = self.home.address().clone();
         let newest = VerifiedChain::clone(&known);
         let (_, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(newest)).await?;
         let wanted = (self.device, keys.record(), &account_key);
-        let Some((chain, fresh)) = own_entries(&known, &fresh, wanted) else { return Ok(()) };
-        let (me, from) = (self.account, known.seq().saturating_add(1));
-        self.store.run(move |tx| keys::add_chain_entries(tx, me, from, &fresh)).await?;
-        self.chains.keep(Arc::new(chain));
+        let Some(longer) = own_entries(&known, &fresh, wanted) else { return Ok(()) };
+        self.take_own(&known, longer).await?;
         tracing::info!("own entries that an older database lacked were taken up again");
         Ok(())
     }

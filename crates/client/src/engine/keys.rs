@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use rusqlite::Transaction;
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, account_fingerprint, fingerprint_text, statement};
 use waxwing_wire::problem::ProblemCode;
-use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
+use waxwing_wire::{AccountId, ChainEntry, DeviceId, DeviceRecord, VerifiedChain};
 
 use super::key_log::history;
 use super::own_devices::MOST_TURNS;
@@ -77,15 +77,18 @@ pub(super) fn with_entry(
     Ok(chain)
 }
 
-/// The last step in the database, once the keystore has the new keys: the chain has the entry at this place, and every group is to learn of it.
+/// The last step in the database, once the keystore has the new keys: the chain has the entry at this place, if it did not have these keys already,
+/// and every group is to learn of it.
 pub(super) fn complete(
     tx: &Transaction<'_>,
-    (me, seq, entry): (AccountId, u32, &[u8]),
+    (me, seq, entry): (AccountId, u32, Option<&[u8]>),
     last: &Last,
     relay_ms: Option<u64>,
 ) -> Result<(), Error> {
     account::require(tx)?;
-    keys::add_chain_entries(tx, me, seq, &[entry.to_vec()])?;
+    if let Some(entry) = entry {
+        keys::add_chain_entries(tx, me, seq, &[entry.to_vec()])?;
+    }
     keys::end_rotation(tx)?;
     // Only now are the old keys out of use: a rotation may have waited for weeks.
     keys::retire(tx, last.version.saturating_sub(1), last.at_ms)?;
@@ -166,10 +169,14 @@ impl Engine {
             return self.pass_over_rotation(rotation).await;
         }
         if in_force < rotation.key_version {
+            let record = self.record_of(&rotation)?;
             let mut turn = 1;
             while let Err(error) = self.state_entry(&rotation.entry).await {
                 if error.code() != ErrorCode::OwnKeysChanged {
                     return Err(error);
+                }
+                if self.take_stated(&record, &self.account_key().public()).await? {
+                    break;
                 }
                 if !self.restate_rotation(&mut rotation).await? {
                     self.store.run(move |tx| keys::drop_rotation(tx, &rotation)).await?;
@@ -182,8 +189,23 @@ impl Engine {
                 turn += 1;
             }
             self.store_new_seeds(&rotation).await?;
+        } else if !self.is_stated(&rotation).await? && self.has_other_devices().await? {
+            // Another entry than the journal's may state them, behind what others have stated.
+            return Err(Error::new(ErrorCode::KeysHeldBack, "the relay does not show how the keys came in force"));
         }
         self.finish_rotation(rotation).await
+    }
+
+    /// What states the keys of a rotation.
+    pub(super) fn record_of(&self, rotation: &Rotation) -> Result<DeviceRecord, Error> {
+        let seeds = DeviceSeeds::from_bytes(&rotation.seeds.to_bytes());
+        Ok(DeviceKeys::new(self.device, rotation.key_version, seeds)?.record().clone())
+    }
+
+    /// Whether the own chain has the keys of a rotation.
+    async fn is_stated(&self, rotation: &Rotation) -> Result<bool, Error> {
+        let chain = self.chain(self.account).await?;
+        Ok(chain.device(self.device).is_some_and(|device| device.version(rotation.key_version).is_some()))
     }
 
     /// Has the relay take an entry of the own chain, if it has not taken it already. Where another one stands in its place it never will: a
@@ -229,6 +251,8 @@ impl Engine {
         let Some(rotation) = self.store.run(keys::rotation).await? else { return Ok(()) };
         let in_force = self.secrets.lock().await.key_version;
         match in_force.cmp(&rotation.key_version) {
+            // With other devices in the account the journal's entry may not be the one that the relay has taken: it is asked first.
+            Ordering::Equal if !self.is_stated(&rotation).await? && self.has_other_devices().await? => Ok(()),
             Ordering::Equal => self.finish_rotation(rotation).await,
             Ordering::Greater => self.pass_over_rotation(rotation).await,
             Ordering::Less => Ok(()),
@@ -263,12 +287,14 @@ impl Engine {
 
     /// The relay has the entry and the keystore the seeds: the database and everybody one talks with follow.
     pub(super) async fn finish_rotation(&self, rotation: Rotation) -> Result<(), Error> {
+        let stated = self.is_stated(&rotation).await?;
         let chain = with_entry(VerifiedChain::clone(&*self.chain(self.account).await?), self.device, &rotation)?;
         let new = Arc::new(DeviceKeys::new(self.device, rotation.key_version, rotation.seeds)?);
         let guard = self.keys_guard.write().await;
         let last = Last { version: rotation.key_version, at_ms: self.now_ms(), scheduled: rotation.scheduled };
         let (me, seq, entry, relay_ms) = (self.account, chain.seq(), rotation.entry, self.home.relay_ms());
-        self.store.run(move |tx| complete(tx, (me, seq, &entry), &last, relay_ms)).await?;
+        let entry = (!stated).then_some(entry);
+        self.store.run(move |tx| complete(tx, (me, seq, entry.as_deref()), &last, relay_ms)).await?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
         self.chains.keep(Arc::new(chain));
         drop(guard);

@@ -8,12 +8,14 @@
 //! the account.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, statement};
 use waxwing_wire::chain::{Statement, What};
-use waxwing_wire::{ChainEntry, DeviceId, VerifiedChain};
+use waxwing_wire::{ChainEntry, DeviceId, DeviceRecord, VerifiedChain};
 
 use super::Engine;
+use super::chains::own_entries;
 use crate::error::{Error, ErrorCode};
 use crate::store::keys::{self, AccountChange, Rotation};
 use crate::store::transparency;
@@ -93,18 +95,31 @@ fn account_change_anew(
 }
 
 impl Engine {
-    /// The own chain with what other own devices have stated. While a change of this device is under way that is left to whoever states it.
+    /// The own chain with what other own devices have stated. Busy while a change of this device is under way: whoever asks may hold a log's lock, and
+    /// waits for nobody.
     pub(super) async fn follow_own_devices(&self) -> Result<Arc<VerifiedChain>, Error> {
         if self.has_other_devices().await? {
-            // Nobody but whoever holds this adds to the own chain.
-            if let Ok(_rotating) = self.rotating.try_lock() {
-                self.take_from_own_devices().await?;
-            }
+            let busy = |_| Error::new(ErrorCode::RelayBusy, "a change of the own keys is under way");
+            let _rotating = self.rotating.try_lock().map_err(busy)?;
+            self.take_from_own_devices().await?;
         }
         self.chain(self.account).await
     }
 
-    async fn has_other_devices(&self) -> Result<bool, Error> {
+    /// The same for whoever holds no lock: waits for its turn, and for the relay, for so long.
+    pub(super) async fn follow_own_devices_for(&self, patience: Duration) -> Result<(), Error> {
+        if !self.has_other_devices().await? {
+            return Ok(());
+        }
+        let follow = async {
+            let _rotating = self.rotating.lock().await;
+            self.take_from_own_devices().await
+        };
+        let in_time = tokio::time::timeout(patience, follow).await;
+        in_time.unwrap_or_else(|_| Err(Error::new(ErrorCode::RelayDown, "no answer in time")))
+    }
+
+    pub(super) async fn has_other_devices(&self) -> Result<bool, Error> {
         Ok(self.chain(self.account).await?.devices().any(|device| device.id() != self.device))
     }
 
@@ -114,26 +129,91 @@ impl Engine {
         let home = self.home.address().clone();
         // Judged with all that the relay shows: what of it is not taken must stand in the log as well, or it is no chain to go by.
         let (_, fresh) = self.fetch_chain(&home, &self.account.to_string(), Some(&known)).await?;
-        let Some((chain, fresh)) = rotations_of_others(&known, &fresh, self.device)? else { return Ok(()) };
+        let Some(longer) = rotations_of_others(&known, &fresh, self.device)? else { return Ok(()) };
+        self.take_own(&known, longer).await?;
+        tracing::info!("another own device has replaced its keys");
+        self.tell_keys().await?;
+        self.tell_log(&home.authority()).await;
+        // What it has said meanwhile with keys that were not known waits for this.
+        self.introductions_wake.notify_one();
+        Ok(())
+    }
+
+    /// Takes these entries into the own chain. One that was an alarm for as long as it was not here is none any more.
+    pub(super) async fn take_own(&self, known: &VerifiedChain, (chain, fresh): Longer) -> Result<(), Error> {
         let (me, from, longer) = (self.account, known.seq().saturating_add(1), chain.clone());
         self.store
             .run(move |tx| {
-                // The log may have shown it before the relay did.
                 transparency::forget_alarms(tx, |seq, hash| seq >= from && longer.hash_at(seq) == Some(hash))?;
                 keys::add_chain_entries(tx, me, from, &fresh)
             })
             .await?;
         self.chains.keep(Arc::new(chain));
-        tracing::info!("another own device has replaced its keys");
-        self.tell_keys().await?;
-        self.tell_log(&home.authority()).await;
         Ok(())
+    }
+
+    /// Takes what the relay has of the own chain up to the entry by which these are the keys of this device, and this is the account key, if it has one:
+    /// this device has stated it, in another place or with other bytes than a copy of its files knows. False if there is none.
+    pub(super) async fn take_stated(&self, record: &DeviceRecord, account_key: &[u8; 32]) -> Result<bool, Error> {
+        if !self.has_other_devices().await? {
+            // Nothing of this device's was ever stated anew.
+            return Ok(false);
+        }
+        let (known, home) = (self.chain(self.account).await?, self.home.address().clone());
+        let newest = VerifiedChain::clone(&known);
+        let (_, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(newest)).await?;
+        match own_entries(&known, &fresh, (self.device, record, account_key)) {
+            Some(longer) => self.take_own(&known, longer).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether it is other own devices' rotations, and nothing else, that the relay shows in the place of an entry. Their log is not asked: where it is
+    /// something else, a change is given up whatever the log says.
+    async fn is_behind_others(&self, entry: &[u8]) -> Result<bool, Error> {
+        if !self.has_other_devices().await? {
+            return Ok(false);
+        }
+        let (entry, known) = (decoded(entry)?, self.chain(self.account).await?);
+        let home = self.home.address().clone();
+        let newest = VerifiedChain::clone(&known);
+        let (_, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(newest)).await?;
+        let shown = rotations_of_others(&known, &fresh, self.device)?;
+        Ok(is_overtaken(shown.as_ref().map_or(&known, |(chain, _)| chain), &entry, self.device))
+    }
+
+    /// Gives up what was begun and something else has overtaken, whatever the log says to that: others are to be shut out, and nothing waits for it. What
+    /// this device has stated all the same stays.
+    pub(super) async fn give_up_if_overtaken(&self) -> Result<(), Error> {
+        if !self.has_other_devices().await? {
+            return Ok(());
+        }
+        let overtaken = async |entry: &[u8]| match self.relay_has(entry).await {
+            Err(error) if error.code() == ErrorCode::OwnKeysChanged => Ok(true),
+            asked => asked.map(|_| false),
+        };
+        let secrets = self.secrets.lock().await.clone();
+        let change = self.store.run(keys::account_change).await?.filter(|one| secrets.account_seed != *one.key.seed());
+        if let Some(change) = change
+            && overtaken(&change.entry).await?
+            && !self.take_stated(self.keys().record(), &change.key.public()).await?
+        {
+            self.store.run(|tx| keys::end_account_change(tx, false)).await?;
+        }
+        let rotation = self.store.run(keys::rotation).await?.filter(|one| secrets.key_version < one.key_version);
+        if let Some(rotation) = rotation
+            && overtaken(&rotation.entry).await?
+            && !self.take_stated(&self.record_of(&rotation)?, &self.account_key().public()).await?
+        {
+            self.store.run(move |tx| keys::drop_rotation(tx, &rotation)).await?;
+        }
+        self.store.forget().await
     }
 
     /// Where other own devices were first with the place that a rotation was to have: the same keys behind what they have stated. False if it is
     /// not they that stand in its way.
     pub(super) async fn restate_rotation(&self, rotation: &mut Rotation) -> Result<bool, Error> {
-        if !self.has_other_devices().await? {
+        if !self.is_behind_others(&rotation.entry).await? {
             return Ok(false);
         }
         self.take_from_own_devices().await?;
@@ -145,9 +225,9 @@ impl Engine {
         Ok(true)
     }
 
-    /// The same for a replacement of the account key.
+    /// The same for a replacement of the account key. Not where it shuts the others out: what they have stated is no reason to wait for a log.
     pub(super) async fn restate_account_change(&self, change: &mut AccountChange) -> Result<bool, Error> {
-        if !self.has_other_devices().await? {
+        if change.then_rotate || !self.is_behind_others(&change.entry).await? {
             return Ok(false);
         }
         self.take_from_own_devices().await?;

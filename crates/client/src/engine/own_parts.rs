@@ -20,23 +20,32 @@ const MOST: usize = 64;
 
 /// Notes what a part of the own chain has that is not known here, and that follows from what is.
 pub(super) fn note(reading: &mut Reading<'_>, part: &ChainPart) -> Result<(), Error> {
-    let (tx, at_ms) = (reading.tx, reading.context.now);
+    let tx = reading.tx;
     // The user is told that there are more, and can do no more about those.
     if own_shown::is_full(tx)? || transparency::are_full(tx, AlarmKind::Shown)? {
         return Ok(());
     }
     let Some(known) = reading.chain_of(reading.context.account)? else { return Ok(()) };
-    let signed = signed(&known, part);
-    let Some(from) = signed.first().map(|entry| entry.unsigned.seq) else { return Ok(()) };
+    // Whoever reads such a part begins where their knowledge ends and passes over what lies before: no junk and no known branch hides what comes behind.
+    for run in runs(&known, part) {
+        note_run(reading, &known, &run)?;
+    }
+    Ok(())
+}
+
+/// Of entries that are signed, and go on from the known chain: those that it could have taken.
+fn note_run(reading: &mut Reading<'_>, known: &VerifiedChain, run: &[ChainEntry]) -> Result<(), Error> {
+    let (tx, at_ms) = (reading.tx, reading.context.now);
+    let Some(from) = run.first().map(|entry| entry.unsigned.seq) else { return Ok(()) };
     let mut news = false;
-    for entry in &signed {
+    for entry in run {
         news |= !is_known(tx, entry)?;
     }
-    if !news || is_shut_out(tx, &known, from)? {
+    if !news || is_shut_out(tx, known, from)? {
         return Ok(());
     }
-    let Some(mut chain) = up_to(tx, &known, from)? else { return Ok(()) };
-    for entry in &signed {
+    let Some(mut chain) = up_to(tx, known, from)? else { return Ok(()) };
+    for entry in run {
         if chain.extend(entry.as_bytes()).is_err() {
             break;
         }
@@ -49,28 +58,40 @@ pub(super) fn note(reading: &mut Reading<'_>, part: &ChainPart) -> Result<(), Er
     Ok(())
 }
 
-/// The entries of a part from the first one on that the known chain does not have, as far as each goes on from the one before and is signed with the
-/// keys in force there. Cheap where there are none: anybody can make up bytes.
-fn signed(known: &VerifiedChain, part: &ChainPart) -> Vec<ChainEntry> {
+/// The entries of a part that the known chain does not have, from each on that goes on from it, as far as each follows the one before and is signed with
+/// the keys in force there. Cheap where there are none: anybody can make up bytes.
+fn runs(known: &VerifiedChain, part: &ChainPart) -> Vec<Vec<ChainEntry>> {
     if part.from_seq > known.seq().saturating_add(1) {
         // Nothing says what lies between.
         return Vec::new();
     }
-    let mut unknown = (part.from_seq..)
+    let entries: Vec<_> = (part.from_seq..)
         .zip(&part.entries)
-        .map_while(|(seq, bytes)| Some((seq, ChainEntry::decode(bytes).ok()?)))
-        .skip_while(|(seq, entry)| known.hash_at(*seq) == Some(entry.hash()))
         .take(MOST)
-        .peekable();
-    // Another first entry is signed with keys of its own: anybody's.
-    let Some(before) = unknown.peek().and_then(|(seq, _)| seq.checked_sub(1)) else { return Vec::new() };
-    let (Some(mut head), Some(in_force)) = (known.hash_at(before), known.keys_at(before)) else { return Vec::new() };
+        .map(|(seq, bytes)| ChainEntry::decode(bytes).ok().filter(|entry| entry.unsigned.seq == seq))
+        .collect();
+    let starts = entries.iter().enumerate().filter(|(_, entry)| entry.as_ref().is_some_and(|one| starts(known, one)));
+    starts.map(|(at, _)| run(known, &entries[at..])).filter(|run| !run.is_empty()).collect()
+}
+
+/// Whether an entry goes on from the known chain and is none of it. Another first entry is signed with keys of its own: anybody's.
+fn starts(known: &VerifiedChain, entry: &ChainEntry) -> bool {
+    let seq = entry.unsigned.seq;
+    let before = seq.checked_sub(1).and_then(|before| known.hash_at(before));
+    before == Some(entry.unsigned.prev_hash) && known.hash_at(seq) != Some(entry.hash())
+}
+
+/// Entries one after the other, from one that goes on from the known chain.
+fn run(known: &VerifiedChain, entries: &[Option<ChainEntry>]) -> Vec<ChainEntry> {
+    let before = entries.first().and_then(Option::as_ref).and_then(|entry| entry.unsigned.seq.checked_sub(1));
+    let Some(in_force) = before.and_then(|before| known.keys_at(before)) else { return Vec::new() };
     let (mut account_key, mut recovery_key) = (*in_force.account_key, *in_force.recovery_key);
-    let mut signed = Vec::new();
-    for (seq, entry) in unknown {
+    let mut signed: Vec<ChainEntry> = Vec::new();
+    for entry in entries.iter().map_while(Option::as_ref) {
         let stated = &entry.unsigned;
-        let follows = stated.account == known.account() && stated.seq == seq && stated.prev_hash == head;
-        if !follows || !entry.is_signed(InForce { account_key: &account_key, recovery_key: &recovery_key }) {
+        let follows = signed.last().is_none_or(|last| stated.prev_hash == last.hash());
+        let in_force = InForce { account_key: &account_key, recovery_key: &recovery_key };
+        if stated.account != known.account() || !follows || !entry.is_signed(in_force) {
             break;
         }
         match &stated.statement {
@@ -78,8 +99,7 @@ fn signed(known: &VerifiedChain, part: &ChainPart) -> Vec<ChainEntry> {
             Statement::Recover(recover) => (account_key, recovery_key) = (recover.account_key, recover.recovery_key),
             _ => {}
         }
-        head = entry.hash();
-        signed.push(entry);
+        signed.push(entry.clone());
     }
     signed
 }
@@ -94,7 +114,7 @@ fn is_known(tx: &Transaction<'_>, entry: &ChainEntry) -> Result<bool, Error> {
 fn is_shut_out(tx: &Transaction<'_>, known: &VerifiedChain, from: u32) -> Result<bool, Error> {
     let recovered =
         known.events().iter().any(|event| event.place.seq >= from && matches!(event.what, What::Recovered { .. }));
-    Ok(recovered || schedule::last_account_key(tx)?.is_some_and(|last| last.shut_out && last.seq >= from))
+    Ok(recovered || schedule::shut_out_seq(tx)? >= from)
 }
 
 /// The own chain before this place. None if it cannot be told.

@@ -72,6 +72,7 @@ mod strange_logs;
 mod sync;
 mod thieves;
 mod two_devices;
+mod two_engines;
 mod unsealable;
 mod welcomes;
 mod world;

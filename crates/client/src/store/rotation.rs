@@ -90,10 +90,17 @@ pub(crate) fn last_account_key(tx: &Transaction<'_>) -> Result<Option<LastAccoun
 pub(crate) fn set_last_account_key(tx: &Transaction<'_>, last: &LastAccountKey) -> Result<(), Error> {
     make_row(tx)?;
     tx.execute(
-        "UPDATE key_schedule SET account_seq = ?1, account_ms = ?2, account_shut_out = ?3",
+        "UPDATE key_schedule SET account_seq = ?1, account_ms = ?2, account_shut_out = ?3,
+             shut_out_seq = CASE WHEN ?3 THEN ?1 ELSE shut_out_seq END",
         params![last.seq, last.at_ms, last.shut_out],
     )?;
     Ok(())
+}
+
+/// Number of the own chain's last entry that has shut every other device out; 0 where there is none.
+pub(crate) fn shut_out_seq(tx: &Transaction<'_>) -> Result<u32, Error> {
+    let seq = tx.prepare_cached("SELECT shut_out_seq FROM key_schedule")?.query_row([], |row| row.get(0)).optional()?;
+    Ok(seq.unwrap_or(0))
 }
 
 fn make_row(tx: &Transaction<'_>) -> Result<(), Error> {

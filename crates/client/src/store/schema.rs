@@ -838,6 +838,9 @@ CREATE TABLE own_shown (
     at_ms INTEGER NOT NULL,
     PRIMARY KEY (seq, hash)
 ) STRICT, WITHOUT ROWID;
+-- Number of the own chain's last entry that has shut every other device out, which no later replacement of the account key takes back.
+ALTER TABLE key_schedule ADD COLUMN shut_out_seq INTEGER NOT NULL DEFAULT 0;
+UPDATE key_schedule SET shut_out_seq = account_seq WHERE account_shut_out = 1;
 ";
 
 /// Brings the database to the newest version, in one transaction.

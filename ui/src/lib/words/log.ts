@@ -15,7 +15,7 @@ export function alarmSentence(alarm: KeyAlarmView): string {
   if (alarm.index !== null) return `Entry ${alarm.index} changes your keys, and no device of yours has made it.`;
   return [
     `An entry of your account (number ${alarm.seq} of your key chain) that none of your devices made was shown in a conversation.`,
-    "It is not in your relay's log.",
+    "It was not found in your relay's log so far.",
   ].join(" ");
 }
 

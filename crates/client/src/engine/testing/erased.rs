@@ -256,6 +256,21 @@ async fn p12_what_is_planted_in_the_database_is_found_until_it_is_erased() {
     }
 }
 
+/// Whatever stands in the profile's files is searched, in whichever table. A search index of words would keep them in a form of its own, which is not
+/// looked for: there is none, and whoever makes one adds its form.
+#[tokio::test]
+async fn p12_no_search_index_keeps_what_is_erased() {
+    let lone = Lone::new().await;
+    let made = |tx: &rusqlite::Transaction<'_>| {
+        let mut statement = tx.prepare("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'")?;
+        Ok(statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?)
+    };
+    assert_eq!(lone.engine().store.run(made).await.unwrap(), Vec::<String>::new());
+    let create = |tx: &rusqlite::Transaction<'_>| Ok(tx.execute_batch("CREATE VIRTUAL TABLE words USING fts5(text)")?);
+    lone.engine().store.run(create).await.unwrap();
+    assert_eq!(lone.engine().store.run(made).await.unwrap(), ["words"], "the control");
+}
+
 /// The seed that comes is in the journal until the keystore has it; the one that goes was never in a file.
 #[tokio::test]
 async fn p12_a_replaced_account_key_and_its_journal_leave_no_seed_behind() {

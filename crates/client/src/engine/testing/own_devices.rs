@@ -1,249 +1,34 @@
-//! Two real engines of one account, and a relay that takes whichever entry is first: both rotate, nobody loses keys, and what no device has made stays
-//! an alarm. How a device comes into an account is not theirs to say: the second one's profile is written as linking would leave it.
+//! Two devices of one account that rotate at the same moment: nobody loses keys, and what no device has made stays an alarm.
 
-use std::future::ready;
-use std::sync::{Arc, Mutex};
-
-use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, statement};
-use waxwing_wire::api::{ChainPage, EntryAccepted, EntryBytes, SubmitEntry};
-use waxwing_wire::transparency::Leaf;
-use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
+use waxwing_protocol::{AccountKey, DeviceKeys, statement};
+use waxwing_wire::transparency::{Leaf, account_hash};
+use waxwing_wire::{ChainEntry, DeviceId, VerifiedChain};
 
 use super::super::keys::Cause;
-use super::super::{Engine, register};
-use super::doubts::{Log, leaf};
+use super::super::own_devices::MOST_TURNS;
+use super::doubts::leaf;
 use super::lone::Lone;
-use super::small_relay::{Answer, Asked, SmallRelay, problem};
-use super::{shell, slow_logs};
+use super::two_engines::{TwoEngines, keys_of, looks};
 use crate::error::ErrorCode;
-use crate::keystore::{Keystore, Secrets};
-use crate::profile::Profile;
 use crate::random;
-use crate::store::account::Account;
-use crate::store::{Store, account, keys};
+use crate::store::keys;
+use crate::store::own_shown::{self, Shown};
 use crate::views::KeyEvent::{AccountKeyRotated, Created, DeviceAdded, Rotated};
-use crate::views::KeysView;
-
-/// What the relay of both has.
-struct State {
-    account: AccountId,
-    entries: Vec<Vec<u8>>,
-    log: Log,
-    /// When it last signed its log.
-    signed_ms: u64,
-    /// Entries that come in before the next one that is sent to it.
-    first: Vec<Vec<u8>>,
-    /// What is new in the chain does not come into the log.
-    keeps_out: bool,
-    /// How many entries were too late.
-    conflicts: usize,
-}
-
-impl State {
-    fn chain(&self) -> VerifiedChain {
-        VerifiedChain::verify(&self.entries).unwrap()
-    }
-
-    /// False where it does not follow what is there.
-    fn takes(&mut self, entry: &[u8]) -> bool {
-        let mut chain = self.chain();
-        if chain.extend(entry).is_err() {
-            return false;
-        }
-        self.entries.push(entry.to_vec());
-        if !self.keeps_out {
-            self.log.leaves.push(leaf(&chain, chain.seq()));
-        }
-        true
-    }
-
-    fn answer(&mut self, asked: &Asked) -> Answer {
-        let chain = format!("/v1/accounts/{}/chain", self.account);
-        if let Some(from) = slow_logs::from(asked) {
-            return (200, self.log.leaves.iter().skip(from).flat_map(Leaf::encode).collect());
-        }
-        if let Some(from) = asked.what.strip_prefix(&format!("GET {chain}?from=")) {
-            return (200, self.page(from.parse().unwrap()));
-        }
-        match asked.what.as_str() {
-            "GET /v1/transparency/checkpoint" => {
-                self.signed_ms += 1000;
-                (200, self.log.signs(self.log.leaves.len(), self.signed_ms).note().as_bytes().to_vec())
-            }
-            "GET /v1/relay" => (200, br#"{"service":"waxwing-relay","version":"1","api":1,"audience":"x"}"#.to_vec()),
-            "POST /oauth/token" => (200, br#"{"access_token":"a.b.c","token_type":"DPoP","expires_in":600}"#.to_vec()),
-            what if what == format!("POST {chain}") => {
-                for entry in std::mem::take(&mut self.first) {
-                    assert!(self.takes(&entry));
-                }
-                let SubmitEntry { entry } = serde_json::from_slice(&asked.body).unwrap();
-                if !self.takes(&entry.0) {
-                    self.conflicts += 1;
-                    return problem(409, "chain_conflict");
-                }
-                let accepted = EntryAccepted { account: self.account, seq: self.chain().seq() };
-                (201, serde_json::to_vec(&accepted).unwrap())
-            }
-            _ => problem(503, "unavailable"),
-        }
-    }
-
-    fn page(&self, from: usize) -> Vec<u8> {
-        let page = ChainPage {
-            account: self.account,
-            name: self.chain().name().cloned(),
-            head: self.chain().seq(),
-            entries: self.entries.iter().skip(from).cloned().map(EntryBytes).collect(),
-            indexes: Vec::new(),
-            name_index: None,
-            checkpoint: None,
-        };
-        serde_json::to_vec(&page).unwrap()
-    }
-}
-
-struct Account2 {
-    relay: Arc<Mutex<State>>,
-    one: Lone,
-    two: Lone,
-    account_key: AccountKey,
-}
-
-/// A device's profile, as it is at home at this relay, with the chain that both know.
-async fn at_home(folder: tempfile::TempDir, (secrets, own): (Secrets, Account), entries: Vec<Vec<u8>>) -> Lone {
-    let profile = Profile::open(folder.path()).unwrap();
-    let keystore = Keystore::create(&profile, shell::passphrase()).await.unwrap();
-    keystore.write(&secrets).await.unwrap();
-    let store = Store::plain(profile.dir()).unwrap();
-    let made = store.run(move |tx| {
-        let me = own.account;
-        account::insert(tx, &Account { counter: secrets.counter, ..own }, &[0; 32])?;
-        keys::add_chain_entries(tx, me, 0, &entries)?;
-        account::set_registered(tx)?;
-        Ok(secrets)
-    });
-    let secrets = made.await.unwrap();
-    profile
-        .change(|facts| {
-            facts.passphrase = true;
-            facts.registered = true;
-        })
-        .unwrap();
-    let client = register::run(&profile, keystore, secrets, store).await.unwrap();
-    client.end_tasks().await;
-    Lone { client, folder }
-}
-
-fn keys_of(device: DeviceId, version: u32) -> (DeviceKeys, [u8; 160]) {
-    let seeds = DeviceSeeds::generate(&mut random::rng());
-    let bytes = *seeds.to_bytes();
-    (DeviceKeys::new(device, version, seeds).unwrap(), bytes)
-}
-
-impl Account2 {
-    async fn new() -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let (mut rng, account) = (random::rng(), AccountId::from_bytes([7; 16]));
-        let account_key = AccountKey::generate(&mut rng);
-        let recovery = waxwing_protocol::RecoveryPhrase::generate(&mut rng).recovery_key();
-        let devices = [1, 2].map(|number| keys_of(DeviceId::from_bytes([number; 16]), 1));
-        let state = State {
-            account,
-            entries: Vec::new(),
-            log: Log::new(),
-            signed_ms: 1_900_000_000_000,
-            first: Vec::new(),
-            keeps_out: false,
-            conflicts: 0,
-        };
-        let relay = Arc::new(Mutex::new(state));
-        let answers = Arc::clone(&relay);
-        let small = SmallRelay::new(move |asked: Asked| ready(answers.lock().unwrap().answer(&asked))).await;
-        let home = small.address.to_string();
-        let name: waxwing_wire::Username = "ada".parse().unwrap();
-        let created = statement::create(account, &home, Some(name.clone()), &account_key, &recovery, &devices[0].0, 0);
-        let chain = VerifiedChain::verify(&[created.as_bytes()]).unwrap();
-        let added = statement::add_device(&chain, &account_key, &devices[1].0, 1);
-        {
-            let mut state = relay.lock().unwrap();
-            state.log = Log::new().branch(&home);
-            state.log.leaves.push(leaf(&chain, 0));
-            state.entries.push(created.as_bytes().to_vec());
-            assert!(state.takes(added.as_bytes()));
-        }
-        let entries = relay.lock().unwrap().entries.clone();
-        let mut lones = Vec::new();
-        for (keys, seeds) in devices {
-            let secrets = Secrets::new(random::bytes(), *account_key.seed(), seeds);
-            let own = Account {
-                account,
-                device: keys.device(),
-                username: name.clone(),
-                relay: small.address.clone(),
-                display_name: "Ada".to_owned(),
-                create_entry: entries[0].clone(),
-                invite_key: waxwing_protocol::AccessKey::generate(&mut rng),
-                phrase_places: (1, 2),
-                phrase_confirmed: false,
-                counter: 0,
-            };
-            lones.push(at_home(tempfile::tempdir().unwrap(), (secrets, own), entries.clone()).await);
-        }
-        let log = relay.lock().unwrap().log.branch(&home);
-        for lone in &lones {
-            log.is_read(lone.engine()).await;
-        }
-        let (two, one) = (lones.pop().unwrap(), lones.pop().unwrap());
-        Self { relay, one, two, account_key }
-    }
-
-    fn chain(&self) -> VerifiedChain {
-        self.relay.lock().unwrap().chain()
-    }
-
-    /// Whoever holds the account key states this.
-    fn states(&self, entry: &ChainEntry) {
-        assert!(self.relay.lock().unwrap().takes(entry.as_bytes()));
-    }
-
-    /// Both have looked: they know what the relay has, their keys are in force by it, and nothing is an alarm.
-    async fn is_well(&self) {
-        let chain = self.chain();
-        for lone in [&self.one, &self.two] {
-            let engine = lone.engine();
-            looks(engine).await;
-            assert_eq!(*engine.chain(engine.account).await.unwrap(), chain);
-            assert_eq!(chain.device(engine.device).unwrap().current().record, *engine.keys().record());
-            assert_eq!(lone.client.transparency_log().await.unwrap().alarms, []);
-            let view = lone.client.keys().await.unwrap();
-            assert_eq!((view.rotating, view.rotation_problem), (false, None));
-            let stored = engine.store.run({
-                let me = engine.account;
-                move |tx| keys::chain_entries(tx, me)
-            });
-            assert_eq!(stored.await.unwrap(), self.relay.lock().unwrap().entries);
-        }
-    }
-}
-
-async fn looks(engine: &Engine) {
-    let home = engine.home.address().clone();
-    engine.follow_log(&home).await.unwrap();
-    engine.look_at_logs().await.unwrap();
-}
+use crate::views::{KeyEvent, KeysView};
 
 async fn alarms(lone: &Lone) -> Vec<Option<u32>> {
-    looks(lone.engine()).await;
+    // Whether or not all could be asked for.
+    let _ = looks(lone.engine()).await;
     lone.client.transparency_log().await.unwrap().alarms.iter().map(|alarm| alarm.seq).collect()
 }
 
-fn kinds(view: &KeysView) -> Vec<crate::views::KeyEvent> {
+fn kinds(view: &KeysView) -> Vec<KeyEvent> {
     view.history.iter().map(|item| item.what).collect()
 }
 
 #[tokio::test]
 async fn d2_two_own_devices_that_rotate_at_the_same_moment_both_have_new_keys() {
-    let ada = Account2::new().await;
+    let ada = TwoEngines::new().await;
     for round in 2..8 {
         let (one, two) = tokio::join!(ada.one.client.rotate_keys(), ada.two.client.rotate_keys());
         for view in [one.unwrap(), two.unwrap()] {
@@ -257,11 +42,11 @@ async fn d2_two_own_devices_that_rotate_at_the_same_moment_both_have_new_keys() 
 
 #[tokio::test]
 async fn d2_a_rotation_that_another_own_device_has_overtaken_states_the_same_keys_behind_it() {
-    let ada = Account2::new().await;
+    let ada = TwoEngines::new().await;
     let (one, two) = (ada.one.engine(), ada.two.engine());
     two.begin_rotation(Cause::Schedule).await.unwrap();
     let entry = two.store.run(keys::rotation).await.unwrap().unwrap().entry;
-    ada.relay.lock().unwrap().first.push(entry);
+    ada.relay.lock().unwrap().first.push_back(entry);
     one.begin_rotation(Cause::ByHand).await.unwrap();
     let new = one.store.run(keys::rotation).await.unwrap().unwrap().seeds.to_bytes();
     one.resume_changes().await.unwrap();
@@ -275,7 +60,7 @@ async fn d2_a_rotation_that_another_own_device_has_overtaken_states_the_same_key
 
 #[tokio::test]
 async fn d2_another_account_key_is_stated_behind_what_another_own_device_has_stated() {
-    let ada = Account2::new().await;
+    let ada = TwoEngines::new().await;
     let one = ada.one.engine();
     one.begin_account_change(&[], false).await.unwrap();
     let new = one.store.run(keys::account_change).await.unwrap().unwrap().key.public();
@@ -293,7 +78,7 @@ async fn d2_another_account_key_is_stated_behind_what_another_own_device_has_sta
 
 #[tokio::test]
 async fn p11_nothing_but_the_rotation_of_a_known_device_is_taken_for_its_own_doing() {
-    let key = |ada: &Account2| AccountKey::from_seed(ada.account_key.seed());
+    let key = |ada: &TwoEngines| AccountKey::from_seed(ada.account_key.seed());
     let device = |number: u8, version| keys_of(DeviceId::from_bytes([number; 16]), version).0;
     type Thief = fn(&VerifiedChain, &AccountKey, DeviceKeys) -> ChainEntry;
     let add: Thief = |chain, key, keys| statement::add_device(chain, key, &keys, 5);
@@ -306,7 +91,7 @@ async fn p11_nothing_but_the_rotation_of_a_known_device_is_taken_for_its_own_doi
         ("another account key", another, 9, 1),
     ] {
         for behind in [false, true] {
-            let ada = Account2::new().await;
+            let ada = TwoEngines::new().await;
             let one = ada.one.engine();
             let before = one.keys();
             one.begin_rotation(Cause::ByHand).await.unwrap();
@@ -329,7 +114,7 @@ async fn p11_nothing_but_the_rotation_of_a_known_device_is_taken_for_its_own_doi
 /// Whoever holds the account key can do it in another device's name. That one tells.
 #[tokio::test]
 async fn p11_keys_that_somebody_else_has_stated_for_another_own_device_are_its_alarm() {
-    let ada = Account2::new().await;
+    let ada = TwoEngines::new().await;
     let (stolen, _) = keys_of(ada.two.engine().device, 2);
     ada.states(&statement::rotate_device_keys(&ada.chain(), &ada.account_key, &stolen, 5));
     assert_eq!((alarms(&ada.one).await, alarms(&ada.two).await), (vec![], vec![Some(2)]));
@@ -346,7 +131,7 @@ async fn p11_keys_that_somebody_else_has_stated_for_another_own_device_are_its_a
 /// What everybody else does not see is no reason to give way.
 #[tokio::test]
 async fn p11_what_another_own_device_has_stated_waits_for_the_log() {
-    let ada = Account2::new().await;
+    let ada = TwoEngines::new().await;
     let one = ada.one.engine();
     one.begin_rotation(Cause::ByHand).await.unwrap();
     let new = one.store.run(keys::rotation).await.unwrap().unwrap().seeds.to_bytes();
@@ -369,11 +154,205 @@ async fn p11_what_another_own_device_has_stated_waits_for_the_log() {
 /// An alarm that the log gave before the relay showed the entry is over with that.
 #[tokio::test]
 async fn p11_what_another_own_device_has_stated_is_an_alarm_for_as_long_as_it_is_withheld() {
-    let ada = Account2::new().await;
+    let ada = TwoEngines::new().await;
     ada.two.client.rotate_keys().await.unwrap();
     let withheld = ada.relay.lock().unwrap().entries.pop().unwrap();
     assert_eq!(alarms(&ada.one).await, [Some(2)]);
     ada.relay.lock().unwrap().entries.push(withheld);
     assert_eq!(alarms(&ada.one).await, []);
     ada.is_well().await;
+}
+
+/// The relay has taken what was stated anew, and this device goes down before it knows: the journal has the entry that it has taken.
+#[tokio::test]
+async fn d2_a_change_that_was_stated_anew_and_its_answer_lost_is_in_force_after_the_next_start() {
+    for account_key in [false, true] {
+        let mut ada = TwoEngines::new().await;
+        let one = ada.one.engine();
+        if account_key {
+            one.begin_account_change(&[], false).await.unwrap();
+        } else {
+            one.begin_rotation(Cause::ByHand).await.unwrap();
+        }
+        ada.two.client.rotate_keys().await.unwrap();
+        ada.relay.lock().unwrap().answers_nothing = true;
+        assert_eq!(one.resume_changes().await.unwrap_err().code(), ErrorCode::RelayDown, "{account_key}");
+        assert_eq!(ada.chain().seq(), 3, "the control: the relay has it");
+        ada.one = ada.one.restart().await;
+        ada.one.client.end_tasks().await;
+        let one = ada.one.engine();
+        one.resume_changes().await.unwrap();
+        let chain = ada.chain();
+        assert_eq!(chain.seq(), 3, "{account_key}: it is stated twice");
+        assert_eq!(*one.chain(one.account).await.unwrap(), chain);
+        assert!(one.leads_here(&chain), "{account_key}: the keys are lost");
+        assert!(!ada.one.client.keys().await.unwrap().rotating);
+    }
+}
+
+/// A copy of before knows the entry that a change was begun with, and not the one that has stated it in the end. The keystore may be as old.
+#[tokio::test]
+async fn d14_an_older_copy_finds_what_was_stated_anew() {
+    for (known, older_keystore) in [(1, false), (2, false), (1, true), (2, true)] {
+        let mut ada = TwoEngines::new().await;
+        let one = ada.one.engine();
+        let (before, secrets) = (one.keys(), one.secrets.lock().await.clone());
+        one.begin_rotation(Cause::ByHand).await.unwrap();
+        let begun = one.store.run(keys::rotation).await.unwrap().unwrap();
+        ada.two.client.rotate_keys().await.unwrap();
+        one.resume_changes().await.unwrap();
+        let (record, me) = (one.keys().record().clone(), one.account);
+        assert_eq!((record.key_version, ada.chain().seq()), (2, 3), "the control");
+        let put_back = one.store.run(move |tx| {
+            tx.execute("DELETE FROM chain_entries WHERE account = ?1 AND seq > ?2", (me.as_bytes(), known))?;
+            tx.execute_batch("DELETE FROM old_sealing_keys; DELETE FROM old_device_keys")?;
+            keys::begin_rotation(tx, &begun, before.sealing(), 0)
+        });
+        put_back.await.unwrap();
+        if older_keystore {
+            one.keystore.write(&secrets).await.unwrap();
+        }
+        ada.one = ada.one.restart().await;
+        ada.one.client.end_tasks().await;
+        let one = ada.one.engine();
+        one.resume_changes().await.unwrap();
+        assert_eq!(*one.keys().record(), record, "{known}, {older_keystore}: the keys in force are lost");
+        assert_eq!(one.secrets.lock().await.key_version, 2);
+        ada.is_well().await;
+    }
+}
+
+/// The same of an account key.
+#[tokio::test]
+async fn d14_an_older_copy_finds_the_account_key_that_was_stated_anew() {
+    for older_keystore in [false, true] {
+        let mut ada = TwoEngines::new().await;
+        let one = ada.one.engine();
+        let secrets = one.secrets.lock().await.clone();
+        one.begin_account_change(&[], false).await.unwrap();
+        let begun = one.store.run(keys::account_change).await.unwrap().unwrap();
+        ada.two.client.rotate_keys().await.unwrap();
+        one.resume_changes().await.unwrap();
+        let (key, me) = (begun.key.public(), one.account);
+        assert_eq!(one.account_key().public(), key, "the control");
+        let put_back = one.store.run(move |tx| {
+            tx.execute("DELETE FROM chain_entries WHERE account = ?1 AND seq > 1", [me.as_bytes()])?;
+            keys::begin_account_change(tx, &begun)
+        });
+        put_back.await.unwrap();
+        if older_keystore {
+            one.keystore.write(&secrets).await.unwrap();
+        }
+        ada.one = ada.one.restart().await;
+        ada.one.client.end_tasks().await;
+        let one = ada.one.engine();
+        one.resume_changes().await.unwrap();
+        assert_eq!(one.account_key().public(), key, "{older_keystore}: the account key in force is lost");
+        let chain = one.chain(one.account).await.unwrap();
+        assert_eq!((*chain == ada.chain(), one.leads_here(&chain)), (true, true), "{older_keystore}");
+    }
+}
+
+/// However often others are first, it goes on with its next turn, and not for ever in this one.
+#[tokio::test]
+async fn d2_a_rotation_that_is_overtaken_again_and_again_waits_for_its_next_turn() {
+    let ada = TwoEngines::new().await;
+    let (one, mut chain) = (ada.one.engine(), ada.chain());
+    for version in 2..=MOST_TURNS + 2 {
+        let (other, _) = keys_of(ada.two.engine().device, version);
+        let entry = statement::rotate_device_keys(&chain, &ada.account_key, &other, 5);
+        chain.extend(entry.as_bytes()).unwrap();
+        ada.relay.lock().unwrap().first.push_back(entry.as_bytes().to_vec());
+    }
+    one.begin_rotation(Cause::ByHand).await.unwrap();
+    let new = one.store.run(keys::rotation).await.unwrap().unwrap().seeds.to_bytes();
+    assert_eq!(one.resume_changes().await.unwrap_err().code(), ErrorCode::OwnKeysChanged);
+    assert!(ada.one.client.keys().await.unwrap().rotating, "it is given up");
+    one.resume_changes().await.unwrap();
+    assert_eq!(one.secrets.lock().await.device_seeds, *new);
+    assert!(one.leads_here(&ada.chain()));
+}
+
+/// Whoever is to be shut out is not waited for, and the log is not asked: it may be in disorder.
+#[tokio::test]
+async fn p11_others_are_shut_out_whatever_the_log_says_and_whatever_they_state() {
+    let ada = TwoEngines::new().await;
+    let one = ada.one.engine();
+    one.begin_rotation(Cause::ByHand).await.unwrap();
+    // The other device is a thief's, and its entries stand in no log.
+    ada.relay.lock().unwrap().keeps_out = true;
+    let mut chain = ada.chain();
+    for version in 2..4 {
+        let (other, _) = keys_of(ada.two.engine().device, version);
+        let entry = statement::rotate_device_keys(&chain, &ada.account_key, &other, 5);
+        chain.extend(entry.as_bytes()).unwrap();
+        match version {
+            2 => ada.states(&entry),
+            _ => ada.relay.lock().unwrap().first.push_back(entry.as_bytes().to_vec()),
+        }
+    }
+    let told = ada.one.client.shut_others_out().await.unwrap();
+    // It was overtaken once more, which ends it; the next time it gets through.
+    assert_eq!(told.rotation_problem.map(|problem| problem.code), Some(ErrorCode::OwnKeysChanged));
+    let done = ada.one.client.shut_others_out().await.unwrap();
+    assert_eq!((done.rotating, done.rotation_problem), (false, None));
+    let chain = ada.chain();
+    assert_eq!(chain.devices().map(|device| device.id()).collect::<Vec<_>>(), [one.device]);
+    assert!(one.leads_here(&chain));
+}
+
+/// A relay that does not show the own chain stops neither alarms nor the news of contacts.
+#[tokio::test]
+async fn p17_a_relay_that_does_not_answer_for_the_own_chain_holds_up_no_alarm() {
+    let ada = TwoEngines::new().await;
+    let engine = ada.one.engine();
+    {
+        let mut relay = ada.relay.lock().unwrap();
+        let entry_hash = [0xee; 32];
+        relay.log.leaves.push(Leaf::Chain { account_hash: account_hash(&engine.account), seq: 2, entry_hash });
+    }
+    engine.follow_log(engine.home.address()).await.unwrap();
+    ada.relay.lock().unwrap().stalls = true;
+    assert_eq!(engine.look_at_logs().await.unwrap_err().code(), ErrorCode::RelayDown, "it is tried again");
+    let alarms = ada.one.client.transparency_log().await.unwrap().alarms;
+    assert_eq!(alarms.iter().map(|alarm| alarm.seq).collect::<Vec<_>>(), [Some(2)]);
+}
+
+/// Whoever holds a log's lock is told to come again, and waits for nobody.
+#[tokio::test]
+async fn what_other_own_devices_have_stated_is_not_asked_for_while_a_change_of_the_chain_is_under_way() {
+    let ada = TwoEngines::new().await;
+    let one = ada.one.engine();
+    ada.two.client.rotate_keys().await.unwrap();
+    let under_way = one.rotating.lock().await;
+    assert_eq!(one.refresh_chain(one.account).await.unwrap_err().code(), ErrorCode::RelayBusy);
+    drop(under_way);
+    assert_eq!(*one.refresh_chain(one.account).await.unwrap(), ada.chain());
+}
+
+/// What a conversation shows of another own device waits until this one has asked its relay, and until it knows what has become of its own change.
+#[tokio::test]
+async fn p11_what_a_conversation_shows_of_another_own_device_is_no_alarm_before_it_can_be_asked_for() {
+    let ada = TwoEngines::new().await;
+    let one = ada.one.engine();
+    ada.two.client.rotate_keys().await.unwrap();
+    let shown = Shown { seq: 2, hash: ada.chain().head(), at_ms: 5 };
+    one.store.run(move |tx| own_shown::note(tx, &shown)).await.unwrap();
+    let seen = async || {
+        let noted = one.store.run(own_shown::all).await.unwrap().len();
+        (ada.one.client.transparency_log().await.unwrap().alarms.len(), noted)
+    };
+    // The log does not have it yet, so it is not taken.
+    let leaf = ada.relay.lock().unwrap().log.leaves.pop().unwrap();
+    assert_eq!(one.look_at_logs().await.unwrap_err().code(), ErrorCode::NotInLog);
+    assert_eq!(seen().await, (0, 1), "nobody could be asked");
+    ada.relay.lock().unwrap().log.leaves.push(leaf);
+    one.begin_rotation(Cause::ByHand).await.unwrap();
+    let withheld = ada.relay.lock().unwrap().entries.pop().unwrap();
+    one.look_at_logs().await.unwrap();
+    assert_eq!(seen().await, (0, 1), "a change of this device is under way");
+    ada.relay.lock().unwrap().entries.push(withheld);
+    one.resume_changes().await.unwrap();
+    ada.is_well().await;
+    assert_eq!(seen().await, (0, 0));
 }

@@ -79,7 +79,7 @@ impl Device {
         let last = Last { version: rotation.key_version, at_ms: now, scheduled: rotation.scheduled };
         let new = Arc::new(DeviceKeys::new(self.device, last.version, rotation.seeds).map_err(Error::from)?);
         let (seq, entry) = (chain.seq(), rotation.entry);
-        self.tx(|tx| steps::complete(tx, (me, seq, &entry), &last, Some(now)))?;
+        self.tx(|tx| steps::complete(tx, (me, seq, Some(entry.as_slice())), &last, Some(now)))?;
         self.keys = new;
         self.chains.keep(Arc::new(chain));
         self.renew_opening();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast::Receiver;
 use waxwing_protocol::group::{ChainPart, CommitData};
-use waxwing_protocol::{AccountKey, AppMessage, DeviceKeys, DeviceSeeds, RecoveryPhrase, StaleKey, statement};
+use waxwing_protocol::statement::{self, NewKeys};
+use waxwing_protocol::{AccountKey, AppMessage, DeviceKeys, DeviceSeeds, RecoveryPhrase, StaleKey};
 use waxwing_wire::{ChainEntry, DeviceId, EnvelopeId, VerifiedChain};
 
 use super::super::Engine;
@@ -15,6 +16,8 @@ use super::device::{Device, HOME};
 use super::doubts::lone;
 use super::faults::{everybody, group, rotate, say, shows};
 use super::lone::Lone;
+use super::slow_logs::speaks_to;
+use super::small_relay::chain_of;
 use super::thieves::with_a_second_device;
 use super::world::World;
 use crate::event::Event;
@@ -23,7 +26,7 @@ use crate::random;
 use crate::store::conversations::ConversationId;
 use crate::store::own_shown::{self, Shown};
 use crate::store::rotation::{self as schedule, LastAccountKey};
-use crate::store::{keys, logs, outbox, recovery};
+use crate::store::{account, keys, logs, outbox, recovery};
 
 fn device_keys(number: u8, version: u32) -> DeviceKeys {
     DeviceKeys::new(DeviceId::from_bytes([number; 16]), version, DeviceSeeds::generate(&mut random::rng())).unwrap()
@@ -97,6 +100,30 @@ fn p11_a_thiefs_entry_in_a_members_commit_is_noted_by_its_owner_and_changes_noth
     all_hear(&mut world, id);
 }
 
+/// Whoever knows the first entries of a part passes over them, whatever they are.
+#[test]
+fn p11_nothing_that_stands_before_it_hides_a_thiefs_entry_from_its_owner() {
+    let (mut world, id) = group(2);
+    rotate(&mut world, 0);
+    everybody(&mut world);
+    let (chain, entries, key) = stolen(&mut world.devices[0]);
+    let mut thiefs = Vec::new();
+    for number in 200..203 {
+        thiefs.push(statement::add_device(&chain, &key, &device_keys(number, 1), 1));
+    }
+    let before = VerifiedChain::verify(&entries[..1]).unwrap();
+    let fork = statement::add_device(&before, &key, &device_keys(203, 1), 3);
+    let bytes = |entry: &ChainEntry| entry.as_bytes().to_vec();
+    bea_shows(&mut world, id, 1, vec![b"junk".to_vec(), bytes(&thiefs[0])]);
+    bea_shows(&mut world, id, 1, vec![bytes(&fork), bytes(&thiefs[1])]);
+    // By now the first is known.
+    bea_shows(&mut world, id, 1, vec![bytes(&fork), bytes(&thiefs[2])]);
+    let mut all: Vec<_> = thiefs.iter().map(|entry| (2, entry.hash())).chain([(1, fork.hash())]).collect();
+    all.sort_unstable();
+    assert_eq!(noted_by(&mut world.devices[0]), all);
+    all_hear(&mut world, id);
+}
+
 #[test]
 fn p11_what_the_own_keys_have_not_signed_and_what_is_known_is_not_noted() {
     let (mut world, id) = group(2);
@@ -157,8 +184,57 @@ fn p11_what_others_were_shut_out_for_is_not_noted_again() {
         let thiefs = statement::add_device(&chain, &key, &device_keys(200, 1), 1);
         let last = LastAccountKey { seq, at_ms: 2, shut_out };
         world.devices[0].tx(|tx| schedule::set_last_account_key(tx, &last)).unwrap();
+        // What has come after it takes nothing back.
+        let later = LastAccountKey { seq: seq + 5, at_ms: 3, shut_out: false };
+        world.devices[0].tx(|tx| schedule::set_last_account_key(tx, &later)).unwrap();
         bea_shows(&mut world, id, seq, vec![thiefs.as_bytes().to_vec()]);
         assert_eq!(noted_by(&mut world.devices[0]).len(), usize::from(!shut_out), "{shut_out}");
+    }
+}
+
+/// The same of whoever had the keys before the account was recovered.
+#[test]
+fn p11_what_came_before_a_recovery_is_not_noted_again() {
+    let (mut world, id) = group(2);
+    let (chain, _, key) = stolen(&mut world.devices[0]);
+    let thiefs = statement::add_device(&chain, &key, &device_keys(200, 1), 1);
+    let ada = &mut world.devices[0];
+    let entropy = ada.look(account::phrase).unwrap();
+    let recovery = RecoveryPhrase::from_entropy(&entropy).recovery_key();
+    let (new, device, me) = (account_key(), device_keys(205, 1), ada.account);
+    let with = NewKeys { recovery_key: &recovery, account_key: &new, device: &device };
+    let recovered = extended(&chain, &statement::recover(&chain, &recovery, &with, 2));
+    let entry = statement::recover(&chain, &recovery, &with, 2).as_bytes().to_vec();
+    ada.tx(|tx| keys::add_chain_entries(tx, me, recovered.seq(), &[entry])).unwrap();
+    ada.chains.keep(Arc::new(recovered));
+    bea_shows(&mut world, id, chain.seq() + 1, vec![thiefs.as_bytes().to_vec()]);
+    assert_eq!(noted_by(&mut world.devices[0]), []);
+}
+
+/// The database is an older copy: an own entry may be what a conversation shows, and nothing is judged before the chain leads to the keys in force.
+#[tokio::test]
+async fn p11_d14_an_own_entry_that_an_older_database_lacks_is_no_alarm() {
+    let lone = lone().await;
+    let engine = lone.engine();
+    log_of(engine).await;
+    lone.rotate(Cause::ByHand).await;
+    let me = engine.account;
+    let entries = engine.store.run(move |tx| keys::chain_entries(tx, me)).await.unwrap();
+    let hash = engine.chain(me).await.unwrap().head();
+    let older = move |tx: &rusqlite::Transaction<'_>| {
+        Ok(tx.execute("DELETE FROM chain_entries WHERE account = ?1 AND seq > 0", [me.as_bytes()])?)
+    };
+    engine.store.run(older).await.unwrap();
+    let lone = lone.restart().await;
+    lone.client.end_tasks().await;
+    let engine = lone.engine();
+    is_shown(engine, hash).await;
+    // Its relay does not show it yet.
+    for (shown, left) in [(1, 1), (2, 0)] {
+        let relay = chain_of(me, &entries[..shown]).await;
+        speaks_to(engine, "127.0.0.1:1", &relay);
+        engine.look_at_logs().await.unwrap();
+        assert_eq!((alarms(&lone).await, noted(engine).await.len()), (vec![], left));
     }
 }
 

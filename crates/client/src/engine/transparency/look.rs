@@ -23,7 +23,7 @@ impl Engine {
     /// What is new in the logs about oneself and about contacts.
     pub(in super::super) async fn look_at_logs(&self) -> Result<(), Error> {
         self.catch_up_with_own_keys().await?;
-        let followed = self.follow_own_devices().await;
+        let followed = self.follow_own_devices_for(NEWS_PATIENCE).await;
         if let Err(error) = &followed {
             // Where the log has it, it is an alarm until it can be had.
             tracing::info!(%error, "what other own devices have stated cannot be had");
@@ -64,7 +64,9 @@ impl Engine {
             }
         }
         let me = self.account;
-        if followed.is_ok() && self.store.run(move |tx| look_at_shown(tx, me)).await? {
+        // Nothing is anybody else's doing before this device knows its own.
+        let knows_its_own = followed.is_ok() && self.leads_here(&*self.chain(me).await?);
+        if knows_its_own && self.store.run(move |tx| look_at_shown(tx, me)).await? {
             tracing::warn!("a conversation has shown an entry of the own account that no own device has made");
             self.tell_log(&home).await;
         }
@@ -81,7 +83,8 @@ impl Engine {
                 Err(_) => tracing::info!("a contact's new keys cannot be had: no answer in time"),
             }
         }
-        Ok(())
+        // Tried again soon.
+        followed
     }
 }
 
@@ -224,6 +227,10 @@ fn look_at_shown(tx: &Transaction<'_>, me: AccountId) -> Result<bool, Error> {
     }
     let chain = keys::chain(tx, me)?.ok_or_else(|| not_found("no own chain"))?;
     let under_way = under_way(tx)?;
+    if chain.devices().count() > 1 && !under_way.is_empty() {
+        // What another own device has stated behind it cannot be had before.
+        return Ok(false);
+    }
     let mut raised = false;
     for shown in noted {
         if under_way.contains(&(shown.seq, shown.hash)) {
