@@ -3,12 +3,19 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Samples of each measurement.
-const SAMPLES: usize = 51;
-/// How long the work runs before the first sample.
-const WARM_UP: Duration = Duration::from_millis(60);
-/// How long a sample should take: far above the clock's resolution.
-const SAMPLE: Duration = Duration::from_millis(2);
+/// How long a measurement takes.
+struct Pace {
+    samples: usize,
+    /// How long the work runs before the first sample.
+    warm_up: Duration,
+    /// How long a sample should take: far above the clock's resolution.
+    sample: Duration,
+}
+
+/// For a figure that stands by itself.
+const THOROUGH: Pace = Pace { samples: 51, warm_up: Duration::from_millis(60), sample: Duration::from_millis(2) };
+/// For one of many that are taken by turns with what they are compared with, so that both see the same machine.
+const BRIEF: Pace = Pace { samples: 7, warm_up: Duration::from_millis(4), sample: Duration::from_millis(1) };
 /// Most runs in one sample. Their inputs are all made before it, so they must fit into the cache.
 pub const MANY: usize = 256;
 
@@ -26,6 +33,16 @@ pub struct Figure {
 pub fn measure<S, I, O>(
     state: &mut S,
     batch: usize,
+    prepare: impl FnMut(&mut S) -> I,
+    work: impl FnMut(&mut S, I) -> O,
+) -> Figure {
+    measure_at(&THOROUGH, state, batch, prepare, work)
+}
+
+fn measure_at<S, I, O>(
+    pace: &Pace,
+    state: &mut S,
+    batch: usize,
     mut prepare: impl FnMut(&mut S) -> I,
     mut work: impl FnMut(&mut S, I) -> O,
 ) -> Figure {
@@ -41,19 +58,24 @@ pub fn measure<S, I, O>(
         elapsed
     };
     let (mut warm, mut runs) = (Duration::ZERO, 0_u32);
-    while warm < WARM_UP {
+    while warm < pace.warm_up {
         warm += sample(1);
         runs += 1;
     }
-    let fitting = SAMPLE.as_nanos() / (warm / runs).as_nanos().max(1);
+    let fitting = pace.sample.as_nanos() / (warm / runs).as_nanos().max(1);
     let runs = usize::try_from(fitting).unwrap_or(batch).clamp(1, batch);
-    let mut times: Vec<f64> = (0..SAMPLES).map(|_| sample(runs).as_secs_f64() * 1e6 / runs as f64).collect();
+    let mut times: Vec<f64> = (0..pace.samples).map(|_| sample(runs).as_secs_f64() * 1e6 / runs as f64).collect();
     times.sort_by(f64::total_cmp);
-    let at = |part: f64| times[((SAMPLES - 1) as f64 * part).round() as usize];
+    let at = |part: f64| times[((pace.samples - 1) as f64 * part).round() as usize];
     Figure { us: at(0.5), noise: (at(0.9) - at(0.1)) / 2.0 / at(0.5) }
 }
 
 /// Measures work that needs nothing made for it.
 pub fn measure_plain<O>(mut work: impl FnMut() -> O) -> Figure {
     measure(&mut (), MANY, |()| (), |(), ()| work())
+}
+
+/// The same in some 10 ms, as one of many rounds.
+pub fn measure_briefly<O>(mut work: impl FnMut() -> O) -> Figure {
+    measure_at(&BRIEF, &mut (), MANY, |()| (), |(), ()| work())
 }

@@ -7,7 +7,7 @@ use waxwing_wire::{EnvelopeId, LogId};
 
 use super::primitives::Primitives;
 use super::{Device, rng};
-use crate::bench::measure::{Figure, measure_plain};
+use crate::bench::measure::{Figure, measure_briefly, measure_plain};
 use crate::bench::report::{Report, Unit};
 
 const ID: EnvelopeId = EnvelopeId::from_bytes([0xe1; 16]);
@@ -63,9 +63,9 @@ pub fn recipients(devices: &[Device]) -> Vec<Recipient<'_>> {
 
 /// The case that the targets are for: 4 devices, 1 KiB.
 const TARGET: &str = "4_1024";
-/// How often that case is measured, each time right after its primitives: the machine's own pace changes within seconds. The round in the middle,
-/// by the ratio, counts.
-const ROUNDS: usize = 9;
+/// How often that case is measured, each time right after its primitives and in the twentieth part of a second: the machine's own pace changes within
+/// seconds. The round in the middle, by the ratio, counts.
+const ROUNDS: usize = 101;
 
 /// Measures both suites.
 pub fn measure(report: &mut Report, primitives: &Primitives) {
@@ -117,20 +117,22 @@ fn one(report: &mut Report, primitives: &Primitives, case: &Case<'_>, key: &str)
         if case.kind.in_log() { opened.verify_leaf(&sender.leaf()) } else { opened.verify(sender.keys.record()) }
             .unwrap()
     };
-    let measured = |primitives: &Primitives| {
-        let seal = Round { figure: measure_plain(seal), items: sealing(primitives, case, wraps, sealed.len()) };
-        let open = Round { figure: measure_plain(open), items: opening(primitives, case, wraps, sealed.len()) };
+    let compared = |primitives: &Primitives, [seal, open]: [Figure; 2]| {
+        let seal = Round { figure: seal, items: sealing(primitives, case, wraps, sealed.len()) };
+        let open = Round { figure: open, items: opening(primitives, case, wraps, sealed.len()) };
         [("seal", seal), ("open", open)]
     };
     if key != TARGET {
-        for (name, Round { figure, items }) in measured(primitives) {
+        for (name, Round { figure, items }) in compared(primitives, [measure_plain(seal), measure_plain(open)]) {
             report.compared(&format!("{name}_{key}"), format!("{name} {what}"), Unit::Us, figure, sum(&items));
         }
         return;
     }
     let mut rounds: [Vec<Round>; 2] = Default::default();
     for _ in 0..ROUNDS {
-        for (to, (_, round)) in rounds.iter_mut().zip(measured(&primitives.with_curves_anew())) {
+        let primitives = primitives.with_curves_anew();
+        let figures = [measure_briefly(seal), measure_briefly(open)];
+        for (to, (_, round)) in rounds.iter_mut().zip(compared(&primitives, figures)) {
             to.push(round);
         }
     }
