@@ -36,7 +36,9 @@ impl KeyRole {
     /// What an operator can do about a damaged file. Tokens live for minutes; the log's key is what clients have pinned.
     fn remedy(self) -> &'static str {
         match self {
-            Self::Token => "restore it from a backup, or remove it to have a new key made",
+            Self::Token => {
+                "restore it from a backup, or remove it to have a new key made (over PostgreSQL with `DELETE FROM relay_keys`, too, every process stopped)"
+            }
             Self::Log => "restore it from a backup: clients know this relay's log by this key",
         }
     }

@@ -79,7 +79,7 @@ pub enum StartError {
     Blobs(#[source] io::Error),
     /// The database was made by a relay with other keys.
     #[error(
-        "the database belongs to a relay with other keys; all processes of one relay are started with the same folder of keys (token-key.json, log-key.json)"
+        "the database belongs to a relay with other keys; all processes of one relay are started with the same folder of keys (token-key.json, log-key.json); if token-key.json was lost: stop every process, run `DELETE FROM relay_keys` in the database, start them again"
     )]
     OtherKeys,
     /// The bus.
@@ -244,7 +244,15 @@ async fn open(
     let time: ExpiryTime = Arc::new(move || dated.expiry_time());
     let (folder, of) = match blobs {
         Some(folder) => (folder, Folders::Shared),
-        None => (data.join("blobs"), Folders::Own),
+        None => {
+            if bus.is_some() {
+                tracing::warn!(
+                    "no folder for blobs is set: they stay with this process alone, and no other process of this relay finds them; if there are several, \
+                     set `blobs` to a folder that all of them share"
+                );
+            }
+            (data.join("blobs"), Folders::Own)
+        }
     };
     let blobs = Arc::new(Blobs::open(&folder, of, limits.blobs, time).map_err(StartError::Blobs)?);
     let decisions = Arc::new(Decisions::open(&*storage).await?);

@@ -77,6 +77,54 @@ async fn d14_a_postgresql_that_was_put_back_says_where_its_log_goes_on() {
     assert_eq!(restorations(&kit).await.len(), 1);
 }
 
+/// D14: of the keys the log's alone need be kept. The token key that is made anew is taken, and whoever had an account is served; and so it is where that key
+/// was lost without a restoration, once the operator has had the database forget it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d14_a_postgresql_that_was_put_back_takes_a_new_token_key() {
+    let cluster = Cluster::start("");
+    cluster.sql("postgres", "CREATE DATABASE rekeyed");
+    let url = cluster.url("rekeyed");
+    let database = at(&url);
+    let mut kit = Kit::with(|config| config.database = database.clone()).await;
+    let audience = kit.http.authority();
+    let alice = kit.account("alice").await;
+    let log = kit.log(&alice).await;
+    kit.http.stored(&log, &app(0, b"before the backup")).await;
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("rekeyed.dump");
+    cluster.dump("rekeyed", &file);
+    let recorded = || cluster.sql("rekeyed", "SELECT fingerprint FROM relay_keys");
+    let before = recorded();
+    kit.take().stop().await;
+    // Connections take a moment to be gone.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    cluster.put_back("rekeyed", &file);
+    assert_eq!(recorded(), before);
+    let kept = tempfile::tempdir().unwrap();
+    std::fs::copy(kit.folder.path().join("log-key.json"), kept.path().join("log-key.json")).unwrap();
+    kit.folder = kept;
+    restore(kit.folder.path(), &url).unwrap();
+    kit.start_with(|config| config.database = database.clone()).await;
+    let restored = recorded();
+    assert_ne!(restored, before);
+    kit.http.token(&alice).await;
+    assert_eq!(kit.http.page(&log, 0).await.entries.len(), 1);
+    kit.http.stored(&log, &app(0, b"after the restoration")).await;
+    kit.account("bob").await;
+
+    kit.take().stop().await;
+    std::fs::remove_file(kit.folder.path().join("token-key.json")).unwrap();
+    let error = refused(&kit, &audience, database.clone()).await;
+    assert!(matches!(error, StartError::OtherKeys), "{error:?}");
+    assert!(error.to_string().contains("DELETE FROM relay_keys"), "{error}");
+    assert_eq!(recorded(), restored);
+    cluster.sql("rekeyed", "DELETE FROM relay_keys");
+    kit.start_with(|config| config.database = database.clone()).await;
+    assert_ne!(recorded(), restored);
+    kit.http.token(&alice).await;
+    assert_eq!(kit.http.page(&log, 0).await.entries.len(), 2);
+}
+
 /// D14: the same with all of the server out of a base backup, which was taken while entries came in: the log has those that were told before it began,
 /// of the others so many as it got, in order, and goes on from there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

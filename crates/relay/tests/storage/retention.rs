@@ -226,3 +226,85 @@ pub async fn d8_one_wrong_clock_of_two_erases_nothing(place: Place) {
     right.pass(DAY);
     assert_eq!(kept.first(&*one).await, (2, None));
 }
+
+/// What comes while the clock is ten years ahead is kept for as long as what comes when it is right again, and no longer; and nothing waits for it.
+pub async fn d8_what_came_under_a_clock_far_ahead_goes_in_time(place: Place) {
+    let (hands, quotas) = (Hands::now(), Quotas { log: 3000, ..Quotas::default() });
+    let storage = place.open_with(Setup { clock: hands.clock(), quotas, ..setup() }).await.unwrap();
+    let mut kept = Kept::new(&*storage).await;
+    kept.add(&*storage).await;
+    hands.set(3650);
+    for _ in 0..2 {
+        assert_eq!(kept.first(&*storage).await, (1, Some(1)));
+        kept.add(&*storage).await;
+        hands.pass(DAY);
+    }
+    hands.set(-3650);
+    assert_eq!(kept.first(&*storage).await, (1, Some(1)));
+    kept.add(&*storage).await;
+    let large = append(&kept.log, 99, 2000);
+    assert_eq!(storage.append(large.clone()).await.unwrap(), Appended::QuotaExceeded);
+    // Days since it was set right; the first entry came two days before.
+    for day in 0..=30 {
+        let first = if day < 29 { 1 } else { 2 };
+        assert_eq!(kept.first(&*storage).await, (first, Some(first)), "{day}");
+        if day == 5 {
+            kept.add(&*storage).await;
+        }
+        hands.pass(DAY);
+    }
+    assert_eq!(kept.first(&*storage).await, (5, Some(5)));
+    assert_eq!(storage.append(large).await.unwrap(), stored(6));
+    // Ids are remembered for as long as those of what came in time.
+    let again = || storage.deliver(delivery(1, 2, Admission::Stranger, 100));
+    assert_eq!(again().await.unwrap(), delivered(2));
+    hands.pass(29 * DAY);
+    expire(&*storage).await;
+    assert_eq!(again().await.unwrap(), delivered(2));
+    hands.pass(DAY);
+    expire(&*storage).await;
+    assert_eq!(again().await.unwrap(), delivered(6));
+}
+
+/// The same of a log, and an inbox, with nothing else in it, and with more than is mended at a time.
+pub async fn d8_a_log_that_began_under_a_clock_far_ahead_goes_in_time(place: Place) {
+    const ENTRIES: u64 = 300;
+    let hands = Hands::now();
+    let storage = open(&place, &hands).await;
+    let mut kept = Kept::new(&*storage).await;
+    hands.set(3650);
+    for _ in 0..ENTRIES {
+        kept.add(&*storage).await;
+    }
+    hands.pass(DAY);
+    hands.set(-3650);
+    for day in 0..=30 {
+        assert_eq!(kept.first(&*storage).await, (1, Some(1)), "{day}");
+        hands.pass(DAY);
+    }
+    assert_eq!(kept.first(&*storage).await, (ENTRIES + 1, None));
+}
+
+/// A clock that is ahead because it is right, after a long stop: what comes is not taken for what came before the stop, also where another process, or the
+/// same one later, has a clock that stands still or goes wrong.
+pub async fn d8_what_comes_after_a_long_stop_bears_its_own_day(place: Place) {
+    let hands = Hands::now();
+    let storage = open(&place, &hands).await;
+    let mut kept = Kept::new(&*storage).await;
+    expire(&*storage).await;
+    storage.close().await.unwrap();
+    hands.set(60);
+    let storage = open(&place, &hands).await;
+    expire(&*storage).await;
+    kept.add(&*storage).await;
+    hands.set(-5000);
+    let restarted = open(&place, &hands).await;
+    assert_eq!(kept.first(&*restarted).await, (1, Some(1)));
+    hands.set(5000);
+    // A week until it is believed; then as long as everything.
+    for day in 0..=30 {
+        assert_eq!(kept.first(&*storage).await, (1, Some(1)), "{day}");
+        hands.pass(DAY);
+    }
+    assert_eq!(kept.first(&*storage).await, (2, None));
+}

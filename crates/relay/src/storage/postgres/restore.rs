@@ -71,6 +71,8 @@ async fn void(tx: &Transaction<'_>, today: i64) -> Result<()> {
     for sql in ["DELETE FROM key_packages", "DELETE FROM key_package_claims", "DELETE FROM invitations"] {
         execute(tx, sql, &[]).await?;
     }
+    // No token key need be kept, and with one that is made anew no process would start. All are stopped: the first one that starts records its keys.
+    execute(tx, "DELETE FROM relay_keys", &[]).await?;
     execute(tx, "UPDATE devices SET inbox_head = inbox_head + $1", &[&INBOX_GAP]).await?;
     Ok(())
 }
