@@ -96,6 +96,7 @@ impl Engine {
                 // Both or neither: what somebody else has put into the chain is taken for one's own together with what revokes it, or nothing would ever
                 // tell of it again.
                 keys::add_chain_entries(tx, me, from, &fresh)?;
+                keys::end_account_change(tx, false)?;
                 keys::begin_account_change(tx, &change)?;
                 Ok(true)
             })
@@ -104,6 +105,23 @@ impl Engine {
             self.chains.keep(Arc::new(chain));
         }
         Ok(())
+    }
+
+    /// Whoever is to be shut out was first: they are shut out behind what they have stated, and with it. False if this device is in force no more, or
+    /// another change is under way: then nothing comes of it.
+    async fn shut_out_anew(&self, change: &mut AccountChange) -> Result<bool, Error> {
+        if !self.leads_here(&*self.chain(self.account).await?) {
+            return Ok(false);
+        }
+        let (chain, fresh) = match self.chain_as_it_is().await {
+            Err(error) if error.code() == ErrorCode::OwnKeysChanged => return Ok(false),
+            there => there?,
+        };
+        self.begin_shutting_out(chain, fresh).await?;
+        let Some(begun) = self.store.run(keys::account_change).await? else { return Ok(false) };
+        let other = begun.entry != change.entry;
+        *change = begun;
+        Ok(other)
     }
 
     pub(super) async fn begin_account_change(&self, revoked: &[DeviceId], then_rotate: bool) -> Result<(), Error> {
@@ -156,7 +174,11 @@ impl Engine {
                 if self.take_stated(self.keys().record(), &change.key.public()).await? {
                     break;
                 }
-                if !self.restate_account_change(&mut change).await? {
+                let anew = match change.then_rotate {
+                    true => self.shut_out_anew(&mut change).await?,
+                    false => self.restate_account_change(&mut change).await?,
+                };
+                if !anew {
                     self.store.run(|tx| keys::end_account_change(tx, false)).await?;
                     self.store.forget().await?;
                     return Err(error);

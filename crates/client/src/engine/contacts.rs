@@ -6,7 +6,7 @@ use rusqlite::Transaction;
 use waxwing_protocol::{AccessKey, Invite, InviteError, conversation_id};
 use waxwing_wire::{AccountAddress, AccountId, RelayAddress, Username, VerifiedChain};
 
-use super::conversations::{ensure_group, introduce_oneself, started_line};
+use super::conversations::{accept, ensure_group, started_line};
 use super::emit::Changes;
 use super::{Client, Engine, safety};
 use crate::error::{Error, ErrorCode};
@@ -149,7 +149,7 @@ impl Engine {
                     profile_sent: true,
                 };
                 if conversations::insert(tx, &new, context.now)? {
-                    ensure_group(tx, &context, &conversations::load(tx, &id)?, home)?;
+                    ensure_group(tx, &context, &conversations::load(tx, &id)?, home.clone())?;
                     let started = Notice::Started { name: me.display_name.clone(), mine: true };
                     let line = started_line(&id, me.account, true, context.now, &started);
                     messages::insert(tx, &line)?;
@@ -158,11 +158,8 @@ impl Engine {
                 }
                 // Asked for again, perhaps with a better link; where they had written first, that is an acceptance.
                 conversations::touch(tx, &id, context.now)?;
+                changes.join(accept(tx, &context, &id, home)?);
                 let conversation = conversations::load(tx, &id)?;
-                if conversation.standing == Standing::Request {
-                    conversations::set_standing(tx, &id, Standing::Member)?;
-                    introduce_oneself(tx, &me, &conversation)?;
-                }
                 if conversation.problem().is_some_and(|problem| problem.code != ErrorCode::ChainBroken) {
                     conversations::set_problem(tx, &id, None)?;
                 }
@@ -179,6 +176,7 @@ impl Engine {
         self.chains.keep(chain);
         self.tell(changes).await;
         self.outbox_wake.notify_one();
+        self.transparency_wake.notify_one();
         Ok(())
     }
 }

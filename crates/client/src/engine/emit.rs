@@ -29,6 +29,13 @@ impl Changes {
         }
     }
 
+    /// And all that something else has changed.
+    pub(super) fn join(&mut self, more: Self) {
+        self.messages.extend(more.messages);
+        more.conversations.into_iter().for_each(|id| self.conversation(id));
+        more.groups.into_iter().for_each(|id| self.group(id));
+    }
+
     /// Who is in a conversation, or what is known of them.
     pub(super) fn group(&mut self, id: ConversationId) {
         if !self.groups.contains(&id) {

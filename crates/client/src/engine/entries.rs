@@ -231,7 +231,7 @@ impl Reading<'_> {
                 self.aside(entry, "its sender is in another state of the group")?;
                 logs::note_device(self.tx, self.log.log, device, Noted::Disagrees, self.context.now, 0)?;
                 let two = people::count(self.tx, &self.log.conversation)? <= 2;
-                if two || logs::noted(self.tx, self.log.log, Noted::Disagrees)? >= 2 {
+                if two || self.who_disagrees()?.len() >= 2 {
                     logs::belie(self.tx, self.log.log)?;
                     self.behind();
                 }
@@ -267,6 +267,21 @@ impl Reading<'_> {
         tracing::info!(reason, "an entry was set aside");
         let (id, now) = (self.log.log, self.context.now);
         aside::keep(self.tx, id, entry.seq, entry.entry_id, reason, &entry.blob, now)
+    }
+
+    /// Whose devices have signed another state of the group: nobody is two by bringing in leaves of their own, and of oneself nobody counts, nor a leaf that
+    /// its account's chain does not state.
+    fn who_disagrees(&self) -> Result<HashSet<AccountId>, Error> {
+        let devices = logs::noted_devices(self.tx, self.log.log, Noted::Disagrees, None)?;
+        let mut who = HashSet::new();
+        for leaf in self.group.as_ref().map_or_else(|| Ok(Vec::new()), Group::leaves)? {
+            let account = leaf.identity.account;
+            let counts = account != self.context.account && devices.contains(&leaf.identity.device);
+            if counts && self.stated(&leaf)? == Some(true) {
+                who.insert(account);
+            }
+        }
+        Ok(who)
     }
 
     /// One quiet line in the place of a message that cannot be read.

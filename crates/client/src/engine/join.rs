@@ -62,7 +62,7 @@ pub(super) fn welcomed(
         *changes = Changes::default();
         match reason {
             mls::NO_PRIVATE_PART => resync::ask_again(tx, context, &welcomed)?,
-            not_followed::MAY_NOT => not_followed::tell(tx, context, &welcomed)?,
+            not_followed::MAY_NOT | not_followed::BRINGS_SOMEBODY => not_followed::tell(tx, context, &welcomed)?,
             _ => {}
         }
     }
@@ -396,7 +396,7 @@ fn judge_restart(tx: &Transaction<'_>, facts: &GroupFacts, welcome: &Welcome) ->
         lost |= logs::is_full(tx, log.log)?;
     }
     let stranger = !newcomers(facts, &known).is_empty();
-    Ok((stranger && !lost).then_some("it brings in somebody who was not there"))
+    Ok((stranger && !lost).then_some(not_followed::BRINGS_SOMEBODY))
 }
 
 /// Who is in a group and was not known to be.

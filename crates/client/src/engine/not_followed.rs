@@ -25,10 +25,12 @@ use crate::views::{ConversationKind, MessageState, Notice, Standing};
 
 /// Why a Welcome is refused whose sender has begun anew.
 pub(super) const MAY_NOT: &str = "its sender may not start the group anew";
+/// The same: the roster that they know has somebody on it who is not there any more, or never was.
+pub(super) const BRINGS_SOMEBODY: &str = "it brings in somebody who was not there";
 /// How long a device that was recovered waits to be let back into a group that it may not begin anew.
 const GIVE_UP_MS: u64 = 7 * DAY_MS;
 
-/// A Welcome was refused since its sender may not begin anew: they are told, once a day. Nobody else is: whoever has heard the conversation's id
+/// A Welcome was refused since its sender may not begin anew, or not with these people: they are told, once a day. Nobody else is: whoever has heard the conversation's id
 /// somewhere does not learn by it who is in there.
 pub(super) fn tell(tx: &Transaction<'_>, context: &Context, welcomed: &Welcomed) -> Result<(), Error> {
     let (welcome, sender) = (&welcomed.welcome, &welcomed.sender.message.sender);

@@ -3,6 +3,7 @@
 //! Leaves beyond the proved size are not shown to anybody: they may be anything. Not here: what a leaf means for whom (`engine`).
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use waxwing_wire::limits::MAX_CHAIN;
 use waxwing_wire::transparency::{Frontier, Leaf, NoteKey, SignedCheckpoint};
 use waxwing_wire::{AccountId, MAX_U64};
 
@@ -14,6 +15,9 @@ const MOST_EVIDENCE: i64 = 64;
 /// Of each [`AlarmKind`] this many are shown, the first ones: none of one kind takes the place of another. One more is kept, to know that there are
 /// more.
 pub(crate) const MOST_ALARMS: u32 = 64;
+/// Leaves about one account or one name that are read at a time: twice as many as a chain can have. A log with more of them has made them up, and says
+/// nothing of those that come behind.
+const MOST_ABOUT: usize = 2 * MAX_CHAIN + 1;
 /// Relays' clocks, and what is known of them here, do not agree to the second.
 const CLOCKS_MS: u64 = 60_000;
 /// So far apart are the edges that are kept.
@@ -182,7 +186,8 @@ pub(crate) fn drop_unproved(tx: &Transaction<'_>, log: &TransparencyLog) -> Resu
     Ok(())
 }
 
-/// Proved leaves about an account ([`waxwing_wire::transparency::account_hash`]) from an index on, in order.
+/// Proved leaves about an account ([`waxwing_wire::transparency::account_hash`]) from an index on, in order: the first ones, of more than any chain can
+/// have.
 pub(crate) fn about(
     tx: &Transaction<'_>,
     log: &TransparencyLog,
@@ -232,8 +237,8 @@ pub(crate) fn naming(tx: &Transaction<'_>, log: &TransparencyLog, name_hash: &[u
     find(tx, log, name_hash, 0, "seq < 0")
 }
 
-/// Goes through the names that proved leaves from an index on give a second time: the hashes of the `create` entries that had them before,
-/// until `each` fails. There may be as many as there are leaves.
+/// Goes through the names that proved leaves from an index on give a second time: the hashes of the `create` entries that had them before the last,
+/// until `each` fails. There may be as many as there are leaves, and no more: whoever keeps a log may give one name to everybody in it.
 pub(crate) fn given_again(
     tx: &Transaction<'_>,
     log: &TransparencyLog,
@@ -241,10 +246,14 @@ pub(crate) fn given_again(
     mut each: impl FnMut([u8; 32]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut statement = tx.prepare_cached(
-        "SELECT earlier.hash FROM transparency_leaves AS later
-         JOIN transparency_leaves AS earlier ON earlier.log = later.log AND earlier.who = later.who
-         WHERE later.log = ?1 AND later.place >= ?2 AND later.place < ?3 AND later.seq < 0 AND earlier.seq < 0
-           AND earlier.place < later.place AND earlier.hash <> later.hash",
+        "SELECT earlier.hash FROM (
+             SELECT who, max(place) AS place FROM transparency_leaves
+             WHERE log = ?1 AND place >= ?2 AND place < ?3 AND seq < 0 GROUP BY who
+         ) AS named
+         JOIN transparency_leaves AS later ON later.log = ?1 AND later.place = named.place
+         JOIN transparency_leaves AS earlier
+           ON earlier.log = ?1 AND earlier.who = named.who AND earlier.place < named.place AND earlier.seq < 0
+         WHERE earlier.hash <> later.hash",
     )?;
     let mut rows = statement.query(params![log.n, from, log.size()])?;
     while let Some(row) = rows.next()? {
@@ -267,7 +276,7 @@ fn find(
 ) -> Result<Vec<Placed>, Error> {
     let mut statement = tx.prepare_cached(&format!(
         "SELECT place, seq, hash FROM transparency_leaves
-         WHERE log = ?1 AND who = ?2 AND place >= ?3 AND place < ?4 AND {kind} ORDER BY place"
+         WHERE log = ?1 AND who = ?2 AND place >= ?3 AND place < ?4 AND {kind} ORDER BY place LIMIT {MOST_ABOUT}"
     ))?;
     let rows = statement.query_map(params![log.n, who, from, log.size()], |row| placed(who, row))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

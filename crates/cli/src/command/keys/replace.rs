@@ -1,7 +1,7 @@
 //! `keys replace`: another account key, and with `--shut-others-out` nothing of the old keys left in force.
 
 use clap::Args;
-use waxwing_client::Client;
+use waxwing_client::{Client, ErrorCode};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -17,10 +17,14 @@ pub(crate) struct Arguments {
 
 /// Replaces it, has the conversations learn of it, and prints the keys as they are then, with what waits.
 pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
-    match arguments.shut_others_out {
+    let done = match arguments.shut_others_out {
         true => client.shut_others_out().await?,
         false => client.replace_account_key().await?,
     };
+    if let Some(problem) = done.rotation_problem.filter(|problem| problem.code == ErrorCode::OwnKeysChanged) {
+        // It was given up: whatever comes next says nothing of it.
+        return Err(Failure::StillRotating(Some(problem)));
+    }
     let told = session::fetch(client).await;
     // Whatever came of telling them: the key may be in force, and what waits says where not.
     let keys = client.keys().await?;

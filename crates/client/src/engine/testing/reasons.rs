@@ -9,14 +9,15 @@ use std::sync::Arc;
 use waxwing_protocol::{AppMessage, Content, Epoch, Recipient};
 use waxwing_wire::frame::InboxSend;
 use waxwing_wire::log::EnvelopeKind;
-use waxwing_wire::{EnvelopeId, LogId, MessageId};
+use waxwing_wire::{DeviceId, EnvelopeId, LogId, MessageId};
 
 use super::super::sealing::seal_for_inbox;
 use super::faults::{change, everybody, group, say, shows};
 use super::forge::Twist;
+use super::liar::impostor;
 use super::lockouts::update_twisted;
 use super::world::World;
-use crate::mls::{Group, GroupChange};
+use crate::mls::{Group, GroupChange, Plan};
 use crate::random;
 use crate::store::conversations::ConversationId;
 use crate::store::logs::{self, Noted, Trouble};
@@ -123,6 +124,35 @@ fn is_elsewhere(world: &mut World, log: LogId, who: usize) {
     let (entry, by) = (EnvelopeId::from_bytes(random::bytes()), (device.account, &*keys));
     let blob = device.envelope_twisted(&twist, log, EnvelopeKind::App, mls, by, entry);
     world.outside.relay.inject(log, entry, EnvelopeKind::App, blob);
+}
+
+/// Any member may add leaves of the own account: with these nobody is two.
+#[test]
+fn p13_one_member_with_two_leaves_puts_nobody_out_of_step() {
+    let (mut world, id, log) = setting(3);
+    let cem = world.devices[2].account;
+    let mut second = impostor("cem", cem, DeviceId::from_bytes([9; 16]));
+    let World { outside, devices, .. } = &mut world;
+    let (keys, plan) = (Arc::clone(&devices[2].keys), Plan { add: vec![second.claimed()], ..Plan::default() });
+    let welcome = devices[2].commit_anyway(outside, (id, log), &keys, plan).unwrap();
+    second.joins(log, &welcome);
+    everybody(&mut world);
+    is_elsewhere(&mut world, log, 2);
+    let crypto = Arc::clone(&world.devices[2].crypto);
+    let here = world.devices[2].look(|tx| Ok(Group::load(&crypto, tx, log)?.unwrap().epoch()));
+    let text = AppMessage::Text { message_id: MessageId::from_bytes([7; 16]), text: "elsewhere".to_owned() }.encode();
+    let mls = second.says(log, &text);
+    let mut authenticator = here.authenticator;
+    authenticator[0] ^= 2;
+    let twist = Twist { epoch: Some(Epoch { authenticator, ..here }), ..Twist::default() };
+    let (entry, by) = (EnvelopeId::from_bytes(random::bytes()), (cem, &*second.keys));
+    let blob = world.devices[2].envelope_twisted(&twist, log, EnvelopeKind::App, mls, by, entry);
+    world.outside.relay.inject(log, entry, EnvelopeKind::App, blob);
+    bea_looks(&mut world);
+    let aside = world.devices[1].set_aside();
+    let elsewhere = aside.iter().filter(|one| *one == "its sender is in another state of the group").count();
+    assert_eq!(elsewhere, 2, "the control: both have said so");
+    assert_eq!(asked(&mut world, log), (0, Trouble::None), "cem alone has said so");
 }
 
 /// (b) One of several may lie, or be lost; of two the same is less likely.

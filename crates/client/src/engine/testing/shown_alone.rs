@@ -229,13 +229,21 @@ async fn p11_d14_an_own_entry_that_an_older_database_lacks_is_no_alarm() {
     lone.client.end_tasks().await;
     let engine = lone.engine();
     is_shown(engine, hash).await;
-    // Its relay does not show it yet.
-    for (shown, left) in [(1, 1), (2, 0)] {
-        let relay = chain_of(me, &entries[..shown]).await;
+    // Nobody can be asked; its relay does not show it yet.
+    engine.look_at_logs().await.unwrap_err();
+    assert_eq!((alarms(&lone).await, noted(engine).await.len()), (vec![], 1));
+    let shows = async |many: usize| {
+        let relay = chain_of(me, &entries[..many]).await;
         speaks_to(engine, "127.0.0.1:1", &relay);
         engine.look_at_logs().await.unwrap();
-        assert_eq!((alarms(&lone).await, noted(engine).await.len()), (vec![], left));
-    }
+        (alarms(&lone).await, noted(engine).await.len())
+    };
+    assert_eq!(shows(1).await, (vec![], 1));
+    // A relay that goes on like that does not hide it by that for ever; and what turns out to be one's own is an alarm no more.
+    engine.store.run(own_shown::forget).await.unwrap();
+    is_shown_at(engine, hash, engine.now_ms() - 25 * 60 * 60 * 1000).await;
+    assert_eq!(shows(1).await, (vec![(None, Some(1))], 0));
+    assert_eq!(shows(2).await, (vec![], 0));
 }
 
 /// An entry behind the own chain that somebody with its account key has signed.
@@ -246,7 +254,11 @@ async fn thiefs(engine: &Engine) -> ChainEntry {
 
 /// A conversation has shown this entry.
 async fn is_shown(engine: &Engine, hash: [u8; 32]) {
-    let shown = Shown { seq: 1, hash, at_ms: 5 };
+    is_shown_at(engine, hash, engine.now_ms()).await;
+}
+
+async fn is_shown_at(engine: &Engine, hash: [u8; 32], at_ms: u64) {
+    let shown = Shown { seq: 1, hash, at_ms };
     assert!(engine.store.run(move |tx| own_shown::note(tx, &shown)).await.unwrap());
 }
 

@@ -141,3 +141,42 @@ async fn p17_a_long_log_is_proved_within_a_few_rounds() {
         }
     }
 }
+
+/// A relay may give one name to everybody, and make up any number of leaves about one account: what is looked through does not grow faster than what was read.
+#[tokio::test]
+async fn p17_leaves_that_are_all_alike_are_looked_through_once() {
+    const NAMES: u32 = 400;
+    const ABOUT: usize = 9000;
+    let lone = lone().await;
+    let engine = lone.engine();
+    let mut log = Log::new();
+    let name_hash = [7; 32];
+    let hash = |n: u32| {
+        let mut hash = [0; 32];
+        hash[..4].copy_from_slice(&n.to_be_bytes());
+        hash
+    };
+    log.leaves = (0..NAMES).map(|n| Leaf::Name { name_hash, entry_hash: hash(n) }).collect();
+    log.leaves.push(name(5));
+    log.is_read(engine).await;
+    let given = async |from: u64| {
+        let given = engine.store.run(move |tx| {
+            let (mut given, log) = (Vec::new(), stored::load(tx, RELAY)?.unwrap());
+            stored::given_again(tx, &log, from, |hash| {
+                given.push(hash);
+                Ok(())
+            })?;
+            Ok(given)
+        });
+        given.await.unwrap()
+    };
+    let mut all = given(0).await;
+    all.sort_unstable();
+    assert_eq!(all, (0..NAMES - 1).map(hash).collect::<Vec<_>>(), "each that had it before the last, once");
+    assert_eq!(given(u64::from(NAMES)).await, Vec::<[u8; 32]>::new(), "nothing new is about it");
+    let about = (0..ABOUT).map(|_| Leaf::Chain { account_hash: [8; 32], seq: 1, entry_hash: [9; 32] });
+    log.leaves.extend(about);
+    log.is_read(engine).await;
+    let read = engine.store.run(|tx| stored::about(tx, &stored::load(tx, RELAY)?.unwrap(), &[8; 32], 0));
+    assert_eq!(read.await.unwrap().len(), 2 * 4096 + 1);
+}

@@ -8,6 +8,7 @@ use waxwing_wire::transparency::{Leaf, account_hash};
 use waxwing_wire::{AccountId, ChainEntry};
 
 use super::super::emit::Changes;
+use super::super::entries::DAY_MS;
 use super::super::{Engine, not_found, safety};
 use super::{hash_of, load};
 use crate::error::Error;
@@ -22,7 +23,10 @@ const NEWS_PATIENCE: Duration = Duration::from_secs(10);
 impl Engine {
     /// What is new in the logs about oneself and about contacts.
     pub(in super::super) async fn look_at_logs(&self) -> Result<(), Error> {
-        self.catch_up_with_own_keys().await?;
+        if let Err(error) = self.catch_up_with_own_keys().await {
+            self.judge_shown(false).await?;
+            return Err(error);
+        }
         let followed = self.follow_own_devices_for(NEWS_PATIENCE).await;
         if let Err(error) = &followed {
             // Where the log has it, it is an alarm until it can be had.
@@ -63,13 +67,7 @@ impl Engine {
                 self.tell_log(&home).await;
             }
         }
-        let me = self.account;
-        // Nothing is anybody else's doing before this device knows its own.
-        let knows_its_own = followed.is_ok() && self.leads_here(&*self.chain(me).await?);
-        if knows_its_own && self.store.run(move |tx| look_at_shown(tx, me)).await? {
-            tracing::warn!("a conversation has shown an entry of the own account that no own device has made");
-            self.tell_log(&home).await;
-        }
+        self.judge_shown(followed.is_ok()).await?;
         let mut news = self.store.run(unproved::news).await?;
         // One that takes its time does not keep the same others waiting in each round.
         let [first] = random::bytes::<1>();
@@ -85,6 +83,18 @@ impl Engine {
         }
         // Tried again soon.
         followed
+    }
+
+    /// What conversations have shown of the own chain. Nothing is anybody else's doing before this device knows its own; but a relay that never tells it
+    /// hides nothing by that for longer than a day.
+    async fn judge_shown(&self, asked: bool) -> Result<(), Error> {
+        let (me, a_day_ago) = (self.account, self.now_ms().saturating_sub(DAY_MS));
+        let knows_its_own = asked && self.leads_here(&*self.chain(me).await?);
+        if self.store.run(move |tx| look_at_shown(tx, me, (knows_its_own, a_day_ago))).await? {
+            tracing::warn!("a conversation has shown an entry of the own account that no own device has made");
+            self.tell_log(&self.home.address().authority()).await;
+        }
+        Ok(())
     }
 }
 
@@ -220,19 +230,19 @@ fn under_way(tx: &Transaction<'_>) -> Result<Vec<(u32, [u8; 32])>, Error> {
 
 /// Whose the entries are that conversations have shown of the own chain (`own_parts`), after the log was looked at. One that is neither an own device's
 /// nor in the log is an alarm all the same. True if one was raised.
-fn look_at_shown(tx: &Transaction<'_>, me: AccountId) -> Result<bool, Error> {
+/// Where this device does not know all that it has made itself, what was noted later than a day ago is not judged yet.
+fn look_at_shown(tx: &Transaction<'_>, me: AccountId, (knows_its_own, a_day_ago): (bool, u64)) -> Result<bool, Error> {
     let noted = own_shown::all(tx)?;
     if noted.is_empty() {
         return Ok(false);
     }
     let chain = keys::chain(tx, me)?.ok_or_else(|| not_found("no own chain"))?;
     let under_way = under_way(tx)?;
-    if chain.devices().count() > 1 && !under_way.is_empty() {
-        // What another own device has stated behind it cannot be had before.
-        return Ok(false);
-    }
+    // What another own device has stated behind it cannot be had before.
+    let waits = chain.devices().count() > 1 && !under_way.is_empty();
+    let until = if knows_its_own && !waits { u64::MAX } else { a_day_ago };
     let mut raised = false;
-    for shown in noted {
+    for shown in noted.into_iter().filter(|shown| shown.at_ms <= until) {
         if under_way.contains(&(shown.seq, shown.hash)) {
             // Judged again once it is clear what has become of that.
             continue;
