@@ -38,14 +38,6 @@ impl Calendar {
         self.clock.now().day().max(self.day())
     }
 
-    /// The last day that anything can bear, if the clock agrees with the `noted` one: what bears a later one came before now, while a clock was far ahead. A
-    /// clock that is itself ahead may be right, after a long stop: then what bears its day came on that day, and the noted one has yet to follow. One that is
-    /// behind knows nothing. Clocks of several processes need not change the day in the same second.
-    pub(super) fn latest(&self, noted: i64) -> Option<i64> {
-        let day = self.clock.now().day();
-        (noted.saturating_sub(1)..=noted).contains(&day).then_some(noted.saturating_add(1))
-    }
-
     /// The time by which something is too old: the clock's, within that day.
     pub(super) fn now(&self) -> Moment {
         let day = self.day();
@@ -164,12 +156,6 @@ mod tests {
         assert_eq!(watch.judge(noted, 1100, DAY * 3), 1007);
         assert_eq!(watch.judge(noted, 1100, DAY * 9), 1007);
         assert_eq!(watch.judge(noted, 1106, DAY * 10), 1106);
-    }
-
-    #[test]
-    fn d8_only_a_clock_that_agrees_tells_what_came_under_one_that_was_ahead() {
-        let latest = |day: u32| Calendar::new(Clock::new(move || DAY * day, || Duration::ZERO)).latest(1000);
-        assert_eq!([998, 999, 1000, 1001].map(latest), [None, Some(1001), Some(1001), None]);
     }
 
     #[test]

@@ -29,57 +29,8 @@ pub(super) async fn note(tx: &Transaction<'_>, calendar: &Calendar) -> Result<i6
 /// Expires a batch of everything; whether there may be more.
 pub(super) async fn expire(tx: &Transaction<'_>, calendar: &Calendar, now: Moment, days: u32) -> Result<bool> {
     let day = note(tx, calendar).await?;
-    let mended = match calendar.latest(day) {
-        Some(latest) => mend_log(tx, day, latest).await? | mend_rows(tx, day, latest).await?,
-        None => false,
-    };
     let kept = first_kept_day(day, days);
-    Ok(mended | entries(tx, kept).await? | envelopes(tx, kept).await? | forget(tx, now, day, kept).await?)
-}
-
-/// Mends a batch of days after the `latest`, in a log whose oldest entry bears one: those entries came while a clock was far ahead, and would keep all that is
-/// behind them for as long. Each came no later than the one behind it, and none after today: with these days none is too old before its time. Such
-/// entries behind others are met when those are gone: then the log begins with them.
-async fn mend_log(tx: &Transaction<'_>, day: i64, latest: i64) -> Result<bool> {
-    let sql = "SELECT n, oldest FROM logs WHERE oldest_day > $1
-               ORDER BY oldest_day DESC LIMIT 1 FOR UPDATE SKIP LOCKED";
-    let Some(row) = one(tx, sql, &[&latest]).await? else { return Ok(false) };
-    let (log, oldest): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
-    // From the last one on back, so that the one behind a batch is right already.
-    let sql = "SELECT max(seq) FROM log_entries WHERE log = $1 AND seq >= $2 AND day > $3";
-    let row = one(tx, sql, &[&log, &oldest, &latest]).await?.ok_or(Fault::Damaged)?;
-    let Some(last) = get::<Option<i64>>(&row, 0)? else {
-        let sql = "UPDATE logs SET oldest_day = (SELECT day FROM log_entries WHERE log = $1 AND seq = $2) WHERE n = $1";
-        execute(tx, sql, &[&log, &oldest]).await?;
-        return Ok(true);
-    };
-    let behind = last + 1;
-    let start = oldest.max(behind - BATCH);
-    // Of those in a row.
-    let sql = "SELECT coalesce(max(seq) + 1, $2) FROM log_entries
-               WHERE log = $1 AND seq >= $2 AND seq < $3 AND day <= $4";
-    let row = one(tx, sql, &[&log, &start, &behind, &latest]).await?.ok_or(Fault::Damaged)?;
-    let first: i64 = get(&row, 0)?;
-    let sql = "UPDATE log_entries SET day = coalesce((SELECT day FROM log_entries WHERE log = $1 AND seq = $3), $4)
-               WHERE log = $1 AND seq >= $2 AND seq < $3";
-    execute(tx, sql, &[&log, &first, &behind, &day]).await?;
-    Ok(true)
-}
-
-/// The same of whatever else has a day: it came today at the latest.
-async fn mend_rows(tx: &Transaction<'_>, day: i64, latest: i64) -> Result<bool> {
-    let mut mended = 0;
-    for sql in [
-        "UPDATE inbox_entries SET day = $1 WHERE ctid = ANY(ARRAY(
-             SELECT ctid FROM inbox_entries WHERE day > $2 LIMIT $3 FOR UPDATE SKIP LOCKED))",
-        "UPDATE inbox_ids SET day = $1 WHERE ctid = ANY(ARRAY(
-             SELECT ctid FROM inbox_ids WHERE day > $2 LIMIT $3 FOR UPDATE SKIP LOCKED))",
-        "UPDATE spent_key_packages SET day = $1 WHERE ctid = ANY(ARRAY(
-             SELECT ctid FROM spent_key_packages WHERE day > $2 LIMIT $3 FOR UPDATE SKIP LOCKED))",
-    ] {
-        mended += execute(tx, sql, &[&day, &latest, &BATCH]).await?;
-    }
-    Ok(mended > 0)
+    Ok(entries(tx, kept).await? | envelopes(tx, kept).await? | forget(tx, now, day, kept).await?)
 }
 
 /// The oldest entries of the log that has the oldest.

@@ -29,70 +29,13 @@ pub(super) fn note(db: &Connection, calendar: &Calendar) -> Result<i64> {
 /// Expires a batch; whether there may be more.
 pub(super) fn expire(db: &Connection, calendar: &Calendar, now: Moment, days: u32) -> Result<bool> {
     let day = note(db, calendar)?;
-    let mended = match calendar.latest(day) {
-        Some(latest) => {
-            let (log, rows) = (mend_log(db, day, latest)?, mend_rows(db, day, latest)?);
-            log || rows
-        }
-        None => false,
-    };
     let kept = first_kept_day(day, days);
     let logs = entries(db, kept)?;
     let inboxes = envelopes(db, kept)?;
     let ids = forget(db, "inbox_ids", "entry_id", kept - REMEMBER_IDS_DAYS)?;
     let packages = forget(db, "spent_key_packages", "digest", day - REMEMBER_PACKAGES_DAYS)?;
     let shown = shown::forget(db, now, BATCH)?;
-    Ok(mended || logs || inboxes || ids || packages || shown)
-}
-
-/// Mends a batch of days after the `latest`, in a log whose oldest entry bears one: those entries came while a clock was far ahead, and would keep all that is
-/// behind them for as long. Each came no later than the one behind it, and none after today: with these days none is too old before its time. Such
-/// entries behind others are met when those are gone: then the log begins with them.
-fn mend_log(db: &Connection, day: i64, latest: i64) -> Result<bool> {
-    let found: Option<(i64, i64)> = db
-        .prepare_cached("SELECT n, oldest FROM logs WHERE oldest_day > ?1 ORDER BY oldest_day DESC LIMIT 1")?
-        .query_row(params![latest], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((log, oldest)) = found else { return Ok(false) };
-    // From the last one on back, so that the one behind a batch is right already.
-    let last: Option<i64> = db
-        .prepare_cached("SELECT max(seq) FROM log_entries WHERE log = ?1 AND seq >= ?2 AND day > ?3")?
-        .query_row(params![log, oldest, latest], |row| row.get(0))?;
-    let Some(last) = last else {
-        db.prepare_cached(
-            "UPDATE logs SET oldest_day = (SELECT day FROM log_entries WHERE log = ?1 AND seq = ?2) WHERE n = ?1",
-        )?
-        .execute(params![log, oldest])?;
-        return Ok(true);
-    };
-    let behind = last + 1;
-    // Of those in a row.
-    let first: i64 = db
-        .prepare_cached(
-            "SELECT coalesce(max(seq) + 1, ?2) FROM log_entries WHERE log = ?1 AND seq >= ?2 AND seq < ?3 AND day <= ?4",
-        )?
-        .query_row(params![log, oldest.max(behind - BATCH), behind, latest], |row| row.get(0))?;
-    db.prepare_cached(
-        "UPDATE log_entries SET day = coalesce((SELECT day FROM log_entries WHERE log = ?1 AND seq = ?3), ?4)
-         WHERE log = ?1 AND seq >= ?2 AND seq < ?3",
-    )?
-    .execute(params![log, first, behind, day])?;
-    Ok(true)
-}
-
-/// The same of whatever else has a day: it came today at the latest.
-fn mend_rows(db: &Connection, day: i64, latest: i64) -> Result<bool> {
-    let mut mended = 0;
-    for sql in [
-        "UPDATE inbox_entries SET day = ?1 WHERE rowid IN (SELECT rowid FROM inbox_entries WHERE day > ?2 LIMIT ?3)",
-        "UPDATE inbox_ids SET day = ?1
-         WHERE (device, entry_id) IN (SELECT device, entry_id FROM inbox_ids WHERE day > ?2 LIMIT ?3)",
-        "UPDATE spent_key_packages SET day = ?1
-         WHERE (device, digest) IN (SELECT device, digest FROM spent_key_packages WHERE day > ?2 LIMIT ?3)",
-    ] {
-        mended += db.prepare_cached(sql)?.execute(params![day, latest, BATCH])?;
-    }
-    Ok(mended > 0)
+    Ok(logs || inboxes || ids || packages || shown)
 }
 
 /// The oldest entries of the log that has the oldest.
