@@ -117,6 +117,10 @@ impl Engine {
             Err(error) if error.code() == ErrorCode::OwnKeysChanged => return Ok(false),
             there => there?,
         };
+        // A chain that takes no more: nothing comes of it, and nothing waits for it.
+        if self.another_account_key(&chain, &[], true).is_err() {
+            return Ok(false);
+        }
         self.begin_shutting_out(chain, fresh).await?;
         let Some(begun) = self.store.run(keys::account_change).await? else { return Ok(false) };
         let other = begun.entry != change.entry;

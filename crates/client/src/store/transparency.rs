@@ -237,8 +237,8 @@ pub(crate) fn naming(tx: &Transaction<'_>, log: &TransparencyLog, name_hash: &[u
     find(tx, log, name_hash, 0, "seq < 0")
 }
 
-/// Goes through the names that proved leaves from an index on give a second time: the hashes of the `create` entries that had them before the last,
-/// until `each` fails. There may be as many as there are leaves, and no more: whoever keeps a log may give one name to everybody in it.
+/// Goes through the names that proved leaves from an index on give a second time: the hashes of the `create` entries that had them before the last
+/// leaf, until `each` fails. There may be as many as there are leaves, and no more: whoever keeps a log may give one name to everybody in it.
 pub(crate) fn given_again(
     tx: &Transaction<'_>,
     log: &TransparencyLog,
@@ -247,13 +247,12 @@ pub(crate) fn given_again(
 ) -> Result<(), Error> {
     let mut statement = tx.prepare_cached(
         "SELECT earlier.hash FROM (
-             SELECT who, max(place) AS place FROM transparency_leaves
+             SELECT who, max(place) AS place, min(hash) AS low, max(hash) AS high FROM transparency_leaves
              WHERE log = ?1 AND place >= ?2 AND place < ?3 AND seq < 0 GROUP BY who
          ) AS named
-         JOIN transparency_leaves AS later ON later.log = ?1 AND later.place = named.place
          JOIN transparency_leaves AS earlier
            ON earlier.log = ?1 AND earlier.who = named.who AND earlier.place < named.place AND earlier.seq < 0
-         WHERE earlier.hash <> later.hash",
+         WHERE earlier.hash <> named.low OR earlier.hash <> named.high",
     )?;
     let mut rows = statement.query(params![log.n, from, log.size()])?;
     while let Some(row) = rows.next()? {

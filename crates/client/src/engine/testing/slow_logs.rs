@@ -174,6 +174,13 @@ async fn p17_leaves_that_are_all_alike_are_looked_through_once() {
     all.sort_unstable();
     assert_eq!(all, (0..NAMES - 1).map(hash).collect::<Vec<_>>(), "each that had it before the last, once");
     assert_eq!(given(u64::from(NAMES)).await, Vec::<[u8; 32]>::new(), "nothing new is about it");
+    // Given back at once, it was given away all the same.
+    let before = log.leaves.len() as u64;
+    log.leaves.extend([11, 5].map(|n| Leaf::Name { name_hash: hash(5), entry_hash: hash(n) }));
+    log.is_read(engine).await;
+    let mut both = given(before).await;
+    both.sort_unstable();
+    assert_eq!(both, [hash(5), hash(11)]);
     let about = (0..ABOUT).map(|_| Leaf::Chain { account_hash: [8; 32], seq: 1, entry_hash: [9; 32] });
     log.leaves.extend(about);
     log.is_read(engine).await;
