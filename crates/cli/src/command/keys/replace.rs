@@ -22,7 +22,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         false => client.replace_account_key().await?,
     };
     if let Some(problem) = done.rotation_problem.filter(|problem| problem.code == ErrorCode::OwnKeysChanged) {
-        // It was given up: whatever comes next says nothing of it.
+        // Given up, or overtaken and to go on later: whatever comes next says nothing of it.
         return Err(Failure::StillRotating(Some(problem)));
     }
     let told = session::fetch(client).await;
