@@ -1,7 +1,7 @@
 //! One engine without a relay, and what its own relay's log says of the own account: which entries are an alarm, and which are not; and which are
 //! missing there (P11).
 
-use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase, statement};
+use waxwing_protocol::{AccountKey, RecoveryPhrase, statement};
 use waxwing_wire::transparency::{Leaf, account_hash, name_hash};
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, MAX_U64, VerifiedChain};
 
@@ -11,6 +11,7 @@ use super::super::key_log::history;
 use super::super::keys::Cause;
 use super::doubts::{Log, leaf, lone};
 use super::lone::Lone;
+use super::made_up::{account_key, device_keys, extended};
 use crate::error::ErrorCode;
 use crate::event::Event;
 use crate::random;
@@ -260,20 +261,6 @@ async fn p17_a_proof_that_was_not_given_hides_no_keys_that_are_held_back() {
         engine.store.run(move |tx| transparency::keep_evidence(tx, HOME, &evidence)).await.unwrap();
         assert_eq!(engine.is_held_back(&chain).await.unwrap(), held_back, "{against:?}");
     }
-}
-
-fn account_key() -> AccountKey {
-    AccountKey::generate(&mut random::rng())
-}
-
-fn device_keys(number: u8, version: u32) -> DeviceKeys {
-    DeviceKeys::new(DeviceId::from_bytes([number; 16]), version, DeviceSeeds::generate(&mut random::rng())).unwrap()
-}
-
-fn extended(chain: &VerifiedChain, entry: &ChainEntry) -> VerifiedChain {
-    let mut chain = chain.clone();
-    chain.extend(entry.as_bytes()).unwrap();
-    chain
 }
 
 /// Whoever signs an entry says when, up to 2^63 - 1: no calendar has that day.

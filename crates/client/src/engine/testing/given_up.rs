@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use waxwing_protocol::{AccountKey, AppMessage, DeviceKeys, DeviceSeeds, RecoveryPhrase, StaleKey, statement};
+use waxwing_protocol::{AccountKey, AppMessage, RecoveryPhrase, StaleKey, statement};
 use waxwing_wire::api::{ChainPage, EntryBytes};
-use waxwing_wire::{AccountId, ChainEntry, DeviceId, EnvelopeId, RelayAddress, VerifiedChain};
+use waxwing_wire::{AccountId, ChainEntry, EnvelopeId, RelayAddress, VerifiedChain};
 
 use super::super::context::{Chains, is_line_of};
 use super::super::{Engine, follow, given_up};
@@ -13,6 +13,7 @@ use super::device::Device;
 use super::doubts::{Log, RELAY, in_doubt, leaf, lone};
 use super::faults::{everybody, group, say, shows};
 use super::lone::Lone;
+use super::made_up::{account_key, device_keys, extended};
 use super::small_relay::{Asked, SmallRelay, problem};
 use super::world::World;
 use crate::mls::Group;
@@ -21,20 +22,6 @@ use crate::store::contacts::Contact;
 use crate::store::conversations::{ConversationId, NewConversation};
 use crate::store::{account, contacts, conversations, keys, logs, messages, outbox, unproved, verifications};
 use crate::views::{ConversationKind, Notice, Safety, Standing, Trust};
-
-fn device_keys(number: u8, version: u32) -> DeviceKeys {
-    DeviceKeys::new(DeviceId::from_bytes([number; 16]), version, DeviceSeeds::generate(&mut random::rng())).unwrap()
-}
-
-fn account_key() -> AccountKey {
-    AccountKey::generate(&mut random::rng())
-}
-
-fn extended(chain: &VerifiedChain, entry: &ChainEntry) -> VerifiedChain {
-    let mut chain = chain.clone();
-    chain.extend(entry.as_bytes()).unwrap();
-    chain
-}
 
 /// Bea, whose first two entries are proved, and who was verified; what a thief of her account key shows, and what she states in its place.
 struct Bea {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use waxwing_protocol::group::{ChainPart, CommitData};
 use waxwing_protocol::statement::{self, NewKeys};
-use waxwing_protocol::{AccountKey, AppMessage, DeviceKeys, DeviceSeeds, RecoveryPhrase, StaleKey};
+use waxwing_protocol::{AccountKey, AppMessage, RecoveryPhrase, StaleKey};
 use waxwing_wire::{ChainEntry, DeviceId, EnvelopeId, VerifiedChain};
 
 use super::super::Engine;
@@ -16,6 +16,7 @@ use super::device::{Device, HOME};
 use super::doubts::lone;
 use super::faults::{everybody, group, rotate, say, shows};
 use super::lone::Lone;
+use super::made_up::{account_key, device_keys, extended};
 use super::slow_logs::speaks_to;
 use super::small_relay::chain_of;
 use super::thieves::with_a_second_device;
@@ -27,20 +28,6 @@ use crate::store::conversations::ConversationId;
 use crate::store::own_shown::{self, Shown};
 use crate::store::rotation::{self as schedule, LastAccountKey};
 use crate::store::{account, keys, logs, outbox, recovery};
-
-fn device_keys(number: u8, version: u32) -> DeviceKeys {
-    DeviceKeys::new(DeviceId::from_bytes([number; 16]), version, DeviceSeeds::generate(&mut random::rng())).unwrap()
-}
-
-fn account_key() -> AccountKey {
-    AccountKey::generate(&mut random::rng())
-}
-
-fn extended(chain: &VerifiedChain, entry: &ChainEntry) -> VerifiedChain {
-    let mut chain = chain.clone();
-    chain.extend(entry.as_bytes()).unwrap();
-    chain
-}
 
 /// A device's own chain, its entries, and the account key, which somebody has stolen.
 fn stolen(device: &mut Device) -> (VerifiedChain, Vec<Vec<u8>>, AccountKey) {
