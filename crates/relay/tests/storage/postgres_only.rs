@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use waxwing_relay::storage::{
     Admission, Appended, Claim, Claimed, Claimer, Delivered, OpenError, PostgresConfig, PostgresStorage,
-    PostgresTrouble, PostgresUrl, Storage as _, StorageError,
+    PostgresTrouble, PostgresUrl, Storage as _, StorageError, Watched,
 };
 
 use crate::cluster::Cluster;
@@ -301,5 +301,56 @@ async fn p15_whoever_is_refused_has_locked_nothing() {
         after.split_whitespace().zip(before.split_whitespace()).all(|(after, before)| after != before),
         "{before} {after}"
     );
+    storage.close().await.unwrap();
+}
+
+/// Statements are planned once for a connection, on tables that are still empty: as these grow nothing is read whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_planned_on_empty_tables_reads_none_whole() {
+    let cluster = Cluster::start("");
+    let config = cluster.database();
+    let name = cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'relay_%'");
+    let storage = PostgresStorage::open(&config, setup()).await.unwrap();
+    let logs: Vec<_> = (0..32).map(new_log).collect();
+    for log in &logs {
+        assert!(storage.create_log(*log).await.unwrap());
+    }
+    registered(&storage, 1, Some("alice")).await;
+    let round = async |from: u64, count: u64| {
+        for id in from..from + count {
+            let log = &logs[id as usize % logs.len()];
+            assert!(matches!(storage.append(append(log, id, 100)).await.unwrap(), Appended::Stored { .. }));
+            page(&storage, log, 0).await;
+            storage
+                .heads(Watched { logs: vec![(log.log, log.tokens.read)], inboxes: vec![device_id(1)] })
+                .await
+                .unwrap();
+            assert!(matches!(
+                storage.deliver(delivery(1, id, Admission::Stranger, 100)).await.unwrap(),
+                Delivered::Stored { .. }
+            ));
+            storage.read_inbox(device_id(1), 0).await.unwrap();
+        }
+    };
+    // A statement's plan is fixed after it was planned five times, at each connection.
+    round(1, 200).await;
+    let scans = async || {
+        // What a connection has done it tells of within a second.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        round(100_000, 1).await;
+        let sql = "SELECT pg_stat_clear_snapshot(), coalesce(sum(seq_tup_read), 0) FROM pg_stat_user_tables
+                   WHERE relname IN ('logs', 'log_entries', 'retired_tokens', 'devices', 'inbox_entries', 'inbox_ids')";
+        let said = cluster.sql(name.trim(), sql);
+        said.trim().rsplit('|').next().unwrap().parse::<u64>().unwrap()
+    };
+    let before = scans().await;
+    round(1000, 500).await;
+    assert_eq!(scans().await, before, "rows that were read beside those that were asked for");
+    // The control: it is counted.
+    cluster.sql(
+        name.trim(),
+        "SET enable_indexscan = off; SET enable_indexonlyscan = off; SELECT sum(length(blob)) FROM log_entries",
+    );
+    assert!(scans().await > before);
     storage.close().await.unwrap();
 }

@@ -21,7 +21,8 @@ pub(super) const APPLICATION: &str = "waxwing-relay";
 const OLDEST_SERVER: i32 = 130_000;
 
 /// What every connection has set. `synchronous_commit`: a commit returns only after fsync of the WAL, whatever the server's own default is. The
-/// time limits are the server's: a relay that is gone, or hangs, keeps no lock.
+/// time limits are the server's: a relay that is gone, or hangs, keeps no lock. The plans: every statement looks rows up by their keys, and is planned once for
+/// a connection; planned while the tables are still small it would read them whole from then on, until somebody has them analysed.
 const SESSION: &str = "
     SET synchronous_commit = on;
     SET default_transaction_isolation = 'read committed';
@@ -29,6 +30,10 @@ const SESSION: &str = "
     SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '30s';
     SET client_min_messages = error;
+    SET enable_seqscan = off;
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
+    SET jit = off;
 ";
 
 /// Why a connection that was made is not used: no answer to what it was asked first.
