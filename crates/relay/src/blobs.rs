@@ -6,7 +6,7 @@
 //! locks/<first digits of the id>                  where several processes share the folder: who is adding what has come, or removing, holds it
 //! ```
 //! Both are written beside, synced and renamed by the store, so a crash leaves an object or none; and a blob without its second object cannot be
-//! read, so it leaves a whole blob or none. Nothing says who has put one up.
+//! read, so it leaves a whole blob or none. Nothing says who has put one up, until they give the secret of which its tag was made: then it is removed.
 //!
 //! Not here: who may put one up or fetch one ([`mod@crate::command`]), what HTTP says of ranges ([`range`]).
 
@@ -33,7 +33,7 @@ use waxwing_wire::BlobId;
 use waxwing_wire::blob::BlobHasher;
 
 pub(crate) use error::BlobError;
-pub(crate) use upload::{Part, Received};
+pub(crate) use upload::{Part, Received, Uploader};
 
 use self::error::found;
 use self::locks::Locks;
@@ -46,8 +46,17 @@ use crate::private_file;
 /// What is read of a blob.
 pub(crate) type BlobBytes = BoxStream<'static, Result<Bytes, object_store::Error>>;
 
-/// Gives the time by which a blob is too old ([`crate::storage::Storage::expiry_time`]).
-pub(crate) type ExpiryTime = Arc<dyn Fn() -> Moment + Send + Sync>;
+/// Gives a time.
+type Time = Arc<dyn Fn() -> Moment + Send + Sync>;
+
+/// By what a blob is kept for so long.
+#[derive(Clone)]
+pub(crate) struct Times {
+    /// The time by which one is too old ([`crate::storage::Storage::expiry_time`]).
+    pub(crate) expiry: Time,
+    /// The time at which one comes ([`crate::storage::Storage::arrival_time`]).
+    pub(crate) arrival: Time,
+}
 
 /// Whose the folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +73,7 @@ pub(crate) struct Blobs {
     folder: PathBuf,
     of: Folders,
     limits: BlobLimits,
-    time: ExpiryTime,
+    times: Times,
     locks: Locks,
     usage: Arc<Usage>,
 }
@@ -85,12 +94,7 @@ impl Whole {
 impl Blobs {
     /// Blobs in `folder`, which is made if it is absent. What a crash has left half written is removed; in a shared folder once nobody can be
     /// writing it any more.
-    pub(crate) fn open(
-        folder: &Folder,
-        of: Folders,
-        limits: BlobLimits,
-        time: ExpiryTime,
-    ) -> Result<Self, std::io::Error> {
+    pub(crate) fn open(folder: &Folder, of: Folders, limits: BlobLimits, times: Times) -> Result<Self, std::io::Error> {
         private_file::make_folder(folder)?;
         let (locks, staged) = match of {
             Folders::Own => (Locks::default(), Duration::ZERO),
@@ -100,7 +104,7 @@ impl Blobs {
         let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?;
         let store = store.with_fsync(true).with_automatic_cleanup(true);
         let (store, folder) = (Arc::new(store), folder.to_owned());
-        Ok(Self { store, folder, of, limits, time, locks, usage: Arc::default() })
+        Ok(Self { store, folder, of, limits, times, locks, usage: Arc::default() })
     }
 
     /// The bounds that this relay sets.
@@ -111,7 +115,7 @@ impl Blobs {
     /// A blob that is whole and has not expired.
     pub(crate) async fn find(&self, id: BlobId) -> Result<Option<Whole>, BlobError> {
         let Some(object) = found(self.store.get(&whole_path(id)).await)? else { return Ok(None) };
-        if is_older(&object.meta, (self.time)().seconds(), self.limits.keep) {
+        if is_older(&object.meta, (self.times.expiry)().seconds(), self.limits.keep) {
             return Ok(None);
         }
         let manifest = Manifest::decode(&object.bytes().await?)?;

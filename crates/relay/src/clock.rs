@@ -58,6 +58,13 @@ impl Moment {
         Self(Duration::from_secs(u64::try_from(day).unwrap_or(0).saturating_mul(86_400)))
     }
 
+    /// So many days before (after, if negative); within what can be told.
+    #[must_use]
+    pub fn less_days(self, days: i64) -> Self {
+        let by = Duration::from_secs(days.unsigned_abs().saturating_mul(86_400));
+        Self(if days < 0 { self.0.saturating_add(by) } else { self.0.saturating_sub(by) })
+    }
+
     /// Days since 1970: as precisely as the relay keeps when something came.
     #[must_use]
     pub fn day(self) -> i64 {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waxwing_wire::RelayAddress;
@@ -20,7 +21,7 @@ use crate::access::Decisions;
 #[cfg(unix)]
 use crate::admin::AdminSocket;
 use crate::audit::{Audit, Event, Subject};
-use crate::blobs::{Blobs, ExpiryTime, Folders};
+use crate::blobs::{Blobs, Folders, Times};
 use crate::budget::Budget;
 use crate::bus::{BusError, Watcher};
 use crate::config::{Config, Database, Limits, Registration, Tls};
@@ -240,8 +241,16 @@ async fn open(
     let Parts { database: Opened { storage, hub, bus }, keys, nonces, log_key, high_water, .. } = parts;
     let Parts { blobs, restorations, registration, proxies, embedded, .. } = parts;
     let audit = Audit::open(data).map_err(StartError::Audit)?;
-    let dated = Arc::clone(&storage);
-    let time: ExpiryTime = Arc::new(move || dated.expiry_time());
+    let times = Times {
+        expiry: Arc::new({
+            let storage = Arc::clone(&storage);
+            move || storage.expiry_time()
+        }),
+        arrival: Arc::new({
+            let storage = Arc::clone(&storage);
+            move || storage.arrival_time()
+        }),
+    };
     let (folder, of) = match blobs {
         Some(folder) => (folder, Folders::Shared),
         None => {
@@ -254,12 +263,13 @@ async fn open(
             (data.join("blobs"), Folders::Own)
         }
     };
-    let blobs = Arc::new(Blobs::open(&folder, of, limits.blobs, time).map_err(StartError::Blobs)?);
+    let blobs = Arc::new(Blobs::open(&folder, of, limits.blobs, times).map_err(StartError::Blobs)?);
     let decisions = Arc::new(Decisions::open(&*storage).await?);
     hub.bound(limits.followed_logs);
     let app = Arc::new(App {
         storage,
         blobs,
+        blobs_wake: Notify::new(),
         shared: bus.is_some(),
         hub,
         keys: Arc::new(keys),

@@ -141,6 +141,13 @@ pub(crate) fn optional_number<T: FromStr>(uri: &Uri, name: &str) -> Result<Optio
     }
 }
 
+/// The 32 bytes of a header, in base64url; none if it is absent.
+pub(crate) fn key(headers: &HeaderMap, name: &HeaderName) -> Result<Option<[u8; 32]>, Refusal> {
+    let Some(text) = header(headers, name)? else { return Ok(None) };
+    let bytes = base64url::decode(text).and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
+    bytes.map(Some).ok_or_else(|| Refusal::bad_request("A header has 32 bytes in base64url"))
+}
+
 /// The one value of a header; none if it is absent. Twice is a refusal: proxies disagree on which of them counts.
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
     let mut values = headers.get_all(name).iter();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waxwing_wire::transparency::NoteKey;
@@ -36,6 +36,8 @@ pub(crate) struct App {
     pub(crate) storage: Arc<dyn Storage>,
     /// Larger ciphertext.
     pub(crate) blobs: Arc<Blobs>,
+    /// Told when an account was closed: its blobs may have to go.
+    pub(crate) blobs_wake: Notify,
     /// Whether other processes may serve what is in the same database.
     pub(crate) shared: bool,
     /// Wake-ups.

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
 use waxwing_wire::api::{ConsistencyProof, InclusionProof, KeyPackageCount};
+use waxwing_wire::blob::BlobSecret;
 use waxwing_wire::chain::ChainEntry;
 use waxwing_wire::frame::{Append, ClaimedKeyPackages, CreateLog, InboxPage, InboxSend, LogPage, UploadKeyPackages};
 use waxwing_wire::{AccountId, DeviceId, DeviceRecord, LogId, Username};
@@ -106,8 +107,8 @@ pub enum DeviceChange {
     Revoked(Vec<DeviceId>),
     /// None but this one, which is new.
     Only(DeviceRecord),
-    /// None at all, and nobody is admitted any more.
-    Closed,
+    /// None at all, and nobody is admitted any more. Blobs that were put up with this secret are to go.
+    Closed(Option<BlobSecret>),
 }
 
 /// What became of a [`NextEntry`].
@@ -339,6 +340,12 @@ pub trait Storage: Send + Sync + 'static {
     fn expire(&self) -> Answer<'_, bool>;
     /// The time by which something is too old, as far as the database has noted it: a wrong clock erases nothing.
     fn expiry_time(&self) -> Moment;
+    /// The time at which something comes, by the same count: what is given it is not too old before its time, whatever the clock has said.
+    fn arrival_time(&self) -> Moment;
+    /// The secrets of closed accounts whose blobs are to go.
+    fn blobs_to_remove(&self) -> Answer<'_, Vec<BlobSecret>>;
+    /// The blobs of these are gone. Each is given again for an hour or two: what was being put up when its account was closed is there by then.
+    fn blobs_removed(&self, of: Vec<BlobSecret>) -> Answer<'_, ()>;
     /// Bytes of its own file that are free to be used again, which the disk does not know of.
     fn spare(&self) -> Answer<'_, u64>;
     /// Records the fingerprint of the relay's public keys where there is none or that of `replacing`; whether it is the recorded one then.

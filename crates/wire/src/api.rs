@@ -76,6 +76,13 @@ pub const SERVICE: &str = "waxwing-relay";
 /// ([`RegistrationInviteRequired`](crate::problem::ProblemCode::RegistrationInviteRequired)): base64url of its 16 bytes.
 pub const REGISTRATION_HEADER: &str = "waxwing-registration";
 
+/// Goes along with `PUT /v1/blobs/{id}`: the owner's tag of this blob ([`crate::blob::BlobSecret::owner_tag`]), base64url. A blob without one stays until it
+/// expires.
+pub const BLOB_OWNER_HEADER: &str = "waxwing-blob-owner";
+
+/// Goes along with the entry that closes an account: the secret ([`crate::blob::BlobSecret`], base64url) whose blobs are to go with it.
+pub const BLOB_SECRET_HEADER: &str = "waxwing-blob-secret";
+
 /// `POST /v1/accounts` and `POST /v1/accounts/{id}/chain`: one signed chain entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! Blobs: their ids (docs/protocol.md "Blobs").
+//! Blobs: their ids, and what says whose they are once that is to be said (docs/protocol.md "Blobs").
 //!
 //! Not here: what is in one (`waxwing-protocol`), how one is put up and fetched (the relay, the client).
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::{from_hex, to_hex};
-use crate::label::label;
+use crate::label::{hash, label};
 
 /// The text is not 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +69,36 @@ impl<'de> Deserialize<'de> for BlobId {
     }
 }
 
+/// What a device has its blobs removed by, with its account: 32 random bytes that it keeps to itself until then. Nothing prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BlobSecret([u8; 32]);
+
+impl BlobSecret {
+    /// Of these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// What a blob is put up with: `H(label("blob owner") || secret || id)`. Without the secret nobody can tell whether two blobs have one owner.
+    #[must_use]
+    pub fn owner_tag(&self, id: BlobId) -> [u8; 32] {
+        hash(&[&label("blob owner"), &self.0, id.as_bytes()])
+    }
+}
+
+impl fmt::Debug for BlobSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlobSecret(***)")
+    }
+}
+
 /// Makes a [`BlobId`] of bytes that come one after the other.
 pub struct BlobHasher(Sha256);
 
@@ -100,7 +130,6 @@ impl Default for BlobHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::hash;
 
     #[test]
     fn an_id_is_the_labelled_hash() {
@@ -113,5 +142,14 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.to_string().to_uppercase().parse::<BlobId>(), Err(InvalidBlobId));
         assert_eq!(format!("{id:?}"), "BlobId(***)");
+    }
+
+    #[test]
+    fn an_owner_has_another_tag_for_each_blob() {
+        let (secret, id) = (BlobSecret::from_bytes([7; 32]), BlobId::of(b"some bytes"));
+        assert_eq!(secret.owner_tag(id), hash(&[&label("blob owner"), &[7; 32], id.as_bytes()]));
+        assert_ne!(secret.owner_tag(id), secret.owner_tag(BlobId::of(b"others")));
+        assert_ne!(secret.owner_tag(id), BlobSecret::from_bytes([8; 32]).owner_tag(id));
+        assert_eq!(format!("{secret:?}"), "BlobSecret(***)");
     }
 }

@@ -1,10 +1,16 @@
-//! What makes a blob whole: the lengths of its parts, in order.
+//! What makes a blob whole: the lengths of its parts, in order; and what tells, once an owner has given their secret, that it is theirs.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use waxwing_wire::BlobId;
+use waxwing_wire::api::EntryBytes;
+use waxwing_wire::blob::BlobSecret;
 
 use super::BlobError;
+
+/// Owners that are told apart. A blob that more have put up goes when it expires.
+const MOST_OWNERS: usize = 16;
 
 /// Written once all parts are there and have the id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,12 +18,51 @@ use super::BlobError;
 pub(super) struct Manifest {
     version: u8,
     parts: Vec<u64>,
+    /// The tags of those who have put it up ([`BlobSecret::owner_tag`]); absent in one of before there were any.
+    #[serde(default)]
+    owners: Vec<EntryBytes>,
+    /// Whether somebody has put it up without a tag: then it stays until it expires.
+    #[serde(default)]
+    for_good: bool,
 }
 
 impl Manifest {
-    /// Of parts of these lengths.
-    pub(super) fn new(parts: Vec<u64>) -> Self {
-        Self { version: 1, parts }
+    /// Of parts of these lengths, put up by `owner`.
+    pub(super) fn new(parts: Vec<u64>, owner: Option<[u8; 32]>) -> Self {
+        let mut manifest = Self { version: 2, parts, owners: Vec::new(), for_good: false };
+        manifest.join(owner);
+        manifest
+    }
+
+    /// Somebody has put it up as well; whether that was not known.
+    pub(super) fn join(&mut self, owner: Option<[u8; 32]>) -> bool {
+        let owner = owner.filter(|_| self.owners.len() < MOST_OWNERS);
+        match owner {
+            _ if self.for_good => false,
+            Some(owner) if self.owners.iter().any(|known| known.0 == owner) => false,
+            Some(owner) => {
+                self.owners.push(EntryBytes(owner.to_vec()));
+                true
+            }
+            None => {
+                // Nobody's word removes it any more, so nobody is to be told apart.
+                (self.owners, self.for_good) = (Vec::new(), true);
+                true
+            }
+        }
+    }
+
+    /// Those whose secrets these are have no use for it any more; whether any of them had put up this one.
+    pub(super) fn leave(&mut self, id: BlobId, secrets: &[BlobSecret]) -> bool {
+        let before = self.owners.len();
+        let gone: Vec<_> = secrets.iter().map(|secret| secret.owner_tag(id)).collect();
+        self.owners.retain(|owner| !gone.iter().any(|tag| tag.as_slice() == owner.0));
+        self.owners.len() < before
+    }
+
+    /// Whether nobody is left who has put it up.
+    pub(super) fn is_left(&self) -> bool {
+        self.owners.is_empty() && !self.for_good
     }
 
     /// How many bytes the parts have together.
@@ -28,7 +73,9 @@ impl Manifest {
     /// Reads it back.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, BlobError> {
         match serde_json::from_slice::<Self>(bytes) {
-            Ok(manifest) if manifest.version == 1 => Ok(manifest),
+            Ok(manifest) if manifest.version == 2 => Ok(manifest),
+            // Of before there were owners.
+            Ok(manifest) if manifest.version == 1 => Ok(Self { version: 2, for_good: true, ..manifest }),
             _ => Err(BlobError::Damaged),
         }
     }
@@ -59,13 +106,37 @@ mod tests {
 
     #[test]
     fn bytes_are_found_in_their_parts() {
-        let manifest = Manifest::new(vec![10, 5, 1]);
+        let manifest = Manifest::new(vec![10, 5, 1], Some([7; 32]));
         assert_eq!(manifest.size(), 16);
         assert_eq!(manifest.within(&(0..16)), [(0, 0..10), (10, 0..5), (15, 0..1)]);
         assert_eq!(manifest.within(&(9..11)), [(0, 9..10), (10, 0..1)]);
         assert_eq!(manifest.within(&(15..16)), [(15, 0..1)]);
         assert_eq!(manifest.within(&(3..3)), []);
         assert_eq!(Manifest::decode(&manifest.encode().unwrap()), Ok(manifest));
-        assert_eq!(Manifest::decode(br#"{"version":2,"parts":[]}"#), Err(BlobError::Damaged));
+        assert_eq!(Manifest::decode(br#"{"version":1,"parts":[5]}"#), Ok(Manifest::new(vec![5], None)));
+        assert_eq!(Manifest::decode(br#"{"version":3,"parts":[]}"#), Err(BlobError::Damaged));
+    }
+
+    #[test]
+    fn a_blob_is_left_when_all_who_put_it_up_are_gone() {
+        let (id, [one, two, other]) = (BlobId::of(b"x"), [1, 2, 3].map(|byte| BlobSecret::from_bytes([byte; 32])));
+        let mut manifest = Manifest::new(vec![1], Some(one.owner_tag(id)));
+        assert!(!manifest.join(Some(one.owner_tag(id))) && manifest.join(Some(two.owner_tag(id))));
+        // Neither somebody else's secret, nor the owner's tag of another blob.
+        assert!(
+            !manifest.leave(id, std::slice::from_ref(&other))
+                && !manifest.leave(BlobId::of(b"y"), std::slice::from_ref(&one))
+        );
+        assert!(manifest.leave(id, &[other, one]) && !manifest.is_left());
+        assert!(manifest.leave(id, std::slice::from_ref(&two)) && manifest.is_left());
+        // Somebody who cannot be told apart, and more than are told apart.
+        let mut manifest = Manifest::new(vec![1], Some(two.owner_tag(id)));
+        assert!(manifest.join(None) && !manifest.join(Some(two.owner_tag(id))));
+        assert!(!manifest.leave(id, std::slice::from_ref(&two)) && !manifest.is_left());
+        let mut manifest = Manifest::new(vec![1], Some(two.owner_tag(id)));
+        for byte in 10..40 {
+            manifest.join(Some([byte; 32]));
+        }
+        assert!(!manifest.leave(id, &[two]) && !manifest.is_left());
     }
 }

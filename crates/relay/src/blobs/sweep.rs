@@ -1,4 +1,4 @@
-//! What goes: blobs that have been kept long enough, uploads that nobody finishes, and what a crash has left.
+//! What goes: blobs that have been kept long enough or whose owners are gone, uploads that nobody finishes, and what a crash has left.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,8 +9,10 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
 use waxwing_wire::BlobId;
+use waxwing_wire::blob::BlobSecret;
 
 use super::error::found;
+use super::manifest::Manifest;
 use super::{BlobError, Blobs, Folders, is_older, prefix, whole_path};
 use crate::state::now;
 
@@ -28,7 +30,7 @@ impl Blobs {
             let mut whole_ids: HashMap<BlobId, bool> = HashMap::new();
             for object in &whole {
                 if let Some(id) = object.location.filename().and_then(|name| name.parse().ok()) {
-                    whole_ids.insert(id, is_older(object, (self.time)().seconds(), self.limits.keep));
+                    whole_ids.insert(id, is_older(object, (self.times.expiry)().seconds(), self.limits.keep));
                 }
             }
             // An upload is under way as long as a part has come lately.
@@ -38,9 +40,7 @@ impl Blobs {
                     continue;
                 };
                 if !whole_ids.contains_key(&id) {
-                    // By the clock that its file was dated by: nothing that has just come is old.
-                    *unfinished.entry(id).or_insert(true) &=
-                        is_older(object, now().as_secs(), self.limits.keep_unfinished);
+                    *unfinished.entry(id).or_insert(true) &= self.is_given_up(object);
                 }
             }
             let whole = whole_ids.into_iter().map(|(id, expired)| (id, true, expired));
@@ -63,6 +63,47 @@ impl Blobs {
             self.usage.recount(self.count().await?);
         }
         Ok(())
+    }
+
+    /// Whether a part is of an upload that nobody goes on with: by the clock that its file was dated by, so nothing that has just come is. One from the future
+    /// came under another clock, unless another process has that clock.
+    fn is_given_up(&self, part: &ObjectMeta) -> bool {
+        let (now, unfinished) = (now().as_secs(), self.limits.keep_unfinished);
+        let made = u64::try_from(part.last_modified.timestamp()).unwrap_or(0);
+        is_older(part, now, unfinished) || (self.of == Folders::Own && made > now.saturating_add(unfinished.as_secs()))
+    }
+
+    /// Removes the blobs of those who have closed their accounts and said with which secrets they had put them up; what others have put up as well stays.
+    pub(crate) async fn remove_owned(&self, secrets: &[BlobSecret]) -> Result<(), BlobError> {
+        if secrets.is_empty() {
+            return Ok(());
+        }
+        for first in 0..=u8::MAX {
+            let whole: Vec<ObjectMeta> = self.store.list(Some(&prefix("whole", first))).try_collect().await?;
+            for object in whole {
+                let Some(id) = object.location.filename().and_then(|name| name.parse().ok()) else { continue };
+                if self.manifest(id).await?.is_none_or(|(mut manifest, _)| !manifest.leave(id, secrets)) {
+                    continue;
+                }
+                let _turn = self.locks.lock(id).await?;
+                // As it is now: others may have put it up meanwhile.
+                let Some((mut manifest, made)) = self.manifest(id).await? else { continue };
+                if manifest.leave(id, secrets) && manifest.is_left() {
+                    self.remove(id).await?;
+                } else {
+                    self.store.put(&whole_path(id), manifest.encode()?.into()).await?;
+                    self.set_time(id, made).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What makes a blob whole, and when it came; none if it is not, or that cannot be read.
+    async fn manifest(&self, id: BlobId) -> Result<Option<(Manifest, Duration)>, BlobError> {
+        let Some(object) = found(self.store.get(&whole_path(id)).await)? else { return Ok(None) };
+        let made = Duration::from_millis(u64::try_from(object.meta.last_modified.timestamp_millis()).unwrap_or(0));
+        Ok(Manifest::decode(&object.bytes().await?).ok().map(|manifest| (manifest, made)))
     }
 
     /// Bytes of all parts.

@@ -1,8 +1,10 @@
 //! What cannot be seen over HTTP. The rest is in `tests/relay/blobs.rs`.
 
 use std::io::{Error as IoError, ErrorKind};
+use std::time::UNIX_EPOCH;
 
 use axum::body::Body;
+use waxwing_wire::blob::BlobSecret;
 use waxwing_wire::problem::ProblemCode;
 
 use super::*;
@@ -11,13 +13,18 @@ fn limits() -> BlobLimits {
     BlobLimits { total_bytes: 1000, daily_bytes: 600, ..BlobLimits::default() }
 }
 
-fn clock() -> ExpiryTime {
+fn times() -> Times {
     let clock = crate::clock::Clock::system();
-    Arc::new(move || clock.now())
+    let time: Time = Arc::new(move || clock.now());
+    Times { expiry: Arc::clone(&time), arrival: time }
+}
+
+fn by(who: u8) -> Uploader {
+    Uploader { who: [who; 32], owner: None }
 }
 
 fn blobs(folder: &Folder) -> Arc<Blobs> {
-    Arc::new(Blobs::open(folder, Folders::Own, limits(), clock()).unwrap())
+    Arc::new(Blobs::open(folder, Folders::Own, limits(), times()).unwrap())
 }
 
 #[test]
@@ -39,7 +46,7 @@ async fn what_a_crash_has_left_is_no_blob() {
     let bytes = vec![7; 300];
     let id = BlobId::of(&bytes);
     let first = blobs(folder.path());
-    first.put(id, Part::Whole, [1; 32], bytes.clone().into()).await.unwrap();
+    first.put(id, Part::Whole, by(1), bytes.clone().into()).await.unwrap();
     // All bytes are there, and the store had not come to say so; and it was writing something.
     let whole = folder.path().join(whole_path(id).as_ref());
     std::fs::remove_file(&whole).unwrap();
@@ -49,7 +56,7 @@ async fn what_a_crash_has_left_is_no_blob() {
     assert!(second.find(id).await.unwrap().is_none());
     assert!(!staged.exists());
     // It can be put up again.
-    assert_eq!(second.put(id, Part::Whole, [1; 32], bytes.into()).await, Ok(Received::Whole(300)));
+    assert_eq!(second.put(id, Part::Whole, by(1), bytes.into()).await, Ok(Received::Whole(300)));
     assert_eq!(second.find(id).await.unwrap().unwrap().size(), 300);
     // A manifest that says something else is damage, not an answer.
     std::fs::write(&whole, b"{}").unwrap();
@@ -62,7 +69,7 @@ async fn what_is_stored_is_counted_once_and_given_back() {
     let blobs = blobs(folder.path());
     let put = async |byte: u8, length: usize, who: u8| {
         let bytes = vec![byte; length];
-        blobs.put(BlobId::of(&bytes), Part::Whole, [who; 32], bytes.into()).await
+        blobs.put(BlobId::of(&bytes), Part::Whole, by(who), bytes.into()).await
     };
     assert_eq!(put(1, 500, 1).await, Ok(Received::Whole(500)));
     // Again: it is there, and costs nothing.
@@ -77,21 +84,21 @@ async fn what_is_stored_is_counted_once_and_given_back() {
     let counted = blobs.count().await.unwrap();
     assert_eq!(counted, 501);
     // A restart counts what is there.
-    let again = Arc::new(Blobs::open(folder.path(), Folders::Own, limits(), clock()).unwrap());
+    let again = Arc::new(Blobs::open(folder.path(), Folders::Own, limits(), times()).unwrap());
     let bytes = vec![5; 500];
-    assert_eq!(again.put(BlobId::of(&bytes), Part::Whole, [5; 32], bytes.into()).await, Err(BlobError::Full));
+    assert_eq!(again.put(BlobId::of(&bytes), Part::Whole, by(5), bytes.into()).await, Err(BlobError::Full));
 }
 
 #[tokio::test]
 async fn an_upload_under_way_is_not_swept_away() {
     let folder = tempfile::tempdir().unwrap();
     let limits = BlobLimits { keep_unfinished: Duration::ZERO, ..BlobLimits::default() };
-    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, limits, clock()).unwrap());
+    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, limits, times()).unwrap());
     let part = usize::try_from(waxwing_wire::limits::MIN_BLOB_PART).unwrap();
     let bytes = vec![1; part + 1];
     let (id, size) = (BlobId::of(&bytes), bytes.len() as u64);
     let first = Part::Some { first: 0, last: size - 2, size };
-    blobs.put(id, first, [1; 32], bytes[..part].to_vec().into()).await.unwrap();
+    blobs.put(id, first, by(1), bytes[..part].to_vec().into()).await.unwrap();
     let turn = blobs.locks.lock(id).await.unwrap();
     blobs.sweep().await.unwrap();
     assert_eq!(blobs.count().await, Ok(size - 1));
@@ -104,20 +111,20 @@ async fn an_upload_under_way_is_not_swept_away() {
 #[tokio::test]
 async fn a3_a_slow_body_holds_up_nobody() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Arc::new(Blobs::open(folder.path(), Folders::Shared, limits(), clock()).unwrap());
+    let open = || Arc::new(Blobs::open(folder.path(), Folders::Shared, limits(), times()).unwrap());
     let (one, two) = (open(), open());
     let bytes = vec![7; 300];
     let id = BlobId::of(&bytes);
     let (sending, mut chunks) = tokio::sync::mpsc::channel::<Result<Bytes, IoError>>(4);
     let body = Body::from_stream(futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx)));
-    let mut slow = std::pin::pin!(one.put(id, Part::Whole, [1; 32], body));
+    let mut slow = std::pin::pin!(one.put(id, Part::Whole, by(1), body));
     sending.send(Ok(bytes[..100].to_vec().into())).await.unwrap();
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut slow).await.is_err());
     let begins_alike = |bytes: &Vec<u8>| BlobId::of(bytes).to_string()[..3] == id.to_string()[..3];
     let alike = (0_u32..).map(|number| number.to_be_bytes().repeat(25)).find(begins_alike).unwrap();
     for (id, bytes) in [(BlobId::of(&alike), alike), (id, bytes.clone())] {
         let size = bytes.len() as u64;
-        let quick = tokio::time::timeout(Duration::from_secs(10), two.put(id, Part::Whole, [2; 32], bytes.into()));
+        let quick = tokio::time::timeout(Duration::from_secs(10), two.put(id, Part::Whole, by(2), bytes.into()));
         assert_eq!(quick.await.expect("it waited for the slow one"), Ok(Received::Whole(size)));
     }
     // It learns that the blob is there, and leaves nothing.
@@ -137,7 +144,7 @@ async fn a3_a_slow_body_holds_up_nobody() {
 #[tokio::test]
 async fn parts_that_come_at_the_same_time() {
     let folder = tempfile::tempdir().unwrap();
-    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, BlobLimits::default(), clock()).unwrap());
+    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, BlobLimits::default(), times()).unwrap());
     let part = usize::try_from(waxwing_wire::limits::MIN_BLOB_PART).unwrap();
     let bytes: Vec<u8> = (0..3 * part).map(|n| (n % 251) as u8).collect();
     let (id, size) = (BlobId::of(&bytes), bytes.len() as u64);
@@ -146,20 +153,20 @@ async fn parts_that_come_at_the_same_time() {
         let (sending, mut chunks) = tokio::sync::mpsc::channel::<Result<Bytes, IoError>>(4);
         let body = Body::from_stream(futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx)));
         sending.try_send(Ok(bytes[range.clone()].to_vec().into())).unwrap();
-        (sending, Box::pin(blobs.put(id, some(range), [1; 32], body)))
+        (sending, Box::pin(blobs.put(id, some(range), by(1), body)))
     };
     let wait = Duration::from_millis(200);
     let (same_sent, mut same) = slowly(0..part);
     let (longer_sent, mut longer) = slowly(0..2 * part);
     assert!(tokio::time::timeout(wait, &mut same).await.is_err());
     assert!(tokio::time::timeout(wait, &mut longer).await.is_err());
-    let first = blobs.put(id, some(0..part), [1; 32], bytes[..part].to_vec().into()).await;
+    let first = blobs.put(id, some(0..part), by(1), bytes[..part].to_vec().into()).await;
     let received = part as u64;
     assert_eq!(first, Ok(Received::Some { received, size }));
     drop((same_sent, longer_sent));
     assert_eq!(same.await, Ok(Received::Some { received, size }));
     assert_eq!(longer.await, Err(BlobError::WrongOffset(received)));
-    let rest = blobs.put(id, some(part..3 * part), [1; 32], bytes[part..].to_vec().into()).await;
+    let rest = blobs.put(id, some(part..3 * part), by(1), bytes[part..].to_vec().into()).await;
     assert_eq!(rest, Ok(Received::Whole(size)));
     assert_eq!(blobs.count().await, Ok(size));
 }
@@ -178,14 +185,14 @@ async fn d3_a_crash_behind_the_last_part_leaves_no_blob_undone() {
     for asks in [true, false] {
         for sound in [true, false] {
             let folder = tempfile::tempdir().unwrap();
-            let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, BlobLimits::default(), clock()).unwrap());
-            blobs.put(id, first.0, [1; 32], first.1.clone().into()).await.unwrap();
+            let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, BlobLimits::default(), times()).unwrap());
+            blobs.put(id, first.0, by(1), first.1.clone().into()).await.unwrap();
             let written = if sound { last.1.clone() } else { vec![0; part] };
             blobs.store.put(&part_path(id, part as u64), written.into()).await.unwrap();
             let answer = if asks {
-                blobs.put(id, Part::Nothing { size }, [1; 32], Body::empty()).await
+                blobs.put(id, Part::Nothing { size }, by(1), Body::empty()).await
             } else {
-                blobs.put(id, last.0, [1; 32], last.1.clone().into()).await
+                blobs.put(id, last.0, by(1), last.1.clone().into()).await
             };
             let expected =
                 if sound { Ok(Received::Whole(size)) } else { Err(BlobError::Refused(ProblemCode::BlobMismatch)) };
@@ -200,7 +207,7 @@ async fn d3_a_crash_behind_the_last_part_leaves_no_blob_undone() {
 #[tokio::test]
 async fn two_processes_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Arc::new(Blobs::open(folder.path(), Folders::Shared, limits(), clock()).unwrap());
+    let open = || Arc::new(Blobs::open(folder.path(), Folders::Shared, limits(), times()).unwrap());
     let (one, two) = (open(), open());
     let bytes = vec![7; 300];
     let id = BlobId::of(&bytes);
@@ -213,7 +220,7 @@ async fn two_processes_share_a_folder() {
     two.sweep().await.unwrap();
     drop(open());
     assert!(staged.exists());
-    let mut putting = std::pin::pin!(two.put(id, Part::Whole, [1; 32], bytes.clone().into()));
+    let mut putting = std::pin::pin!(two.put(id, Part::Whole, by(1), bytes.clone().into()));
     assert!(tokio::time::timeout(Duration::from_millis(200), &mut putting).await.is_err());
     drop(turn);
     assert_eq!(putting.await, Ok(Received::Whole(300)));
@@ -221,10 +228,10 @@ async fn two_processes_share_a_folder() {
     assert_eq!(one.find(id).await.unwrap().unwrap().size(), 300);
     one.sweep().await.unwrap();
     let more = vec![8; 500];
-    assert_eq!(two.put(BlobId::of(&more), Part::Whole, [2; 32], more.clone().into()).await, Ok(Received::Whole(500)));
+    assert_eq!(two.put(BlobId::of(&more), Part::Whole, by(2), more.clone().into()).await, Ok(Received::Whole(500)));
     one.sweep().await.unwrap();
     let last = vec![9; 300];
-    assert_eq!(one.put(BlobId::of(&last), Part::Whole, [3; 32], last.into()).await, Err(BlobError::Full));
+    assert_eq!(one.put(BlobId::of(&last), Part::Whole, by(3), last.into()).await, Err(BlobError::Full));
     // Long after nobody writes it, it goes.
     let old = std::time::SystemTime::now() - limits().keep_unfinished;
     std::fs::File::options().write(true).open(&staged).unwrap().set_modified(old).unwrap();
@@ -239,12 +246,13 @@ async fn d8_a_wrong_clock_erases_no_blob() {
     let folder = tempfile::tempdir().unwrap();
     let day = Arc::new(std::sync::atomic::AtomicI64::new(crate::clock::Clock::system().now().day()));
     let noted = Arc::clone(&day);
-    let time: ExpiryTime = Arc::new(move || Moment::start_of(noted.load(std::sync::atomic::Ordering::Relaxed)));
+    let time: Time = Arc::new(move || Moment::start_of(noted.load(std::sync::atomic::Ordering::Relaxed)));
+    let times = Times { expiry: Arc::clone(&time), arrival: time };
     let limits = BlobLimits { keep: Duration::from_secs(30 * DAY), ..BlobLimits::default() };
-    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, limits, time).unwrap());
+    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, limits, times).unwrap());
     let put = async |byte: u8| {
         let id = BlobId::of(&[byte; 100]);
-        blobs.put(id, Part::Whole, [1; 32], vec![byte; 100].into()).await.unwrap();
+        blobs.put(id, Part::Whole, by(1), vec![byte; 100].into()).await.unwrap();
         id
     };
     // Its file says that it came forty days ago by the day that is noted: the clock is behind.
@@ -255,14 +263,81 @@ async fn d8_a_wrong_clock_erases_no_blob() {
     day.fetch_add(29, std::sync::atomic::Ordering::Relaxed);
     blobs.sweep().await.unwrap();
     assert!(blobs.find(behind).await.unwrap().is_some());
-    // The clock is ahead of the day that is noted.
+    // The clock is ahead of the day that is noted: what comes is kept no longer for that.
     day.fetch_sub(69 + 31, std::sync::atomic::Ordering::Relaxed);
     let ahead = put(2).await;
-    blobs.sweep().await.unwrap();
-    assert!(blobs.find(ahead).await.unwrap().is_some() && blobs.find(behind).await.unwrap().is_some());
-    // And once they are too old they go.
-    day.fetch_add(31 + 40 + 31, std::sync::atomic::Ordering::Relaxed);
-    assert!(blobs.find(ahead).await.unwrap().is_none() && blobs.find(behind).await.unwrap().is_none());
+    for days in [0, 29] {
+        day.fetch_add(days, std::sync::atomic::Ordering::Relaxed);
+        blobs.sweep().await.unwrap();
+        assert!(blobs.find(ahead).await.unwrap().is_some() && blobs.find(behind).await.unwrap().is_some());
+    }
+    day.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    assert!(blobs.find(ahead).await.unwrap().is_none() && blobs.find(behind).await.unwrap().is_some());
+    // And once it is too old the other one goes, too.
+    day.fetch_add(1 + 40 + 30, std::sync::atomic::Ordering::Relaxed);
+    assert!(blobs.find(behind).await.unwrap().is_none());
     blobs.sweep().await.unwrap();
     assert_eq!(blobs.count().await, Ok(0));
+}
+
+/// What an upload under a clock that was far ahead has left goes where no other process can have such a clock, and is another process's where one can.
+#[tokio::test]
+async fn d8_half_an_upload_from_the_future_goes() {
+    for (of, left) in [(Folders::Own, 0), (Folders::Shared, 300_000)] {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Arc::new(Blobs::open(folder.path(), of, BlobLimits::default(), times()).unwrap());
+        let bytes = vec![9; 600_000];
+        let (id, half) = (BlobId::of(&bytes), Part::Some { first: 0, last: 299_999, size: 600_000 });
+        blobs.put(id, half, by(1), bytes[..300_000].to_vec().into()).await.unwrap();
+        blobs.sweep().await.unwrap();
+        assert_eq!(blobs.count().await, Ok(300_000));
+        let part = folder.path().join(part_path(id, 0).as_ref());
+        let future = std::time::SystemTime::now() + Duration::from_secs(10 * 365 * 86_400);
+        std::fs::File::options().write(true).open(part).unwrap().set_modified(future).unwrap();
+        blobs.sweep().await.unwrap();
+        assert_eq!(blobs.count().await, Ok(left), "{of:?}");
+    }
+}
+
+/// Closing takes a blob from its owner and leaves it to others, as old as it was.
+#[tokio::test]
+async fn a_blob_goes_with_the_last_of_its_owners() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = Arc::new(Blobs::open(folder.path(), Folders::Own, BlobLimits::default(), times()).unwrap());
+    let (alice, bob) = (BlobSecret::from_bytes([1; 32]), BlobSecret::from_bytes([2; 32]));
+    let put = async |byte: u8, owners: &[Option<&BlobSecret>]| {
+        let id = BlobId::of(&[byte; 100]);
+        for owner in owners {
+            let by = Uploader { who: [1; 32], owner: owner.map(|owner| owner.owner_tag(id)) };
+            assert_eq!(blobs.put(id, Part::Whole, by, vec![byte; 100].into()).await, Ok(Received::Whole(100)));
+        }
+        id
+    };
+    let hers = put(1, &[Some(&alice), Some(&alice)]).await;
+    let both = put(2, &[Some(&bob), Some(&alice)]).await;
+    let hers_and_anybodys = put(3, &[Some(&alice), None]).await;
+    let his = put(4, &[Some(&bob)]).await;
+    let there = async || {
+        let mut there = Vec::new();
+        for id in [hers, both, hers_and_anybodys, his] {
+            there.push(blobs.find(id).await.unwrap().is_some());
+        }
+        there
+    };
+    let old = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let manifest = folder.path().join(whole_path(both).as_ref());
+    std::fs::File::options().write(true).open(&manifest).unwrap().set_modified(old).unwrap();
+    blobs.remove_owned(&[BlobSecret::from_bytes([9; 32])]).await.unwrap();
+    blobs.remove_owned(&[]).await.unwrap();
+    assert_eq!(blobs.count().await, Ok(400));
+    blobs.remove_owned(std::slice::from_ref(&alice)).await.unwrap();
+    assert_eq!(std::fs::metadata(&manifest).unwrap().modified().unwrap(), old);
+    assert_eq!(blobs.count().await, Ok(300));
+    blobs.remove_owned(&[alice, bob]).await.unwrap();
+    assert_eq!(there().await, [false, false, true, false]);
+    // Whose bytes do not tell is passed over, and keeps nobody else's.
+    let (kept, damaged) = (put(5, &[Some(&BlobSecret::from_bytes([5; 32]))]).await, put(6, &[None]).await);
+    std::fs::write(folder.path().join(whole_path(damaged).as_ref()), b"{").unwrap();
+    blobs.remove_owned(&[BlobSecret::from_bytes([5; 32])]).await.unwrap();
+    assert!(blobs.find(kept).await.unwrap().is_none());
 }

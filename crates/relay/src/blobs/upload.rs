@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::{Body, BodyDataStream, HttpBody as _};
 use futures_util::StreamExt as _;
@@ -16,6 +16,9 @@ use super::manifest::Manifest;
 use super::usage::Taken;
 use super::{BlobError, Blobs, part_path, whole_path};
 use crate::state::now;
+
+/// A file's own time is as good as the time that it is to have, if it is no further from it.
+const AS_DATED: Duration = Duration::from_secs(60);
 
 /// What a request brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,15 @@ pub(crate) enum Part {
         /// How many the blob has.
         size: u64,
     },
+}
+
+/// Who puts something up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Uploader {
+    /// By today's pseudonym.
+    pub(crate) who: [u8; 32],
+    /// Their tag of this blob ([`waxwing_wire::blob::BlobSecret::owner_tag`]), if they give one.
+    pub(crate) owner: Option<[u8; 32]>,
 }
 
 /// What is there now.
@@ -86,18 +98,18 @@ impl Staged {
 }
 
 impl Blobs {
-    /// Stores what `body` brings of a blob. `who` puts it up, by today's pseudonym.
+    /// Stores what `body` brings of a blob.
     pub(crate) async fn put(
         self: &Arc<Self>,
         id: BlobId,
         part: Part,
-        who: [u8; 32],
+        by: Uploader,
         body: Body,
     ) -> Result<Received, BlobError> {
         let declared = body.size_hint().exact();
         let mut chunks = body.into_data_stream();
         let answer = match self.judge(part, declared) {
-            Ok(length) => self.take_in(id, part, length, who, &mut chunks).await,
+            Ok(length) => self.take_in(id, part, length, by, &mut chunks).await,
             Err(error) => Err(error),
         };
         self.pass_over(&mut chunks).await;
@@ -138,27 +150,35 @@ impl Blobs {
         id: BlobId,
         part: Part,
         length: Length,
-        who: [u8; 32],
+        by: Uploader,
         chunks: &mut BodyDataStream,
     ) -> Result<Received, BlobError> {
         self.usage.know(self.count()).await?;
         let turn = self.locks.lock(id).await?;
-        if let Some(answer) = self.answer_without(id, part).await? {
+        if let Some(answer) = self.answer_without(id, part, by.owner).await? {
             return Ok(answer);
         }
         drop(turn);
         let offset = part.offset();
-        let staged = self.stage(id, offset, length, who, chunks).await?;
+        let staged = self.stage(id, offset, length, by.who, chunks).await?;
         // Of its own: whoever hangs up, or comes to the end of the request's time, leaves nothing half done.
         let blobs = Arc::clone(self);
-        tokio::spawn(async move { blobs.add(id, part, staged).await }).await.map_err(|_| BlobError::Unavailable)?
+        tokio::spawn(async move { blobs.add(id, part, by.owner, staged).await })
+            .await
+            .map_err(|_| BlobError::Unavailable)?
     }
 
     /// Makes what has come a part of the blob.
-    async fn add(&self, id: BlobId, part: Part, staged: Staged) -> Result<Received, BlobError> {
+    async fn add(
+        &self,
+        id: BlobId,
+        part: Part,
+        owner: Option<[u8; 32]>,
+        staged: Staged,
+    ) -> Result<Received, BlobError> {
         let _turn = self.locks.lock(id).await?;
         // Another may have been quicker. What is staged is gone then.
-        if let Some(answer) = self.answer_without(id, part).await? {
+        if let Some(answer) = self.answer_without(id, part, owner).await? {
             return Ok(answer);
         }
         match part {
@@ -172,13 +192,23 @@ impl Blobs {
         let before = self.parts(id).await?.into_iter().map(|(_, length)| length);
         let mut parts: Vec<u64> = before.collect();
         parts.push(staged.publish().await?);
-        self.seal(id, parts).await
+        self.seal(id, parts, owner).await
     }
 
     /// What there is to say whatever the body brings: all of it is there, or this part was there before, or is not the next one. With the turn at the blob.
-    async fn answer_without(&self, id: BlobId, part: Part) -> Result<Option<Received>, BlobError> {
-        if let Some(whole) = self.find(id).await? {
-            return Ok(Some(Received::Whole(whole.size())));
+    async fn answer_without(
+        &self,
+        id: BlobId,
+        part: Part,
+        owner: Option<[u8; 32]>,
+    ) -> Result<Option<Received>, BlobError> {
+        if let Some(mut whole) = self.find(id).await? {
+            let size = whole.size();
+            if whole.manifest.join(owner) {
+                // Who is told that it is there is one of those who have put it up: it is theirs from now on, for as long as a new one.
+                self.keep(id, &whole.manifest).await?;
+            }
+            return Ok(Some(Received::Whole(size)));
         }
         // One that has expired, and that nobody has removed yet.
         if found(self.store.head(&whole_path(id)).await)?.is_some() {
@@ -189,7 +219,7 @@ impl Blobs {
         let received = total(&parts);
         if received == size && size > 0 {
             // A crash came between the last of them and what makes them a blob.
-            return self.seal(id, parts.into_iter().map(|(_, length)| length).collect()).await.map(Some);
+            return self.seal(id, parts.into_iter().map(|(_, length)| length).collect(), owner).await.map(Some);
         }
         match part {
             Part::Whole => Ok(None),
@@ -244,23 +274,25 @@ impl Blobs {
     }
 
     /// All parts are there. If they have the id, they are a blob from now on; if not, nothing stays of them.
-    async fn seal(&self, id: BlobId, parts: Vec<u64>) -> Result<Received, BlobError> {
-        let manifest = Manifest::new(parts);
+    async fn seal(&self, id: BlobId, parts: Vec<u64>, owner: Option<[u8; 32]>) -> Result<Received, BlobError> {
+        let manifest = Manifest::new(parts, owner);
         if !self.is_named_by(id, &manifest).await? {
             self.remove(id).await?;
             return Err(BlobError::Refused(ProblemCode::BlobMismatch));
         }
-        self.store.put(&whole_path(id), manifest.encode()?.into()).await?;
-        self.date(id).await?;
+        self.keep(id, &manifest).await?;
         Ok(Received::Whole(manifest.size()))
     }
 
-    /// With a clock that is behind, a blob is as old as its file says only once the clock is right again: it counts as come on the day that is noted.
-    async fn date(&self, id: BlobId) -> Result<(), BlobError> {
-        let time = (self.time)().since_1970();
-        if now() >= time {
-            return Ok(());
-        }
+    /// From now on, for as long as a blob is kept. It counts as come at the time that the database's day allows, which need not be the clock's.
+    async fn keep(&self, id: BlobId, manifest: &Manifest) -> Result<(), BlobError> {
+        self.store.put(&whole_path(id), manifest.encode()?.into()).await?;
+        let arrival = (self.times.arrival)().since_1970();
+        if now().abs_diff(arrival) <= AS_DATED { Ok(()) } else { self.set_time(id, arrival).await }
+    }
+
+    /// Has a blob count as come at this time (since 1970).
+    pub(super) async fn set_time(&self, id: BlobId, time: Duration) -> Result<(), BlobError> {
         let file = self.folder.join(whole_path(id).as_ref());
         let dating = tokio::task::spawn_blocking(move || {
             let file = File::options().write(true).open(file)?;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
+use http::HeaderName;
 use http::header::AUTHORIZATION;
-use waxwing_wire::api::{EntryAccepted, SubmitEntry};
+use waxwing_wire::api::{BLOB_SECRET_HEADER, EntryAccepted, SubmitEntry};
+use waxwing_wire::blob::BlobSecret;
 use waxwing_wire::chain::{ChainEntry, InForce, Statement};
 use waxwing_wire::limits::{MAX_CHAIN, MAX_CHAIN_PAGE};
 use waxwing_wire::problem::ProblemCode;
@@ -32,7 +34,15 @@ problems!(Problems: TooLarge, UnsupportedMediaType, Unauthorized, UseDpopNonce, 
     path = "/v1/accounts/{account}/chain",
     operation_id = "append_chain",
     tag = "accounts",
-    params(("account" = inline(AccountId), Path, description = "Whose chain")), request_body = SubmitEntry,
+    params(
+        ("account" = inline(AccountId), Path, description = "Whose chain"),
+        (
+            "Waxwing-Blob-Secret" = Option<String>,
+            Header,
+            description = "With the entry that closes the account: of this secret (base64url of 32 bytes) the tags were made with which its blobs were put up; they go"
+        ),
+    ),
+    request_body = SubmitEntry,
     security((), ("device_token" = [], "device_proof" = [])),
     responses((status = 201, description = "Stored, now or before", body = EntryAccepted), Problems),
 )]
@@ -58,6 +68,7 @@ pub(crate) async fn run(
     if device.is_some() {
         app.limiters.chain.check(&account)?;
     }
+    let blobs = parse::key(&parts.headers, &HeaderName::from_static(BLOB_SECRET_HEADER))?.map(BlobSecret::from_bytes);
     let SubmitEntry { entry } = parse::json(&parts.headers, body, MAX_ENTRY_BODY).await?;
     let entry = ChainEntry::decode(entry.as_ref()).map_err(|_| ProblemCode::InvalidEntry)?;
     // For a while: a key that was replaced after the backup, and stolen, is in force here until its owner has stated the replacement again.
@@ -68,12 +79,18 @@ pub(crate) async fn run(
     let seq = entry.unsigned.seq;
     match verify(&app, account, device, entry).await? {
         Verified::Stored => Ok(created(EntryAccepted { account, seq })),
-        Verified::Next(next) => {
+        Verified::Next(mut next) => {
+            if let DeviceChange::Closed(secret) = &mut next.devices {
+                *secret = blobs;
+            }
             // Again, for whoever came without a token; and only now: whether an account is disabled is for those to know who have its keys.
             app.decisions.check(&account)?;
             let event = event(&next.devices);
             match app.storage.extend_chain(*next).await? {
                 Chained::Stored => {
+                    if matches!(event, Event::Closed) {
+                        app.blobs_wake.notify_one();
+                    }
                     app.audit.record(event, Subject::Account(account));
                     Ok(created(EntryAccepted { account, seq }))
                 }
@@ -90,7 +107,7 @@ fn event(change: &DeviceChange) -> Event {
         DeviceChange::Rotated(_) => Event::KeysRotated,
         DeviceChange::Revoked(_) => Event::DevicesRevoked,
         DeviceChange::Only(_) => Event::Recovered,
-        DeviceChange::Closed => Event::Closed,
+        DeviceChange::Closed(_) => Event::Closed,
     }
 }
 
@@ -209,7 +226,7 @@ fn change(statement: &Statement) -> Result<DeviceChange, Refusal> {
         Statement::RotateDeviceKeys(record) => DeviceChange::Rotated((**record).clone()),
         Statement::RotateAccountKey(rotate) => DeviceChange::Revoked(rotate.revoked.clone()),
         Statement::Recover(recover) => DeviceChange::Only(recover.device.clone()),
-        Statement::Close => DeviceChange::Closed,
+        Statement::Close => DeviceChange::Closed(None),
     })
 }
 

@@ -1,18 +1,19 @@
-//! `PUT /v1/blobs/{id}`: a blob, whole or a part of it. Some device asks; which one is not kept.
+//! `PUT /v1/blobs/{id}`: a blob, whole or a part of it. Some device asks; which one is not kept, but a tag that it may give, by which it has the blob
+//! removed when its account is closed.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse as _;
-use http::StatusCode;
 use http::header::CONTENT_RANGE;
+use http::{HeaderName, StatusCode};
 use waxwing_wire::BlobId;
-use waxwing_wire::api::BlobReceived;
+use waxwing_wire::api::{BLOB_OWNER_HEADER, BlobReceived};
 
 use crate::auth::Device;
 use crate::blobs::range::content_range;
-use crate::blobs::{Part, Received};
+use crate::blobs::{Part, Received, Uploader};
 use crate::error::{Refusal, Reply};
 use crate::openapi::{Binary, problems};
 use crate::request::{self as parse, BINARY, Segment};
@@ -35,6 +36,11 @@ problems!(
             Header,
             description = "`bytes FIRST-LAST/SIZE`: the body is a part (RFC 9110, section 14.5). `bytes */SIZE`, without a body: how much is there?"
         ),
+        (
+            "Waxwing-Blob-Owner" = Option<String>,
+            Header,
+            description = "The owner's tag of this blob, base64url of 32 bytes: it goes when they close their account with the secret that it was made of"
+        ),
     ),
     request_body(content = inline(Binary), description = "Bytes", content_type = "application/octet-stream"),
     security(("device_token" = [], "device_proof" = [])),
@@ -54,7 +60,8 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Segment(id): Segment, reque
         None => Part::Whole,
         Some(text) => content_range(text).ok_or_else(|| Refusal::bad_request("The content range cannot be read"))?,
     };
-    let who = app.pseudonyms.of(device.account, device.account)?;
+    let owner = parse::key(&parts.headers, &HeaderName::from_static(BLOB_OWNER_HEADER))?;
+    let by = Uploader { who: app.pseudonyms.of(device.account, device.account)?, owner };
     // How much is there may be asked in any case.
     let refused = match part {
         Part::Nothing { .. } => None,
@@ -64,7 +71,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, Segment(id): Segment, reque
         app.blobs.pass_over(&mut body.into_data_stream()).await;
         return Err(refused);
     }
-    Ok(match app.blobs.put(id, part, who, body).await? {
+    Ok(match app.blobs.put(id, part, by, body).await? {
         Received::Whole(size) => (StatusCode::CREATED, Json(BlobReceived { received: size, size })),
         Received::Some { received, size } => (StatusCode::ACCEPTED, Json(BlobReceived { received, size })),
     }

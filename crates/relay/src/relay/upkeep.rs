@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
+use crate::error::Refusal;
 use crate::state::App;
 use crate::tls::ServerTls;
 
@@ -25,7 +26,10 @@ pub(super) async fn sweep(app: Arc<App>) {
     }
 }
 
-/// Removes blobs that were kept long enough.
+/// Between two looks for the blobs of accounts that were closed: each reads something of every blob.
+const REMOVE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Removes the blobs of closed accounts, and those that were kept long enough.
 pub(super) async fn sweep_blobs(app: Arc<App>) {
     let mut turn = interval(app.blobs.limits().sweep);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -33,12 +37,31 @@ pub(super) async fn sweep_blobs(app: Arc<App>) {
         tokio::select! {
             () = app.stopping.cancelled() => return,
             _ = turn.tick() => {
-                if app.blobs.sweep().await.is_err() {
-                    tracing::warn!("blobs that have expired could not be removed");
+                if remove_owned(&app).await.is_err() || app.blobs.sweep().await.is_err() {
+                    tracing::warn!("blobs that have expired, or are of closed accounts, could not be removed; it is tried again");
+                }
+            }
+            () = app.blobs_wake.notified() => {
+                if remove_owned(&app).await.is_err() {
+                    tracing::warn!("blobs of closed accounts could not be removed; it is tried again");
+                }
+                tokio::select! {
+                    () = app.stopping.cancelled() => return,
+                    () = tokio::time::sleep(REMOVE_PAUSE) => {}
                 }
             }
         }
     }
+}
+
+/// Removes the blobs of accounts that were closed.
+async fn remove_owned(app: &App) -> Result<(), Refusal> {
+    let secrets = app.storage.blobs_to_remove().await?;
+    if secrets.is_empty() {
+        return Ok(());
+    }
+    app.blobs.remove_owned(&secrets).await?;
+    Ok(app.storage.blobs_removed(secrets).await?)
 }
 
 /// How often the disk is asked how much of it is free: what is written in the meantime is a small part of the reserve.

@@ -1,56 +1,94 @@
-//! What day it is for whatever is kept for so many days: a day that the database notes and that only moves forward. The clock moves it, as far as
-//! uptime explains what the clock says; a clock that is wrong for a while neither erases what was accepted nor makes what comes old before its time.
+//! What day it is for whatever is kept for so many days: a day that the database notes, that only moves forward, and never by more than uptime explains, or
+//! a week after a stop. A clock that says something else is passed over: how many days it was, the database notes as well, and from then on the day follows
+//! the clock less those. So a clock that is wrong, for a while or for good, neither erases what was accepted nor dates what comes, and nothing has to be
+//! known of whether it was wrong.
 //!
 //! Not here: what is kept for how long ([`super::rules`]), where the day is noted (the backends), what is kept for hours or seconds.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Moment};
 
-/// The days that a clock may be ahead of what uptime explains, as after a stop; and how many it is watched for where it is further ahead.
+/// The days that a clock may be ahead of what uptime explains, as after a stop; and how many it is watched for before it is passed over.
 const WEEK: i64 = 7;
+/// Clocks of several processes need not change the day in the same second.
+const BEHIND: i64 = 1;
 const DAY: Duration = Duration::from_secs(86_400);
 /// Between two lines about the same clock.
 const TOLD_EVERY: Duration = Duration::from_secs(3600);
 
+/// What a database notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// Which day it is: days since 1970, less those that were passed over.
+    pub(super) day: i64,
+    /// Days that a clock said had passed, and that are not counted; negative where it was behind.
+    pub(super) skipped: i64,
+}
+
 /// The day, as a process knows it.
 pub(super) struct Calendar {
     clock: Clock,
-    /// As the database has noted it.
-    day: AtomicI64,
-    watch: Mutex<Watch>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// As the database had it when it was asked last.
+    noted: Noted,
+    watch: Watch,
 }
 
 impl Calendar {
+    /// Of a process that has yet to [`note`](Self::note) what its database says.
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, day: AtomicI64::new(i64::MIN), watch: Mutex::new(Watch::default()) }
+        let noted = Noted { day: i64::MIN, skipped: 0 };
+        Self { clock, state: Mutex::new(State { noted, watch: Watch::default() }) }
     }
 
-    /// The day by which something is too old: days since 1970.
+    /// The day by which something is too old.
     pub(super) fn day(&self) -> i64 {
-        self.day.load(Ordering::Relaxed)
+        self.state(|state| state.noted.day)
     }
 
-    /// The day on which something comes. With a clock that is behind that is none before the noted one; with one that is ahead it is kept for longer.
+    /// The day on which something comes.
     pub(super) fn today(&self) -> i64 {
-        self.clock.now().day().max(self.day())
+        self.arrival().day()
     }
 
-    /// The time by which something is too old: the clock's, within that day.
+    /// The time at which something comes: the clock's less what was passed over, and not before the noted day. Where it cannot be that, the end of the noted day.
+    pub(super) fn arrival(&self) -> Moment {
+        let (now, uptime) = (self.clock.now(), self.clock.uptime());
+        self.state(|State { noted, watch }| {
+            let time = now.less_days(noted.skipped);
+            let possible = time.day() <= watch.explained(*noted, uptime);
+            if possible { time.max(Moment::start_of(noted.day)) } else { Moment::start_of(noted.day.saturating_add(1)) }
+        })
+    }
+
+    /// The time by which something is too old: the clock's less what was passed over, within the noted day.
     pub(super) fn now(&self) -> Moment {
-        let day = self.day();
-        self.clock.now().clamp(Moment::start_of(day), Moment::start_of(day.saturating_add(1)))
+        let now = self.clock.now();
+        self.state(|State { noted, .. }| {
+            let day = noted.day;
+            now.less_days(noted.skipped).clamp(Moment::start_of(day), Moment::start_of(day.saturating_add(1)))
+        })
     }
 
-    /// The day to be noted, after what the database has `noted` so far (none in a new one). Asked at the start, and before something goes.
-    pub(super) fn note(&self, noted: Option<i64>) -> i64 {
+    /// What is to be noted, after what the database has `noted` so far (none in a new one). Asked at the start, and before something goes.
+    pub(super) fn note(&self, noted: Option<Noted>) -> Noted {
         let (day, uptime) = (self.clock.now().day(), self.clock.uptime());
-        let noted = noted.unwrap_or(day);
-        let next = self.watch.lock().unwrap_or_else(PoisonError::into_inner).judge(noted, day, uptime);
-        self.day.fetch_max(next, Ordering::Relaxed);
-        next
+        let noted = noted.unwrap_or(Noted { day, skipped: 0 });
+        self.state(|state| {
+            let next = state.watch.judge(noted, day, uptime);
+            // Never back: what has come meanwhile may bear the day that was known before.
+            state.noted = Noted { day: next.day.max(state.noted.day), ..next };
+            next
+        })
+    }
+
+    fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -59,33 +97,43 @@ impl Calendar {
 struct Watch {
     /// A noted day, and when it was that: at the start, and from then on once a day.
     from: Option<(i64, Duration)>,
-    /// The noted day that a clock far ahead has not moved, and since when.
-    doubt: Option<(i64, Duration)>,
+    /// What is noted and the clock does not agree with, and since when.
+    doubt: Option<(Noted, Duration)>,
     told: Option<Duration>,
 }
 
 impl Watch {
-    /// The day after `noted`, with a clock that says `day`.
-    fn judge(&mut self, noted: i64, day: i64, uptime: Duration) -> i64 {
-        let (from, since) = *self.from.get_or_insert((noted, uptime));
-        let passed = uptime.saturating_sub(since);
-        let explained = noted.max(from.saturating_add(days(passed)).saturating_add(WEEK));
+    /// The last day that it can be.
+    fn explained(&self, noted: Noted, uptime: Duration) -> i64 {
+        let (from, since) = self.from.unwrap_or((noted.day, uptime));
+        let passed = days(uptime.saturating_sub(since));
+        noted.day.max(from.saturating_add(passed).saturating_add(WEEK))
+    }
+
+    /// What is noted after `noted`, with a clock that says `clock`.
+    fn judge(&mut self, noted: Noted, clock: i64, uptime: Duration) -> Noted {
+        let (_, since) = *self.from.get_or_insert((noted.day, uptime));
+        let day = clock.saturating_sub(noted.skipped);
+        let agrees = (noted.day.saturating_sub(BEHIND)..=self.explained(noted, uptime)).contains(&day);
         // Another process whose clock moves the day on as days pass knows better: then the watch begins anew.
         let doubt = self.doubt.filter(|(doubted, _)| *doubted == noted);
         let watched = doubt.is_some_and(|(_, since)| days(uptime.saturating_sub(since)) >= WEEK);
-        let believed = day <= explained || watched;
-        self.doubt = if believed { None } else { doubt.or(Some((noted, uptime))) };
-        self.tell(believed, day.saturating_sub(noted), uptime);
-        let next = if believed { noted.max(day) } else { noted };
-        if passed >= DAY || watched {
-            self.from = Some((next, uptime));
+        self.doubt = if agrees || watched { None } else { doubt.or(Some((noted, uptime))) };
+        self.tell(!agrees && !watched, day.saturating_sub(noted.day), uptime);
+        let next = match (agrees, watched) {
+            (true, _) => Noted { day: noted.day.max(day), ..noted },
+            // It goes on from here, at the clock's pace.
+            (false, true) => Noted { skipped: clock.saturating_sub(noted.day), ..noted },
+            (false, false) => noted,
+        };
+        if uptime.saturating_sub(since) >= DAY || watched {
+            self.from = Some((next.day, uptime));
         }
         next
     }
 
-    fn tell(&mut self, believed: bool, ahead: i64, uptime: Duration) {
-        // Clocks of several processes need not change the day in the same second.
-        if believed && ahead >= -1 {
+    fn tell(&mut self, doubted: bool, ahead: i64, uptime: Duration) {
+        if !doubted {
             self.told = None;
             return;
         }
@@ -93,18 +141,12 @@ impl Watch {
             return;
         }
         self.told = Some(uptime);
-        if believed {
-            let behind = ahead.saturating_neg();
-            tracing::warn!(
-                "the system's clock is {behind} days behind the day that the database has noted: what comes counts as come on that day, and nothing gets \
-                 older until then; if the clock is wrong, set it"
-            );
-        } else {
-            tracing::error!(
-                "the system's clock is {ahead} days ahead of the day that the database has noted: nothing is removed for its age until this process has run \
-                 for {WEEK} days with it; if the clock is wrong, set it before then, and if the relay was off for that long nothing need be done"
-            );
-        }
+        let (off, which) = (ahead.unsigned_abs(), if ahead < 0 { "behind" } else { "ahead of" });
+        tracing::error!(
+            "the system's clock is {off} days {which} the day that the database has noted: nothing gets older, and nothing is removed for its age, until it \
+             agrees, or this process has run for {WEEK} days with it, and then it is gone by, without those days; if the clock is wrong, set it, and if the \
+             relay was off for that long nothing need be done"
+        );
     }
 }
 
@@ -119,8 +161,12 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// Looks once a minute for so many days, with a clock that is off by `off` days; the day at the end.
-    fn run(watch: &mut Watch, noted: i64, clock: i64, uptime: &mut Duration, minutes: u32) -> i64 {
+    fn noted(day: i64, skipped: i64) -> Noted {
+        Noted { day, skipped }
+    }
+
+    /// Looks once a minute, with a clock that says `clock` at first and goes on from there.
+    fn run(watch: &mut Watch, noted: Noted, clock: i64, uptime: &mut Duration, minutes: u32) -> Noted {
         let began = *uptime;
         (0..minutes).fold(noted, |noted, _| {
             *uptime += MINUTE;
@@ -131,39 +177,69 @@ mod tests {
     #[test]
     fn d8_the_day_follows_a_clock_that_uptime_explains() {
         let (mut watch, mut uptime) = (Watch::default(), Duration::ZERO);
-        assert_eq!(watch.judge(1000, 1000, uptime), 1000);
-        assert_eq!(run(&mut watch, 1000, 1000, &mut uptime, 40 * 1440), 1040);
-        // Off for a week, and for a day longer: eight days are watched for seven.
-        assert_eq!(Watch::default().judge(1000, 1007, Duration::ZERO), 1007);
+        assert_eq!(watch.judge(noted(1000, 0), 1000, uptime), noted(1000, 0));
+        assert_eq!(run(&mut watch, noted(1000, 0), 1000, &mut uptime, 40 * 1440), noted(1040, 0));
+        // Off for a week, and for a day longer: eight days are watched for seven, and not counted.
+        assert_eq!(Watch::default().judge(noted(1000, 0), 1007, Duration::ZERO), noted(1007, 0));
         let mut watch = Watch::default();
-        assert_eq!(watch.judge(1000, 1008, Duration::ZERO), 1000);
+        assert_eq!(watch.judge(noted(1000, 0), 1008, Duration::ZERO), noted(1000, 0));
         let mut uptime = Duration::ZERO;
-        assert_eq!(run(&mut watch, 1000, 1008, &mut uptime, 7 * 1440 - 1), 1000);
-        assert_eq!(run(&mut watch, 1000, 1014, &mut uptime, 1), 1014);
-        // From then on as ever.
-        assert_eq!(run(&mut watch, 1014, 1015, &mut uptime, 1440), 1016);
+        assert_eq!(run(&mut watch, noted(1000, 0), 1008, &mut uptime, 7 * 1440 - 1), noted(1000, 0));
+        assert_eq!(run(&mut watch, noted(1000, 0), 1014, &mut uptime, 1), noted(1000, 14));
+        // From then on as ever, also after another start.
+        assert_eq!(run(&mut watch, noted(1000, 14), 1014, &mut uptime, 2 * 1440), noted(1002, 14));
+        assert_eq!(Watch::default().judge(noted(1002, 14), 1020, Duration::ZERO), noted(1006, 14));
+    }
+
+    #[test]
+    fn d8_a_clock_that_is_set_back_stops_the_day_for_a_week_at_most() {
+        let (mut watch, mut uptime) = (Watch::default(), Duration::ZERO);
+        let ahead = noted(5000, 0);
+        assert_eq!(run(&mut watch, ahead, 1000, &mut uptime, 7 * 1440), ahead);
+        assert_eq!(run(&mut watch, ahead, 1007, &mut uptime, 1440), noted(5001, -3993));
+        assert_eq!(run(&mut watch, noted(5001, -3993), 1008, &mut uptime, 1440), noted(5002, -3993));
+        // By days only: it is waited for.
+        let mut watch = Watch::default();
+        assert_eq!(run(&mut watch, noted(1005, 0), 1000, &mut uptime, 4 * 1440), noted(1005, 0));
+        assert_eq!(run(&mut watch, noted(1005, 0), 1004, &mut uptime, 3 * 1440), noted(1007, 0));
     }
 
     #[test]
     fn d8_a_clock_that_runs_away_moves_the_day_by_a_week_in_a_day() {
-        let (mut watch, mut noted) = (Watch::default(), 1000);
+        let (mut watch, mut now) = (Watch::default(), noted(1000, 0));
         for step in 0..1440_u32 {
-            noted = watch.judge(noted, 1000 + i64::from(step), MINUTE * step);
+            now = watch.judge(now, 1000 + i64::from(step), MINUTE * step);
         }
-        assert_eq!(noted, 1007);
-        // And one that is right again after a doubt is doubted from the beginning.
-        assert_eq!(watch.judge(noted, 1001, DAY * 2), 1007);
-        assert_eq!(watch.judge(noted, 1100, DAY * 3), 1007);
-        assert_eq!(watch.judge(noted, 1100, DAY * 9), 1007);
-        assert_eq!(watch.judge(noted, 1106, DAY * 10), 1106);
+        assert_eq!(now, noted(1007, 0));
+        // And one that agrees again after a doubt is doubted from the beginning.
+        assert_eq!(watch.judge(now, 1007, DAY * 2), now);
+        assert_eq!(watch.judge(now, 1100, DAY * 3), now);
+        assert_eq!(watch.judge(now, 1106, DAY * 10 - MINUTE), now);
+        assert_eq!(watch.judge(now, 1106, DAY * 10), noted(1007, 99));
     }
 
     #[test]
     fn d8_another_process_with_another_clock_is_believed() {
-        let mut watch = Watch::default();
+        let (mut ahead, mut behind) = (Watch::default(), Watch::default());
         for day in 0..30_u32 {
-            let noted = 1000 + i64::from(day);
-            assert_eq!(watch.judge(noted, noted + 31, DAY * day), noted);
+            let now = noted(1000 + i64::from(day), 0);
+            assert_eq!(ahead.judge(now, now.day + 31, DAY * day), now);
+            assert_eq!(behind.judge(now, now.day - 31, DAY * day), now);
         }
+    }
+
+    #[test]
+    fn d8_what_comes_bears_a_day_that_can_be() {
+        let on = |clock: u32, known: Noted| {
+            let calendar = Calendar::new(Clock::new(move || DAY * clock, || Duration::ZERO));
+            calendar.note(Some(known));
+            calendar.today()
+        };
+        assert_eq!(
+            [999, 1000, 1007, 1008, 9000].map(|clock| on(clock, noted(1000, 0))),
+            [1000, 1000, 1007, 1001, 1001]
+        );
+        assert_eq!([1000, 1007, 1008, 9000].map(|clock| on(clock, noted(950, 50))), [950, 957, 951, 951]);
+        assert_eq!([900, 907, 908, 9000].map(|clock| on(clock, noted(950, -50))), [950, 957, 951, 951]);
     }
 }

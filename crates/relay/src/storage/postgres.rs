@@ -7,6 +7,7 @@
 mod accounts;
 mod address;
 mod batches;
+mod closed;
 mod connect;
 mod devices;
 mod expiry;

@@ -13,6 +13,8 @@ pub(super) const REMEMBER_IDS_DAYS: i64 = 30;
 pub(super) const REMEMBER_PACKAGES_DAYS: i64 = 30;
 /// How many hours, beside the one under way, an answer to a claim can be asked for again.
 pub(super) const REMEMBER_CLAIMS_HOURS: i64 = 1;
+/// How many hours, beside the one under way, the blobs of a closed account are looked for: longer than a request lasts that was under way.
+pub(super) const REMEMBER_CLOSED_HOURS: i64 = 1;
 /// The source of whatever came to an inbox without an access key.
 pub(super) const STRANGER: i64 = 0;
 

@@ -4,6 +4,7 @@ mod accounts;
 mod backfill;
 mod backup;
 mod checkpoint;
+mod closed;
 mod devices;
 mod expiry;
 mod inboxes;
@@ -30,6 +31,7 @@ use futures_util::future::BoxFuture;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use waxwing_wire::api::{ConsistencyProof, InclusionProof, KeyPackageCount};
+use waxwing_wire::blob::BlobSecret;
 use waxwing_wire::frame::{CreateLog, InboxPage, UploadKeyPackages};
 use waxwing_wire::transparency::{Leaf, SignedCheckpoint};
 use waxwing_wire::{AccountId, DeviceId, LogId};
@@ -259,6 +261,19 @@ impl Storage for SqliteStorage {
 
     fn expiry_time(&self) -> Moment {
         self.calendar.now()
+    }
+
+    fn arrival_time(&self) -> Moment {
+        self.calendar.arrival()
+    }
+
+    fn blobs_to_remove(&self) -> Answer<'_, Vec<BlobSecret>> {
+        self.readers.read(closed::all)
+    }
+
+    fn blobs_removed(&self, of: Vec<BlobSecret>) -> Answer<'_, ()> {
+        let clock = self.clock.clone();
+        self.writer.write(move |db| closed::removed(db, &of, clock.now()))
     }
 
     fn spare(&self) -> Answer<'_, u64> {

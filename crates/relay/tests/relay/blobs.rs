@@ -8,7 +8,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use waxwing_relay::BlobLimits;
 use waxwing_wire::BlobId;
-use waxwing_wire::api::BlobReceived;
+use waxwing_wire::api::base64url::encode;
+use waxwing_wire::api::{BLOB_OWNER_HEADER, BLOB_SECRET_HEADER, BlobReceived, EntryBytes, SubmitEntry};
+use waxwing_wire::blob::BlobSecret;
 use waxwing_wire::limits::MIN_BLOB_PART;
 use waxwing_wire::problem::ProblemCode;
 
@@ -29,6 +31,14 @@ async fn put(kit: &Kit, by: &Account, id: BlobId, range: Option<&str>, body: &[u
     let request = kit.http.authed(by, Method::PUT, &path(id)).header("content-type", "application/octet-stream");
     let request = range.iter().fold(request, |request, range| request.header("content-range", *range));
     request.body(body.to_vec()).send().await.unwrap()
+}
+
+async fn put_as(kit: &Kit, by: &Account, secret: &BlobSecret, blob: &[u8]) -> BlobId {
+    let id = BlobId::of(blob);
+    let request = kit.http.authed(by, Method::PUT, &path(id)).header(BLOB_OWNER_HEADER, encode(&secret.owner_tag(id)));
+    let request = request.header("content-type", "application/octet-stream").body(blob.to_vec());
+    received(request.send().await.unwrap(), StatusCode::CREATED).await;
+    id
 }
 
 async fn put_range(kit: &Kit, by: &Account, id: BlobId, whole: &[u8], range: std::ops::Range<usize>) -> Response {
@@ -356,4 +366,75 @@ async fn a_slow_upload_is_ended() {
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", files(&folder));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Whose blobs they are the relay learns when they are to go, and nobody's else go.
+#[tokio::test]
+async fn a_closed_account_has_its_blobs_removed() {
+    let mut kit = Kit::new().await;
+    let (alice, bob) = (kit.account("alice").await, kit.account("bob").await);
+    let (hers, his) = (BlobSecret::from_bytes(random()), BlobSecret::from_bytes(random()));
+    let blobs: [_; 4] = std::array::from_fn(|_| bytes(1000));
+    let gone = [put_as(&kit, &alice, &hers, &blobs[0]).await, put_as(&kit, &alice, &hers, &blobs[1]).await];
+    let both = put_as(&kit, &alice, &hers, &blobs[2]).await;
+    assert_eq!(put_as(&kit, &bob, &his, &blobs[2]).await, both);
+    let bobs = put_as(&kit, &bob, &his, &blobs[3]).await;
+    let unowned = bytes(1000);
+    received(put(&kit, &alice, BlobId::of(&unowned), None, &unowned).await, StatusCode::CREATED).await;
+    // No tag and no owner is told from what is stored.
+    for file in files(&kit.folder.path().join("blobs/whole")) {
+        let stored = std::fs::read_to_string(file).unwrap();
+        assert!(!stored.contains(&alice.id.to_string()) && !stored.contains(&encode(hers.as_bytes())));
+    }
+    let close = async |kit: &Kit, of: &Account, secret: &str| {
+        let path = format!("/v1/accounts/{}/chain", of.id);
+        let request = kit.http.authed(of, Method::POST, &path).header(BLOB_SECRET_HEADER, secret);
+        request.json(&SubmitEntry { entry: EntryBytes(of.close()) }).send().await.unwrap()
+    };
+    // What cannot be read closes nothing.
+    for bad in ["", "x", &encode(&[1; 31]), &encode(&[1; 33])] {
+        assert_eq!(code(close(&kit, &alice, bad).await).await, ProblemCode::BadRequest, "{bad}");
+    }
+    assert_eq!(close(&kit, &alice, &encode(hers.as_bytes())).await.status(), StatusCode::CREATED);
+    let begun = Instant::now();
+    for id in gone {
+        while get(&kit, id, None).await.status() != StatusCode::NOT_FOUND {
+            assert!(begun.elapsed() < Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    for id in [both, bobs, BlobId::of(&unowned)] {
+        assert_eq!(get(&kit, id, None).await.status(), StatusCode::OK);
+    }
+    // A relay that was stopped before it came to it does it when it is up again.
+    kit.take().stop().await;
+    let late = his.as_bytes().as_slice();
+    kit.database().execute("INSERT INTO blobs_to_remove (secret, hour) VALUES (?1, 0)", [late]).unwrap();
+    kit.start().await;
+    let begun = Instant::now();
+    for id in [both, bobs] {
+        while get(&kit, id, None).await.status() != StatusCode::NOT_FOUND {
+            assert!(begun.elapsed() < Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert_eq!(get(&kit, BlobId::of(&unowned), None).await.status(), StatusCode::OK);
+    let left = "SELECT count(*) FROM blobs_to_remove WHERE hour = 0";
+    while kit.database().query_row(left, [], |row| row.get::<_, u32>(0)).unwrap() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "what is done is forgotten");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_cannot_be_read_is_refused() {
+    let kit = Kit::new().await;
+    let alice = kit.account("alice").await;
+    let blob = bytes(100);
+    for bad in ["", "!", &encode(&[1; 16]), &encode(&[1; 64])] {
+        let request = kit.http.authed(&alice, Method::PUT, &path(BlobId::of(&blob))).header(BLOB_OWNER_HEADER, bad);
+        let request = request.header("content-type", "application/octet-stream").body(blob.clone());
+        assert_eq!(code(request.send().await.unwrap()).await, ProblemCode::BadRequest, "{bad}");
+    }
+    assert_eq!(get(&kit, BlobId::of(&blob), None).await.status(), StatusCode::NOT_FOUND);
 }

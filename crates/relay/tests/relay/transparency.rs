@@ -134,6 +134,7 @@ async fn an_older_database_is_taken_into_the_log() {
              DROP INDEX inbox_entries_by_day; ALTER TABLE inbox_entries DROP COLUMN day;
              DROP INDEX inbox_ids_by_day; DROP INDEX spent_key_packages_by_day; DROP TABLE relay_keys;
              DROP TABLE decisions; DROP TABLE quotas; DROP TABLE shown; DROP TABLE calendar;
+             DROP TABLE blobs_to_remove;
              PRAGMA user_version = 2;",
         )
         .unwrap();

@@ -1,8 +1,10 @@
 //! Registration, chains, devices, access keys.
 
 use waxwing_relay::storage::{
-    AccountRef, Admission, Chained, Claimed, Claimer, Delivered, DeviceChange, InForce, NextEntry, Registered, Watched,
+    AccountRef, Admission, Chained, Claimed, Claimer, Delivered, DeviceChange, InForce, NextEntry, Registered, Setup,
+    Watched,
 };
+use waxwing_wire::blob::BlobSecret;
 use waxwing_wire::limits::MAX_ACCESS_KEYS;
 
 use crate::key_packages::{claim, upload};
@@ -100,7 +102,7 @@ pub async fn devices_come_and_go(place: Place) {
     assert_eq!(storage.deliver(delivery(4, 3, key, 10)).await.unwrap(), delivered(1));
     storage.upload_key_packages(device_id(4), upload(0..3, true, false)).await.unwrap();
     assert_eq!(storage.count_key_packages(device_id(4)).await.unwrap().unwrap().count, 3);
-    let close = next(1, &recover.entry, DeviceChange::Closed);
+    let close = next(1, &recover.entry, DeviceChange::Closed(None));
     assert_eq!(storage.extend_chain(close.clone()).await.unwrap(), Chained::Stored);
     assert_eq!(revoked.recv().await, Some(device_id(4)));
     assert_eq!(storage.relay_auth(account(1), device_id(4)).await.unwrap(), None);
@@ -142,4 +144,38 @@ pub async fn access_keys(place: Place) {
     // Nobody's account takes no keys, and says nothing of it.
     assert!(storage.admit(account(9), vec![hash(0)]).await.unwrap());
     storage.dismiss(account(9), vec![hash(0)]).await.unwrap();
+}
+
+/// Blobs are no rows: whose are to go is remembered for an hour or two after it was done, and no longer.
+pub async fn blobs_of_closed_accounts_are_to_go(place: Place) {
+    let hands = Hands::now();
+    let storage = place.open_with(Setup { clock: hands.clock(), ..setup() }).await.unwrap();
+    let secret = |byte| BlobSecret::from_bytes([byte; 32]);
+    let close = async |number: u16, name: &str, secret| {
+        let first = registered(&*storage, number, Some(name)).await;
+        let close = next(number, &first.entry, DeviceChange::Closed(secret));
+        for _ in 0..2 {
+            assert_eq!(storage.extend_chain(close.clone()).await.unwrap(), Chained::Stored);
+        }
+    };
+    assert_eq!(storage.blobs_to_remove().await.unwrap(), []);
+    close(1, "alice", Some(secret(7))).await;
+    close(2, "bob", None).await;
+    assert_eq!(storage.blobs_to_remove().await.unwrap(), [secret(7)]);
+    hands.pass(3600);
+    storage.blobs_removed(vec![secret(7), secret(9)]).await.unwrap();
+    assert_eq!(storage.blobs_to_remove().await.unwrap(), [secret(7)]);
+    hands.pass(3600);
+    close(3, "carol", Some(secret(8))).await;
+    storage.close().await.unwrap();
+    let storage = place.open_with(Setup { clock: hands.clock(), ..setup() }).await.unwrap();
+    // Only of those that were looked for.
+    storage.blobs_removed(vec![secret(8)]).await.unwrap();
+    assert_eq!(storage.blobs_to_remove().await.unwrap(), [secret(7), secret(8)]);
+    storage.blobs_removed(vec![secret(7), secret(8)]).await.unwrap();
+    assert_eq!(storage.blobs_to_remove().await.unwrap(), [secret(8)]);
+    // Under a clock that was far ahead for that moment.
+    hands.set(-365);
+    storage.blobs_removed(vec![secret(8)]).await.unwrap();
+    assert_eq!(storage.blobs_to_remove().await.unwrap(), []);
 }

@@ -43,7 +43,8 @@ macro_rules! conformance {
 }
 
 conformance! {
-    accounts: registration, chains_are_compare_and_swap, devices_come_and_go, access_keys;
+    accounts: registration, chains_are_compare_and_swap, devices_come_and_go, access_keys,
+        blobs_of_closed_accounts_are_to_go;
     concurrency: many_tasks_and_logs_leave_no_gap_and_no_double, two_handles_append_to_one_log,
         two_handles_grow_one_tree, claims_of_two_handles_never_give_a_package_twice, who_goes_away_is_stored_and_told,
         registrations_at_once_are_judged_one_after_the_other;
@@ -55,7 +56,10 @@ conformance! {
         accounts_are_disabled_and_counted, quotas_are_set_and_taken_back;
     retention: entries_expire_and_what_judges_them_stays, envelopes_expire, a_full_log_has_room_again,
         d8_a_clock_that_is_ahead_erases_nothing, d8_a_clock_that_was_behind_erases_nothing,
-        d8_what_is_old_goes_when_its_time_has_come, d8_one_wrong_clock_of_two_erases_nothing;
+        d8_what_is_old_goes_when_its_time_has_come, d8_one_wrong_clock_of_two_erases_nothing,
+        d8_what_came_under_a_clock_far_ahead_goes_in_time, d8_a_clock_that_was_ahead_for_long_ages_nothing,
+        d8_a_clock_that_was_behind_for_long_ages_nothing,
+        d8_what_comes_after_a_long_stop_is_kept_for_as_long_as_ever;
     shared: everything_is_shown_once, a_restart_forgets_nothing_that_was_shown, keys_are_recorded_once;
     transparency: p17_each_entry_has_a_leaf_and_each_name, every_proof_of_every_size_holds, p17_one_line_of_checkpoints,
         p17_another_key_does_not_start;

@@ -58,6 +58,7 @@ async fn filled(folder: &Path, hands: &Hands) {
     storage.close().await.unwrap();
     let db = rusqlite::Connection::open(folder.join("relay.db")).unwrap();
     db.execute("INSERT INTO log_restorations (note, day) VALUES ('a note', 20000)", []).unwrap();
+    db.execute("INSERT INTO blobs_to_remove (secret, hour) VALUES (?1, 500000)", [[5_u8; 32]]).unwrap();
 }
 
 /// What there is to ask, in words.
@@ -88,6 +89,10 @@ async fn answers(storage: &dyn Storage) -> Vec<String> {
     }
     let watched = Watched { logs: vec![(log.log, NEW.read), (other.log, [2; 32])], inboxes: vec![device_id(1)] };
     ask!(storage.heads(watched), storage.decided(None), storage.totals());
+    said.push(format!(
+        "{:?}",
+        storage.blobs_to_remove().await.unwrap().iter().map(|one| *one.as_bytes()).collect::<Vec<_>>()
+    ));
     // What was sent before, once more.
     ask!(
         storage.register(create(1, Some("alice"))),

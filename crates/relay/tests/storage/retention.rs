@@ -183,7 +183,7 @@ pub async fn d8_a_clock_that_was_behind_erases_nothing(place: Place) {
     assert_eq!(kept.first(&*storage).await, (3, None));
 }
 
-/// A month of uptime, and a stop of a week: everything goes in time. A longer one: a week later.
+/// A month of uptime, and a stop of a week: everything goes in time. A longer stop is not counted, nor the week in which it is watched.
 pub async fn d8_what_is_old_goes_when_its_time_has_come(place: Place) {
     let hands = Hands::now();
     let storage = open(&place, &hands).await;
@@ -201,11 +201,21 @@ pub async fn d8_what_is_old_goes_when_its_time_has_come(place: Place) {
     storage.close().await.unwrap();
     hands.set(60);
     let storage = open(&place, &hands).await;
-    for _ in 0..7 {
+    // It was 7 days old when the relay stopped.
+    for _ in 0..=7 + 23 {
         assert_eq!(kept.first(&*storage).await, (2, Some(2)));
         hands.pass(DAY);
     }
     assert_eq!(kept.first(&*storage).await, (3, None));
+    // From then on days are counted as ever, also after another start.
+    kept.add(&*storage).await;
+    storage.close().await.unwrap();
+    let storage = open(&place, &hands).await;
+    for _ in 0..=30 {
+        assert_eq!(kept.first(&*storage).await, (3, Some(3)));
+        hands.pass(DAY);
+    }
+    assert_eq!(kept.first(&*storage).await, (4, None));
 }
 
 /// Of two processes one has a clock that is wrong for good.
@@ -225,4 +235,105 @@ pub async fn d8_one_wrong_clock_of_two_erases_nothing(place: Place) {
     }
     right.pass(DAY);
     assert_eq!(kept.first(&*one).await, (2, None));
+}
+
+/// What comes while the clock is ten years ahead is kept for as long as what comes when it is right again, and no longer; and nothing waits for it.
+pub async fn d8_what_came_under_a_clock_far_ahead_goes_in_time(place: Place) {
+    let (hands, quotas) = (Hands::now(), Quotas { log: 3000, ..Quotas::default() });
+    let storage = place.open_with(Setup { clock: hands.clock(), quotas, ..setup() }).await.unwrap();
+    let mut kept = Kept::new(&*storage).await;
+    kept.add(&*storage).await;
+    hands.set(3650);
+    for _ in 0..2 {
+        kept.add(&*storage).await;
+        assert_eq!(kept.first(&*storage).await, (1, Some(1)));
+        hands.pass(DAY);
+    }
+    hands.set(-3650);
+    assert_eq!(kept.first(&*storage).await, (1, Some(1)));
+    kept.add(&*storage).await;
+    let large = append(&kept.log, 99, 2000);
+    assert_eq!(storage.append(large.clone()).await.unwrap(), Appended::QuotaExceeded);
+    // Days since it was set right. The first three bear the day from before, or the one after it.
+    let mut firsts = Vec::new();
+    for _ in 0..=31 {
+        firsts.push(kept.first(&*storage).await.0);
+        hands.pass(DAY);
+    }
+    assert_eq!(firsts[..29], [1; 29]);
+    assert_eq!(firsts[29..], [2, 4, 5]);
+    assert_eq!(storage.append(large).await.unwrap(), stored(5));
+}
+
+/// A clock that was ahead for so long that it was gone by, and is set right: days are counted on, at every process.
+pub async fn d8_a_clock_that_was_ahead_for_long_ages_nothing(place: Place) {
+    wrong_for_long(place, 3650, 30).await;
+}
+
+/// The same of one that was behind.
+pub async fn d8_a_clock_that_was_behind_for_long_ages_nothing(place: Place) {
+    wrong_for_long(place, -3650, 29).await;
+}
+
+/// What comes first goes `days` days after the clock was set right.
+async fn wrong_for_long(place: Place, off: i64, days: usize) {
+    let hands = Hands::now();
+    let storage = open(&place, &hands).await;
+    let log = new_log(1);
+    assert!(storage.create_log(log).await.unwrap());
+    let oldest = async |storage: &dyn Storage, head: u64| {
+        expire(storage).await;
+        let LogRead::Page(page) = storage.read_log(log.log, log.tokens.read, head).await.unwrap() else {
+            panic!("the log is gone");
+        };
+        page.oldest
+    };
+    hands.set(off);
+    assert_eq!(storage.append(append(&log, 1, 100)).await.unwrap(), stored(1));
+    // A week in which nothing gets older, and ten days.
+    for _ in 0..17 {
+        assert_eq!(oldest(&*storage, 1).await, 1);
+        hands.pass(DAY);
+    }
+    assert_eq!(storage.append(append(&log, 2, 100)).await.unwrap(), stored(2));
+    hands.set(-off);
+    storage.close().await.unwrap();
+    let (storage, other) = (open(&place, &hands).await, open(&place, &hands).await);
+    assert_eq!(storage.append(append(&log, 3, 100)).await.unwrap(), stored(3));
+    for day in 0..days {
+        assert_eq!((oldest(&*storage, 3).await, oldest(&*other, 3).await), (1, 1), "{day}");
+        hands.pass(DAY);
+    }
+    assert_eq!(oldest(&*storage, 3).await, 2);
+    for _ in 0..10 {
+        hands.pass(DAY);
+        oldest(&*storage, 3).await;
+    }
+    assert_eq!(oldest(&*other, 3).await, 4);
+}
+
+/// A clock that is ahead because it is right, after a long stop: what comes is kept for its time also where another process, or the same one later, has a
+/// clock that stands still or goes wrong.
+pub async fn d8_what_comes_after_a_long_stop_is_kept_for_as_long_as_ever(place: Place) {
+    let hands = Hands::now();
+    let storage = open(&place, &hands).await;
+    let mut kept = Kept::new(&*storage).await;
+    expire(&*storage).await;
+    storage.close().await.unwrap();
+    hands.set(60);
+    let storage = open(&place, &hands).await;
+    expire(&*storage).await;
+    kept.add(&*storage).await;
+    hands.set(-60);
+    let restarted = open(&place, &hands).await;
+    // It agrees with the day from before the stop, for a day.
+    assert_eq!(kept.first(&*restarted).await, (1, Some(1)));
+    hands.pass(DAY);
+    assert_eq!(kept.first(&*restarted).await, (1, Some(1)));
+    restarted.close().await.unwrap();
+    hands.set(60);
+    for _ in 0..=29 {
+        assert_eq!(kept.first(&*storage).await, (1, Some(1)));
+        hands.pass(DAY);
+    }
 }

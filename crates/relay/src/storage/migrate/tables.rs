@@ -59,7 +59,7 @@ const fn numbered(name: &'static str, columns: &'static [(&'static str, Column)]
 use Column::{Bytes, Int, Small, Text};
 
 /// All of them but what a process finds out anew: the fingerprint of keys, the bus's key, whether writing works.
-pub(super) const TABLES: [Table; 27] = [
+pub(super) const TABLES: [Table; 28] = [
     numbered("accounts", &[("n", Int), ("id", Bytes), ("name", Text), ("head", Int)]),
     table("chain_entries", 2, &[("account", Int), ("seq", Int), ("hash", Bytes), ("bytes", Bytes)]),
     numbered("devices", &[("n", Int), ("id", Bytes), ("account", Int), ("relay_auth", Bytes), ("inbox_head", Int)]),
@@ -130,7 +130,8 @@ pub(super) const TABLES: [Table; 27] = [
     numbered("log_restorations", &[("n", Int), ("note", Text), ("day", Int)]),
     table("name_leaves", 1, &[("name_hash", Bytes), ("account", Int), ("leaf", Int)]),
     table("shown", 1, &[("id", Bytes), ("until", Int)]),
-    table("calendar", 1, &[("n", Int), ("day", Int)]),
+    table("blobs_to_remove", 1, &[("secret", Bytes), ("hour", Int)]),
+    table("calendar", 1, &[("n", Int), ("day", Int), ("skipped", Int)]),
 ];
 
 #[cfg(test)]

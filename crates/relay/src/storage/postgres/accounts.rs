@@ -81,9 +81,10 @@ pub(super) async fn extend_chain(
     let hash = next.entry.hash();
     insert(tx, n, unsigned.seq, &hash, next.entry.as_bytes()).await?;
     execute(tx, "UPDATE accounts SET head = $2 WHERE n = $1", &[&n, &i64::from(unsigned.seq)]).await?;
-    let mut told = devices::change(tx, n, &next.devices).await?;
+    let now = context.clock.now();
+    let mut told = devices::change(tx, n, &next.devices, now).await?;
     log.chain_entry(n, &unsigned.account, unsigned.seq, hash)?;
-    let checkpoint = log.seal(tx, &context.signer, context.clock.now()).await?;
+    let checkpoint = log.seal(tx, &context.signer, now).await?;
     told.push(Wake::Checkpoint(Box::new(checkpoint)));
     Ok((Chained::Stored, told))
 }

@@ -7,8 +7,9 @@ use waxwing_wire::{DeviceId, DeviceRecord};
 
 use super::super::DeviceChange;
 use super::fault::Result;
-use super::key_packages;
 use super::query::{all, execute, fixed, get, one};
+use super::{closed, key_packages};
+use crate::clock::Moment;
 use crate::hub::Wake;
 
 /// What is kept for a device beside its row, and goes with it.
@@ -22,7 +23,12 @@ pub(super) const OF_DEVICE: [&str; 6] = [
 ];
 
 /// Does to an account's devices what a chain entry says; gives what is to be told. The account's row is locked.
-pub(super) async fn change(tx: &Transaction<'_>, account: i64, change: &DeviceChange) -> Result<Vec<Wake>> {
+pub(super) async fn change(
+    tx: &Transaction<'_>,
+    account: i64,
+    change: &DeviceChange,
+    now: Moment,
+) -> Result<Vec<Wake>> {
     match change {
         DeviceChange::Added(device) => add(tx, account, device).await.map(|()| Vec::new()),
         DeviceChange::Rotated(device) => {
@@ -43,7 +49,10 @@ pub(super) async fn change(tx: &Transaction<'_>, account: i64, change: &DeviceCh
             add(tx, account, device).await?;
             Ok(revoked(&gone))
         }
-        DeviceChange::Closed => {
+        DeviceChange::Closed(secret) => {
+            if let Some(secret) = secret {
+                closed::to_remove(tx, secret, now).await?;
+            }
             execute(tx, "DELETE FROM access_keys WHERE account = $1", &[&account]).await?;
             Ok(revoked(&remove_all(tx, account).await?))
         }

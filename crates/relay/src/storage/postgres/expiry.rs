@@ -4,7 +4,7 @@
 use deadpool_postgres::Transaction;
 
 use super::super::OVERHEAD;
-use super::super::calendar::Calendar;
+use super::super::calendar::{Calendar, Noted};
 use super::super::rules::{REMEMBER_CLAIMS_HOURS, REMEMBER_IDS_DAYS, REMEMBER_PACKAGES_DAYS, first_kept_day};
 use super::fault::{Fault, Result};
 use super::query::{execute, get, int, one};
@@ -13,17 +13,27 @@ use crate::clock::Moment;
 /// Rows in a batch: as long as it takes, their log or inbox waits.
 const BATCH: i64 = 1000;
 
-/// Notes what day it is, by what was noted before and the clock. Of several processes the one that is furthest counts.
+/// No other process's clock that is about right is ahead by more.
+const FAR_AHEAD_HOURS: i64 = 48;
+
+/// Notes what day it is, by what was noted before and the clock. Of several processes at a time one does; the others find it the next time.
 pub(super) async fn note(tx: &Transaction<'_>, calendar: &Calendar) -> Result<i64> {
-    let row = one(tx, "SELECT day FROM calendar WHERE n = 1", &[]).await?;
-    let noted: Option<i64> = row.map(|row| get(&row, 0)).transpose()?;
-    let day = calendar.note(noted);
-    if noted != Some(day) {
-        let sql = "INSERT INTO calendar AS c (n, day) VALUES (1, $1)
-                   ON CONFLICT (n) DO UPDATE SET day = greatest(c.day, excluded.day)";
-        execute(tx, sql, &[&day]).await?;
+    let row = one(tx, "SELECT day, skipped FROM calendar WHERE n = 1", &[]).await?;
+    let read = |row| Ok::<_, Fault>(Noted { day: get(&row, 0)?, skipped: get(&row, 1)? });
+    let noted = row.map(read).transpose()?;
+    let next = calendar.note(noted);
+    match noted {
+        Some(noted) if noted == next => {}
+        Some(noted) => {
+            let sql = "UPDATE calendar SET day = $1, skipped = $2 WHERE n = 1 AND day = $3 AND skipped = $4";
+            execute(tx, sql, &[&next.day, &next.skipped, &noted.day, &noted.skipped]).await?;
+        }
+        None => {
+            let sql = "INSERT INTO calendar (n, day, skipped) VALUES (1, $1, $2) ON CONFLICT DO NOTHING";
+            execute(tx, sql, &[&next.day, &next.skipped]).await?;
+        }
     }
-    Ok(day)
+    Ok(next.day)
 }
 
 /// Expires a batch of everything; whether there may be more.
@@ -75,7 +85,7 @@ async fn envelopes(tx: &Transaction<'_>, kept: i64) -> Result<bool> {
     Ok(true)
 }
 
-/// What was remembered of something that is long gone. What is remembered for hours goes by the clock.
+/// What was remembered of something that is long gone. What is remembered for hours goes by the clock; what is far ahead of it, too, as it came under another.
 async fn forget(tx: &Transaction<'_>, now: Moment, day: i64, kept: i64) -> Result<bool> {
     let mut gone = 0;
     for (sql, before) in [
@@ -95,9 +105,19 @@ async fn forget(tx: &Transaction<'_>, now: Moment, day: i64, kept: i64) -> Resul
             now.hour() - REMEMBER_CLAIMS_HOURS,
         ),
         (
+            "DELETE FROM key_package_claims WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM key_package_claims WHERE hour > $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+            now.hour() + FAR_AHEAD_HOURS,
+        ),
+        (
             "DELETE FROM key_package_budgets WHERE ctid = ANY(ARRAY(
                  SELECT ctid FROM key_package_budgets WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
             now.day(),
+        ),
+        (
+            "DELETE FROM key_package_budgets WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM key_package_budgets WHERE day > $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+            now.day() + FAR_AHEAD_HOURS / 24,
         ),
         (
             "DELETE FROM shown WHERE ctid = ANY(ARRAY(

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 use waxwing_wire::api::{ConsistencyProof, InclusionProof, KeyPackageCount};
+use waxwing_wire::blob::BlobSecret;
 use waxwing_wire::frame::{CreateLog, InboxPage, UploadKeyPackages};
 use waxwing_wire::{AccountId, DeviceId, LogId};
 
@@ -14,7 +15,9 @@ use super::super::{
     Delivery, Heads, Invitation, Invited, LogRead, NewAccount, NextEntry, Quota, Registered, Storage, StorageError,
     StorageStats, StoredChain, Totals, Uploaded, Watched,
 };
-use super::{Context, PostgresStorage, accounts, expiry, inboxes, key_packages, logs, operator, shared, transparency};
+use super::{
+    Context, PostgresStorage, accounts, closed, expiry, inboxes, key_packages, logs, operator, shared, transparency,
+};
 use crate::clock::Moment;
 use crate::hub::Wake;
 use crate::replay::{Seen, Showing};
@@ -163,6 +166,22 @@ impl Storage for PostgresStorage {
 
     fn expiry_time(&self) -> Moment {
         self.inner.context.calendar.now()
+    }
+
+    fn arrival_time(&self) -> Moment {
+        self.inner.context.calendar.arrival()
+    }
+
+    fn blobs_to_remove(&self) -> Answer<'_, Vec<BlobSecret>> {
+        self.read(|tx| Box::pin(closed::all(tx)))
+    }
+
+    fn blobs_removed(&self, of: Vec<BlobSecret>) -> Answer<'_, ()> {
+        let of = Arc::new(of);
+        self.write(move |tx, context| {
+            let (of, now) = (Arc::clone(&of), context.clock.now());
+            Box::pin(async move { Ok((closed::removed(tx, &of, now).await?, Vec::new())) })
+        })
     }
 
     fn spare(&self) -> Answer<'_, u64> {

@@ -91,7 +91,7 @@ pub(super) fn extend_chain(
     db.prepare_cached("INSERT INTO chain_entries (account, seq, hash, bytes) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![n, unsigned.seq, hash, next.entry.as_bytes()])?;
     db.prepare_cached("UPDATE accounts SET head = ?2 WHERE n = ?1")?.execute(params![n, unsigned.seq])?;
-    let mut told = devices::change(db, n, &next.devices)?;
+    let mut told = devices::change(db, n, &next.devices, now)?;
     let mut log = Growing::lock(db)?;
     log.chain_entry(n, &unsigned.account, unsigned.seq, hash)?;
     told.push(Wake::Checkpoint(Box::new(log.seal(signer, now)?)));

@@ -6,7 +6,8 @@ use rusqlite::{Connection, Result, params};
 use waxwing_wire::{DeviceId, DeviceRecord};
 
 use super::super::DeviceChange;
-use super::key_packages;
+use super::{closed, key_packages};
+use crate::clock::Moment;
 use crate::hub::Wake;
 
 /// What is kept for a device beside its row, and goes with it.
@@ -20,7 +21,7 @@ const OF_DEVICE: [&str; 6] = [
 ];
 
 /// Does to an account's devices what a chain entry says; gives what is to be told.
-pub(super) fn change(db: &Connection, account: i64, change: &DeviceChange) -> Result<Vec<Wake>> {
+pub(super) fn change(db: &Connection, account: i64, change: &DeviceChange, now: Moment) -> Result<Vec<Wake>> {
     match change {
         DeviceChange::Added(device) => add(db, account, device).map(|()| Vec::new()),
         DeviceChange::Rotated(device) => {
@@ -41,7 +42,10 @@ pub(super) fn change(db: &Connection, account: i64, change: &DeviceChange) -> Re
             add(db, account, device)?;
             Ok(revoked(&gone))
         }
-        DeviceChange::Closed => {
+        DeviceChange::Closed(secret) => {
+            if let Some(secret) = secret {
+                closed::to_remove(db, secret, now)?;
+            }
             db.prepare_cached("DELETE FROM access_keys WHERE account = ?1")?.execute(params![account])?;
             Ok(revoked(&remove_all(db, account)?))
         }

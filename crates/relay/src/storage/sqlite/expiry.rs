@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::super::OVERHEAD;
-use super::super::calendar::Calendar;
+use super::super::calendar::{Calendar, Noted};
 use super::super::rules::{REMEMBER_IDS_DAYS, REMEMBER_PACKAGES_DAYS, first_kept_day};
 use super::{int, shown};
 use crate::clock::Moment;
@@ -14,16 +14,19 @@ const BATCH: i64 = 256;
 
 /// Notes what day it is, by what was noted before and the clock.
 pub(super) fn note(db: &Connection, calendar: &Calendar) -> Result<i64> {
-    let noted: Option<i64> =
-        db.prepare_cached("SELECT day FROM calendar WHERE n = 1")?.query_row([], |row| row.get(0)).optional()?;
-    let day = calendar.note(noted);
-    if noted != Some(day) {
+    let noted = db
+        .prepare_cached("SELECT day, skipped FROM calendar WHERE n = 1")?
+        .query_row([], |row| Ok(Noted { day: row.get(0)?, skipped: row.get(1)? }))
+        .optional()?;
+    let next = calendar.note(noted);
+    if noted != Some(next) {
         db.prepare_cached(
-            "INSERT INTO calendar (n, day) VALUES (1, ?1) ON CONFLICT (n) DO UPDATE SET day = excluded.day",
+            "INSERT INTO calendar (n, day, skipped) VALUES (1, ?1, ?2)
+             ON CONFLICT (n) DO UPDATE SET day = excluded.day, skipped = excluded.skipped",
         )?
-        .execute(params![day])?;
+        .execute(params![next.day, next.skipped])?;
     }
-    Ok(day)
+    Ok(next.day)
 }
 
 /// Expires a batch; whether there may be more.

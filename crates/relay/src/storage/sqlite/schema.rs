@@ -5,8 +5,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Migration `i` leads from schema version `i` to `i + 1`.
-const MIGRATIONS: [&str; 10] =
-    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10];
+const MIGRATIONS: [&str; 11] = [
+    VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10,
+    VERSION_11,
+];
 
 const VERSION_1: &str = "
     CREATE TABLE accounts (
@@ -272,6 +274,21 @@ const VERSION_10: &str = "
         day INTEGER NOT NULL
     ) STRICT;
     INSERT INTO calendar (n, day) SELECT 1, min(time_ms / 86400000, unixepoch() / 86400) FROM transparency_log WHERE n = 1;
+";
+
+/// Days that a clock was wrong by, or the relay off, and that are not counted. What came under a clock that was far ahead bore its day: none is after today.
+/// And whose blobs are to go, since their accounts were closed.
+const VERSION_11: &str = "
+    CREATE TABLE blobs_to_remove (
+        secret BLOB PRIMARY KEY CHECK (length(secret) = 32),
+        hour INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE calendar ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+    UPDATE log_entries SET day = (SELECT day FROM calendar) WHERE day > (SELECT day + 7 FROM calendar);
+    UPDATE logs SET oldest_day = (SELECT day FROM calendar) WHERE oldest_day > (SELECT day + 7 FROM calendar);
+    UPDATE inbox_entries SET day = (SELECT day FROM calendar) WHERE day > (SELECT day + 7 FROM calendar);
+    UPDATE inbox_ids SET day = (SELECT day FROM calendar) WHERE day > (SELECT day + 7 FROM calendar);
+    UPDATE spent_key_packages SET day = (SELECT day FROM calendar) WHERE day > (SELECT day + 7 FROM calendar);
 ";
 
 /// Brings the database to the newest schema, in one transaction.
