@@ -105,9 +105,11 @@ def queries():
 def headers():
     parts = ["bytes 0-3/4", "bytes */4", "bytes 2-3/4", "bytes 0-0/1", "bytes 0-4999/5000"]
     ranges = ["bytes=0-0", "bytes=-5", "bytes=4990-", "bytes=5000-", "bytes=0-1,3-4"]
+    owners = [waxwing.base64url(os.urandom(length)) for length in (32, 32, 31)]
+    put = {"Content-Range": st.sampled_from(parts)}, {"Waxwing-Blob-Owner": st.sampled_from(owners)}
     return {
         "get_blob": st.fixed_dictionaries({"Range": st.sampled_from(ranges)}),
-        "put_blob": st.one_of(st.just({}), st.fixed_dictionaries({"Content-Range": st.sampled_from(parts)})),
+        "put_blob": st.one_of(st.just({}), *map(st.fixed_dictionaries, put), st.fixed_dictionaries(put[0] | put[1])),
     }
 
 

@@ -238,6 +238,10 @@ def test_blobs(world):
         assert answer.json() == {"received": waxwing.BLOB_PART, "size": size}
     assert ask("put_blob", 201, **part(waxwing.BLOB_PART, size - 1)).json() == {"received": size, "size": size}
     assert ask("put_blob", 201, path_parameters=path, **binary(data)).json() == {"received": size, "size": size}
+    owner = {"Waxwing-Blob-Owner": base64url(os.urandom(32))}
+    assert ask("put_blob", 201, path_parameters=path, headers=owner, **binary(data)).json() == {"received": size, "size": size}
+    for bad in ("", "!", base64url(os.urandom(31))):
+        ask("put_blob", 400, path_parameters=path, headers={"Waxwing-Blob-Owner": bad}, **binary(data))
     assert ask("get_blob", 200, path_parameters=path).content == data
     some = ask("get_blob", 206, path_parameters=path, headers={"Range": "bytes=-20"})
     assert some.content == data[-20:]
