@@ -115,11 +115,10 @@ impl Blobs {
     /// A blob that is whole and has not expired.
     pub(crate) async fn find(&self, id: BlobId) -> Result<Option<Whole>, BlobError> {
         let Some(object) = found(self.store.get(&whole_path(id)).await)? else { return Ok(None) };
-        if is_older(&object.meta, (self.times.expiry)().seconds(), self.limits.keep) {
-            return Ok(None);
-        }
+        let file = modified(&object.meta);
         let manifest = Manifest::decode(&object.bytes().await?)?;
-        Ok(Some(Whole { id, manifest }))
+        let expired = is_older(manifest.came(file), (self.times.expiry)().seconds(), self.limits.keep);
+        Ok((!expired).then_some(Whole { id, manifest }))
     }
 
     /// The bytes of a blob in `range`, which lies within it.
@@ -179,10 +178,14 @@ impl Blobs {
     }
 }
 
-/// Whether an object is older than that, at a time in seconds since 1970.
-fn is_older(object: &ObjectMeta, now: u64, than: Duration) -> bool {
-    let made = u64::try_from(object.last_modified.timestamp()).unwrap_or(0);
-    now >= made.saturating_add(than.as_secs())
+/// What a file says of when it came: seconds since 1970.
+fn modified(object: &ObjectMeta) -> u64 {
+    u64::try_from(object.last_modified.timestamp()).unwrap_or(0)
+}
+
+/// Whether what came then is older than that, at a time; both in seconds since 1970.
+fn is_older(came: u64, now: u64, than: Duration) -> bool {
+    now >= came.saturating_add(than.as_secs())
 }
 
 /// Objects of one first byte are listed together.

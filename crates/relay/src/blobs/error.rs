@@ -43,7 +43,19 @@ impl From<object_store::Error> for BlobError {
                 None => error.source(),
             };
         }
-        // The error's text has paths, and those have ids.
+        Self::of(kind)
+    }
+}
+
+impl From<io::Error> for BlobError {
+    fn from(error: io::Error) -> Self {
+        Self::of(Some(error.kind()))
+    }
+}
+
+impl BlobError {
+    fn of(kind: Option<ErrorKind>) -> Self {
+        // An error's text has paths, and those have ids.
         tracing::error!(?kind, "the store of blobs answered an error");
         match kind {
             Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Self::Full,

@@ -18,6 +18,9 @@ const MOST_OWNERS: usize = 16;
 pub(super) struct Manifest {
     version: u8,
     parts: Vec<u64>,
+    /// When it came, in seconds since 1970, by the day that the database counts; zero in one of before that was kept, whose file tells.
+    #[serde(default)]
+    came: u64,
     /// The tags of those who have put it up ([`BlobSecret::owner_tag`]); absent in one of before there were any.
     #[serde(default)]
     owners: Vec<EntryBytes>,
@@ -29,32 +32,31 @@ pub(super) struct Manifest {
 impl Manifest {
     /// Of parts of these lengths, put up by `owner`.
     pub(super) fn new(parts: Vec<u64>, owner: Option<[u8; 32]>) -> Self {
-        let mut manifest = Self { version: 2, parts, owners: Vec::new(), for_good: false };
+        let mut manifest = Self { version: 2, parts, came: 0, owners: Vec::new(), for_good: false };
         manifest.join(owner);
         manifest
     }
 
     /// Somebody has put it up as well; whether that was not known.
     pub(super) fn join(&mut self, owner: Option<[u8; 32]>) -> bool {
-        let owner = owner.filter(|_| self.owners.len() < MOST_OWNERS);
-        match owner {
-            _ if self.for_good => false,
-            Some(owner) if self.owners.iter().any(|known| known.0 == owner) => false,
-            Some(owner) => {
-                self.owners.push(EntryBytes(owner.to_vec()));
-                true
-            }
-            None => {
-                // Nobody's word removes it any more, so nobody is to be told apart.
-                (self.owners, self.for_good) = (Vec::new(), true);
-                true
-            }
+        let known = |owner: &[u8; 32]| self.owners.iter().any(|known| known.0 == owner);
+        if self.for_good || owner.as_ref().is_some_and(known) {
+            return false;
         }
+        match owner.filter(|_| self.owners.len() < MOST_OWNERS) {
+            Some(owner) => self.owners.push(EntryBytes(owner.to_vec())),
+            // Nobody's word removes it any more, so nobody is to be told apart.
+            None => (self.owners, self.for_good) = (Vec::new(), true),
+        }
+        true
     }
 
     /// Those whose secrets these are have no use for it any more; whether any of them had put up this one.
     pub(super) fn leave(&mut self, id: BlobId, secrets: &[BlobSecret]) -> bool {
         let before = self.owners.len();
+        if before == 0 {
+            return false;
+        }
         let gone: Vec<_> = secrets.iter().map(|secret| secret.owner_tag(id)).collect();
         self.owners.retain(|owner| !gone.iter().any(|tag| tag.as_slice() == owner.0));
         self.owners.len() < before
@@ -68,6 +70,16 @@ impl Manifest {
     /// How many bytes the parts have together.
     pub(super) fn size(&self) -> u64 {
         self.parts.iter().sum()
+    }
+
+    /// When it came (since 1970), with what its file says of that.
+    pub(super) fn came(&self, file: u64) -> u64 {
+        if self.came == 0 { file } else { self.came }
+    }
+
+    /// It comes now.
+    pub(super) fn comes(&mut self, seconds: u64) {
+        self.came = seconds;
     }
 
     /// Reads it back.
@@ -134,9 +146,13 @@ mod tests {
         assert!(manifest.join(None) && !manifest.join(Some(two.owner_tag(id))));
         assert!(!manifest.leave(id, std::slice::from_ref(&two)) && !manifest.is_left());
         let mut manifest = Manifest::new(vec![1], Some(two.owner_tag(id)));
-        for byte in 10..40 {
-            manifest.join(Some([byte; 32]));
+        for byte in 10..25 {
+            assert!(manifest.join(Some([byte; 32])));
         }
+        // Sixteen, each of whom may ask again.
+        assert!(!manifest.join(Some([24; 32])) && !manifest.join(Some(two.owner_tag(id))));
+        assert!(manifest.clone().leave(id, std::slice::from_ref(&two)));
+        assert!(manifest.join(Some([25; 32])));
         assert!(!manifest.leave(id, &[two]) && !manifest.is_left());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path as Folder;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::TryStreamExt as _;
 use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
@@ -13,11 +13,13 @@ use waxwing_wire::blob::BlobSecret;
 
 use super::error::found;
 use super::manifest::Manifest;
-use super::{BlobError, Blobs, Folders, is_older, prefix, whole_path};
+use super::{BlobError, Blobs, Folders, is_older, modified, parts_folder, prefix, whole_path};
 use crate::state::now;
 
 /// The store writes `name#n` beside `name` and renames it.
 const STAGED: char = '#';
+/// Seconds by which no clock is ahead that is about right.
+const FAR_AHEAD: u64 = 8 * 86_400;
 
 impl Blobs {
     /// Removes what has expired. Called now and then.
@@ -29,8 +31,8 @@ impl Blobs {
             let parts: Vec<ObjectMeta> = self.store.list(Some(&prefix("parts", first))).try_collect().await?;
             let mut whole_ids: HashMap<BlobId, bool> = HashMap::new();
             for object in &whole {
-                if let Some(id) = object.location.filename().and_then(|name| name.parse().ok()) {
-                    whole_ids.insert(id, is_older(object, (self.times.expiry)().seconds(), self.limits.keep));
+                if let Some(id) = id_of(object) {
+                    whole_ids.insert(id, self.may_have_expired(object));
                 }
             }
             // An upload is under way as long as a part has come lately.
@@ -43,16 +45,13 @@ impl Blobs {
                     *unfinished.entry(id).or_insert(true) &= self.is_given_up(object);
                 }
             }
-            let whole = whole_ids.into_iter().map(|(id, expired)| (id, true, expired));
-            let unfinished = unfinished.into_iter().map(|(id, expired)| (id, false, expired));
-            for (id, is_whole, _) in whole.chain(unfinished).filter(|(_, _, expired)| *expired) {
+            let looked_at = whole_ids.into_iter().chain(unfinished).filter(|(_, look)| *look);
+            for (id, _) in looked_at {
                 // Whoever has the turn is putting it up again.
                 let Some(_turn) = self.locks.try_lock(id)? else { continue };
-                // Or has done so between the two lists.
-                if !is_whole && found(self.store.head(&whole_path(id)).await)?.is_some() {
-                    continue;
+                if self.is_over(id).await? {
+                    self.remove(id).await?;
                 }
-                self.remove(id).await?;
             }
         }
         if self.of == Folders::Shared {
@@ -65,12 +64,42 @@ impl Blobs {
         Ok(())
     }
 
-    /// Whether a part is of an upload that nobody goes on with: by the clock that its file was dated by, so nothing that has just come is. One from the future
-    /// came under another clock, unless another process has that clock.
+    /// Whether a whole blob is to be looked at more closely: its file is old enough, or from a time that has yet to come.
+    fn may_have_expired(&self, object: &ObjectMeta) -> bool {
+        let (file, arrival) = (modified(object), (self.times.arrival)().seconds());
+        is_older(file, (self.times.expiry)().seconds(), self.limits.keep) || file > arrival.saturating_add(FAR_AHEAD)
+    }
+
+    /// Whether a part is of an upload that nobody goes on with: by the clock that its file was dated by, so nothing that has just come is. One from far in the
+    /// future came under another clock.
     fn is_given_up(&self, part: &ObjectMeta) -> bool {
-        let (now, unfinished) = (now().as_secs(), self.limits.keep_unfinished);
-        let made = u64::try_from(part.last_modified.timestamp()).unwrap_or(0);
-        is_older(part, now, unfinished) || (self.of == Folders::Own && made > now.saturating_add(unfinished.as_secs()))
+        let (now, file) = (now().as_secs(), modified(part));
+        is_older(file, now, self.limits.keep_unfinished) || file > now.saturating_add(FAR_AHEAD)
+    }
+
+    /// Whether what there is of a blob is to go: as it is now, since it may have been put up, or gone on with, after it was listed. With the turn at it. A file
+    /// that says something else than when the blob came is mended: a copy may have lost its time, and an earlier version dated by the clock.
+    pub(super) async fn is_over(&self, id: BlobId) -> Result<bool, BlobError> {
+        let Some(object) = found(self.store.head(&whole_path(id)).await)? else {
+            let parts: Vec<ObjectMeta> = self.store.list(Some(&parts_folder(id))).try_collect().await?;
+            return Ok(parts.iter().all(|part| self.is_given_up(part)));
+        };
+        if !self.may_have_expired(&object) {
+            return Ok(false);
+        }
+        let file = modified(&object);
+        let known = self.manifest(id).await?;
+        let came = known.as_ref().map_or(file, |(manifest, file)| manifest.came(*file));
+        if is_older(came, (self.times.expiry)().seconds(), self.limits.keep) {
+            return Ok(true);
+        }
+        let (arrival, known) = ((self.times.arrival)().seconds(), known.map(|(manifest, _)| manifest));
+        if let Some(mut manifest) = known {
+            let came = came.min(arrival);
+            manifest.comes(came);
+            self.publish(id, &manifest, came).await?;
+        }
+        Ok(false)
     }
 
     /// Removes the blobs of those who have closed their accounts and said with which secrets they had put them up; what others have put up as well stays.
@@ -78,32 +107,45 @@ impl Blobs {
         if secrets.is_empty() {
             return Ok(());
         }
+        // One that cannot be read, or written on a full disk, keeps no other.
+        let mut outcome = Ok(());
         for first in 0..=u8::MAX {
-            let whole: Vec<ObjectMeta> = self.store.list(Some(&prefix("whole", first))).try_collect().await?;
-            for object in whole {
-                let Some(id) = object.location.filename().and_then(|name| name.parse().ok()) else { continue };
-                if self.manifest(id).await?.is_none_or(|(mut manifest, _)| !manifest.leave(id, secrets)) {
+            let whole: Result<Vec<ObjectMeta>, _> = self.store.list(Some(&prefix("whole", first))).try_collect().await;
+            let whole = match whole {
+                Ok(whole) => whole,
+                Err(error) => {
+                    outcome = outcome.and(Err(error.into()));
                     continue;
                 }
-                let _turn = self.locks.lock(id).await?;
-                // As it is now: others may have put it up meanwhile.
-                let Some((mut manifest, made)) = self.manifest(id).await? else { continue };
-                if manifest.leave(id, secrets) && manifest.is_left() {
-                    self.remove(id).await?;
-                } else {
-                    self.store.put(&whole_path(id), manifest.encode()?.into()).await?;
-                    self.set_time(id, made).await?;
-                }
+            };
+            for object in whole {
+                let Some(id) = id_of(&object) else { continue };
+                outcome = outcome.and(self.leave(id, secrets).await);
             }
         }
-        Ok(())
+        outcome
     }
 
-    /// What makes a blob whole, and when it came; none if it is not, or that cannot be read.
-    async fn manifest(&self, id: BlobId) -> Result<Option<(Manifest, Duration)>, BlobError> {
+    /// Takes this blob from those whose secrets these are, and removes it where nobody else has put it up.
+    async fn leave(&self, id: BlobId, secrets: &[BlobSecret]) -> Result<(), BlobError> {
+        if self.manifest(id).await?.is_none_or(|(mut manifest, _)| !manifest.leave(id, secrets)) {
+            return Ok(());
+        }
+        let _turn = self.locks.lock(id).await?;
+        // As it is now: others may have put it up meanwhile.
+        let Some((mut manifest, file)) = self.manifest(id).await? else { return Ok(()) };
+        match manifest.leave(id, secrets) {
+            true if manifest.is_left() => self.remove(id).await,
+            true => self.publish(id, &manifest, manifest.came(file)).await,
+            false => Ok(()),
+        }
+    }
+
+    /// What makes a blob whole, and what its file says of when it came; none if it is not, or that cannot be read.
+    async fn manifest(&self, id: BlobId) -> Result<Option<(Manifest, u64)>, BlobError> {
         let Some(object) = found(self.store.get(&whole_path(id)).await)? else { return Ok(None) };
-        let made = Duration::from_millis(u64::try_from(object.meta.last_modified.timestamp_millis()).unwrap_or(0));
-        Ok(Manifest::decode(&object.bytes().await?).ok().map(|manifest| (manifest, made)))
+        let file = modified(&object.meta);
+        Ok(Manifest::decode(&object.bytes().await?).ok().map(|manifest| (manifest, file)))
     }
 
     /// Bytes of all parts.
@@ -125,13 +167,25 @@ pub(super) fn remove_staged(folder: &Folder, unwritten_for: Duration) -> io::Res
         let Some(file) = unless_gone(entry.metadata())? else { continue };
         if file.is_dir() {
             remove_staged(&entry.path(), unwritten_for)?;
-        } else if entry.file_name().to_string_lossy().contains(STAGED)
-            && file.modified()?.elapsed().unwrap_or_default() >= unwritten_for
+        } else if entry.file_name().to_string_lossy().contains(STAGED) && is_unwritten(file.modified()?, unwritten_for)
         {
             unless_gone(fs::remove_file(entry.path()))?;
         }
     }
     Ok(())
+}
+
+/// Whether a file that was written to last at that time is nobody's any more: long after it, or long before.
+fn is_unwritten(written: SystemTime, unwritten_for: Duration) -> bool {
+    match written.elapsed() {
+        Ok(since) => since >= unwritten_for,
+        Err(ahead) => unwritten_for.is_zero() || ahead.duration().as_secs() > FAR_AHEAD,
+    }
+}
+
+/// Which blob a file of `whole` is of.
+fn id_of(object: &ObjectMeta) -> Option<BlobId> {
+    object.location.filename()?.parse().ok()
 }
 
 fn unless_gone<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {

@@ -1,6 +1,6 @@
 //! Putting a blob up: whole, or part by part, each on disk before it is answered.
 
-use std::fs::File;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -14,11 +14,11 @@ use waxwing_wire::problem::ProblemCode;
 use super::error::found;
 use super::manifest::Manifest;
 use super::usage::Taken;
-use super::{BlobError, Blobs, part_path, whole_path};
-use crate::state::now;
+use super::{BlobError, Blobs, Whole, part_path, whole_path};
+use crate::private_file;
 
-/// A file's own time is as good as the time that it is to have, if it is no further from it.
-const AS_DATED: Duration = Duration::from_secs(60);
+/// Ends the name of what is to be a blob's manifest: what a crash leaves of it goes as what the store was writing does.
+const STAGED: &str = "#1";
 
 /// What a request brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,18 +154,20 @@ impl Blobs {
         chunks: &mut BodyDataStream,
     ) -> Result<Received, BlobError> {
         self.usage.know(self.count()).await?;
-        let turn = self.locks.lock(id).await?;
-        if let Some(answer) = self.answer_without(id, part, by.owner).await? {
+        // Tasks of their own, with their turns: whoever hangs up, or comes to the end of the request's time, leaves nothing half done.
+        let blobs = Arc::clone(self);
+        let answering = tokio::spawn(async move {
+            let _turn = blobs.locks.lock(id).await?;
+            blobs.answer_without(id, part, by.owner).await
+        });
+        if let Some(answer) = answering.await.map_err(|_| BlobError::Unavailable)?? {
             return Ok(answer);
         }
-        drop(turn);
         let offset = part.offset();
         let staged = self.stage(id, offset, length, by.who, chunks).await?;
-        // Of its own: whoever hangs up, or comes to the end of the request's time, leaves nothing half done.
         let blobs = Arc::clone(self);
-        tokio::spawn(async move { blobs.add(id, part, by.owner, staged).await })
-            .await
-            .map_err(|_| BlobError::Unavailable)?
+        let adding = tokio::spawn(async move { blobs.add(id, part, by.owner, staged).await });
+        adding.await.map_err(|_| BlobError::Unavailable)?
     }
 
     /// Makes what has come a part of the blob.
@@ -202,15 +204,17 @@ impl Blobs {
         part: Part,
         owner: Option<[u8; 32]>,
     ) -> Result<Option<Received>, BlobError> {
-        if let Some(mut whole) = self.find(id).await? {
+        if let Some(mut whole) = self.find(id).await?
+            && self.is_complete(&whole).await?
+        {
             let size = whole.size();
             if whole.manifest.join(owner) {
-                // Who is told that it is there is one of those who have put it up: it is theirs from now on, for as long as a new one.
-                self.keep(id, &whole.manifest).await?;
+                // Who is told that it is there is one of those who have put it up: it is theirs, too, from now on, for as long as a new one.
+                self.keep(id, &mut whole.manifest).await?;
             }
             return Ok(Some(Received::Whole(size)));
         }
-        // One that has expired, and that nobody has removed yet.
+        // One that has expired, and that nobody has removed yet; or that a copy of the folder has brought without its parts.
         if found(self.store.head(&whole_path(id)).await)?.is_some() {
             self.remove(id).await?;
         }
@@ -275,31 +279,40 @@ impl Blobs {
 
     /// All parts are there. If they have the id, they are a blob from now on; if not, nothing stays of them.
     async fn seal(&self, id: BlobId, parts: Vec<u64>, owner: Option<[u8; 32]>) -> Result<Received, BlobError> {
-        let manifest = Manifest::new(parts, owner);
+        let mut manifest = Manifest::new(parts, owner);
         if !self.is_named_by(id, &manifest).await? {
             self.remove(id).await?;
             return Err(BlobError::Refused(ProblemCode::BlobMismatch));
         }
-        self.keep(id, &manifest).await?;
+        self.keep(id, &mut manifest).await?;
         Ok(Received::Whole(manifest.size()))
     }
 
     /// From now on, for as long as a blob is kept. It counts as come at the time that the database's day allows, which need not be the clock's.
-    async fn keep(&self, id: BlobId, manifest: &Manifest) -> Result<(), BlobError> {
-        self.store.put(&whole_path(id), manifest.encode()?.into()).await?;
-        let arrival = (self.times.arrival)().since_1970();
-        if now().abs_diff(arrival) <= AS_DATED { Ok(()) } else { self.set_time(id, arrival).await }
+    async fn keep(&self, id: BlobId, manifest: &mut Manifest) -> Result<(), BlobError> {
+        let arrival = (self.times.arrival)().seconds();
+        manifest.comes(arrival);
+        self.publish(id, manifest, arrival).await
     }
 
-    /// Has a blob count as come at this time (since 1970).
-    pub(super) async fn set_time(&self, id: BlobId, time: Duration) -> Result<(), BlobError> {
-        let file = self.folder.join(whole_path(id).as_ref());
-        let dating = tokio::task::spawn_blocking(move || {
-            let file = File::options().write(true).open(file)?;
-            file.set_modified(UNIX_EPOCH + time)?;
-            file.sync_all()
+    /// Makes what makes a blob whole, as of this time (in seconds since 1970), which its file has before it has its name. With the turn at the blob.
+    pub(super) async fn publish(&self, id: BlobId, manifest: &Manifest, came: u64) -> Result<(), BlobError> {
+        let (path, bytes) = (self.folder.join(whole_path(id).as_ref()), manifest.encode()?);
+        let publishing = tokio::task::spawn_blocking(move || {
+            let staged = path.with_added_extension(STAGED);
+            private_file::make_folder(path.parent().unwrap_or(&path))?;
+            let mut file = private_file::anew(&staged)?;
+            file.write_all(&bytes)?;
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(came))?;
+            file.sync_all()?;
+            private_file::rename(&staged, &path)
         });
-        dating.await.map_err(|_| BlobError::Unavailable)?.map_err(|_| BlobError::Unavailable)
+        publishing.await.map_err(|_| BlobError::Unavailable)?.map_err(BlobError::from)
+    }
+
+    /// Whether all parts of a blob that is named whole are there.
+    async fn is_complete(&self, whole: &Whole) -> Result<bool, BlobError> {
+        Ok(total(&self.parts(whole.id).await?) >= whole.size())
     }
 }
 

@@ -16,7 +16,6 @@ use super::{MAX_ENTRY_BODY, created};
 use crate::audit::{Event, Subject};
 use crate::auth::Device;
 use crate::budget::Held;
-use crate::clock::Clock;
 use crate::error::{Refusal, Reply};
 use crate::openapi::problems;
 use crate::request::{self as parse, Segment};
@@ -72,7 +71,7 @@ pub(crate) async fn run(
     let SubmitEntry { entry } = parse::json(&parts.headers, body, MAX_ENTRY_BODY).await?;
     let entry = ChainEntry::decode(entry.as_ref()).map_err(|_| ProblemCode::InvalidEntry)?;
     // For a while: a key that was replaced after the backup, and stolen, is in force here until its owner has stated the replacement again.
-    let restored = app.restorations.last().is_some_and(|last| last.is_recent(Clock::system().now().day()));
+    let restored = app.restorations.last().is_some_and(|last| last.is_recent(app.storage.arrival_time().day()));
     if device.is_none() && !restored && !matches!(entry.unsigned.statement, Statement::Recover(_)) {
         return Err(ProblemCode::Unauthorized.into());
     }

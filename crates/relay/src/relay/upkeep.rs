@@ -37,8 +37,12 @@ pub(super) async fn sweep_blobs(app: Arc<App>) {
         tokio::select! {
             () = app.stopping.cancelled() => return,
             _ = turn.tick() => {
-                if remove_owned(&app).await.is_err() || app.blobs.sweep().await.is_err() {
-                    tracing::warn!("blobs that have expired, or are of closed accounts, could not be removed; it is tried again");
+                // What has expired first: it gives the room that anything else may need. And both, whatever becomes of the other.
+                if app.blobs.sweep().await.is_err() {
+                    tracing::warn!("blobs that have expired could not be removed; it is tried again");
+                }
+                if remove_owned(&app).await.is_err() {
+                    tracing::warn!("blobs of closed accounts could not be removed; it is tried again");
                 }
             }
             () = app.blobs_wake.notified() => {

@@ -15,6 +15,7 @@ const WEEK: i64 = 7;
 /// Clocks of several processes need not change the day in the same second.
 const BEHIND: i64 = 1;
 const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_secs(3600);
 /// Between two lines about the same clock.
 const TOLD_EVERY: Duration = Duration::from_secs(3600);
 
@@ -25,6 +26,22 @@ pub(super) struct Noted {
     pub(super) day: i64,
     /// Days that a clock said had passed, and that are not counted; negative where it was behind.
     pub(super) skipped: i64,
+    /// For so many hours of uptime no clock has agreed with that: of whichever processes, also such as have ended since.
+    pub(super) watched: i64,
+}
+
+impl Noted {
+    /// What is noted first.
+    fn first(day: i64) -> Self {
+        Self { day, skipped: 0, watched: 0 }
+    }
+}
+
+/// The day on which something comes to a database that no relay has open, after what it has noted.
+pub(super) fn today(clock: Clock, noted: Option<Noted>) -> i64 {
+    let calendar = Calendar::new(clock);
+    calendar.note(noted);
+    calendar.today()
 }
 
 /// The day, as a process knows it.
@@ -42,7 +59,7 @@ struct State {
 impl Calendar {
     /// Of a process that has yet to [`note`](Self::note) what its database says.
     pub(super) fn new(clock: Clock) -> Self {
-        let noted = Noted { day: i64::MIN, skipped: 0 };
+        let noted = Noted::first(i64::MIN);
         Self { clock, state: Mutex::new(State { noted, watch: Watch::default() }) }
     }
 
@@ -78,7 +95,7 @@ impl Calendar {
     /// What is to be noted, after what the database has `noted` so far (none in a new one). Asked at the start, and before something goes.
     pub(super) fn note(&self, noted: Option<Noted>) -> Noted {
         let (day, uptime) = (self.clock.now().day(), self.clock.uptime());
-        let noted = noted.unwrap_or(Noted { day, skipped: 0 });
+        let noted = noted.unwrap_or(Noted::first(day));
         self.state(|state| {
             let next = state.watch.judge(noted, day, uptime);
             // Never back: what has come meanwhile may bear the day that was known before.
@@ -97,7 +114,7 @@ impl Calendar {
 struct Watch {
     /// A noted day, and when it was that: at the start, and from then on once a day.
     from: Option<(i64, Duration)>,
-    /// What is noted and the clock does not agree with, and since when.
+    /// What is noted and the clock does not agree with, and up to when that was counted.
     doubt: Option<(Noted, Duration)>,
     told: Option<Duration>,
 }
@@ -115,18 +132,25 @@ impl Watch {
         let (_, since) = *self.from.get_or_insert((noted.day, uptime));
         let day = clock.saturating_sub(noted.skipped);
         let agrees = (noted.day.saturating_sub(BEHIND)..=self.explained(noted, uptime)).contains(&day);
-        // Another process whose clock moves the day on as days pass knows better: then the watch begins anew.
-        let doubt = self.doubt.filter(|(doubted, _)| *doubted == noted);
-        let watched = doubt.is_some_and(|(_, since)| days(uptime.saturating_sub(since)) >= WEEK);
-        self.doubt = if agrees || watched { None } else { doubt.or(Some((noted, uptime))) };
-        self.tell(!agrees && !watched, day.saturating_sub(noted.day), uptime);
-        let next = match (agrees, watched) {
-            (true, _) => Noted { day: noted.day.max(day), ..noted },
-            // It goes on from here, at the clock's pace.
-            (false, true) => Noted { skipped: clock.saturating_sub(noted.day), ..noted },
-            (false, false) => noted,
-        };
-        if uptime.saturating_sub(since) >= DAY || watched {
+        self.tell(!agrees, day.saturating_sub(noted.day), uptime);
+        let mut next = noted;
+        let mut passed_over = false;
+        if agrees {
+            (next.day, next.watched, self.doubt) = (noted.day.max(day), 0, None);
+        } else {
+            // Where another process has counted, or knows better and has moved the day, this one begins anew.
+            let doubt = self.doubt.filter(|(doubted, _)| *doubted == noted);
+            let counted = doubt.map_or(uptime, |(_, counted)| counted);
+            let hours = u32::try_from(uptime.saturating_sub(counted).as_secs() / HOUR.as_secs()).unwrap_or(u32::MAX);
+            next.watched = noted.watched.saturating_add(i64::from(hours));
+            passed_over = next.watched >= WEEK * 24;
+            if passed_over {
+                // It goes on from here, at the clock's pace.
+                (next.skipped, next.watched) = (clock.saturating_sub(noted.day), 0);
+            }
+            self.doubt = (!passed_over).then(|| (next, counted.saturating_add(HOUR.saturating_mul(hours))));
+        }
+        if uptime.saturating_sub(since) >= DAY || passed_over {
             self.from = Some((next.day, uptime));
         }
         next
@@ -144,7 +168,7 @@ impl Watch {
         let (off, which) = (ahead.unsigned_abs(), if ahead < 0 { "behind" } else { "ahead of" });
         tracing::error!(
             "the system's clock is {off} days {which} the day that the database has noted: nothing gets older, and nothing is removed for its age, until it \
-             agrees, or this process has run for {WEEK} days with it, and then it is gone by, without those days; if the clock is wrong, set it, and if the \
+             agrees, or the relay has run for {WEEK} days with it, and then it is gone by, without those days; if the clock is wrong, set it, and if the \
              relay was off for that long nothing need be done"
         );
     }
@@ -162,59 +186,91 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn noted(day: i64, skipped: i64) -> Noted {
-        Noted { day, skipped }
+        Noted { day, skipped, watched: 0 }
+    }
+
+    /// Without what was counted of a doubt.
+    fn judged(watch: &mut Watch, noted: Noted, clock: i64, uptime: Duration) -> Noted {
+        Noted { watched: 0, ..watch.judge(noted, clock, uptime) }
     }
 
     /// Looks once a minute, with a clock that says `clock` at first and goes on from there.
-    fn run(watch: &mut Watch, noted: Noted, clock: i64, uptime: &mut Duration, minutes: u32) -> Noted {
+    fn run(watch: &mut Watch, noted: &mut Noted, clock: i64, uptime: &mut Duration, minutes: u32) -> (i64, i64) {
         let began = *uptime;
-        (0..minutes).fold(noted, |noted, _| {
+        for _ in 0..minutes {
             *uptime += MINUTE;
-            watch.judge(noted, clock + days(*uptime - began), *uptime)
-        })
+            *noted = watch.judge(*noted, clock + days(*uptime - began), *uptime);
+        }
+        (noted.day, noted.skipped)
     }
 
     #[test]
     fn d8_the_day_follows_a_clock_that_uptime_explains() {
-        let (mut watch, mut uptime) = (Watch::default(), Duration::ZERO);
-        assert_eq!(watch.judge(noted(1000, 0), 1000, uptime), noted(1000, 0));
-        assert_eq!(run(&mut watch, noted(1000, 0), 1000, &mut uptime, 40 * 1440), noted(1040, 0));
+        let (mut watch, mut uptime, mut now) = (Watch::default(), Duration::ZERO, noted(1000, 0));
+        assert_eq!(watch.judge(now, 1000, uptime), now);
+        assert_eq!(run(&mut watch, &mut now, 1000, &mut uptime, 40 * 1440), (1040, 0));
         // Off for a week, and for a day longer: eight days are watched for seven, and not counted.
         assert_eq!(Watch::default().judge(noted(1000, 0), 1007, Duration::ZERO), noted(1007, 0));
-        let mut watch = Watch::default();
-        assert_eq!(watch.judge(noted(1000, 0), 1008, Duration::ZERO), noted(1000, 0));
-        let mut uptime = Duration::ZERO;
-        assert_eq!(run(&mut watch, noted(1000, 0), 1008, &mut uptime, 7 * 1440 - 1), noted(1000, 0));
-        assert_eq!(run(&mut watch, noted(1000, 0), 1014, &mut uptime, 1), noted(1000, 14));
+        let (mut watch, mut uptime, mut now) = (Watch::default(), Duration::ZERO, noted(1000, 0));
+        assert_eq!(watch.judge(now, 1008, Duration::ZERO), now);
+        assert_eq!(run(&mut watch, &mut now, 1008, &mut uptime, 7 * 1440 - 1), (1000, 0));
+        assert_eq!(run(&mut watch, &mut now, 1014, &mut uptime, 1), (1000, 14));
         // From then on as ever, also after another start.
-        assert_eq!(run(&mut watch, noted(1000, 14), 1014, &mut uptime, 2 * 1440), noted(1002, 14));
+        assert_eq!(run(&mut watch, &mut now, 1014, &mut uptime, 2 * 1440), (1002, 14));
         assert_eq!(Watch::default().judge(noted(1002, 14), 1020, Duration::ZERO), noted(1006, 14));
     }
 
     #[test]
     fn d8_a_clock_that_is_set_back_stops_the_day_for_a_week_at_most() {
-        let (mut watch, mut uptime) = (Watch::default(), Duration::ZERO);
-        let ahead = noted(5000, 0);
-        assert_eq!(run(&mut watch, ahead, 1000, &mut uptime, 7 * 1440), ahead);
-        assert_eq!(run(&mut watch, ahead, 1007, &mut uptime, 1440), noted(5001, -3993));
-        assert_eq!(run(&mut watch, noted(5001, -3993), 1008, &mut uptime, 1440), noted(5002, -3993));
+        let (mut watch, mut uptime, mut now) = (Watch::default(), Duration::ZERO, noted(5000, 0));
+        assert_eq!(run(&mut watch, &mut now, 1000, &mut uptime, 7 * 1440), (5000, 0));
+        assert_eq!(run(&mut watch, &mut now, 1007, &mut uptime, 1440), (5001, -3993));
+        assert_eq!(run(&mut watch, &mut now, 1008, &mut uptime, 1440), (5002, -3993));
         // By days only: it is waited for.
-        let mut watch = Watch::default();
-        assert_eq!(run(&mut watch, noted(1005, 0), 1000, &mut uptime, 4 * 1440), noted(1005, 0));
-        assert_eq!(run(&mut watch, noted(1005, 0), 1004, &mut uptime, 3 * 1440), noted(1007, 0));
+        let (mut watch, mut now) = (Watch::default(), noted(1005, 0));
+        assert_eq!(run(&mut watch, &mut now, 1000, &mut uptime, 4 * 1440), (1005, 0));
+        assert_eq!(run(&mut watch, &mut now, 1004, &mut uptime, 3 * 1440), (1007, 0));
+        assert_eq!(now.watched, 0);
+    }
+
+    /// A relay that is started anew every five hours.
+    #[test]
+    fn d8_starts_do_not_begin_the_week_anew() {
+        let (mut now, begin) = (noted(5000, 0), || Duration::ZERO);
+        for start in 0..33_i64 {
+            assert_eq!(run(&mut Watch::default(), &mut now, 1000 + start * 5 / 24, &mut begin(), 301), (5000, 0));
+        }
+        assert_eq!(now.watched, 165);
+        let (day, skipped) = run(&mut Watch::default(), &mut now, 1007, &mut begin(), 301);
+        assert_eq!((day, skipped, now.watched), (5000, -3993, 0));
+    }
+
+    /// Of two processes with the same wrong clock an hour is counted once, and one that is right ends it.
+    #[test]
+    fn d8_an_hour_is_counted_once() {
+        let (mut one, mut two, mut right) = (Watch::default(), Watch::default(), Watch::default());
+        let (mut now, mut uptime) = (noted(1000, 0), Duration::ZERO);
+        for _ in 0..10 * 60 {
+            uptime += MINUTE;
+            now = one.judge(now, 2000, uptime);
+            now = two.judge(now, 2000, uptime);
+        }
+        assert!((9..=10).contains(&now.watched), "{now:?}");
+        assert_eq!(right.judge(now, 1000, uptime), noted(1000, 0));
     }
 
     #[test]
     fn d8_a_clock_that_runs_away_moves_the_day_by_a_week_in_a_day() {
         let (mut watch, mut now) = (Watch::default(), noted(1000, 0));
         for step in 0..1440_u32 {
-            now = watch.judge(now, 1000 + i64::from(step), MINUTE * step);
+            now = judged(&mut watch, now, 1000 + i64::from(step), MINUTE * step);
         }
         assert_eq!(now, noted(1007, 0));
         // And one that agrees again after a doubt is doubted from the beginning.
         assert_eq!(watch.judge(now, 1007, DAY * 2), now);
-        assert_eq!(watch.judge(now, 1100, DAY * 3), now);
-        assert_eq!(watch.judge(now, 1106, DAY * 10 - MINUTE), now);
+        now = watch.judge(now, 1100, DAY * 3);
+        now = watch.judge(now, 1106, DAY * 10 - MINUTE);
+        assert_eq!((now.day, now.skipped, now.watched), (1007, 0, 167));
         assert_eq!(watch.judge(now, 1106, DAY * 10), noted(1007, 99));
     }
 
@@ -223,8 +279,8 @@ mod tests {
         let (mut ahead, mut behind) = (Watch::default(), Watch::default());
         for day in 0..30_u32 {
             let now = noted(1000 + i64::from(day), 0);
-            assert_eq!(ahead.judge(now, now.day + 31, DAY * day), now);
-            assert_eq!(behind.judge(now, now.day - 31, DAY * day), now);
+            assert_eq!(judged(&mut ahead, now, now.day + 31, DAY * day), now);
+            assert_eq!(judged(&mut behind, now, now.day - 31, DAY * day), now);
         }
     }
 

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, Transaction};
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 use tokio_postgres::IsolationLevel;
 
 use super::calendar::Calendar;
@@ -47,6 +48,8 @@ use fault::Fault;
 const TRANSACTION_LIMIT: Duration = Duration::from_secs(45);
 /// How often a transaction is done again that stood in another's way.
 const TRIES: usize = 4;
+/// Writes that are no append to a log and no registration, and go on without their callers: more than there are connections.
+const PLACES: usize = 64;
 
 /// A connection without limits of time, for whoever moves a whole database in.
 pub(super) async fn client(config: &PostgresConfig) -> Result<Object, OpenError> {
@@ -74,6 +77,8 @@ async fn unlimited(client: &Object) -> Result<(), tokio_postgres::Error> {
 /// [`Storage`] in PostgreSQL.
 pub struct PostgresStorage {
     inner: Arc<Inner>,
+    /// For each write that goes on whether or not its caller still waits: whoever has not got one yet holds what they want to write themselves.
+    places: Arc<Semaphore>,
     batches: batches::Batches,
 }
 
@@ -115,7 +120,7 @@ impl PostgresStorage {
         let inner = Inner { pool, context, wake, commits: AtomicU64::new(0), writes: AtomicU64::new(0) };
         let inner = Arc::new(inner);
         let batches = batches::Batches::start(&inner);
-        Ok(Self { inner, batches })
+        Ok(Self { inner, places: Arc::new(Semaphore::new(PLACES)), batches })
     }
 
     /// The restorations of the database, oldest first; none if there are none, or no tables yet. Asked before [`PostgresStorage::open`], for they say how
@@ -154,13 +159,17 @@ impl PostgresStorage {
             + Sync
             + 'static,
     {
-        let inner = Arc::clone(&self.inner);
-        let writing = tokio::spawn(async move {
-            let (value, told) = inner.transaction(1, work).await?;
-            told.iter().for_each(|wake| inner.tell(wake));
-            Ok(value)
-        });
-        Box::pin(async move { writing.await.unwrap_or(Err(StorageError::Unavailable)) })
+        let (inner, places) = (Arc::clone(&self.inner), Arc::clone(&self.places));
+        Box::pin(async move {
+            let place = places.acquire_owned().await.map_err(|_| StorageError::Unavailable)?;
+            let writing = tokio::spawn(async move {
+                let _place = place;
+                let (value, told) = inner.transaction(1, work).await?;
+                told.iter().for_each(|wake| inner.tell(wake));
+                Ok(value)
+            });
+            writing.await.unwrap_or(Err(StorageError::Unavailable))
+        })
     }
 
     /// Reads one state of the database.

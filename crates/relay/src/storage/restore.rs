@@ -66,12 +66,12 @@ const RESTATED_DAYS: i64 = 30;
 pub struct RestoredOn {
     /// Its signed note.
     pub note: String,
-    /// When it was made: days since 1970.
+    /// When it was made: the day on which something came then, as the database counts days.
     pub day: i64,
 }
 
 impl RestoredOn {
-    /// Whether what was lost then may still be stated again without a token, on `today` (days since 1970).
+    /// Whether what was lost then may still be stated again without a token, on `today` (as the database counts days).
     #[must_use]
     pub fn is_recent(&self, today: i64) -> bool {
         today < self.day.saturating_add(RESTATED_DAYS)

@@ -256,7 +256,12 @@ impl Storage for SqliteStorage {
 
     fn expire(&self) -> Answer<'_, bool> {
         let (days, clock, calendar) = (self.retention_days, self.clock.clone(), Arc::clone(&self.calendar));
-        self.writer.write(move |db| expiry::expire(db, &calendar, clock.now(), days))
+        // Of its own: where nothing can be removed the day goes on all the same.
+        let noting = self.writer.write(move |db| expiry::note(db, &calendar));
+        Box::pin(async move {
+            let day = noting.await?;
+            self.writer.write(move |db| expiry::expire(db, day, clock.now(), days)).await
+        })
     }
 
     fn expiry_time(&self) -> Moment {

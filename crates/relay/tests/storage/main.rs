@@ -59,7 +59,7 @@ conformance! {
         d8_what_is_old_goes_when_its_time_has_come, d8_one_wrong_clock_of_two_erases_nothing,
         d8_what_came_under_a_clock_far_ahead_goes_in_time, d8_a_clock_that_was_ahead_for_long_ages_nothing,
         d8_a_clock_that_was_behind_for_long_ages_nothing,
-        d8_what_comes_after_a_long_stop_is_kept_for_as_long_as_ever;
+        d8_what_comes_after_a_long_stop_is_kept_for_as_long_as_ever, d8_starts_keep_nothing_for_years;
     shared: everything_is_shown_once, a_restart_forgets_nothing_that_was_shown, keys_are_recorded_once;
     transparency: p17_each_entry_has_a_leaf_and_each_name, every_proof_of_every_size_holds, p17_one_line_of_checkpoints,
         p17_another_key_does_not_start;

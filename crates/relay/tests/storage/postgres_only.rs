@@ -354,3 +354,38 @@ async fn what_was_planned_on_empty_tables_reads_none_whole() {
     assert!(scans().await > before);
     storage.close().await.unwrap();
 }
+
+/// A3: whoever sends and hangs up, again and again, while the database is slow leaves a bounded number of writes behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a3_writes_that_nobody_waits_for_are_bounded() {
+    let cluster = Cluster::start("");
+    let storage = PostgresStorage::open(&cluster.database(), setup()).await.unwrap();
+    registered(&storage, 1, Some("alice")).await;
+    let name = cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'relay_%'");
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let hold = "BEGIN; LOCK TABLE devices; SELECT pg_sleep(4); COMMIT;";
+    tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            let holding = scope.spawn(|| cluster.sql(name.trim(), hold));
+            std::thread::sleep(Duration::from_millis(500));
+            tokio::runtime::Handle::current().block_on(async {
+                let before = tasks();
+                for round in 0..5 {
+                    let sends = (0..100).map(|id| {
+                        let sent = delivery(1, round * 100 + id, Admission::Stranger, 1000);
+                        tokio::time::timeout(Duration::from_millis(100), storage.deliver(sent))
+                    });
+                    assert!(join_all(sends).await.into_iter().all(|sent| sent.is_err()), "the database was not held");
+                }
+                // What is left of them, and the connections.
+                let left = tasks() - before;
+                assert!((32..=64 + 16).contains(&left), "{left}");
+            });
+            holding.join().unwrap();
+        });
+    });
+    // And it goes on.
+    let sent = delivery(1, 10_000, Admission::Stranger, 1000);
+    assert!(matches!(storage.deliver(sent).await.unwrap(), Delivered::Stored { .. }));
+    storage.close().await.unwrap();
+}

@@ -337,3 +337,32 @@ pub async fn d8_what_comes_after_a_long_stop_is_kept_for_as_long_as_ever(place: 
         hands.pass(DAY);
     }
 }
+
+/// A clock that was ten years ahead at the very first start, and a relay that is started anew every five days from then on.
+pub async fn d8_starts_keep_nothing_for_years(place: Place) {
+    let hands = Hands::now();
+    hands.set(3650);
+    let storage = open(&place, &hands).await;
+    hands.set(-3650);
+    let mut kept = Kept::new(&*storage).await;
+    kept.add(&*storage).await;
+    storage.close().await.unwrap();
+    let mut days = 0;
+    while days < 35 {
+        let storage = open(&place, &hands).await;
+        for _ in 0..5 {
+            assert_eq!(kept.first(&*storage).await, (1, Some(1)), "{days}");
+            hands.pass(DAY);
+            days += 1;
+        }
+        storage.close().await.unwrap();
+    }
+    let storage = open(&place, &hands).await;
+    let mut more = 0;
+    while kept.first(&*storage).await != (2, None) {
+        hands.pass(DAY);
+        more += 1;
+    }
+    // What was not counted at each start and stop, as a whole day each, since it was looked once a day.
+    assert!(more <= 10, "{more}");
+}

@@ -131,7 +131,7 @@ pub(super) const TABLES: [Table; 28] = [
     table("name_leaves", 1, &[("name_hash", Bytes), ("account", Int), ("leaf", Int)]),
     table("shown", 1, &[("id", Bytes), ("until", Int)]),
     table("blobs_to_remove", 1, &[("secret", Bytes), ("hour", Int)]),
-    table("calendar", 1, &[("n", Int), ("day", Int), ("skipped", Int)]),
+    table("calendar", 1, &[("n", Int), ("day", Int), ("skipped", Int), ("watched", Int)]),
 ];
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use crate::clock::Moment;
 
 /// The blobs that were put up with this secret are to go.
 pub(super) async fn to_remove(tx: &Transaction<'_>, secret: &BlobSecret, now: Moment) -> Result<()> {
-    let sql = "INSERT INTO blobs_to_remove (secret, hour) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO blobs_to_remove (secret, hour) VALUES ($1, $2)
+               ON CONFLICT (secret) DO UPDATE SET hour = excluded.hour";
     execute(tx, sql, &[&secret.as_bytes().as_slice(), &now.hour()]).await.map(drop)
 }
 

@@ -7,8 +7,9 @@ use super::super::OVERHEAD;
 use super::super::calendar::{Calendar, Noted};
 use super::super::rules::{REMEMBER_CLAIMS_HOURS, REMEMBER_IDS_DAYS, REMEMBER_PACKAGES_DAYS, first_kept_day};
 use super::fault::{Fault, Result};
-use super::query::{execute, get, int, one};
+use super::query::{Params, execute, get, int, one};
 use crate::clock::Moment;
+use crate::replay::KEEP_SECONDS;
 
 /// Rows in a batch: as long as it takes, their log or inbox waits.
 const BATCH: i64 = 1000;
@@ -16,29 +17,36 @@ const BATCH: i64 = 1000;
 /// No other process's clock that is about right is ahead by more.
 const FAR_AHEAD_HOURS: i64 = 48;
 
+/// What day was noted.
+pub(super) async fn noted(tx: &Transaction<'_>) -> Result<Option<Noted>> {
+    let row = one(tx, "SELECT day, skipped, watched FROM calendar WHERE n = 1", &[]).await?;
+    row.map(|row| Ok(Noted { day: get(&row, 0)?, skipped: get(&row, 1)?, watched: get(&row, 2)? })).transpose()
+}
+
 /// Notes what day it is, by what was noted before and the clock. Of several processes at a time one does; the others find it the next time.
 pub(super) async fn note(tx: &Transaction<'_>, calendar: &Calendar) -> Result<i64> {
-    let row = one(tx, "SELECT day, skipped FROM calendar WHERE n = 1", &[]).await?;
-    let read = |row| Ok::<_, Fault>(Noted { day: get(&row, 0)?, skipped: get(&row, 1)? });
-    let noted = row.map(read).transpose()?;
+    let noted = noted(tx).await?;
     let next = calendar.note(noted);
     match noted {
         Some(noted) if noted == next => {}
         Some(noted) => {
-            let sql = "UPDATE calendar SET day = $1, skipped = $2 WHERE n = 1 AND day = $3 AND skipped = $4";
-            execute(tx, sql, &[&next.day, &next.skipped, &noted.day, &noted.skipped]).await?;
+            let sql = "UPDATE calendar SET day = $1, skipped = $2, watched = $3
+                       WHERE n = 1 AND day = $4 AND skipped = $5 AND watched = $6";
+            let (before, after) = (&noted, &next);
+            let params: Params<'_> =
+                &[&after.day, &after.skipped, &after.watched, &before.day, &before.skipped, &before.watched];
+            execute(tx, sql, params).await?;
         }
         None => {
-            let sql = "INSERT INTO calendar (n, day, skipped) VALUES (1, $1, $2) ON CONFLICT DO NOTHING";
-            execute(tx, sql, &[&next.day, &next.skipped]).await?;
+            let sql = "INSERT INTO calendar (n, day) VALUES (1, $1) ON CONFLICT DO NOTHING";
+            execute(tx, sql, &[&next.day]).await?;
         }
     }
     Ok(next.day)
 }
 
-/// Expires a batch of everything; whether there may be more.
-pub(super) async fn expire(tx: &Transaction<'_>, calendar: &Calendar, now: Moment, days: u32) -> Result<bool> {
-    let day = note(tx, calendar).await?;
+/// Expires a batch of everything that is too old on this day; whether there may be more.
+pub(super) async fn expire(tx: &Transaction<'_>, day: i64, now: Moment, days: u32) -> Result<bool> {
     let kept = first_kept_day(day, days);
     Ok(entries(tx, kept).await? | envelopes(tx, kept).await? | forget(tx, now, day, kept).await?)
 }
@@ -123,6 +131,11 @@ async fn forget(tx: &Transaction<'_>, now: Moment, day: i64, kept: i64) -> Resul
             "DELETE FROM shown WHERE ctid = ANY(ARRAY(
                  SELECT ctid FROM shown WHERE until < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
             int(now.seconds()),
+        ),
+        (
+            "DELETE FROM shown WHERE ctid = ANY(ARRAY(
+                 SELECT ctid FROM shown WHERE until > $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+            int(now.seconds() + 2 * KEEP_SECONDS) + FAR_AHEAD_HOURS * 3600,
         ),
     ] {
         gone += execute(tx, sql, &[&before, &BATCH]).await?;

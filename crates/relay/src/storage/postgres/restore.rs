@@ -6,12 +6,13 @@ use deadpool_postgres::{Object, Transaction};
 use ed25519_dalek::SigningKey;
 use waxwing_wire::transparency::Restored;
 
+use super::super::calendar;
 use super::super::restore::{INBOX_GAP, Restoration, RestoreError, under_its_origin};
 use super::address::PostgresConfig;
 use super::fault::{Fault, Result};
 use super::query::execute;
 use super::transparency::{self, Growing};
-use super::{client, schema, start};
+use super::{client, expiry, schema, start};
 use crate::clock::Clock;
 
 impl From<Fault> for RestoreError {
@@ -47,10 +48,11 @@ pub(crate) async fn restore(
     let signer = under_its_origin(&last, log_key)?;
     start::check(&tx, &log, &signer, None).await?;
     let Restoration { restored, note, signer } = Restoration::after(&last, &signer, log_key)?;
-    let now = Clock::system().now();
-    execute(&tx, "INSERT INTO log_restorations (note, day) VALUES ($1, $2)", &[&note, &now.day()]).await?;
-    log.seal(&tx, &signer, now).await?;
-    void(&tx, now.day()).await?;
+    let clock = Clock::system();
+    log.seal(&tx, &signer, clock.now()).await?;
+    let today = calendar::today(clock, expiry::noted(&tx).await?);
+    execute(&tx, "INSERT INTO log_restorations (note, day) VALUES ($1, $2)", &[&note, &today]).await?;
+    void(&tx, today).await?;
     tx.commit().await?;
     drop(Object::take(client));
     Ok(restored)

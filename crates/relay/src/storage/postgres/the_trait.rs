@@ -15,9 +15,7 @@ use super::super::{
     Delivery, Heads, Invitation, Invited, LogRead, NewAccount, NextEntry, Quota, Registered, Storage, StorageError,
     StorageStats, StoredChain, Totals, Uploaded, Watched,
 };
-use super::{
-    Context, PostgresStorage, accounts, closed, expiry, inboxes, key_packages, logs, operator, shared, transparency,
-};
+use super::{PostgresStorage, accounts, closed, expiry, inboxes, key_packages, logs, operator, shared, transparency};
 use crate::clock::Moment;
 use crate::hub::Wake;
 use crate::replay::{Seen, Showing};
@@ -157,10 +155,16 @@ impl Storage for PostgresStorage {
     }
 
     fn expire(&self) -> Answer<'_, bool> {
-        self.write(|tx, context| {
-            let Context { calendar, retention_days, .. } = context;
-            let now = context.clock.now();
-            Box::pin(async move { Ok((expiry::expire(tx, calendar, now, *retention_days).await?, Vec::new())) })
+        // Of its own: where nothing can be removed the day goes on all the same.
+        let noting = self
+            .write(|tx, context| Box::pin(async move { Ok((expiry::note(tx, &context.calendar).await?, Vec::new())) }));
+        Box::pin(async move {
+            let day = noting.await?;
+            let expiring = self.write(move |tx, context| {
+                let (now, days) = (context.clock.now(), context.retention_days);
+                Box::pin(async move { Ok((expiry::expire(tx, day, now, days).await?, Vec::new())) })
+            });
+            expiring.await
         })
     }
 

@@ -12,26 +12,29 @@ use crate::clock::Moment;
 /// Entries or envelopes in a batch: one write of the queue, behind which others wait.
 const BATCH: i64 = 256;
 
+/// What day was noted.
+pub(super) fn noted(db: &Connection) -> Result<Option<Noted>> {
+    db.prepare_cached("SELECT day, skipped, watched FROM calendar WHERE n = 1")?
+        .query_row([], |row| Ok(Noted { day: row.get(0)?, skipped: row.get(1)?, watched: row.get(2)? }))
+        .optional()
+}
+
 /// Notes what day it is, by what was noted before and the clock.
 pub(super) fn note(db: &Connection, calendar: &Calendar) -> Result<i64> {
-    let noted = db
-        .prepare_cached("SELECT day, skipped FROM calendar WHERE n = 1")?
-        .query_row([], |row| Ok(Noted { day: row.get(0)?, skipped: row.get(1)? }))
-        .optional()?;
+    let noted = noted(db)?;
     let next = calendar.note(noted);
     if noted != Some(next) {
         db.prepare_cached(
-            "INSERT INTO calendar (n, day, skipped) VALUES (1, ?1, ?2)
-             ON CONFLICT (n) DO UPDATE SET day = excluded.day, skipped = excluded.skipped",
+            "INSERT INTO calendar (n, day, skipped, watched) VALUES (1, ?1, ?2, ?3)
+             ON CONFLICT (n) DO UPDATE SET day = excluded.day, skipped = excluded.skipped, watched = excluded.watched",
         )?
-        .execute(params![next.day, next.skipped])?;
+        .execute(params![next.day, next.skipped, next.watched])?;
     }
     Ok(next.day)
 }
 
-/// Expires a batch; whether there may be more.
-pub(super) fn expire(db: &Connection, calendar: &Calendar, now: Moment, days: u32) -> Result<bool> {
-    let day = note(db, calendar)?;
+/// Expires a batch of what is too old on this day; whether there may be more.
+pub(super) fn expire(db: &Connection, day: i64, now: Moment, days: u32) -> Result<bool> {
     let kept = first_kept_day(day, days);
     let logs = entries(db, kept)?;
     let inboxes = envelopes(db, kept)?;

@@ -10,9 +10,10 @@ use ed25519_dalek::SigningKey;
 use rusqlite::{Connection, OpenFlags, params};
 use waxwing_wire::transparency::Restored;
 
+use super::super::calendar;
 use super::super::restore::{INBOX_GAP, Restoration, RestoreError, RestoredOn, under_its_origin};
 use super::transparency::{self, Growing};
-use super::{FILE, OpenError, backfill, backup, schema};
+use super::{FILE, OpenError, backfill, backup, expiry, schema};
 use crate::clock::Clock;
 use crate::private_file;
 
@@ -60,13 +61,14 @@ fn fill(from: &Path, part: &Path, log_key: &SigningKey) -> Result<Restored, Rest
     backfill::check(&db, &signer, None)?;
     let Restoration { restored, note, signer } = Restoration::after(&transparency::checkpoint(&db)?, &signer, log_key)?;
     let transaction = db.transaction()?;
-    let now = Clock::system().now();
-    transaction.execute("INSERT INTO log_restorations (note, day) VALUES (?1, ?2)", params![note, now.day()])?;
-    Growing::lock(&transaction)?.seal(&signer, now)?;
+    let clock = Clock::system();
+    Growing::lock(&transaction)?.seal(&signer, clock.now())?;
+    let today = calendar::today(clock, expiry::noted(&transaction)?);
+    transaction.execute("INSERT INTO log_restorations (note, day) VALUES (?1, ?2)", params![note, today])?;
     // After the backup these may have been handed out, or used: once is enough.
     transaction.execute(
         "INSERT OR IGNORE INTO spent_key_packages (device, digest, day) SELECT device, digest, ?1 FROM key_packages",
-        params![now.day()],
+        params![today],
     )?;
     // Devices have read on since, and ask for what comes after: no place in an inbox is given again.
     transaction.execute("UPDATE devices SET inbox_head = inbox_head + ?1", [INBOX_GAP])?;

@@ -284,6 +284,7 @@ const VERSION_11: &str = "
         hour INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE calendar ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE calendar ADD COLUMN watched INTEGER NOT NULL DEFAULT 0;
     UPDATE log_entries SET day = (SELECT day FROM calendar) WHERE day > (SELECT day + 7 FROM calendar);
     UPDATE logs SET oldest_day = (SELECT day FROM calendar) WHERE oldest_day > (SELECT day + 7 FROM calendar);
     UPDATE inbox_entries SET day = (SELECT day FROM calendar) WHERE day > (SELECT day + 7 FROM calendar);
@@ -330,6 +331,41 @@ mod tests {
         migrate(&mut db).unwrap();
         db.pragma_update(None, "user_version", 99).unwrap();
         assert!(matches!(migrate(&mut db), Err(OpenError::TooNew(99))));
+    }
+
+    #[test]
+    fn d8_what_came_under_a_clock_far_ahead_is_of_today() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate_to(&mut db, 10);
+        let hash = [7_u8; 32];
+        db.execute("INSERT INTO calendar (n, day) VALUES (1, 1000) ON CONFLICT DO UPDATE SET day = 1000", []).unwrap();
+        db.execute("INSERT INTO accounts (id, name, head) VALUES (?1, 'alice', 0)", [[7_u8; 16]]).unwrap();
+        let device = "INSERT INTO devices (id, account, relay_auth) VALUES (?1, 1, ?2)";
+        db.execute(device, rusqlite::params![[1_u8; 16], hash]).unwrap();
+        let log = "INSERT INTO logs (n, id, write_hash, read_hash, running, head, oldest_day) VALUES (?1, ?2, ?3, ?3, ?3, 2, ?4)";
+        let entry = "INSERT INTO log_entries (log, seq, entry_id, digest, running, kind, day, blob) VALUES (?1, ?2, ?3, ?4, ?4, 1, ?5, x'')";
+        let days = [[990, 1007], [4650, 1008]];
+        for (n, days) in (1_u8..).zip(days) {
+            db.execute(log, rusqlite::params![n, [n; 16], hash, days[0]]).unwrap();
+            for (seq, day) in (1_u8..).zip(days) {
+                db.execute(entry, rusqlite::params![n, seq, [n * 8 + seq; 16], hash, day]).unwrap();
+            }
+        }
+        for table in ["inbox_ids (device, entry_id, digest, seq, day) VALUES (1, ?1, ?2, 1, 4650)"] {
+            db.execute(&format!("INSERT INTO {table}"), rusqlite::params![[1_u8; 16], hash]).unwrap();
+        }
+        let spent = "INSERT INTO spent_key_packages (device, digest, day) VALUES (1, ?1, 4650)";
+        db.execute(spent, [hash]).unwrap();
+        migrate(&mut db).unwrap();
+        let all = |sql: &str| {
+            let mut statement = db.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| row.get::<_, i64>(0)).unwrap();
+            rows.collect::<Result<Vec<_>, _>>().unwrap()
+        };
+        assert_eq!(all("SELECT day FROM log_entries ORDER BY log, seq"), [990, 1007, 1000, 1000]);
+        assert_eq!(all("SELECT oldest_day FROM logs ORDER BY n"), [990, 1000]);
+        assert_eq!(all("SELECT day FROM inbox_ids UNION ALL SELECT day FROM spent_key_packages"), [1000, 1000]);
+        assert_eq!(all("SELECT skipped + watched FROM calendar"), [0]);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use crate::replay::{KEEP_SECONDS, Seen, Showing};
 
 /// Rows that are over and go with each that comes, so that there are never many.
 const GO_ALONG: i64 = 2;
+/// Further ahead than a clock that is about right.
+const FAR_AHEAD_SECONDS: u64 = 48 * 3600;
 
 /// Remembers what is shown; whether it was new. For as long again as it could be shown, should the clock be set back meanwhile.
 pub(super) fn check(db: &Connection, showing: &Showing, now: Moment) -> Result<Seen> {
@@ -21,8 +23,10 @@ pub(super) fn check(db: &Connection, showing: &Showing, now: Moment) -> Result<S
     Ok(if new == 1 { Seen::Fresh } else { Seen::Replayed })
 }
 
-/// Forgets what nobody could show any more, `most` rows of it; whether there was any.
+/// Forgets what nobody could show any more, `most` rows of it; whether there was any. What came under a clock that was far ahead nobody can show before it is
+/// that time.
 pub(super) fn forget(db: &Connection, now: Moment, most: i64) -> Result<bool> {
-    let sql = "DELETE FROM shown WHERE id IN (SELECT id FROM shown WHERE until < ?1 LIMIT ?2)";
-    Ok(db.prepare_cached(sql)?.execute(params![int(now.seconds()), most])? > 0)
+    let sql = "DELETE FROM shown WHERE id IN (SELECT id FROM shown WHERE until < ?1 OR until > ?2 LIMIT ?3)";
+    let far_ahead = now.seconds() + 2 * KEEP_SECONDS + FAR_AHEAD_SECONDS;
+    Ok(db.prepare_cached(sql)?.execute(params![int(now.seconds()), int(far_ahead), most])? > 0)
 }
