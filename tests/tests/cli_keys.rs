@@ -5,7 +5,7 @@
 mod terminal;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -95,6 +95,15 @@ fn keys_rotate_puts_the_next_version_in_force_now_or_once_the_relay_is_there() {
     assert_eq!((&keys["version"], &keys["rotating"]), (&4.into(), &false.into()), "{keys}");
 }
 
+/// What whoever has the phrase can do about an entry that somebody else has made in their chain.
+const HELPS: &str = "If that was not you: `waxwing-cli keys recover`. ";
+
+/// How many alarms were told, and how often what helps.
+fn alarms(told: &str) -> (usize, usize) {
+    let lines = |begins: &str| told.lines().filter(|line| line.starts_with(begins)).count();
+    (lines("ALARM: "), lines(HELPS))
+}
+
 /// Whoever has stolen the profile rotates in the owner's name: the log that everybody sees has an entry that no device of the owner's made.
 #[test]
 fn p11_keys_log_says_that_somebody_else_has_changed_the_keys() {
@@ -107,8 +116,59 @@ fn p11_keys_log_says_that_somebody_else_has_changed_the_keys() {
     let told = String::from_utf8(output.stderr).unwrap();
     let alarm = told.lines().find(|line| line.starts_with("ALARM: ")).unwrap_or_else(|| panic!("no alarm: {told}"));
     assert!(alarm.contains(" of the relay's log states number 1 of your chain, and no device of yours has made it (2"));
-    assert_eq!(told.lines().filter(|line| line.starts_with("ALARM: ")).count(), 1, "{told}");
+    assert_eq!(alarms(&told), (1, 1), "{told}");
     assert_eq!(thief.asides(&["keys", "log"]), "", "it is the thief's own");
+}
+
+/// Whoever uses the terminal alone hears of it without having asked, and what to do about it.
+#[test]
+fn p11_every_command_that_reaches_the_relay_says_that_somebody_else_has_changed_the_keys() {
+    let relay = RelayProcess::start().unwrap();
+    let ada = Terminal::register(&relay, "ada", &[]);
+    let words = one(&ada, &["phrase"])["words"].as_array().unwrap().clone();
+    let phrase = words.iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>().join(" ");
+    assert_eq!(ada.asides(&["sync"]), "", "the control: her own entries are no alarm");
+    let thief = ada.stolen();
+
+    // One that stays says it as it comes.
+    let mut listens = ada.words(&["listen", "--for", "60"]);
+    let mut listens = listens.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(listens.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("Connected.")), "she is not connected");
+    thief.run(&["keys", "rotate"]);
+    let alarm = lines.find(|line| line.starts_with("ALARM: ")).unwrap_or_else(|| panic!("no alarm"));
+    assert!(alarm.contains(" of the relay's log states number 1 of your chain, and no device of yours has made it (2"));
+    let helps = lines.next().unwrap_or_default();
+    assert!(helps.starts_with(HELPS), "{helps}");
+    listens.kill().unwrap();
+    listens.wait().unwrap();
+
+    // Every other says it once, whatever becomes of what it was asked for; to whoever reads that, nothing is different.
+    for asks in [&["sync"][..], &["read"], &["send", "nobody", "hello"], &["listen", "--for", "3"]] {
+        let output = ada.words(asks).output().unwrap();
+        let [printed, told] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!((alarms(&printed), alarms(&told)), ((0, 0), (1, 1)), "{asks:?}: {told}");
+    }
+    let output = ada.command(&["sync"]).output().unwrap();
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<_> = told.iter().filter(|line| !line["alarms"].is_null()).collect();
+    assert_eq!(said.len(), 1, "{told:?}");
+    assert_eq!(said[0]["alarms"][0]["seq"], 1, "{told:?}");
+    // What looks at this computer alone says nothing, and to the thief nothing is wrong.
+    assert_eq!(ada.asides(&["keys", "show"]), "");
+    assert_eq!(thief.asides(&["sync"]), "", "it is the thief's own");
+
+    // What it says helps does help.
+    let mut recovers = ada.words(&["keys", "recover"]);
+    let recovers = recovers.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut recovers = recovers.unwrap();
+    writeln!(recovers.stdin.take().unwrap(), "{phrase}").unwrap();
+    let output = recovers.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(alarms(&String::from_utf8(output.stderr).unwrap()), (0, 0), "the alarm is over");
+    assert_eq!(ada.asides(&["sync"]), "");
 }
 
 /// Writes the text with one byte changed: the first of `there`.

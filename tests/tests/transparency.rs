@@ -212,7 +212,7 @@ async fn p17_a_newest_key_version_that_is_held_back_is_missed() {
     )
     .await;
     let refused = cem.client.add_contact(&format!("bob@{}", world.address())).await.unwrap_err();
-    assert_eq!(refused.code(), ErrorCode::NotInLog, "{refused}");
+    assert_eq!(refused.code(), ErrorCode::NewerKeysHeldBack, "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

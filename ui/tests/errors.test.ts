@@ -48,6 +48,25 @@ describe("the words of errors", () => {
     for (const code of fullScreen) expect(errorWords[code].button, code).toBeTruthy();
   });
 
+  it("tell newer keys that are held back, and names of others, from keys that are not in the log", () => {
+    const missing = "keys that are not in its public log";
+    expect(errorWords.notInLog.sentence).toContain(missing);
+    const newer = errorLine({ code: "newerKeysHeldBack", detail: "" });
+    expect(newer).toContain("newer keys of this account than the relay shows");
+    expect(newer).toContain("Waxwing does not use them. Try again later.");
+    const name = errorLine({ code: "nameOfAnother", detail: "" });
+    expect(name).toContain("this name does not belong to the account that the relay shows for it, so nobody was added.");
+    expect(name).toContain("Ask the person for an invite link");
+    for (const line of [newer, name]) expect(line).not.toContain(missing);
+  });
+
+  it("name the clock first where a certificate is not valid by it, and speak of no time that the relay has told", () => {
+    const line = errorLine({ code: "certificateTime", detail: "" });
+    expect(line).toMatch(/^By this computer's clock the relay's certificate has expired or is not valid yet\. Nothing is sent/u);
+    expect(line).toContain("Check this computer's date and time. If they are right, whoever runs the relay must renew the certificate.");
+    for (const other of ["standing between", "10 minutes", "the relay's time"]) expect(line).not.toContain(other);
+  });
+
   it("make a report that can be copied", () => {
     const error = { code: "diskFull", detail: "os error 28" } as const;
     expect(errorReport(error, "1.2.3")).toBe("Waxwing 1.2.3\nThe disk is full (diskFull)\nos error 28");

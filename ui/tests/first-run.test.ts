@@ -216,3 +216,41 @@ describe("an account that the operator has disabled", () => {
     for (const part of ["disabled", "what you write waits", "Ask whoever runs the relay", "Try now"]) expect(said).toContain(part);
   });
 });
+
+describe("a relay's certificate that is not valid by this computer's clock", () => {
+  const parts = ["By this computer's clock the relay's certificate has expired or is not valid yet", "Check this computer's date and time", "must renew the certificate"];
+  const says = (testid: string) => {
+    for (const part of parts) expect(one(testid).textContent).toContain(part);
+  };
+
+  it("is told of where a relay is chosen, and what was typed stays", async () => {
+    const { backend } = await named({ localRelay: null, failing: { checkRelay: "certificateTime" } });
+    await type("onboarding-relay-address", "relay.example.org");
+    await press("onboarding-create");
+    expect(one("onboarding-error").dataset.code).toBe("certificateTime");
+    says("onboarding-error");
+    expect(valueOf("onboarding-relay-address")).toBe("relay.example.org");
+    // The clock is set.
+    backend.scenario.failing = {};
+    await press("onboarding-create");
+    expect(step()).toBe("phrase");
+  });
+
+  it("is told of where an account is recovered", async () => {
+    await play({ phase: "firstRun", failing: { recover: "certificateTime" } });
+    await press("onboarding-recover");
+    await type("recover-address", "maya@relay.example.org");
+    await type("recover-phrase", fakeWords.join(" "));
+    await press("recover-now");
+    expect(one("onboarding-error").dataset.code).toBe("certificateTime");
+    says("onboarding-error");
+    expect(valueOf("recover-phrase")).toBe(fakeWords.join(" "));
+  });
+
+  it("is told of above the conversations, where it can be tried again at once", async () => {
+    await play({ connection: "offline", offlineReason: "certificateTime" });
+    expect(one("banner").dataset.kind).toBe("relay");
+    says("banner");
+    expect(one("banner-action").textContent).toBe("Try now");
+  });
+});

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// The profile's folder [default: waxwing/cli in the user's data folder]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) profile: Option<PathBuf>,
-    /// Print JSON: one object on each line; errors too, on standard error
+    /// Print JSON: one object on each line; on standard error errors too, and logs of keys that something is wrong with
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Keep this profile's secrets under the passphrase in FILE's first line, and not in the keychain

@@ -46,10 +46,12 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
         return listen::run(&arguments, &profile, &options, output).await;
     }
     let client = session::start(&profile, &options).await?;
-    let asks = asks_relay(&command);
+    let (asks, tells_alarms) = (asks_relay(&command), tells_alarms(&command));
     let result = with_account(command, &client, output).await;
-    if asks {
+    if asks && tells_alarms {
         session::tell_clock(&client, output);
+    } else if asks {
+        session::tell_last(&client, output).await;
     }
     client.stop().await;
     result
@@ -80,6 +82,11 @@ fn asks_relay(command: &Command) -> bool {
         | Command::Rotate
         | Command::Sync => true,
     }
+}
+
+/// Whether a command says by itself what speaks against keys and logs of keys.
+fn tells_alarms(command: &Command) -> bool {
+    matches!(command, Command::Keys(arguments) if keys::tells_alarms(&arguments.command))
 }
 
 async fn with_account(command: Command, client: &Client, output: &mut Output) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 //! It reads a command line, asks `waxwing-client`, and prints what comes back. Not here: anything the app could do and the
 //! terminal could not; all of that is a method of the engine.
 
+mod alarms;
 mod arguments;
 mod change;
 mod clock;
@@ -13,6 +14,7 @@ mod history;
 mod input;
 mod key_lines;
 mod lines;
+mod log_lines;
 mod notice;
 mod outcome_lines;
 mod output;

@@ -51,7 +51,10 @@ pub(crate) fn words(notice: &Notice) -> String {
             format!("{} began anew with other devices; compare the safety number again before you write.", line(name))
         }
         Notice::KeysInDoubt { name } => {
-            format!("The relay shows keys of {} that do not follow from those known. Sending is stopped.", line(name))
+            format!(
+                "The relay shows keys of {} that do not follow from those known, or keeps back newer ones. Sending is stopped.",
+                line(name)
+            )
         }
         Notice::KeysGivenUp { name } => format!(
             "Keys of {} that came in a conversation are not in the relay's log. Those that are there count from now on; somebody may have stolen keys of theirs.",

@@ -45,6 +45,15 @@ impl Output {
         }
     }
 
+    /// Tells what nobody may miss, on standard error: people in words, programs by the view that it is in.
+    pub(crate) fn warn<V: Serialize>(&self, view: &V, words: &str) {
+        let line = if self.json { json_line(view) } else { Ok(words.to_owned()) };
+        // With standard error gone there is nobody to tell.
+        if let Ok(line) = line {
+            let _ = writeln!(io::stderr(), "{line}");
+        }
+    }
+
     fn write(&mut self, line: &str) -> Result<(), Failure> {
         writeln!(self.stdout, "{line}").and_then(|()| self.stdout.flush()).map_err(Failure::Output)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use waxwing_client::{Client, Profile, ProfileState};
 use zeroize::Zeroizing;
 
+use crate::alarms::Alarms;
 use crate::arguments::Options;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -74,6 +75,12 @@ pub(crate) async fn settle_within(client: &Client, patience: Duration) {
         Ok(Err(error)) => tracing::debug!(%error, "settling"),
         Err(_) => tracing::debug!("settling takes too long"),
     }
+}
+
+/// What a command says in the end that has waited for the relay, whatever came of it: that the clock is wrong, and what nobody may miss of keys.
+pub(crate) async fn tell_last(client: &Client, output: &Output) {
+    tell_clock(client, output);
+    Alarms::default().tell_all(client, output).await;
 }
 
 /// Says that this computer's clock is wrong, where the relay has told the time and it is. The relay's time is what counts, and what people see

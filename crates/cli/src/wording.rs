@@ -305,6 +305,10 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "The relay's certificate is not the expected one. Somebody may be standing between; nothing is sent.",
             "Try another network, or ask whoever runs the relay.",
         ),
+        ErrorCode::CertificateTime => (
+            "By this computer's clock the relay's certificate has expired or is not valid yet. Nothing is sent until this is settled; what is written is kept here.",
+            "Check this computer's date and time first; if they are right, whoever runs the relay must renew the certificate.",
+        ),
         ErrorCode::CertificateNeeded => (
             "The relay serves only those who show it a certificate, and this profile has none for it. Nothing goes through it; what is written is kept here.",
             "Ask whoever runs the relay for one, then `waxwing-cli certificate add FILE --relay HOST:PORT`.",
@@ -362,6 +366,14 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "The relay shows keys that are not in its public log, where everybody could see them. They are not used.",
             "Try again later. If it stays so, ask the person for a fresh invite link, in person if you can.",
         ),
+        ErrorCode::NewerKeysHeldBack => (
+            "The relay's public log has newer keys of this account than the relay shows. Those that it shows may not be in force any more, and are not used.",
+            "Try again later. If it stays so, ask whoever runs the relay.",
+        ),
+        ErrorCode::NameOfAnother => (
+            "By the relay's public log this name does not belong to the account that the relay shows for it. Nobody was added.",
+            "Ask the person for an invite link, in person if you can, and add that.",
+        ),
         ErrorCode::OwnKeysChanged => (
             "Somebody else has changed your account's keys; nothing was changed here.",
             "Take the account back with your 24 words: waxwing-cli keys recover.",
@@ -391,7 +403,7 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
             "Compare again with `waxwing-cli keys verify`; to write without, use `waxwing-cli keys verify PERSON --undo`.",
         ),
         ErrorCode::KeysInDoubt => (
-            "The relay shows keys of somebody there that do not follow from those known here. Nothing is sent until it shows the right ones.",
+            "The relay shows keys of somebody there that do not follow from those known here, or keeps back newer ones that its log has. Nothing is sent until it shows the right ones.",
             "Ask the person another way whether they know of it; `waxwing-cli sync` looks again.",
         ),
         ErrorCode::SafetyNumberDiffers => (
@@ -557,6 +569,36 @@ mod tests {
     fn codes_are_spelled_as_in_json() {
         assert_eq!(code(ErrorCode::NotARelay), "notARelay");
         assert_eq!(code(ErrorCode::RelayDown), "relayDown");
+    }
+
+    /// What is in the log is not said to be missing there.
+    #[test]
+    fn keys_that_are_held_back_and_names_of_others_are_told_from_keys_that_are_not_in_the_log() {
+        let missing = words(ErrorCode::NotInLog);
+        assert!(missing.sentence.contains("keys that are not in its public log"), "{}", missing.sentence);
+        let newer = words(ErrorCode::NewerKeysHeldBack);
+        assert!(newer.sentence.contains("newer keys of this account than the relay shows"), "{}", newer.sentence);
+        assert!(newer.sentence.contains("not used") && newer.action.contains("whoever runs the relay"));
+        let name = words(ErrorCode::NameOfAnother);
+        let says = "this name does not belong to the account that the relay shows for it. Nobody was added.";
+        assert!(name.sentence.contains(says) && name.action.contains("invite link"), "{}", name.sentence);
+        for Words { sentence, .. } in [newer, name] {
+            assert!(!sentence.contains("not in its public log"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn d8_a_certificate_that_is_not_valid_by_this_computers_clock_has_its_own_words() {
+        let Words { sentence, action } = words(ErrorCode::CertificateTime);
+        let says = "By this computer's clock the relay's certificate has expired or is not valid yet. Nothing is sent";
+        assert!(sentence.starts_with(says) && sentence.contains("kept here"), "{sentence}");
+        assert!(
+            action.starts_with("Check this computer's date and time first;") && action.contains("renew"),
+            "{action}"
+        );
+        for other in ["Somebody may be standing between", "10 minutes"] {
+            assert!(!sentence.contains(other), "{sentence}");
+        }
     }
 
     #[test]

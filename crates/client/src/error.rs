@@ -53,6 +53,8 @@ pub enum ErrorCode {
     NotARelay,
     /// The relay's certificate is not the expected one.
     WrongCertificate,
+    /// By this computer's clock the relay's certificate has expired, or is not valid yet: the clock is off, or nobody has renewed the certificate.
+    CertificateTime,
     /// The relay serves only those who show it a certificate, and there is none for it here.
     CertificateNeeded,
     /// The relay does not take the certificate that it was shown.
@@ -83,6 +85,10 @@ pub enum ErrorCode {
     LogUnavailable,
     /// The relay's transparency log does not hold keys that the relay serves.
     NotInLog,
+    /// The relay's transparency log states newer entries of somebody's chain than the relay shows: what it shows is not taken.
+    NewerKeysHeldBack,
+    /// The relay's transparency log gives a name to another account than the relay shows for it, or to none.
+    NameOfAnother,
     /// The relay's transparency log contradicts itself, or what a link pins.
     LogContradicts,
     /// The relay holds an entry in the own chain that no own device has made.
@@ -97,7 +103,7 @@ pub enum ErrorCode {
     KeysLeft,
     /// Somebody whom the user had verified must be verified again, or no longer counted as verified, before anything is sent to them.
     VerifyAgain,
-    /// The relay shows keys of somebody here that do not follow from those known: nothing is sent to them until it shows the right ones.
+    /// The relay shows keys of somebody here that do not follow from those known, or keeps back newer ones: nothing is sent to them until it shows the right ones.
     KeysInDoubt,
     /// The safety number is not the one that was compared.
     SafetyNumberDiffers,
@@ -259,7 +265,7 @@ impl From<crate::relay::ApiError> for Error {
         let code = match &error {
             ApiError::Unreachable(_) => ErrorCode::RelayDown,
             ApiError::Certificate(_) => ErrorCode::WrongCertificate,
-            ApiError::NotValidYet => ErrorCode::ClockWrong,
+            ApiError::CertificateTime(_) => ErrorCode::CertificateTime,
             ApiError::OwnCertificate { fault, .. } => match fault {
                 OwnFault::Needed => ErrorCode::CertificateNeeded,
                 OwnFault::Refused => ErrorCode::CertificateRefused,

@@ -64,6 +64,11 @@ pub(super) fn asks_relay(command: &Command) -> bool {
     }
 }
 
+/// Whether it says by itself what speaks against keys and logs of keys.
+pub(super) fn tells_alarms(command: &Command) -> bool {
+    matches!(command, Command::Log(arguments) if arguments.check.is_none())
+}
+
 /// Does what the command line asks for.
 pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
     match &arguments.command {

@@ -10,6 +10,7 @@ use clap::Args;
 use tokio::sync::broadcast::error::RecvError;
 use waxwing_client::{Client, Connection, ConversationView, Event, Profile};
 
+use crate::alarms::Alarms;
 use crate::arguments::Options;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -42,6 +43,7 @@ pub(crate) async fn run(
     let mut client = session::start(profile, options).await?;
     let mut end = pin!(told_to_stop()?);
     let mut time_is_up = pin!(time(arguments.seconds));
+    let mut alarms = Alarms::default();
     loop {
         let ended = client.ended();
         let over = pin!(async {
@@ -51,7 +53,7 @@ pub(crate) async fn run(
                 () = ended => Over::Engine,
             }
         });
-        let result = follow(&client, over, output).await;
+        let result = follow(&client, over, &mut alarms, output).await;
         client.stop().await;
         if matches!(result?, Over::Told) {
             return Ok(());
@@ -64,10 +66,13 @@ pub(crate) async fn run(
 async fn follow(
     client: &Client,
     mut over: Pin<&mut impl Future<Output = Over>>,
+    alarms: &mut Alarms,
     output: &mut Output,
 ) -> Result<Over, Failure> {
     let mut events = client.events();
     tell(&client.connection(), output);
+    // Those of before the start, too.
+    alarms.tell_all(client, output).await;
     show_all(client, output).await?;
     loop {
         let event = tokio::select! {
@@ -79,7 +84,11 @@ async fn follow(
                 show(client, client.conversation(&message.conversation).await?, output).await?;
             }
             Ok(Event::Connection { connection }) => tell(&connection, output),
-            Ok(Event::Lagged) | Err(RecvError::Lagged(_)) => show_all(client, output).await?,
+            Ok(Event::Log { log }) => alarms.tell(&log, output),
+            Ok(Event::Lagged) | Err(RecvError::Lagged(_)) => {
+                alarms.tell_all(client, output).await;
+                show_all(client, output).await?;
+            }
             Err(RecvError::Closed) => return Ok(Over::Told),
             // Who comes and goes is a notice among the messages; a conversation that is deleted has nothing more to show.
             Ok(
@@ -89,8 +98,7 @@ async fn follow(
                 | Event::ConversationDeleted { .. }
                 | Event::Group { .. }
                 | Event::Profile { .. }
-                | Event::Keys { .. }
-                | Event::Log { .. },
+                | Event::Keys { .. },
             ) => {}
         }
     }

@@ -33,7 +33,7 @@ pub(crate) async fn run(arguments: Arguments, options: &Options, output: &mut Ou
     let client = Client::recover(&profile, recovery).await?;
     let result = tell(&client, output).await;
     session::settle(&client).await;
-    session::tell_clock(&client, output);
+    session::tell_last(&client, output).await;
     client.stop().await;
     result
 }

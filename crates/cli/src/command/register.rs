@@ -47,7 +47,7 @@ pub(crate) async fn run(arguments: Arguments, options: &Options, output: &mut Ou
     let client = Client::register(&profile, registration).await?;
     let result = tell(&client, arguments.show_phrase, output).await;
     session::settle(&client).await;
-    session::tell_clock(&client, output);
+    session::tell_last(&client, output).await;
     client.stop().await;
     result
 }

@@ -288,5 +288,8 @@ fn given_up(tx: &Transaction<'_>, context: &Context, conversation: &Conversation
 
 /// Whether what a relay has shown of a chain is another one than is known.
 fn is_doubt(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::ChainBroken | ErrorCode::NotInLog | ErrorCode::LogContradicts)
+    matches!(
+        code,
+        ErrorCode::ChainBroken | ErrorCode::NotInLog | ErrorCode::NewerKeysHeldBack | ErrorCode::LogContradicts
+    )
 }

@@ -164,7 +164,9 @@ impl Engine {
 
 fn not_logged(why: NotLogged) -> Error {
     let code = match why {
-        NotLogged::Lacks | NotLogged::Newer => ErrorCode::NotInLog,
+        NotLogged::Lacks => ErrorCode::NotInLog,
+        // What is shown is in the log; what is not shown is the trouble.
+        NotLogged::Newer => ErrorCode::NewerKeysHeldBack,
         // That speaks against the keys, and not merely against what the relay shows now.
         NotLogged::Forked => ErrorCode::ChainBroken,
     };

@@ -327,7 +327,11 @@ impl Engine {
 fn is_of_one_sender(code: ErrorCode) -> bool {
     matches!(
         code,
-        ErrorCode::RelayMisbehaved | ErrorCode::NotInLog | ErrorCode::LogUnavailable | ErrorCode::LogContradicts
+        ErrorCode::RelayMisbehaved
+            | ErrorCode::NotInLog
+            | ErrorCode::NewerKeysHeldBack
+            | ErrorCode::LogUnavailable
+            | ErrorCode::LogContradicts
     )
 }
 

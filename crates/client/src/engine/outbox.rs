@@ -274,7 +274,9 @@ fn back_off(times: u32) -> Duration {
 /// Whether the same request may succeed later without anybody's doing.
 pub(super) fn waits(error: &ApiError) -> bool {
     match error {
-        ApiError::Unreachable(_) | ApiError::Certificate(_) | ApiError::NotValidYet => true,
+        ApiError::Unreachable(_) | ApiError::Certificate(_) => true,
+        // The clock may be set, or the certificate renewed.
+        ApiError::CertificateTime(_) => true,
         // One may be put there, or renewed.
         ApiError::OwnCertificate { .. } => true,
         ApiError::NotARelay(_) | ApiError::Version(_) => true,
@@ -314,5 +316,13 @@ mod tests {
         assert!(waits(&problem(ProblemCode::AccountDisabled)));
         assert!(!waits(&problem(ProblemCode::TooLarge)));
         assert!(!waits(&problem(ProblemCode::InboxRefused)));
+    }
+
+    /// It heals by itself once the clock is set: until then nothing is told as failed.
+    #[test]
+    fn d8_what_there_is_to_send_waits_for_a_certificate_that_is_valid_by_this_computers_clock() {
+        for what in ["has expired", "is not valid yet"] {
+            assert!(waits(&ApiError::CertificateTime(what)));
+        }
     }
 }

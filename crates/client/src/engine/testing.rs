@@ -65,6 +65,7 @@ mod second_answers;
 mod secrecy;
 mod shell;
 mod shown_alone;
+mod shown_and_logged;
 mod slow_logs;
 mod small_relay;
 mod snapshot;

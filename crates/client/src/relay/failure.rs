@@ -18,9 +18,9 @@ pub(crate) enum ApiError {
     /// The certificate is not the expected one.
     #[error("the relay's certificate {0}")]
     Certificate(&'static str),
-    /// By this computer's clock the certificate is of the future: nobody hands out such, so the clock is behind.
-    #[error("the relay's certificate is not valid yet, by this computer's clock")]
-    NotValidYet,
+    /// The certificate is not valid at the time that this computer's clock tells: the clock is off, or nobody has renewed the certificate.
+    #[error("the relay's certificate {0}, by this computer's clock")]
+    CertificateTime(&'static str),
     /// The relay asks for a certificate of the profile's own, and did not get one that it takes.
     #[error("{relay} asks for a certificate, {fault}")]
     OwnCertificate {

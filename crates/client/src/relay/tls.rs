@@ -129,13 +129,13 @@ impl ServerCertVerifier for Public {
     }
 }
 
-/// Why a certificate is not taken. One that has expired may be the relay's fault as well as the clock's.
+/// Why a certificate is not taken. That one is not valid now may be the clock's fault as well as the relay's.
 pub(super) fn fault(why: &CertificateError) -> ApiError {
     match why {
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => ApiError::NotValidYet,
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            ApiError::Certificate("has expired, by this computer's clock")
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ApiError::CertificateTime("is not valid yet")
         }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => ApiError::CertificateTime("has expired"),
         _ => ApiError::Certificate("is not the expected one"),
     }
 }
@@ -174,15 +174,21 @@ mod tests {
 
     #[test]
     fn d8_certificates_under_a_clock_that_is_off() {
-        let code = |why: CertificateError| crate::error::Error::from(fault(&why)).view();
+        let told = |why: CertificateError| crate::error::Error::from(fault(&why)).view();
         let (now, then) = (|seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds)), 1_800_000_000);
         let behind = CertificateError::NotValidYetContext { time: now(then - 1), not_before: now(then) };
-        assert_eq!(code(behind).code, ErrorCode::ClockWrong);
-        assert_eq!(code(CertificateError::NotValidYet).code, ErrorCode::ClockWrong);
-        let ahead = code(CertificateError::ExpiredContext { time: now(then), not_after: now(then - 1) });
-        assert_eq!(ahead.code, ErrorCode::WrongCertificate);
-        assert!(ahead.detail.contains("by this computer's clock"), "{}", ahead.detail);
-        let other = code(CertificateError::NotValidForName);
+        let ahead = CertificateError::ExpiredContext { time: now(then), not_after: now(then - 1) };
+        for (why, what) in [
+            (behind, "is not valid yet"),
+            (CertificateError::NotValidYet, "is not valid yet"),
+            (ahead, "has expired"),
+            (CertificateError::Expired, "has expired"),
+        ] {
+            let view = told(why);
+            assert_eq!(view.code, ErrorCode::CertificateTime, "{}", view.detail);
+            assert_eq!(view.detail, format!("the relay's certificate {what}, by this computer's clock"));
+        }
+        let other = told(CertificateError::NotValidForName);
         assert_eq!(other.code, ErrorCode::WrongCertificate);
         assert!(!other.detail.contains("clock"), "{}", other.detail);
     }

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 39] = [
+const MIGRATIONS: [&str; 40] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -44,6 +44,7 @@ const MIGRATIONS: [&str; 39] = [
     CLOSING,
     GIVEN_UP,
     OWN_SHOWN,
+    NEWS_SINCE,
 ];
 
 const V1: &str = "
@@ -841,6 +842,11 @@ CREATE TABLE own_shown (
 -- Number of the own chain's last entry that has shut every other device out, which no later replacement of the account key takes back.
 ALTER TABLE key_schedule ADD COLUMN shut_out_seq INTEGER NOT NULL DEFAULT 0;
 UPDATE key_schedule SET shut_out_seq = account_seq WHERE account_shut_out = 1;
+";
+
+const NEWS_SINCE: &str = "
+-- Since when a contact's newer entries are asked for in vain (relay time); none as long as nobody has asked.
+ALTER TABLE chain_news ADD COLUMN since_ms INTEGER;
 ";
 
 /// Brings the database to the newest version, in one transaction.

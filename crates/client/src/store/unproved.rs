@@ -72,6 +72,13 @@ pub(crate) fn news(tx: &Transaction<'_>) -> Result<Vec<AccountId>, Error> {
     accounts(tx, "SELECT account FROM chain_news")
 }
 
+/// They were asked for in vain; since when, that time counted.
+pub(crate) fn news_not_had(tx: &Transaction<'_>, account: AccountId, now: u64) -> Result<u64, Error> {
+    let note = "UPDATE chain_news SET since_ms = coalesce(since_ms, ?2) WHERE account = ?1 RETURNING since_ms";
+    let since = tx.prepare_cached(note)?.query_row(params![account.as_bytes(), now], |row| row.get(0)).optional()?;
+    Ok(since.unwrap_or(now))
+}
+
 /// They were had.
 pub(crate) fn news_are_had(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
     tx.execute("DELETE FROM chain_news WHERE account = ?1", [account.as_bytes()])?;

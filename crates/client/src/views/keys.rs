@@ -17,7 +17,7 @@ pub enum Safety {
     /// It was, and since then they have begun anew with their recovery phrase, or have none of their devices of then any more. The
     /// user must compare again, or take the verification back, before anything is sent.
     Ask,
-    /// Their relay shows keys that do not follow from those known, whether they were compared or not. Nothing is sent.
+    /// Their relay shows keys that do not follow from those known, or keeps back newer ones, whether they were compared or not. Nothing is sent.
     Broken,
 }
 

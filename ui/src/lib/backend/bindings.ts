@@ -355,6 +355,8 @@ export type ErrorCode =
 "notARelay" | 
 /**  The relay's certificate is not the expected one. */
 "wrongCertificate" | 
+/**  By this computer's clock the relay's certificate has expired, or is not valid yet: the clock is off, or nobody has renewed the certificate. */
+"certificateTime" | 
 /**  The relay serves only those who show it a certificate, and there is none for it here. */
 "certificateNeeded" | 
 /**  The relay does not take the certificate that it was shown. */
@@ -385,6 +387,10 @@ export type ErrorCode =
 "logUnavailable" | 
 /**  The relay's transparency log does not hold keys that the relay serves. */
 "notInLog" | 
+/**  The relay's transparency log states newer entries of somebody's chain than the relay shows: what it shows is not taken. */
+"newerKeysHeldBack" | 
+/**  The relay's transparency log gives a name to another account than the relay shows for it, or to none. */
+"nameOfAnother" | 
 /**  The relay's transparency log contradicts itself, or what a link pins. */
 "logContradicts" | 
 /**  The relay holds an entry in the own chain that no own device has made. */
@@ -399,7 +405,7 @@ export type ErrorCode =
 "keysLeft" | 
 /**  Somebody whom the user had verified must be verified again, or no longer counted as verified, before anything is sent to them. */
 "verifyAgain" | 
-/**  The relay shows keys of somebody here that do not follow from those known: nothing is sent to them until it shows the right ones. */
+/**  The relay shows keys of somebody here that do not follow from those known, or keeps back newer ones: nothing is sent to them until it shows the right ones. */
 "keysInDoubt" | 
 /**  The safety number is not the one that was compared. */
 "safetyNumberDiffers" | 
@@ -840,7 +846,7 @@ anew: boolean } |
 { type: "verifyAgain"; 
 /**  Who, as shown. */
 name: string } | 
-/**  The relay shows keys of somebody whose safety number was compared that do not follow from those known. */
+/**  The relay shows keys of somebody that do not follow from those known, or keeps back newer ones. */
 { type: "keysInDoubt"; 
 /**  Whose, as shown. */
 name: string } | 
@@ -1062,7 +1068,7 @@ export type Safety =
  *  user must compare again, or take the verification back, before anything is sent.
  */
 "ask" | 
-/**  Their relay shows keys that do not follow from those known, whether they were compared or not. Nothing is sent. */
+/**  Their relay shows keys that do not follow from those known, or keeps back newer ones, whether they were compared or not. Nothing is sent. */
 "broken";
 
 /**  What came of comparing a safety number with what the other person's app shows. */

@@ -41,7 +41,7 @@ export const groupSafetyWords: typeof safetyWords = {
   },
   broken: {
     short: "Somebody's keys in doubt",
-    long: "The relay shows keys of somebody here that do not follow from those known. Nothing is sent until it shows the right ones again.",
+    long: "The relay shows keys of somebody here that do not follow from those known, or keeps back newer ones that its log has. Nothing is sent until it shows the right ones.",
   },
 };
 

@@ -127,6 +127,12 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "Try another network, or ask whoever runs the relay.",
     button: "Try again",
   },
+  certificateTime: {
+    title: "The relay's certificate is not valid now",
+    sentence: "By this computer's clock the relay's certificate has expired or is not valid yet. Nothing is sent until this is settled.",
+    action: "Check this computer's date and time. If they are right, whoever runs the relay must renew the certificate.",
+    button: "Try again",
+  },
   certificateNeeded: {
     title: "The relay asks for a certificate",
     sentence: "It serves only those who show it one, and this profile has none for it. Nothing goes through it, and what you write is kept.",
@@ -211,6 +217,19 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     action: "Try again later. If it stays so, ask the person for a fresh invite link, in person if you can.",
     button: "Try again",
   },
+  newerKeysHeldBack: {
+    title: "The relay holds back newer keys",
+    sentence:
+      "The relay's public log has newer keys of this account than the relay shows. Those that it shows may not be in force any more, so Waxwing does not use them.",
+    action: "Try again later. If it stays so, ask whoever runs the relay.",
+    button: "Try again",
+  },
+  nameOfAnother: {
+    title: "The relay shows another account by this name",
+    sentence: "By the relay's public log this name does not belong to the account that the relay shows for it, so nobody was added.",
+    action: "Ask the person for an invite link, in person if you can.",
+    button: "Try again",
+  },
   ownKeysChanged: {
     title: "Somebody has changed your keys",
     sentence: "The relay holds an entry about your account that no device of yours has made. Nothing was changed here.",
@@ -262,7 +281,7 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   },
   keysInDoubt: {
     title: "Somebody's keys are in doubt",
-    sentence: "The relay shows keys of somebody here that do not follow from those you know. Nothing is sent meanwhile.",
+    sentence: "The relay shows keys of somebody here that do not follow from those you know, or keeps back newer ones that its log has. Nothing is sent meanwhile.",
     action: "Ask the person another way whether they know of it.",
     button: "Try again",
   },

@@ -37,7 +37,7 @@ export function noticeLine(notice: Notice): string {
     case "verifyAgain":
       return `${notice.name} began anew with other devices. Compare the safety number again before you write`;
     case "keysInDoubt":
-      return `The relay shows keys of ${notice.name} that do not follow from those you know. Sending is stopped`;
+      return `The relay shows keys of ${notice.name} that do not follow from those you know, or keeps back newer ones. Sending is stopped`;
     case "keysGivenUp":
       return `Keys of ${notice.name} that came in a conversation are not in the relay's log. Those that are there count from now on; somebody may have stolen keys of theirs`;
     case "nameGivenAgain":

@@ -14,7 +14,7 @@ export const safetyWords: Record<Exclude<Safety, "notVerified">, { short: string
   },
   broken: {
     short: "Keys in doubt",
-    long: "The relay shows keys that do not follow from those known. Nothing is sent until it shows the right ones again.",
+    long: "The relay shows keys that do not follow from those known, or keeps back newer ones that its log has. Nothing is sent until it shows the right ones.",
   },
 };
 
@@ -80,8 +80,8 @@ export function doubtWords(code: "verifyAgain" | "keysInDoubt", people: readonly
   if (code === "keysInDoubt") {
     return {
       title: `The keys of ${people.length > 0 ? names : "somebody here"} are in doubt`,
-      cause: "The relay shows keys that do not follow from those you know. The relay may be at fault, or somebody tries to stand between you.",
-      consequence: `${kept} It can be sent as soon as the relay shows the right keys again; Waxwing keeps looking.`,
+      cause: "The relay shows keys that do not follow from those you know, or keeps back newer ones that its log has. The relay may be at fault, or somebody tries to stand between you.",
+      consequence: `${kept} It can be sent as soon as the relay shows the right keys; Waxwing keeps looking.`,
       look: "Show safety number",
       anyway: null,
     };

@@ -7,7 +7,7 @@ use waxwing_client::Client;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{files, key_lines};
+use crate::{files, key_lines, log_lines};
 
 /// The command's arguments.
 #[derive(Debug, Args)]
@@ -32,9 +32,14 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
         client.settle_log(relay).await?;
     }
     let home = client.transparency_log().await?;
-    let others = client.contradicted_logs().await?.into_iter().filter(|log| log.origin != home.origin);
-    let told = key_lines::log(&home).into_iter().chain(others.filter_map(|log| key_lines::elsewhere(&log)));
-    told.for_each(|told| output.aside(&told));
+    if let Some(words) = log_lines::log(&home) {
+        output.warn(&home, &words);
+    }
+    for other in client.contradicted_logs().await?.iter().filter(|log| log.origin != home.origin) {
+        if let Some(words) = log_lines::elsewhere(other) {
+            output.warn(other, &words);
+        }
+    }
     synced?;
     let keys = client.keys().await?;
     output.view(&keys.history, |history| key_lines::history(history))

@@ -2,6 +2,7 @@
 
 use waxwing_client::Client;
 
+use crate::alarms::Alarms;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::{input, key_lines};
@@ -16,6 +17,8 @@ pub(crate) async fn run(client: &Client, output: &mut Output) -> Result<(), Fail
     if let Err(error) = next.sync().await {
         output.aside(&format!("Not everything has got through yet: {error}"));
     }
+    // The engine of before, which the command began with, does not look into its database any more.
+    Alarms::default().tell_all(&next, output).await;
     next.stop().await;
     result
 }

@@ -84,7 +84,8 @@ impl Engine {
         let created = chain.hash_at(0);
         match leaves.as_slice() {
             [one] if matches!(one.leaf, Leaf::Name { entry_hash, .. } if Some(entry_hash) == created) => Ok(()),
-            [] | [_] => Err(Error::new(ErrorCode::NotInLog, "the relay's log gives that name to somebody else")),
+            [] => Err(Error::new(ErrorCode::NameOfAnother, "the relay's log gives that name to nobody")),
+            [_] => Err(Error::new(ErrorCode::NameOfAnother, "the relay's log gives that name to somebody else")),
             _ => Err(Error::new(ErrorCode::LogContradicts, "the relay's log gives that name to two accounts")),
         }
     }

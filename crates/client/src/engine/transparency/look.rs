@@ -11,7 +11,7 @@ use super::super::emit::Changes;
 use super::super::entries::DAY_MS;
 use super::super::{Engine, not_found, safety};
 use super::{hash_of, load};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::random;
 use crate::store::transparency::{self as stored, Alarm, Placed, TransparencyLog};
 use crate::store::{account, closing, contacts, keys, own_shown, people, recovery, unproved};
@@ -74,15 +74,52 @@ impl Engine {
         let count = news.len().max(1);
         news.rotate_left(usize::from(first) % count);
         for account in news {
-            match tokio::time::timeout(NEWS_PATIENCE, self.refresh_chain(account)).await {
-                Ok(Ok(_)) => self.store.run(move |tx| unproved::news_are_had(tx, account)).await?,
-                // Asked for again with the next round.
-                Ok(Err(error)) => tracing::info!(%error, "a contact's new keys cannot be had"),
-                Err(_) => tracing::info!("a contact's new keys cannot be had: no answer in time"),
-            }
+            self.look_at_news(account).await?;
         }
         // Tried again soon.
         followed
+    }
+
+    /// Newer entries of a contact, which their relay's log has. Entries that everybody sees and nobody is given put their keys in doubt: whoever had these
+    /// may have lost a device to somebody, who is written to until they are known.
+    async fn look_at_news(&self, account: AccountId) -> Result<(), Error> {
+        let ask = async || tokio::time::timeout(NEWS_PATIENCE, self.refresh_chain(account)).await;
+        let is_held_back = |error: &Error| error.code() == ErrorCode::NewerKeysHeldBack;
+        let mut asked = ask().await;
+        if matches!(&asked, Ok(Err(error)) if is_held_back(error)) {
+            // What came in between the chain and the log is there now.
+            asked = ask().await;
+        }
+        let held_back = match asked {
+            Ok(Ok(_)) => return self.store.run(move |tx| unproved::news_are_had(tx, account)).await,
+            // Asked for again with the next round.
+            Ok(Err(error)) => {
+                tracing::info!(%error, "a contact's new keys cannot be had");
+                is_held_back(&error)
+            }
+            Err(_) => {
+                tracing::info!("a contact's new keys cannot be had: no answer in time");
+                false
+            }
+        };
+        // A relay that cannot be reached at all keeps nothing back: its log would not be had either.
+        let relay = self.store.run(move |tx| contacts::load(tx, account)).await?.map(|contact| contact.relay);
+        let Some(relay) = relay else { return Ok(()) };
+        let answers = held_back || self.require_fresh(&relay).await.is_ok();
+        let now = self.now_ms();
+        let changes = self
+            .store
+            .run(move |tx| {
+                let mut changes = Changes::default();
+                let since = unproved::news_not_had(tx, account, now)?;
+                if held_back || (answers && now.saturating_sub(since) >= DAY_MS) {
+                    safety::note_doubt(tx, account, "the relay's log has newer keys than it shows", now, &mut changes)?;
+                }
+                Ok(changes)
+            })
+            .await?;
+        self.tell(changes).await;
+        Ok(())
     }
 
     /// What conversations have shown of the own chain. Nothing is anybody else's doing before this device knows its own; but a relay that never tells it

@@ -351,9 +351,8 @@ mod tests {
                 db.execute(entry, rusqlite::params![n, seq, [n * 8 + seq; 16], hash, day]).unwrap();
             }
         }
-        for table in ["inbox_ids (device, entry_id, digest, seq, day) VALUES (1, ?1, ?2, 1, 4650)"] {
-            db.execute(&format!("INSERT INTO {table}"), rusqlite::params![[1_u8; 16], hash]).unwrap();
-        }
+        let id = "INSERT INTO inbox_ids (device, entry_id, digest, seq, day) VALUES (1, ?1, ?2, 1, 4650)";
+        db.execute(id, rusqlite::params![[1_u8; 16], hash]).unwrap();
         let spent = "INSERT INTO spent_key_packages (device, digest, day) VALUES (1, ?1, 4650)";
         db.execute(spent, [hash]).unwrap();
         migrate(&mut db).unwrap();
