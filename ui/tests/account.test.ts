@@ -154,10 +154,18 @@ describe("another account key", () => {
   }
 });
 
+/** The keys in force and the cards of logs, from the top of the section down. */
+function order() {
+  const cards = document.querySelectorAll<HTMLElement>('[data-testid="keys-version"], [data-testid="log-card"]');
+  return [...cards].map(({ dataset }) => dataset.state ?? dataset.testid);
+}
+
 describe("the relay's log", () => {
   it("says since when it has been consistent", async () => {
     await keys();
     expect(one("log-card").dataset).toMatchObject({ state: "consistent", size: "4211" });
+    expect(one("log-card").textContent).toContain("Consistent since");
+    expect(order()).toEqual(["keys-version", "consistent"]);
   });
 
   it("raises an alarm for an entry that no own device has made", async () => {
@@ -309,12 +317,17 @@ describe("the relay's log", () => {
     await settled();
     expect(one("log-card").dataset.state).toBe("contradicts");
     expect(all("log-contradiction")).toHaveLength(1);
+    // It is not what it was, and whoever comes here comes for that.
+    expect(one("log-card").textContent).not.toContain("Consistent since");
+    expect(one("log-card").textContent).toMatch(/It was consistent from .+ until it contradicted itself\. .+ entries of it were read on this device/u);
+    expect(order()).toEqual(["contradicts", "keys-version"]);
     expect(evidenceText("relay.example.org", contradiction)).toContain("first note\nsecond note");
     // Another relay's stands beside it, under its own name.
     backend.emit({ type: "log", log: { ...fakeLog(Date.now()), origin: "far.example.net", contradictions: [contradiction] } });
     await settled();
     expect(all("log-card")).toHaveLength(2);
     expect(all("log-card")[1]?.textContent).toContain("The log of keys of far.example.net");
+    expect(order()).toEqual(["contradicts", "contradicts", "keys-version"]);
     expect((await axe.run(one("settings"))).violations).toEqual([]);
   });
 
@@ -327,6 +340,7 @@ describe("the relay's log", () => {
     await settled();
     expect(text()).toContain("once it shows one again that continues what was read here, they do");
     expect(text()).not.toContain("Until this is settled");
+    expect(one("log-card").textContent).toContain("until the relay showed one that it could not prove");
     expect(banner()).toContain("uses no new keys from what could not be proved");
     expect(contradictedLine({ ...fakeLog(Date.now()), contradictions: [unproved] })).toContain("could not prove");
     // Whatever it has signed beside that stops them all.
@@ -363,6 +377,8 @@ describe("the relay's log", () => {
     expect(one("log-card").dataset.state).toBe("consistent");
     expect(all("log-contradiction")).toHaveLength(0);
     expect(one("log-settled").textContent).toContain("entries were taken back");
+    expect(one("log-card").textContent).toContain("Consistent since");
+    expect(order()).toEqual(["keys-version", "consistent"]);
     expect((await axe.run(one("settings"))).violations).toEqual([]);
   });
 });
@@ -373,13 +389,17 @@ describe("evidence against other relays", () => {
   const banner = () => all("banner").find(({ dataset }) => dataset.kind === "log");
 
   it("that was found before the start is told at once, and stands among the keys", async () => {
-    const { app } = await play({}, (backend) => backend.otherLogs.push(far));
+    const { app, backend } = await play({}, (fake) => fake.otherLogs.push(far));
     expect(banner()?.textContent).toContain("A relay's log of keys contradicts itself");
     app.openSettings("keys");
     await settled();
-    expect(all("log-card").map(({ dataset }) => dataset.state)).toEqual(["consistent", "contradicts"]);
-    expect(all("log-card")[1]?.textContent).toContain("The log of keys of far.example.net");
+    expect(order()).toEqual(["contradicts", "keys-version", "consistent"]);
+    expect(all("log-card")[0]?.textContent).toContain("The log of keys of far.example.net");
     expect(all("log-contradiction")).toHaveLength(1);
+    // What the user has gone on after hurries nobody.
+    backend.emit({ type: "log", log: { ...far, contradictions: [{ ...contradiction, settled: true }] } });
+    await settled();
+    expect(order()).toEqual(["keys-version", "consistent", "consistent"]);
   });
 
   it("goes with the account", async () => {

@@ -1,7 +1,7 @@
 import { fireEvent } from "@testing-library/svelte";
 import axe from "axe-core";
 import { describe, expect, it } from "vitest";
-import { fakeWords } from "../src/lib/backend/fake-data";
+import { fakeLog, fakeWords } from "../src/lib/backend/fake-data";
 import { ada } from "../src/lib/backend/fake-groups";
 import { fakeHistory } from "../src/lib/backend/fake-keys";
 import type { KeysView, RotationWaitView } from "../src/lib/backend";
@@ -68,6 +68,38 @@ describe("the keys", () => {
     await fireEvent.click(one("peer-keys-toggle"));
     await settled();
     expect(all("keys-history-item")).toHaveLength(backend.peerHistory.length);
+  });
+
+  it("say of the newest entry that it is being looked up, until the log was read that far", async () => {
+    const { app, backend } = await playKeys();
+    const keys = shownKeys(app.keys);
+    const [last, ...before] = keys.history;
+    if (!last) throw new Error("no history");
+    const read = before.map((item) => ({ ...item, logIndex: item.seq, proved: true }));
+    backend.emit({ type: "keys", keys: { ...keys, history: [last, ...read] } });
+    await settled();
+    expect(all("keys-history-item").map(({ dataset }) => dataset.state)).toEqual(["open", "proved", "proved"]);
+    expect(all("keys-history-item")[0]?.textContent).toContain("Statement 2, being looked up in the log");
+    // The engine tells the log, and the keys with it.
+    backend.emit({ type: "log", log: { ...backend.log, size: 4212, read: 4212 } });
+    backend.emit({ type: "keys", keys: { ...keys, history: [{ ...last, logIndex: 4211, proved: true }, ...read] } });
+    await settled();
+    expect(all("keys-history-item")[0]?.dataset.state).toBe("proved");
+    expect(all("keys-history-item")[0]?.textContent).toContain("Statement 2, place 4211 in the log, proved");
+  });
+
+  it("are shown as an event tells them, where the answer to a rotation is older", async () => {
+    const { app, backend } = await playKeys();
+    const keys = shownKeys(app.keys);
+    const logged = { ...keys, version: 4, history: keys.history.map((item) => ({ ...item, logIndex: item.seq, proved: true })) };
+    backend.rotateKeys = () => {
+      backend.emit({ type: "keys", keys: logged });
+      return Promise.resolve({ ...keys, version: 4 });
+    };
+    await fireEvent.click(one("rotate-now"));
+    await settled();
+    expect(one("rotate-state").dataset.state).toBe("done");
+    expect(all("keys-history-item")[0]?.dataset.state).toBe("proved");
   });
 
   it("say why a rotation does not get through", async () => {
@@ -211,6 +243,40 @@ describe("somebody else's keys", () => {
     expect(asked()).toBe(before);
   });
 
+  it.each(["details", "dialog"])("show where the log holds them once it was read that far, while their history is open in the %s", async (where) => {
+    const { app, backend } = await play();
+    const asked = () => backend.calls.filter(({ name }) => name === "keyHistory").length;
+    const newest = () => all("keys-history-item")[0];
+    const [last, ...before] = backend.peerHistory;
+    if (!last) throw new Error("no history");
+    const read = before.map((item) => ({ ...item, logIndex: item.seq, proved: true }));
+    backend.peerHistory = [last, ...read];
+    await fireEvent.click(rowOf("Ada Okafor"));
+    if (where === "details") app.showDetails = true;
+    else app.compared = { accountId: ada.accountId, name: "Ada Okafor", safety: "verified" };
+    await settled();
+    await fireEvent.click(one("peer-keys-toggle"));
+    await settled();
+    expect(newest()?.textContent).toContain("Statement 5, being looked up in the log");
+    expect([newest()?.dataset.state, asked()]).toEqual(["open", 1]);
+    backend.peerHistory = [{ ...last, logIndex: 4211, proved: true }, ...read];
+    // Neither another relay's log is a reason to look, nor the same one that is merely signed anew.
+    const { log } = backend;
+    backend.emit({ type: "log", log: { ...fakeLog(Date.now()), origin: "far.example.net", size: 9, read: 9 } });
+    backend.emit({ type: "log", log: { ...log, provedAt: log.provedAt + 60_000 } });
+    await settled();
+    expect([newest()?.dataset.state, asked()]).toEqual(["open", 1]);
+    backend.emit({ type: "log", log: { ...log, size: 4212, read: 4212 } });
+    await settled();
+    expect(newest()?.textContent).toContain("Statement 5, place 4211 in the log, proved");
+    expect([newest()?.dataset.state, asked()]).toEqual(["proved", 2]);
+    // Closed, it asks for nothing.
+    await fireEvent.click(one("peer-keys-toggle"));
+    backend.emit({ type: "log", log: { ...log, size: 4213, read: 4213 } });
+    await settled();
+    expect(asked()).toBe(2);
+  });
+
   it.each([
     ["keysRotated", { type: "keysRotated", name: "Ada Okafor", version: 5, mine: false }],
     ["accountKeyReplaced", { type: "accountKeyReplaced", name: "Ada Okafor", mine: false }],
@@ -298,10 +364,11 @@ describe("the words of keys", () => {
     expect(new Set(history.map(({ what }) => what))).toEqual(new Set(Object.keys(keyEventWords)));
     const [first] = history;
     if (!first) throw new Error("no history");
-    expect(logWords(first)).toBe("not looked up in the log yet");
-    expect(logWords({ ...first, logIndex: 12, proved: true })).toBe("place 12 in the log, proved");
-    expect(logWords({ ...first, logIndex: 12 })).toBe("place 12 in the log");
-    expect(logWords({ ...first, proved: false })).toBe("not in the log, not proved");
+    expect(logWords(first, false)).toBe("not looked up in the log yet");
+    expect(logWords(first, true)).toBe("being looked up in the log");
+    expect(logWords({ ...first, logIndex: 12, proved: true }, true)).toBe("place 12 in the log, proved");
+    expect(logWords({ ...first, logIndex: 12 }, true)).toBe("place 12 in the log");
+    expect(logWords({ ...first, proved: false }, true)).toBe("not in the log, not proved");
   });
 
   it("tell each outcome of the phrase's check apart", () => {

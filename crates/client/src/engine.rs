@@ -117,6 +117,8 @@ pub(crate) struct Engine {
     restored_problem: Mutex<Option<ErrorView>>,
     /// What the own relay has taken of this account's chain and does not show in its log.
     unlogged_problem: Mutex<Option<ErrorView>>,
+    /// What its log said of the own entries when the own keys were shown last.
+    logged_as_shown: Mutex<Option<key_log::Logged>>,
     /// When the schedule last began a rotation in this run: a relay that lies about the time must not bring about one after another.
     last_scheduled: Mutex<Option<std::time::Instant>>,
     /// The own relay, spoken to as oneself.

@@ -6,11 +6,16 @@ use waxwing_tests::{Fault, Outcome, wait};
 use crate::{FIRST, Two};
 
 const ROTATIONS: u32 = 20;
+/// The second keys of an account, in a history of keys, as their relay's log holds them.
+const PROVED: &str = r#"[data-testid="keys-history-item"][data-version="2"][data-state="proved"]"#;
 
 #[tokio::test]
 async fn keys_are_rotated_and_the_chat_goes_on() -> Outcome<()> {
     let two = Two::meet().await?;
-    let ada = &two.ada_window;
+    let (ada, bea) = (&two.ada_window, &two.bea_window);
+    bea.click(&testid("open-details")).await?;
+    bea.click(&testid("peer-keys-toggle")).await?;
+    bea.wait(r#"[data-testid="keys-history-item"][data-version="1"]"#).await?;
     ada.open_settings("keys").await?;
     ada.wait(r#"[data-testid="keys-version"][data-version="1"]"#).await?;
     let old = ada.texts(&testid("keys-fingerprint")).await?;
@@ -20,8 +25,12 @@ async fn keys_are_rotated_and_the_chat_goes_on() -> Outcome<()> {
     ada.wait(r#"[data-testid="keys-version"][data-version="2"]"#).await?;
     assert_ne!(ada.texts(&testid("keys-fingerprint")).await?, old);
     ada.wait(r#"[data-testid="keys-history-item"][data-version="2"]"#).await?;
+    // Both histories stay open, and follow the log.
+    tokio::try_join!(ada.wait(PROVED), bea.wait(PROVED))?;
+    assert!(ada.texts(PROVED).await?.concat().contains("in the log, proved"));
     ada.pictures("settings-keys-rotated").await?;
     ada.close_dialog(&testid("settings")).await?;
+    bea.click(&testid("close-details")).await?;
 
     ada.write("Sealed by new keys.").await?;
     two.bea_window.wait_message("Sealed by new keys.", "received").await?;

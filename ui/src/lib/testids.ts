@@ -35,7 +35,7 @@
  * restored-problem    data-code: an ErrorCode
  * rotate-state    data-state: idle | running | done | problem
  * keys-version    data-version
- * keys-history-item   data-version, data-kind: a KeyEvent
+ * keys-history-item   data-version, data-kind: a KeyEvent, data-state: open | missing | proved
  * keys-outcome    data-state: complete | partial, data-updated, data-conversations; account-outcome likewise
  * keys-waiting    data-kind: later | sending | mending | stopped; account-waiting likewise
  * keys-export     data-state: idle | running | copied

@@ -13,10 +13,11 @@ use waxwing_wire::{AccountId, VerifiedChain};
 use zeroize::Zeroizing;
 
 use super::entries::LATEST_MS;
+use super::transparency::is_past_own_entries;
 use super::{Client, Engine, not_found};
 use crate::error::{Error, ErrorCode};
 use crate::store::transparency::{self, Placed};
-use crate::store::{account, contacts};
+use crate::store::{account, contacts, unproved};
 use crate::views::{KeyEvent, KeyHistoryItem, KeyLogView, PhraseCheck};
 
 /// More than 24 words of the list, with any amount of space that somebody may have typed between them.
@@ -117,22 +118,52 @@ fn told(error: KeyLogError) -> Error {
     Error::new(code, error.to_string())
 }
 
-/// Where the leaf of each entry of a chain stands in its relay's log, as far as that was read and proved; none where nothing was.
-pub(super) type Logged = Option<HashMap<u32, u64>>;
+/// What the log of a chain's relay says of the chain's entries, as far as it was read and proved. Where nothing was: nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Logged {
+    /// Where the leaf of each entry stands that is there.
+    places: HashMap<u32, u64>,
+    /// The log was read past all entries before this one. Those from it on may still stand behind what was read.
+    read_to: u32,
+}
+
+impl Logged {
+    /// The place of an entry's leaf, if it is there.
+    pub(super) fn place(&self, seq: u32) -> Option<u64> {
+        self.places.get(&seq).copied()
+    }
+
+    /// Whether an entry is there; none as long as the log may hold it behind what was read.
+    fn holds(&self, seq: u32) -> Option<bool> {
+        if self.places.contains_key(&seq) { Some(true) } else { (seq < self.read_to).then_some(false) }
+    }
+}
 
 impl Engine {
     /// See [`Logged`].
     pub(super) async fn logged(&self, chain: &VerifiedChain) -> Result<Logged, Error> {
         let (account, origin) = (chain.account(), chain.log_origin().to_owned());
-        let leaves = self.store.run(move |tx| {
-            let log = transparency::load(tx, &origin)?.filter(|log| log.size() > 0);
-            log.map(|log| transparency::about(tx, &log, &account_hash(&account), 0)).transpose()
+        let (me, now) = (self.account, self.now_ms());
+        let read = self.store.run(move |tx| {
+            let Some(log) = transparency::load(tx, &origin)?.filter(|log| log.size() > 0) else { return Ok(None) };
+            // One's own are on their way as long as the log was not signed since for certain, and others' as long as they wait to be looked up.
+            let open_from = if account == me {
+                (!is_past_own_entries(tx, &log, me, now)?).then_some(0)
+            } else {
+                unproved::waits_from(tx, account)?
+            };
+            Ok(Some((transparency::about(tx, &log, &account_hash(&account), 0)?, open_from)))
         });
+        let Some((leaves, open_from)) = read.await? else { return Ok(Logged::default()) };
         let place = |placed: &Placed| match placed.leaf {
             Leaf::Chain { seq, entry_hash, .. } if chain.hash_at(seq) == Some(entry_hash) => Some((seq, placed.index)),
             _ => None,
         };
-        Ok(leaves.await?.map(|leaves| leaves.iter().filter_map(place).collect()))
+        let places: HashMap<_, _> = leaves.iter().filter_map(place).collect();
+        // A relay takes one entry after the other: what comes before one that is there does not stand behind it.
+        let behind_last = places.keys().max().map_or(0, |last| last.saturating_add(1));
+        let read_to = open_from.map_or(chain.seq().saturating_add(1), |from| from.max(behind_last));
+        Ok(Logged { places, read_to })
     }
 }
 
@@ -143,7 +174,6 @@ pub(super) fn history(chain: &VerifiedChain, logged: &Logged) -> Vec<KeyHistoryI
 
 /// One entry of a chain, as it is shown.
 fn history_item(entry: &KeyLogEntry<'_>, logged: &Logged) -> KeyHistoryItem {
-    let index = logged.as_ref().and_then(|logged| logged.get(&entry.seq)).copied();
     let (what, revoked, new_phrase) = match entry.what {
         What::Created(_) => (KeyEvent::Created, &[][..], false),
         What::DeviceAdded(_) => (KeyEvent::DeviceAdded, &[][..], false),
@@ -163,7 +193,7 @@ fn history_item(entry: &KeyLogEntry<'_>, logged: &Logged) -> KeyHistoryItem {
         revoked: revoked.iter().map(ToString::to_string).collect(),
         new_phrase,
         hash: to_hex(&entry.hash),
-        log_index: index.and_then(|index| u32::try_from(index).ok()),
-        proved: logged.as_ref().map(|_| index.is_some()),
+        log_index: logged.place(entry.seq).and_then(|index| u32::try_from(index).ok()),
+        proved: logged.holds(entry.seq),
     }
 }

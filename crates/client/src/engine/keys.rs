@@ -336,6 +336,7 @@ impl Engine {
         // While another change is under way, what came of the one before is not what is waited for.
         let unlogged = || self.unlogged_problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let problem = problem.or_else(|| if rotating || changing { None } else { unlogged() });
+        *self.logged_as_shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(logged.clone());
         Ok(KeysView {
             version: current.key_version(),
             fingerprint: fingerprint_text(&current.record().fingerprint()),

@@ -265,6 +265,7 @@ pub(super) async fn run(
         rotation_problem: Mutex::default(),
         restored_problem: Mutex::default(),
         unlogged_problem: Mutex::default(),
+        logged_as_shown: Mutex::default(),
         last_scheduled: Mutex::default(),
         home,
         credentials,

@@ -71,10 +71,10 @@ impl Engine {
         // No change of the chain meanwhile.
         let _one = self.rotating.lock().await;
         let (me, chain) = (self.account, self.chain(self.account).await?);
-        let logged = self.logged(&chain).await?.unwrap_or_default();
+        let logged = self.logged(&chain).await?;
         let entries = self.store.run(move |tx| keys::chain_entries(tx, me)).await?;
         let mut named = true;
-        for (seq, entry) in (0..).zip(&entries).filter(|(seq, _)| !logged.contains_key(seq)) {
+        for (seq, entry) in (0..).zip(&entries).filter(|(seq, _)| logged.place(*seq).is_none()) {
             if seq == 0 {
                 let made = self.home.create_account(entry, invitation).await;
                 made.map_err(|error| refusal(error, invitation.is_some()))?;

@@ -40,6 +40,7 @@ mod liar;
 mod lockouts;
 mod lone;
 mod long_chains;
+mod looked_up;
 mod made_up;
 mod malice;
 mod malice_commits;

@@ -30,6 +30,7 @@ pub(super) use compare::is_withheld;
 pub(super) use gossip::{AllHeard, Heard, keep as keep_heard};
 #[cfg(test)]
 pub(super) use gossip::{Kept, Strange};
+pub(super) use unlogged::is_past_own_entries;
 
 use super::{Engine, follow};
 use crate::error::{Error, ErrorCode};

@@ -50,6 +50,15 @@ pub(crate) fn all(tx: &Transaction<'_>) -> Result<Vec<AccountId>, Error> {
     accounts(tx, "SELECT account FROM unproved_chains")
 }
 
+/// From which place on an account's chain waits to be looked up in a log, if it does.
+pub(crate) fn waits_from(tx: &Transaction<'_>, account: AccountId) -> Result<Option<u32>, Error> {
+    let mut statement = tx.prepare_cached(
+        "SELECT coalesce((SELECT from_seq FROM unlogged_chains WHERE account = ?1), 0) FROM unproved_chains
+         WHERE account = ?1",
+    )?;
+    Ok(statement.query_row([account.as_bytes()], |row| row.get(0)).optional()?)
+}
+
 /// It was looked up, up to the entry that is the newest.
 pub(crate) fn done(tx: &Transaction<'_>, account: AccountId, seq: u32) -> Result<(), Error> {
     // More may have come in meanwhile.

@@ -243,7 +243,7 @@ pub struct KeyHistoryItem {
     pub hash: String,
     /// Its place in the transparency log, once it is looked for there.
     pub log_index: Option<u32>,
-    /// Whether that place is proved, once it is looked for.
+    /// Whether it is proved to stand there; none as long as the log was not read past it.
     pub proved: Option<bool>,
 }
 

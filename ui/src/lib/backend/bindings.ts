@@ -620,7 +620,7 @@ export type KeyHistoryItem = {
 	hash: string,
 	/**  Its place in the transparency log, once it is looked for there. */
 	logIndex: number | null,
-	/**  Whether that place is proved, once it is looked for. */
+	/**  Whether it is proved to stand there; none as long as the log was not read past it. */
 	proved: boolean | null,
 };
 

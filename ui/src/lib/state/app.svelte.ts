@@ -408,7 +408,14 @@ export class AppModel {
   }
 
   async loadKeys(): Promise<void> {
-    this.keys = await this.backend.keys();
+    await this.takeKeys(this.backend.keys());
+  }
+
+  /** The keys as an answer has them, unless an event has told of them meanwhile: all that changes is told, so that is newer. */
+  async takeKeys(answer: Promise<KeysView>): Promise<void> {
+    const shown = this.keys;
+    const keys = await answer;
+    if (this.keys === shown) this.keys = keys;
   }
 
   /** Shows the recovery phrase over whatever dialog is open, and comes back to it. */

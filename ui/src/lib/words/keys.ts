@@ -89,9 +89,12 @@ export function phraseCheckWords(check: PhraseCheck): string {
   }
 }
 
-/** Whether a statement is proved in the public log of keys, or was not looked for there yet. */
-export function logWords({ logIndex, proved }: KeyHistoryItem): string {
-  if (logIndex === null && proved === null) return "not looked up in the log yet";
+/**
+ * Whether a statement is proved in the public log of keys, or was not looked for there yet. `read`: whether the log was read for others of the same
+ * history, so that this one is newer than what was read.
+ */
+export function logWords({ logIndex, proved }: KeyHistoryItem, read: boolean): string {
+  if (logIndex === null && proved === null) return read ? "being looked up in the log" : "not looked up in the log yet";
   const place = logIndex === null ? "not in the log" : `place ${logIndex} in the log`;
   return proved === null ? place : `${place}, ${proved ? "proved" : "not proved"}`;
 }

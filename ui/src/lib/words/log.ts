@@ -76,6 +76,22 @@ export function isMerelyUnproved({ contradictions }: LogView): boolean {
   return open.length > 0 && open.every(({ kind }) => kind === "unproved");
 }
 
+/**
+ * How much of a log was read here, and since when all of it has gone together. Of one that has contradicted itself that is over; when it began nobody
+ * knows, and when it was found stands with the evidence.
+ */
+export function readSentence(log: LogView): string {
+  const { since, size, contradictions } = log;
+  const [entries, checked] = [size.toLocaleString(), `last checked ${exactTime(log.provedAt)}`];
+  if (contradictions.every(({ settled }) => settled)) {
+    const consistent = since > 0 ? `Consistent since ${exactTime(since)}: ` : "";
+    return `${consistent}${entries} entries, all read on this device, ${checked}.`;
+  }
+  const end = isMerelyUnproved(log) ? "the relay showed one that it could not prove" : "it contradicted itself";
+  const consistent = since > 0 ? `It was consistent from ${exactTime(since)} until ${end}. ` : "";
+  return `${consistent}${entries} entries of it were read on this device, ${checked}.`;
+}
+
 /** What a contradiction stops, and whom to ask. */
 export function settleAction(log: LogView): string {
   const stopped = isMerelyUnproved(log)

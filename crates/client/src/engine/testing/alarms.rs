@@ -7,7 +7,7 @@ use waxwing_wire::{AccountId, ChainEntry, DeviceId, MAX_U64, VerifiedChain};
 
 use super::super::Engine;
 use super::super::chains::own_entries;
-use super::super::key_log::history;
+use super::super::key_log::{Logged, history};
 use super::super::keys::Cause;
 use super::doubts::{Log, leaf, lone};
 use super::lone::Lone;
@@ -271,7 +271,7 @@ fn p11_an_entry_of_an_impossible_time_is_shown_with_the_last_one_that_is_possibl
     let create = statement::create(account, HOME, None, &key, &recovery, &device_keys(7, 1), 5);
     let chain = VerifiedChain::verify(&[create.as_bytes()]).unwrap();
     let rotation = statement::rotate_device_keys(&chain, &key, &device_keys(7, 2), MAX_U64);
-    let history = history(&extended(&chain, &rotation), &None);
+    let history = history(&extended(&chain, &rotation), &Logged::default());
     assert_eq!(history.iter().map(|item| item.at).collect::<Vec<_>>(), [253_402_300_799_000.0, 5.0]);
 }
 

@@ -11,14 +11,15 @@ use waxwing_wire::{AccountId, ChainEntry};
 
 use super::super::Engine;
 use crate::error::{Error, ErrorCode};
-use crate::store::transparency as stored;
+use crate::store::transparency::{self as stored, TransparencyLog};
 use crate::store::{keys, restorations, rotation as schedule};
 
 /// A relay's processes do not agree on the time to the second, nor does an answer's date.
 const CLOCKS_MS: u64 = 60_000;
 
 impl Engine {
-    /// Whether the own relay's log, which was read to its newest checkpoint just now, holds all own entries. Told where that has changed.
+    /// Whether the own relay's log, which was read to its newest checkpoint just now, holds all own entries. Told where that has changed, and the keys
+    /// are told again where it says something else of them than when they were shown last.
     pub(in super::super) async fn look_for_own_entries(&self) -> Result<(), Error> {
         let (me, now, home) = (self.account, self.now_ms(), self.home.address().authority());
         let origin = home.clone();
@@ -33,6 +34,14 @@ impl Engine {
         };
         if news {
             self.tell_log(&home).await;
+        }
+        let chain = self.chain(me).await?;
+        let logged = self.logged(&chain).await?;
+        let moved = {
+            let shown = self.logged_as_shown.lock().unwrap_or_else(PoisonError::into_inner);
+            shown.as_ref().is_some_and(|shown| *shown != logged)
+        };
+        if news || moved {
             self.tell_keys().await?;
         }
         Ok(())
@@ -46,8 +55,7 @@ fn missing(tx: &Transaction<'_>, me: AccountId, home: &str, now_ms: u64) -> Resu
         return Ok(Vec::new());
     }
     let Some(log) = stored::load(tx, home)? else { return Ok(Vec::new()) };
-    let Some(proved) = &log.proved else { return Ok(Vec::new()) };
-    if proved.checkpoint().time_ms <= taken_ms(tx, me, now_ms)?.saturating_add(CLOCKS_MS) {
+    if !is_past_own_entries(tx, &log, me, now_ms)? {
         return Ok(Vec::new());
     }
     let Some(chain) = keys::chain(tx, me)? else { return Ok(Vec::new()) };
@@ -59,6 +67,17 @@ fn missing(tx: &Transaction<'_>, me: AccountId, home: &str, now_ms: u64) -> Resu
         })
         .collect();
     Ok((0..=chain.seq()).filter(|seq| !held.contains(&(*seq, chain.hash_at(*seq)))).collect())
+}
+
+/// Whether the own relay's log was signed after the relay had taken all own entries for certain: those that it does not hold are not on their way there.
+pub(in super::super) fn is_past_own_entries(
+    tx: &Transaction<'_>,
+    log: &TransparencyLog,
+    me: AccountId,
+    now_ms: u64,
+) -> Result<bool, Error> {
+    let Some(proved) = &log.proved else { return Ok(false) };
+    Ok(proved.checkpoint().time_ms > taken_ms(tx, me, now_ms)?.saturating_add(CLOCKS_MS))
 }
 
 /// When the relay had taken the newest entry of the own chain for certain: a change that waited for the relay was taken long after it was made.
