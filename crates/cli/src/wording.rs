@@ -307,7 +307,7 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
         ),
         ErrorCode::CertificateTime => (
             "By this computer's clock the relay's certificate has expired or is not valid yet. Nothing is sent until this is settled; what is written is kept here.",
-            "Check this computer's date and time first; if they are right, whoever runs the relay must renew the certificate.",
+            "Check this computer's date and time first; if they are right, whoever runs the relay must renew the certificate, or somebody stands in between: then try another network.",
         ),
         ErrorCode::CertificateNeeded => (
             "The relay serves only those who show it a certificate, and this profile has none for it. Nothing goes through it; what is written is kept here.",

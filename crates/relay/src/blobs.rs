@@ -117,8 +117,12 @@ impl Blobs {
         let Some(object) = found(self.store.get(&whole_path(id)).await)? else { return Ok(None) };
         let file = modified(&object.meta);
         let manifest = Manifest::decode(&object.bytes().await?)?;
-        let expired = is_older(manifest.came(file), (self.times.expiry)().seconds(), self.limits.keep);
-        Ok((!expired).then_some(Whole { id, manifest }))
+        if is_older(manifest.came(file), (self.times.expiry)().seconds(), self.limits.keep) {
+            return Ok(None);
+        }
+        // A copy of the folder may have brought what makes one whole, and not its parts.
+        let there: u64 = self.parts(id).await?.iter().map(|(_, length)| length).sum();
+        Ok((there >= manifest.size()).then_some(Whole { id, manifest }))
     }
 
     /// The bytes of a blob in `range`, which lies within it.

@@ -344,8 +344,9 @@ pub trait Storage: Send + Sync + 'static {
     fn arrival_time(&self) -> Moment;
     /// The secrets of closed accounts whose blobs are to go.
     fn blobs_to_remove(&self) -> Answer<'_, Vec<BlobSecret>>;
-    /// The blobs of these are gone. Each is given again for an hour or two: what was being put up when its account was closed is there by then.
-    fn blobs_removed(&self, of: Vec<BlobSecret>) -> Answer<'_, ()>;
+    /// The blobs of these are gone, or `all` but some that could not be removed. Each is given again for an hour or two, since what was being put up when its
+    /// account was closed is there by then; or else for three days.
+    fn blobs_removed(&self, of: Vec<BlobSecret>, all: bool) -> Answer<'_, ()>;
     /// Bytes of its own file that are free to be used again, which the disk does not know of.
     fn spare(&self) -> Answer<'_, u64>;
     /// Records the fingerprint of the relay's public keys where there is none or that of `replacing`; whether it is the recorded one then.

@@ -52,6 +52,7 @@ impl Engine {
             .store
             .run(move |tx| {
                 keys::add_chain_entries(tx, account, from, &fresh)?;
+                unproved::news_are_had(tx, account)?;
                 Ok(follow::concerns_groups(&fresh) && follow::chain_grew(tx, &context, account)?)
             })
             .await;

@@ -12,7 +12,7 @@ use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, account_fingerprint,
 use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, DeviceRecord, VerifiedChain};
 
-use super::key_log::history;
+use super::key_log::{Logged, history};
 use super::own_devices::MOST_TURNS;
 use super::{Client, Engine, outcome, rotation};
 use crate::error::{Error, ErrorCode, ErrorView};
@@ -306,12 +306,21 @@ impl Engine {
 
     /// The own keys as they are now, told.
     pub(super) async fn tell_keys(&self) -> Result<KeysView, Error> {
-        let keys = self.keys_view().await?;
+        let (keys, logged) = self.keys_as_logged().await?;
+        *self.logged_as_shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(logged);
         self.emit(Event::Keys { keys: keys.clone() });
         Ok(keys)
     }
 
     async fn keys_view(&self) -> Result<KeysView, Error> {
+        let (keys, logged) = self.keys_as_logged().await?;
+        // Whoever asks may drop the answer for a newer one that comes meanwhile: what was told counts.
+        self.logged_as_shown.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(logged);
+        Ok(keys)
+    }
+
+    /// The own keys, and what the log says of them.
+    async fn keys_as_logged(&self) -> Result<(KeysView, Logged), Error> {
         // The last step of a change puts chain, keys and journal in force together: never the old history of keys that are in force no more.
         let _guard = self.keys_guard.read().await;
         let chain = self.chain(self.account).await?;
@@ -336,8 +345,7 @@ impl Engine {
         // While another change is under way, what came of the one before is not what is waited for.
         let unlogged = || self.unlogged_problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let problem = problem.or_else(|| if rotating || changing { None } else { unlogged() });
-        *self.logged_as_shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(logged.clone());
-        Ok(KeysView {
+        let view = KeysView {
             version: current.key_version(),
             fingerprint: fingerprint_text(&current.record().fingerprint()),
             since: since as f64,
@@ -353,6 +361,7 @@ impl Engine {
             old_keys_live_days: plan.old_keys_live_days(),
             history: history(&chain, &logged),
             phrase_confirmed: me.phrase_confirmed,
-        })
+        };
+        Ok((view, logged))
     }
 }

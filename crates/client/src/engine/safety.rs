@@ -394,7 +394,7 @@ fn changed() -> Error {
 fn doubt(code: ErrorCode) -> Error {
     let detail = match code {
         ErrorCode::VerifyAgain => "somebody who was verified has begun anew",
-        _ => "somebody's relay shows a chain that does not go on from the one known",
+        _ => "somebody's relay shows a chain that does not go on from the one known, or keeps back what its log has",
     };
     Error::new(code, detail)
 }

@@ -845,7 +845,7 @@ UPDATE key_schedule SET shut_out_seq = account_seq WHERE account_shut_out = 1;
 ";
 
 const NEWS_SINCE: &str = "
--- Since when a contact's newer entries are asked for in vain (relay time); none as long as nobody has asked.
+-- Since when a contact's newer entries are asked for in vain (by this computer's clock); none as long as nobody has asked.
 ALTER TABLE chain_news ADD COLUMN since_ms INTEGER;
 ";
 

@@ -81,9 +81,9 @@ pub(crate) fn news(tx: &Transaction<'_>) -> Result<Vec<AccountId>, Error> {
     accounts(tx, "SELECT account FROM chain_news")
 }
 
-/// They were asked for in vain; since when, that time counted.
+/// They were asked for in vain; since when, that time counted: the earliest, for a clock may have been ahead.
 pub(crate) fn news_not_had(tx: &Transaction<'_>, account: AccountId, now: u64) -> Result<u64, Error> {
-    let note = "UPDATE chain_news SET since_ms = coalesce(since_ms, ?2) WHERE account = ?1 RETURNING since_ms";
+    let note = "UPDATE chain_news SET since_ms = min(coalesce(since_ms, ?2), ?2) WHERE account = ?1 RETURNING since_ms";
     let since = tx.prepare_cached(note)?.query_row(params![account.as_bytes(), now], |row| row.get(0)).optional()?;
     Ok(since.unwrap_or(now))
 }

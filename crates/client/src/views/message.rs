@@ -128,7 +128,7 @@ pub enum Notice {
         /// Who, as shown.
         name: String,
     },
-    /// The relay shows keys of somebody that do not follow from those known, or keeps back newer ones.
+    /// The relay shows keys of somebody whose safety number was compared that do not follow from those known, or keeps back newer ones.
     KeysInDoubt {
         /// Whose, as shown.
         name: String,

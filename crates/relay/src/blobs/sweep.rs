@@ -26,48 +26,66 @@ impl Blobs {
     pub(crate) async fn sweep(&self) -> Result<(), BlobError> {
         // The first time, at the start: with very many blobs this takes longer than a request may.
         self.usage.know(self.count()).await?;
+        // One that cannot be read keeps no other.
+        let mut outcome = Ok(());
         for first in 0..=u8::MAX {
-            let whole: Vec<ObjectMeta> = self.store.list(Some(&prefix("whole", first))).try_collect().await?;
-            let parts: Vec<ObjectMeta> = self.store.list(Some(&prefix("parts", first))).try_collect().await?;
-            let mut whole_ids: HashMap<BlobId, bool> = HashMap::new();
-            for object in &whole {
-                if let Some(id) = id_of(object) {
-                    whole_ids.insert(id, self.may_have_expired(object));
-                }
-            }
-            // An upload is under way as long as a part has come lately.
-            let mut unfinished: HashMap<BlobId, bool> = HashMap::new();
-            for object in &parts {
-                let Some(id) = object.location.parts().nth(2).and_then(|name| name.as_ref().parse().ok()) else {
-                    continue;
-                };
-                if !whole_ids.contains_key(&id) {
-                    *unfinished.entry(id).or_insert(true) &= self.is_given_up(object);
-                }
-            }
-            let looked_at = whole_ids.into_iter().chain(unfinished).filter(|(_, look)| *look);
-            for (id, _) in looked_at {
-                // Whoever has the turn is putting it up again.
-                let Some(_turn) = self.locks.try_lock(id)? else { continue };
-                if self.is_over(id).await? {
-                    self.remove(id).await?;
-                }
-            }
+            outcome = outcome.and(self.sweep_some(first).await);
         }
         if self.of == Folders::Shared {
             let (folder, staged) = (self.folder.clone(), self.limits.keep_unfinished);
             let removing = tokio::task::spawn_blocking(move || remove_staged(&folder, staged));
-            removing.await.map_err(|_| BlobError::Unavailable)?.map_err(|_| BlobError::Unavailable)?;
+            let removed = removing.await.map_err(|_| BlobError::Unavailable)?;
+            outcome = outcome.and(removed.map_err(|_| BlobError::Unavailable));
             // What others have put up and removed since.
             self.usage.recount(self.count().await?);
         }
-        Ok(())
+        outcome
     }
 
-    /// Whether a whole blob is to be looked at more closely: its file is old enough, or from a time that has yet to come.
+    /// The same of those whose id begins so.
+    async fn sweep_some(&self, first: u8) -> Result<(), BlobError> {
+        let whole: Vec<ObjectMeta> = self.store.list(Some(&prefix("whole", first))).try_collect().await?;
+        let parts: Vec<ObjectMeta> = self.store.list(Some(&prefix("parts", first))).try_collect().await?;
+        let mut whole_ids: HashMap<BlobId, bool> = HashMap::new();
+        for object in &whole {
+            if let Some(id) = id_of(object) {
+                whole_ids.insert(id, self.may_have_expired(object));
+            }
+        }
+        // An upload is under way as long as a part has come lately.
+        let mut unfinished: HashMap<BlobId, bool> = HashMap::new();
+        for object in &parts {
+            let Some(id) = object.location.parts().nth(2).and_then(|name| name.as_ref().parse().ok()) else {
+                continue;
+            };
+            if !whole_ids.contains_key(&id) {
+                *unfinished.entry(id).or_insert(true) &= self.is_given_up(object);
+            }
+        }
+        let mut outcome = Ok(());
+        for (id, _) in whole_ids.into_iter().chain(unfinished).filter(|(_, look)| *look) {
+            outcome = outcome.and(self.end(id).await);
+        }
+        outcome
+    }
+
+    /// Removes what there is of a blob, if it is to go.
+    async fn end(&self, id: BlobId) -> Result<(), BlobError> {
+        // Whoever has the turn is putting it up again.
+        let Some(_turn) = self.locks.try_lock(id)? else { return Ok(()) };
+        if self.is_over(id).await? { self.remove(id).await } else { Ok(()) }
+    }
+
+    /// Whether a whole blob is to be looked at more closely: its file is old enough, or from a time that has yet to come by any count.
     fn may_have_expired(&self, object: &ObjectMeta) -> bool {
-        let (file, arrival) = (modified(object), (self.times.arrival)().seconds());
-        is_older(file, (self.times.expiry)().seconds(), self.limits.keep) || file > arrival.saturating_add(FAR_AHEAD)
+        let file = modified(object);
+        is_older(file, (self.times.expiry)().seconds(), self.limits.keep)
+            || file > self.latest().saturating_add(FAR_AHEAD)
+    }
+
+    /// Nothing that is there came later than that: by the day that the database counts, which may be one out of a backup, and by the clock.
+    fn latest(&self) -> u64 {
+        (self.times.arrival)().seconds().max(now().as_secs())
     }
 
     /// Whether a part is of an upload that nobody goes on with: by the clock that its file was dated by, so nothing that has just come is. One from far in the
@@ -88,16 +106,18 @@ impl Blobs {
             return Ok(false);
         }
         let file = modified(&object);
-        let known = self.manifest(id).await?;
-        let came = known.as_ref().map_or(file, |(manifest, file)| manifest.came(*file));
+        // Where it cannot be read its file tells.
+        let known = self.manifest(id).await.ok().flatten().map(|(manifest, _)| manifest);
+        let came = known.as_ref().map_or(file, |manifest| manifest.came(file));
         if is_older(came, (self.times.expiry)().seconds(), self.limits.keep) {
             return Ok(true);
         }
-        let (arrival, known) = ((self.times.arrival)().seconds(), known.map(|(manifest, _)| manifest));
         if let Some(mut manifest) = known {
-            let came = came.min(arrival);
+            // What it says itself stands: it was bounded when it came.
+            let came = manifest.came(file.min(self.latest()));
             manifest.comes(came);
-            self.publish(id, &manifest, came).await?;
+            // On a full disk it is looked at again the next time.
+            let _ = self.publish(id, &manifest, came).await;
         }
         Ok(false)
     }

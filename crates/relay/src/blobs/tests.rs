@@ -351,7 +351,8 @@ async fn d8_a_blob_is_as_old_as_it_says() {
             assert!(blobs.find(*id).await.unwrap().is_some());
         }
     }
-    passed.store(30, std::sync::atomic::Ordering::Relaxed);
+    // The one that has nothing but its file's time came today at the latest.
+    passed.store(31, std::sync::atomic::Ordering::Relaxed);
     blobs.sweep().await.unwrap();
     for id in &ids {
         assert!(blobs.find(*id).await.unwrap().is_none());
@@ -381,6 +382,7 @@ async fn a_manifest_without_its_parts_is_no_blob() {
     blobs.put(id, Part::Whole, by(1), vec![1; 100].into()).await.unwrap();
     std::fs::remove_file(folder.path().join(part_path(id, 0).as_ref())).unwrap();
     let size = Part::Nothing { size: 100 };
+    assert!(blobs.find(id).await.unwrap().is_none());
     assert_eq!(blobs.put(id, size, by(1), Body::empty()).await, Ok(Received::Some { received: 0, size: 100 }));
     assert_eq!(blobs.put(id, Part::Whole, by(1), vec![1; 100].into()).await, Ok(Received::Whole(100)));
     assert_eq!(blobs.count().await, Ok(100));
@@ -407,6 +409,35 @@ async fn what_cannot_be_read_keeps_nothing() {
     for id in &ids[1..] {
         assert!(blobs.find(*id).await.unwrap().is_none());
     }
+    // What has expired goes all the same.
+    let late = BlobId::of(&[0xfe; 10]);
+    blobs.put(late, Part::Whole, by(1), vec![0xfe; 10].into()).await.unwrap();
+    let soon = BlobLimits { keep: Duration::ZERO, ..limits() };
+    let soon = Blobs::open(folder.path(), Folders::Own, soon, times()).unwrap();
+    assert!(soon.sweep().await.is_err());
+    assert!(!folder.path().join(whole_path(late).as_ref()).exists());
+}
+
+/// A database out of an old backup, by mistake and for a moment, dates nothing back.
+#[tokio::test]
+async fn d8_an_old_day_dates_no_blob_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = BlobLimits { keep: Duration::from_secs(30 * 86_400), ..BlobLimits::default() };
+    let at = |ago: i64| {
+        let time: Time = Arc::new(move || crate::clock::Clock::system().now().less_days(ago));
+        Times { expiry: Arc::clone(&time), arrival: time }
+    };
+    let open = |ago| Arc::new(Blobs::open(folder.path(), Folders::Own, limits, at(ago)).unwrap());
+    let id = BlobId::of(&[1; 100]);
+    let old = BlobId::of(&[2; 100]);
+    for (id, byte) in [(id, 1), (old, 2)] {
+        open(0).put(id, Part::Whole, by(1), vec![byte; 100].into()).await.unwrap();
+    }
+    std::fs::write(folder.path().join(whole_path(old).as_ref()), r#"{"version":1,"parts":[100]}"#).unwrap();
+    open(40).sweep().await.unwrap();
+    let now = open(0);
+    now.sweep().await.unwrap();
+    assert!(now.find(id).await.unwrap().is_some() && now.find(old).await.unwrap().is_some());
 }
 
 /// Closing takes a blob from its owner and leaves it to others, as old as it was.

@@ -14,7 +14,7 @@ use waxwing_wire::problem::ProblemCode;
 use super::error::found;
 use super::manifest::Manifest;
 use super::usage::Taken;
-use super::{BlobError, Blobs, Whole, part_path, whole_path};
+use super::{BlobError, Blobs, part_path, whole_path};
 use crate::private_file;
 
 /// Ends the name of what is to be a blob's manifest: what a crash leaves of it goes as what the store was writing does.
@@ -204,9 +204,7 @@ impl Blobs {
         part: Part,
         owner: Option<[u8; 32]>,
     ) -> Result<Option<Received>, BlobError> {
-        if let Some(mut whole) = self.find(id).await?
-            && self.is_complete(&whole).await?
-        {
+        if let Some(mut whole) = self.find(id).await? {
             let size = whole.size();
             if whole.manifest.join(owner) {
                 // Who is told that it is there is one of those who have put it up: it is theirs, too, from now on, for as long as a new one.
@@ -308,11 +306,6 @@ impl Blobs {
             private_file::rename(&staged, &path)
         });
         publishing.await.map_err(|_| BlobError::Unavailable)?.map_err(BlobError::from)
-    }
-
-    /// Whether all parts of a blob that is named whole are there.
-    async fn is_complete(&self, whole: &Whole) -> Result<bool, BlobError> {
-        Ok(total(&self.parts(whole.id).await?) >= whole.size())
     }
 }
 

@@ -64,8 +64,9 @@ async fn remove_owned(app: &App) -> Result<(), Refusal> {
     if secrets.is_empty() {
         return Ok(());
     }
-    app.blobs.remove_owned(&secrets).await?;
-    Ok(app.storage.blobs_removed(secrets).await?)
+    let removed = app.blobs.remove_owned(&secrets).await;
+    app.storage.blobs_removed(secrets, removed.is_ok()).await?;
+    Ok(removed?)
 }
 
 /// How often the disk is asked how much of it is free: what is written in the meantime is a small part of the reserve.

@@ -136,7 +136,11 @@ impl Watch {
         let mut next = noted;
         let mut passed_over = false;
         if agrees {
-            (next.day, next.watched, self.doubt) = (noted.day.max(day), 0, None);
+            (next.day, self.doubt) = (noted.day.max(day), None);
+            // One that only stands where the day is says nothing: a clock without a battery begins at the same day at each start.
+            if next.day > noted.day {
+                next.watched = 0;
+            }
         } else {
             // Where another process has counted, or knows better and has moved the day, this one begins anew.
             let doubt = self.doubt.filter(|(doubted, _)| *doubted == noted);
@@ -245,6 +249,16 @@ mod tests {
         assert_eq!((day, skipped, now.watched), (5000, -3993, 0));
     }
 
+    /// A machine whose clock begins at the same day whenever it is started, which is each week.
+    #[test]
+    fn d8_a_clock_that_begins_anew_at_each_start_moves_the_day() {
+        let mut now = noted(1000, 0);
+        for _ in 0..4 {
+            run(&mut Watch::default(), &mut now, 1000, &mut Duration::ZERO.clone(), 7 * 1440);
+        }
+        assert!(now.day > 1007, "{now:?}");
+    }
+
     /// Of two processes with the same wrong clock an hour is counted once, and one that is right ends it.
     #[test]
     fn d8_an_hour_is_counted_once() {
@@ -256,7 +270,8 @@ mod tests {
             now = two.judge(now, 2000, uptime);
         }
         assert!((9..=10).contains(&now.watched), "{now:?}");
-        assert_eq!(right.judge(now, 1000, uptime), noted(1000, 0));
+        assert_eq!(right.judge(now, 1000, uptime), now);
+        assert_eq!(right.judge(now, 1001, uptime), noted(1001, 0));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use waxwing_wire::log::{EnvelopeKind, running_hash};
 
 use super::{Appended, Appending, Claimer, OVERHEAD};
+use crate::clock::Moment;
 use crate::config::Quotas;
 
 /// How long ids of an inbox are remembered after the envelopes are gone, so that a late retry does not come twice.
@@ -14,7 +15,16 @@ pub(super) const REMEMBER_PACKAGES_DAYS: i64 = 30;
 /// How many hours, beside the one under way, an answer to a claim can be asked for again.
 pub(super) const REMEMBER_CLAIMS_HOURS: i64 = 1;
 /// How many hours, beside the one under way, the blobs of a closed account are looked for: longer than a request lasts that was under way.
-pub(super) const REMEMBER_CLOSED_HOURS: i64 = 1;
+const REMEMBER_CLOSED_HOURS: i64 = 1;
+/// The same where some of them cannot be removed: a secret that tells which blobs are of one account is not kept for as long as a damaged disk.
+const REMEMBER_LEFT_HOURS: i64 = 72;
+
+/// Between which hours an account must have been closed for its blobs to be looked for again.
+pub(super) fn closed_lately(now: Moment, all: bool) -> (i64, i64) {
+    let remember = if all { REMEMBER_CLOSED_HOURS } else { REMEMBER_LEFT_HOURS };
+    (now.hour() - remember, now.hour() + REMEMBER_CLOSED_HOURS)
+}
+
 /// The source of whatever came to an inbox without an access key.
 pub(super) const STRANGER: i64 = 0;
 

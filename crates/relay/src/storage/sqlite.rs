@@ -273,12 +273,12 @@ impl Storage for SqliteStorage {
     }
 
     fn blobs_to_remove(&self) -> Answer<'_, Vec<BlobSecret>> {
-        self.readers.read(closed::all)
+        self.readers.read(closed::wanted)
     }
 
-    fn blobs_removed(&self, of: Vec<BlobSecret>) -> Answer<'_, ()> {
+    fn blobs_removed(&self, of: Vec<BlobSecret>, all: bool) -> Answer<'_, ()> {
         let clock = self.clock.clone();
-        self.writer.write(move |db| closed::removed(db, &of, clock.now()))
+        self.writer.write(move |db| closed::removed(db, &of, all, clock.now()))
     }
 
     fn spare(&self) -> Answer<'_, u64> {

@@ -2,7 +2,7 @@
 
 use waxwing_relay::storage::{
     AccountRef, Admission, Chained, Claimed, Claimer, Delivered, DeviceChange, InForce, NextEntry, Registered, Setup,
-    Watched,
+    Storage, Watched,
 };
 use waxwing_wire::blob::BlobSecret;
 use waxwing_wire::limits::MAX_ACCESS_KEYS;
@@ -151,31 +151,41 @@ pub async fn blobs_of_closed_accounts_are_to_go(place: Place) {
     let hands = Hands::now();
     let storage = place.open_with(Setup { clock: hands.clock(), ..setup() }).await.unwrap();
     let secret = |byte| BlobSecret::from_bytes([byte; 32]);
-    let close = async |number: u16, name: &str, secret| {
-        let first = registered(&*storage, number, Some(name)).await;
+    let close = async |storage: &dyn Storage, number: u16, name: &str, secret| {
+        let first = registered(storage, number, Some(name)).await;
         let close = next(number, &first.entry, DeviceChange::Closed(secret));
         for _ in 0..2 {
             assert_eq!(storage.extend_chain(close.clone()).await.unwrap(), Chained::Stored);
         }
     };
     assert_eq!(storage.blobs_to_remove().await.unwrap(), []);
-    close(1, "alice", Some(secret(7))).await;
-    close(2, "bob", None).await;
+    close(&*storage, 1, "alice", Some(secret(7))).await;
+    close(&*storage, 2, "bob", None).await;
     assert_eq!(storage.blobs_to_remove().await.unwrap(), [secret(7)]);
     hands.pass(3600);
-    storage.blobs_removed(vec![secret(7), secret(9)]).await.unwrap();
+    storage.blobs_removed(vec![secret(7), secret(9)], true).await.unwrap();
     assert_eq!(storage.blobs_to_remove().await.unwrap(), [secret(7)]);
     hands.pass(3600);
-    close(3, "carol", Some(secret(8))).await;
+    close(&*storage, 3, "carol", Some(secret(8))).await;
     storage.close().await.unwrap();
     let storage = place.open_with(Setup { clock: hands.clock(), ..setup() }).await.unwrap();
-    // Only of those that were looked for.
-    storage.blobs_removed(vec![secret(8)]).await.unwrap();
+    // Of which some could not be removed: for longer.
+    storage.blobs_removed(vec![secret(7), secret(8)], false).await.unwrap();
     assert_eq!(storage.blobs_to_remove().await.unwrap(), [secret(7), secret(8)]);
-    storage.blobs_removed(vec![secret(7), secret(8)]).await.unwrap();
+    // Only of those that were looked for.
+    storage.blobs_removed(vec![secret(8)], true).await.unwrap();
+    assert_eq!(storage.blobs_to_remove().await.unwrap(), [secret(7), secret(8)]);
+    storage.blobs_removed(vec![secret(7), secret(8)], true).await.unwrap();
     assert_eq!(storage.blobs_to_remove().await.unwrap(), [secret(8)]);
+    hands.pass(72 * 3600);
+    storage.blobs_removed(vec![secret(8)], false).await.unwrap();
+    assert_eq!(storage.blobs_to_remove().await.unwrap(), [secret(8)]);
+    hands.pass(3600);
+    storage.blobs_removed(vec![secret(8)], false).await.unwrap();
+    assert_eq!(storage.blobs_to_remove().await.unwrap(), []);
+    close(&*storage, 4, "dan", Some(secret(8))).await;
     // Under a clock that was far ahead for that moment.
     hands.set(-365);
-    storage.blobs_removed(vec![secret(8)]).await.unwrap();
+    storage.blobs_removed(vec![secret(8)], true).await.unwrap();
     assert_eq!(storage.blobs_to_remove().await.unwrap(), []);
 }

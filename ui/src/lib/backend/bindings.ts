@@ -846,7 +846,7 @@ anew: boolean } |
 { type: "verifyAgain"; 
 /**  Who, as shown. */
 name: string } | 
-/**  The relay shows keys of somebody that do not follow from those known, or keeps back newer ones. */
+/**  The relay shows keys of somebody whose safety number was compared that do not follow from those known, or keeps back newer ones. */
 { type: "keysInDoubt"; 
 /**  Whose, as shown. */
 name: string } | 

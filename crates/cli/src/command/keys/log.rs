@@ -28,9 +28,11 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
     }
     // What is known of the log is told also where the relay refuses the account, which it may have lost.
     let synced = client.sync().await;
-    if let Some(relay) = &arguments.settle {
-        client.settle_log(relay).await?;
-    }
+    // That, too, fails behind what is told of all of them.
+    let settled = match &arguments.settle {
+        Some(relay) => client.settle_log(relay).await.map(drop),
+        None => Ok(()),
+    };
     let home = client.transparency_log().await?;
     if let Some(words) = log_lines::log(&home) {
         output.warn(&home, &words);
@@ -40,6 +42,7 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
             output.warn(other, &words);
         }
     }
+    settled?;
     synced?;
     let keys = client.keys().await?;
     output.view(&keys.history, |history| key_lines::history(history))

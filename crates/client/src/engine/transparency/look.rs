@@ -1,6 +1,6 @@
 //! What a log says of oneself and of contacts: alarms, keys in doubt, news. And whose the entries are that conversations have shown of the own chain.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use rusqlite::Transaction;
@@ -10,9 +10,10 @@ use waxwing_wire::{AccountId, ChainEntry};
 use super::super::emit::Changes;
 use super::super::entries::DAY_MS;
 use super::super::{Engine, not_found, safety};
-use super::{hash_of, load};
+use super::{hash_of, load, not_in_time};
 use crate::error::{Error, ErrorCode};
 use crate::random;
+use crate::relay::local_ms;
 use crate::store::transparency::{self as stored, Alarm, Placed, TransparencyLog};
 use crate::store::{account, closing, contacts, keys, own_shown, people, recovery, unproved};
 use crate::views::Notice;
@@ -70,56 +71,55 @@ impl Engine {
         self.judge_shown(followed.is_ok()).await?;
         let mut news = self.store.run(unproved::news).await?;
         // One that takes its time does not keep the same others waiting in each round.
-        let [first] = random::bytes::<1>();
+        let first = u32::from_be_bytes(random::bytes());
         let count = news.len().max(1);
-        news.rotate_left(usize::from(first) % count);
+        news.rotate_left(usize::try_from(first).unwrap_or(0) % count);
+        let mut silent = HashSet::new();
         for account in news {
-            self.look_at_news(account).await?;
+            self.look_at_news(account, &mut silent).await?;
         }
         // Tried again soon.
         followed
     }
 
     /// Newer entries of a contact, which their relay's log has. Entries that everybody sees and nobody is given put their keys in doubt: whoever had these
-    /// may have lost a device to somebody, who is written to until they are known.
-    async fn look_at_news(&self, account: AccountId) -> Result<(), Error> {
-        let ask = async || tokio::time::timeout(NEWS_PATIENCE, self.refresh_chain(account)).await;
-        let is_held_back = |error: &Error| error.code() == ErrorCode::NewerKeysHeldBack;
-        let mut asked = ask().await;
-        if matches!(&asked, Ok(Err(error)) if is_held_back(error)) {
-            // What came in between the chain and the log is there now.
-            asked = ask().await;
-        }
-        let held_back = match asked {
-            Ok(Ok(_)) => return self.store.run(move |tx| unproved::news_are_had(tx, account)).await,
-            // Asked for again with the next round.
-            Ok(Err(error)) => {
-                tracing::info!(%error, "a contact's new keys cannot be had");
-                is_held_back(&error)
-            }
-            Err(_) => {
-                tracing::info!("a contact's new keys cannot be had: no answer in time");
-                false
-            }
-        };
-        // A relay that cannot be reached at all keeps nothing back: its log would not be had either.
+    /// may have lost a device to somebody, who is written to until they are known. `silent`: relays that have not answered in this round.
+    async fn look_at_news(&self, account: AccountId, silent: &mut HashSet<String>) -> Result<(), Error> {
         let relay = self.store.run(move |tx| contacts::load(tx, account)).await?.map(|contact| contact.relay);
-        let Some(relay) = relay else { return Ok(()) };
-        let answers = held_back || self.require_fresh(&relay).await.is_ok();
-        let now = self.now_ms();
-        let changes = self
-            .store
-            .run(move |tx| {
+        let Some(relay) = relay.filter(|relay| !silent.contains(&relay.authority())) else { return Ok(()) };
+        let Err(first) = self.ask_for_news(account).await else { return Ok(()) };
+        tracing::info!(error = %first, "a contact's new keys cannot be had");
+        // What came in between the chain and the log is there the second time; and a relay that cannot be reached keeps nothing back.
+        let read = tokio::time::timeout(NEWS_PATIENCE, self.follow_log(&relay)).await;
+        if !matches!(read, Ok(Ok(()))) {
+            silent.insert(relay.authority());
+            return Ok(());
+        }
+        // By this computer's clock: the relay that keeps them back is the one that would tell the time.
+        let now = u64::try_from(local_ms()).unwrap_or(0);
+        let since = self.store.run(move |tx| unproved::news_not_had(tx, account, now)).await?;
+        let for_long = now.saturating_sub(since) >= DAY_MS;
+        if first.code() != ErrorCode::NewerKeysHeldBack && !for_long {
+            return Ok(());
+        }
+        let Err(second) = self.ask_for_news(account).await else { return Ok(()) };
+        if second.code() == ErrorCode::NewerKeysHeldBack || for_long {
+            let now = self.now_ms();
+            let changes = self.store.run(move |tx| {
                 let mut changes = Changes::default();
-                let since = unproved::news_not_had(tx, account, now)?;
-                if held_back || (answers && now.saturating_sub(since) >= DAY_MS) {
-                    safety::note_doubt(tx, account, "the relay's log has newer keys than it shows", now, &mut changes)?;
-                }
+                safety::note_doubt(tx, account, "the relay's log has newer keys than it shows", now, &mut changes)?;
                 Ok(changes)
-            })
-            .await?;
-        self.tell(changes).await;
+            });
+            let changes = changes.await?;
+            self.tell(changes).await;
+        }
         Ok(())
+    }
+
+    async fn ask_for_news(&self, account: AccountId) -> Result<(), Error> {
+        let asked = tokio::time::timeout(NEWS_PATIENCE, self.refresh_chain(account)).await;
+        asked.unwrap_or_else(|_| Err(not_in_time()))?;
+        self.store.run(move |tx| unproved::news_are_had(tx, account)).await
     }
 
     /// What conversations have shown of the own chain. Nothing is anybody else's doing before this device knows its own; but a relay that never tells it

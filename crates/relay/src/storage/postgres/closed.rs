@@ -3,7 +3,7 @@
 use deadpool_postgres::Transaction;
 use waxwing_wire::blob::BlobSecret;
 
-use super::super::rules::REMEMBER_CLOSED_HOURS;
+use super::super::rules::closed_lately;
 use super::fault::Result;
 use super::query::{all as rows, execute, fixed};
 use crate::clock::Moment;
@@ -16,14 +16,14 @@ pub(super) async fn to_remove(tx: &Transaction<'_>, secret: &BlobSecret, now: Mo
 }
 
 /// Whose are to go.
-pub(super) async fn all(tx: &Transaction<'_>) -> Result<Vec<BlobSecret>> {
+pub(super) async fn wanted(tx: &Transaction<'_>) -> Result<Vec<BlobSecret>> {
     let rows = rows(tx, "SELECT secret FROM blobs_to_remove ORDER BY secret", &[]).await?;
     rows.iter().map(|row| fixed(row, 0).map(BlobSecret::from_bytes)).collect()
 }
 
-/// They are gone. Those of an account that was closed lately are looked for again.
-pub(super) async fn removed(tx: &Transaction<'_>, of: &[BlobSecret], now: Moment) -> Result<()> {
-    let (first, last) = (now.hour() - REMEMBER_CLOSED_HOURS, now.hour() + REMEMBER_CLOSED_HOURS);
+/// They are gone, or `all` but some. Those of an account that was closed lately are looked for again.
+pub(super) async fn removed(tx: &Transaction<'_>, of: &[BlobSecret], all: bool, now: Moment) -> Result<()> {
+    let (first, last) = closed_lately(now, all);
     let of: Vec<&[u8]> = of.iter().map(|secret| secret.as_bytes().as_slice()).collect();
     let sql = "DELETE FROM blobs_to_remove WHERE secret = ANY($1) AND (hour < $2 OR hour > $3)";
     execute(tx, sql, &[&of, &first, &last]).await.map(drop)

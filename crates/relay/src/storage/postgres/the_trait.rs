@@ -177,14 +177,14 @@ impl Storage for PostgresStorage {
     }
 
     fn blobs_to_remove(&self) -> Answer<'_, Vec<BlobSecret>> {
-        self.read(|tx| Box::pin(closed::all(tx)))
+        self.read(|tx| Box::pin(closed::wanted(tx)))
     }
 
-    fn blobs_removed(&self, of: Vec<BlobSecret>) -> Answer<'_, ()> {
+    fn blobs_removed(&self, of: Vec<BlobSecret>, all: bool) -> Answer<'_, ()> {
         let of = Arc::new(of);
         self.write(move |tx, context| {
             let (of, now) = (Arc::clone(&of), context.clock.now());
-            Box::pin(async move { Ok((closed::removed(tx, &of, now).await?, Vec::new())) })
+            Box::pin(async move { Ok((closed::removed(tx, &of, all, now).await?, Vec::new())) })
         })
     }
 

@@ -23,8 +23,8 @@ pub(super) fn check(db: &Connection, showing: &Showing, now: Moment) -> Result<S
     Ok(if new == 1 { Seen::Fresh } else { Seen::Replayed })
 }
 
-/// Forgets what nobody could show any more, `most` rows of it; whether there was any. What came under a clock that was far ahead nobody can show before it is
-/// that time.
+/// Forgets what nobody could show any more, `most` rows of it; whether there was any. What came under a clock that was far ahead, by days, goes as well: it
+/// could be shown again at that time alone, if the request was recorded.
 pub(super) fn forget(db: &Connection, now: Moment, most: i64) -> Result<bool> {
     let sql = "DELETE FROM shown WHERE id IN (SELECT id FROM shown WHERE until < ?1 OR until > ?2 LIMIT ?3)";
     let far_ahead = now.seconds() + 2 * KEEP_SECONDS + FAR_AHEAD_SECONDS;

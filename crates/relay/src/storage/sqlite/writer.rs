@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::{Answer, StorageError, StorageStats};
 
 /// Writes that wait at most; whoever comes then waits to wait.
-const QUEUE: usize = 2048;
+const QUEUE: usize = 1536;
 /// Writes in one commit at most, so that the first of them is not kept waiting for long.
 const BATCH: usize = 512;
 
