@@ -408,13 +408,13 @@ export class AppModel {
   }
 
   async loadKeys(): Promise<void> {
-    await this.takeKeys(this.backend.keys());
+    await this.takeKeys(() => this.backend.keys());
   }
 
   /** The keys as an answer has them, unless an event has told of them meanwhile: all that changes is told, so that is newer. */
-  async takeKeys(answer: Promise<KeysView>): Promise<void> {
+  async takeKeys(ask: () => Promise<KeysView>): Promise<void> {
     const shown = this.keys;
-    const keys = await answer;
+    const keys = await ask();
     if (this.keys === shown) this.keys = keys;
   }
 

@@ -129,8 +129,8 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   },
   certificateTime: {
     title: "The relay's certificate is not valid now",
-    sentence: "By this computer's clock the relay's certificate has expired or is not valid yet. Nothing is sent until this is settled.",
-    action: "Check this computer's date and time. If they are right, whoever runs the relay must renew the certificate, or somebody stands in between: then try another network.",
+    sentence: "By this computer's clock the relay's certificate has expired or is not valid yet. Nothing is sent.",
+    action: "Check this computer's date and time. If they are right, its operator must renew it, or somebody stands in between.",
     button: "Try again",
   },
   certificateNeeded: {
