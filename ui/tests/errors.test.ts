@@ -63,7 +63,7 @@ describe("the words of errors", () => {
   it("name the clock first where a certificate is not valid by it, and speak of no time that the relay has told", () => {
     const line = errorLine({ code: "certificateTime", detail: "" });
     expect(line).toMatch(/^By this computer's clock the relay's certificate has expired or is not valid yet\. Nothing is sent/u);
-    expect(line).toContain("Check this computer's date and time. If they are right, its operator must renew it, or somebody stands in between.");
+    expect(line).toContain("Check this computer's date and time. If they are right, the relay's operator must renew it, or somebody stands in between.");
     for (const other of ["10 minutes", "the relay's time"]) expect(line).not.toContain(other);
   });
 

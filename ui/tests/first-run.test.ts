@@ -218,7 +218,7 @@ describe("an account that the operator has disabled", () => {
 });
 
 describe("a relay's certificate that is not valid by this computer's clock", () => {
-  const parts = ["By this computer's clock the relay's certificate has expired or is not valid yet", "Check this computer's date and time", "its operator must renew it"];
+  const parts = ["By this computer's clock the relay's certificate has expired or is not valid yet", "Check this computer's date and time", "the relay's operator must renew it"];
   const says = (testid: string) => {
     for (const part of parts) expect(one(testid).textContent).toContain(part);
   };

@@ -845,8 +845,11 @@ UPDATE key_schedule SET shut_out_seq = account_seq WHERE account_shut_out = 1;
 ";
 
 const NEWS_SINCE: &str = "
--- Since when a contact's newer entries are asked for in vain (by this computer's clock); none as long as nobody has asked.
+-- Since when a contact's newer entries are asked for in vain (by this computer's clock; none as long as nobody has asked), in how many different hours
+-- that was, and the last of them.
 ALTER TABLE chain_news ADD COLUMN since_ms INTEGER;
+ALTER TABLE chain_news ADD COLUMN hours INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE chain_news ADD COLUMN hour_ms INTEGER;
 ";
 
 /// Brings the database to the newest version, in one transaction.

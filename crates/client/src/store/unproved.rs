@@ -81,11 +81,15 @@ pub(crate) fn news(tx: &Transaction<'_>) -> Result<Vec<AccountId>, Error> {
     accounts(tx, "SELECT account FROM chain_news")
 }
 
-/// They were asked for in vain; since when, that time counted: the earliest, for a clock may have been ahead.
-pub(crate) fn news_not_had(tx: &Transaction<'_>, account: AccountId, now: u64) -> Result<u64, Error> {
-    let note = "UPDATE chain_news SET since_ms = min(coalesce(since_ms, ?2), ?2) WHERE account = ?1 RETURNING since_ms";
-    let since = tx.prepare_cached(note)?.query_row(params![account.as_bytes(), now], |row| row.get(0)).optional()?;
-    Ok(since.unwrap_or(now))
+/// They were asked for in vain, that time counted: since when, the earliest, for a clock may have been ahead; and in how many hours.
+pub(crate) fn news_not_had(tx: &Transaction<'_>, account: AccountId, now: u64) -> Result<(u64, u32), Error> {
+    let note = "UPDATE chain_news SET since_ms = min(coalesce(since_ms, ?2), ?2),
+                    hours = hours + (hour_ms IS NULL OR abs(?2 - hour_ms) >= 3600000),
+                    hour_ms = CASE WHEN hour_ms IS NULL OR abs(?2 - hour_ms) >= 3600000 THEN ?2 ELSE hour_ms END
+                WHERE account = ?1 RETURNING since_ms, hours";
+    let mut statement = tx.prepare_cached(note)?;
+    let noted = statement.query_row(params![account.as_bytes(), now], |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(noted.optional()?.unwrap_or((now, 0)))
 }
 
 /// They were had.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path as Folder;
 use std::time::{Duration, SystemTime};
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
 use waxwing_wire::BlobId;
 use waxwing_wire::blob::BlobSecret;
@@ -26,7 +26,7 @@ impl Blobs {
     pub(crate) async fn sweep(&self) -> Result<(), BlobError> {
         // The first time, at the start: with very many blobs this takes longer than a request may.
         self.usage.know(self.count()).await?;
-        // One that cannot be read keeps no other.
+        // One that cannot be read keeps no other, but where it cannot even be listed.
         let mut outcome = Ok(());
         for first in 0..=u8::MAX {
             outcome = outcome.and(self.sweep_some(first).await);
@@ -44,8 +44,8 @@ impl Blobs {
 
     /// The same of those whose id begins so.
     async fn sweep_some(&self, first: u8) -> Result<(), BlobError> {
-        let whole: Vec<ObjectMeta> = self.store.list(Some(&prefix("whole", first))).try_collect().await?;
-        let parts: Vec<ObjectMeta> = self.store.list(Some(&prefix("parts", first))).try_collect().await?;
+        let (whole, listed) = self.listed("whole", first).await;
+        let (parts, listed_too) = self.listed("parts", first).await;
         let mut whole_ids: HashMap<BlobId, bool> = HashMap::new();
         for object in &whole {
             if let Some(id) = id_of(object) {
@@ -62,11 +62,24 @@ impl Blobs {
                 *unfinished.entry(id).or_insert(true) &= self.is_given_up(object);
             }
         }
-        let mut outcome = Ok(());
+        let mut outcome = listed.and(listed_too);
         for (id, _) in whole_ids.into_iter().chain(unfinished).filter(|(_, look)| *look) {
             outcome = outcome.and(self.end(id).await);
         }
         outcome
+    }
+
+    /// All that can be listed of what begins so, and whether that is all: the store ends its list at what it cannot look at.
+    async fn listed(&self, kind: &str, first: u8) -> (Vec<ObjectMeta>, Result<(), BlobError>) {
+        let (mut found, mut outcome) = (Vec::new(), Ok(()));
+        let mut listed = self.store.list(Some(&prefix(kind, first)));
+        while let Some(next) = listed.next().await {
+            match next {
+                Ok(object) => found.push(object),
+                Err(error) => outcome = outcome.and(Err(error.into())),
+            }
+        }
+        (found, outcome)
     }
 
     /// Removes what there is of a blob, if it is to go.
@@ -130,14 +143,8 @@ impl Blobs {
         // One that cannot be read, or written on a full disk, keeps no other.
         let mut outcome = Ok(());
         for first in 0..=u8::MAX {
-            let whole: Result<Vec<ObjectMeta>, _> = self.store.list(Some(&prefix("whole", first))).try_collect().await;
-            let whole = match whole {
-                Ok(whole) => whole,
-                Err(error) => {
-                    outcome = outcome.and(Err(error.into()));
-                    continue;
-                }
-            };
+            let (whole, listed) = self.listed("whole", first).await;
+            outcome = outcome.and(listed);
             for object in whole {
                 let Some(id) = id_of(&object) else { continue };
                 outcome = outcome.and(self.leave(id, secrets).await);

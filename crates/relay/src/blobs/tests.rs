@@ -388,7 +388,7 @@ async fn a_manifest_without_its_parts_is_no_blob() {
     assert_eq!(blobs.count().await, Ok(100));
 }
 
-/// One blob that cannot be read keeps no other, and none that has expired.
+/// One blob that cannot be read keeps no other with another first byte, and none of those that has expired.
 #[tokio::test]
 async fn what_cannot_be_read_keeps_nothing() {
     let folder = tempfile::tempdir().unwrap();

@@ -26,7 +26,7 @@ pub(super) struct Noted {
     pub(super) day: i64,
     /// Days that a clock said had passed, and that are not counted; negative where it was behind.
     pub(super) skipped: i64,
-    /// For so many hours of uptime no clock has agreed with that: of whichever processes, also such as have ended since.
+    /// For so many hours of uptime a clock has not agreed with that, since the day moved: of whichever processes, also such as have ended since.
     pub(super) watched: i64,
 }
 
@@ -281,12 +281,19 @@ mod tests {
             now = judged(&mut watch, now, 1000 + i64::from(step), MINUTE * step);
         }
         assert_eq!(now, noted(1007, 0));
-        // And one that agrees again after a doubt is doubted from the beginning.
+        // Hours in which a clock agrees are not counted, and those before stand as long as the day does not move.
         assert_eq!(watch.judge(now, 1007, DAY * 2), now);
         now = watch.judge(now, 1100, DAY * 3);
-        now = watch.judge(now, 1106, DAY * 10 - MINUTE);
+        now = watch.judge(now, 1101, DAY * 4);
+        now = watch.judge(now, 1007, DAY * 5);
+        assert_eq!((now.day, now.watched), (1007, 24));
+        now = watch.judge(now, 1102, DAY * 6);
+        now = watch.judge(now, 1108, DAY * 12 - MINUTE);
         assert_eq!((now.day, now.skipped, now.watched), (1007, 0, 167));
-        assert_eq!(watch.judge(now, 1106, DAY * 10), noted(1007, 99));
+        assert_eq!(watch.judge(now, 1108, DAY * 12), noted(1007, 101));
+        // And where it moves they are over.
+        let before = Noted { watched: 167, ..noted(1007, 101) };
+        assert_eq!(watch.judge(before, 1109, DAY * 12), noted(1008, 101));
     }
 
     #[test]

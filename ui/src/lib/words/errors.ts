@@ -130,7 +130,7 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
   certificateTime: {
     title: "The relay's certificate is not valid now",
     sentence: "By this computer's clock the relay's certificate has expired or is not valid yet. Nothing is sent.",
-    action: "Check this computer's date and time. If they are right, its operator must renew it, or somebody stands in between.",
+    action: "Check this computer's date and time. If they are right, the relay's operator must renew it, or somebody stands in between.",
     button: "Try again",
   },
   certificateNeeded: {

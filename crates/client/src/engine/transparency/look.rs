@@ -20,6 +20,8 @@ use crate::views::Notice;
 
 /// For one contact's relay to show what is new.
 const NEWS_PATIENCE: Duration = Duration::from_secs(10);
+/// In so many different hours what a log has must have been asked for in vain, over a day at least, before that says something of the relay.
+const NEWS_HOURS: u32 = 6;
 
 impl Engine {
     /// What is new in the logs about oneself and about contacts.
@@ -89,21 +91,26 @@ impl Engine {
         let Some(relay) = relay.filter(|relay| !silent.contains(&relay.authority())) else { return Ok(()) };
         let Err(first) = self.ask_for_news(account).await else { return Ok(()) };
         tracing::info!(error = %first, "a contact's new keys cannot be had");
+        let is_held_back = |error: &Error| error.code() == ErrorCode::NewerKeysHeldBack;
         // What came in between the chain and the log is there the second time; and a relay that cannot be reached keeps nothing back.
         let read = tokio::time::timeout(NEWS_PATIENCE, self.follow_log(&relay)).await;
-        if !matches!(read, Ok(Ok(()))) {
+        let readable = matches!(read, Ok(Ok(())));
+        if !readable {
             silent.insert(relay.authority());
+        }
+        if !readable && !is_held_back(&first) {
             return Ok(());
         }
         // By this computer's clock: the relay that keeps them back is the one that would tell the time.
         let now = u64::try_from(local_ms()).unwrap_or(0);
-        let since = self.store.run(move |tx| unproved::news_not_had(tx, account, now)).await?;
-        let for_long = now.saturating_sub(since) >= DAY_MS;
-        if first.code() != ErrorCode::NewerKeysHeldBack && !for_long {
+        let (since, hours) = self.store.run(move |tx| unproved::news_not_had(tx, account, now)).await?;
+        let for_long = now.saturating_sub(since) >= DAY_MS && hours >= NEWS_HOURS;
+        let caught = readable && is_held_back(&first);
+        if !for_long && !caught {
             return Ok(());
         }
         let Err(second) = self.ask_for_news(account).await else { return Ok(()) };
-        if second.code() == ErrorCode::NewerKeysHeldBack || for_long {
+        if for_long || is_held_back(&second) {
             let now = self.now_ms();
             let changes = self.store.run(move |tx| {
                 let mut changes = Changes::default();

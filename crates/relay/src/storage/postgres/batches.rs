@@ -23,8 +23,9 @@ use crate::hub::Wake;
 const LOG_WRITERS: usize = 4;
 /// Writers of registrations, which take the transparency log's row one after the other in any case.
 const REGISTRARS: usize = 1;
-/// Writes that wait at most for one writer; whoever comes then waits to wait. Of all together as many as in the embedded backend.
-const QUEUE: usize = 512;
+/// Writes that wait at most for one writer; whoever comes then waits to wait. Of all together, with those that a writer is at, about as many as in the embedded
+/// backend.
+const QUEUE: usize = 384;
 /// Bytes of writes in one transaction, from which on nothing more is taken into it.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 

@@ -9,7 +9,7 @@ use crate::clock::Moment;
 /// The blobs that were put up with this secret are to go.
 pub(super) fn to_remove(db: &Connection, secret: &BlobSecret, now: Moment) -> Result<()> {
     db.prepare_cached(
-        "INSERT INTO blobs_to_remove (secret, hour) VALUES (?1, ?2) 
+        "INSERT INTO blobs_to_remove (secret, hour) VALUES (?1, ?2)
              ON CONFLICT (secret) DO UPDATE SET hour = excluded.hour",
     )?
     .execute(params![secret.as_bytes(), now.hour()])?;
