@@ -1,5 +1,6 @@
 //! Putting a blob up: whole, or part by part, each on disk before it is answered.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,7 +15,7 @@ use waxwing_wire::problem::ProblemCode;
 use super::error::found;
 use super::manifest::Manifest;
 use super::usage::Taken;
-use super::{BlobError, Blobs, part_path, whole_path};
+use super::{BlobError, Blobs, part_path, parts_folder, whole_path};
 use crate::private_file;
 
 /// Ends the name of what is to be a blob's manifest: what a crash leaves of it goes as what the store was writing does.
@@ -113,7 +114,21 @@ impl Blobs {
             Err(error) => Err(error),
         };
         self.pass_over(&mut chunks).await;
-        answer
+        let answer = answer?;
+        self.settle(id).await?;
+        Ok(answer)
+    }
+
+    /// A process that was killed may have left names that it had not synced, and what this one has stored would go with them. Before anything is said of a
+    /// blob, or made of its parts, all folders on the way to it are on disk; what is in a file is before it has its name.
+    async fn settle(&self, id: BlobId) -> Result<(), BlobError> {
+        let ways = [self.folder.join(parts_folder(id).as_ref()), self.folder.join(whole_path(id).as_ref())];
+        let root = self.folder.clone();
+        let settling = tokio::task::spawn_blocking(move || {
+            let folders = ways.iter().flat_map(|way| way.ancestors().take_while(|folder| folder.starts_with(&root)));
+            folders.filter(|folder| folder.is_dir()).try_for_each(|folder| File::open(folder)?.sync_all())
+        });
+        settling.await.map_err(|_| BlobError::Unavailable)?.map_err(BlobError::from)
     }
 
     /// What is not wanted is read all the same, within the request's time: a client that is still writing gets its answer rather than a reset.
@@ -282,6 +297,8 @@ impl Blobs {
             self.remove(id).await?;
             return Err(BlobError::Refused(ProblemCode::BlobMismatch));
         }
+        // A blob whose parts were lost again would take those with it that were answered.
+        self.settle(id).await?;
         self.keep(id, &mut manifest).await?;
         Ok(Received::Whole(manifest.size()))
     }

@@ -162,3 +162,59 @@ async fn d3_power_loss_without_sync_loses_blobs_that_were_answered() {
         println!("{what}: {broken}");
     }
 }
+
+/// What happens at one start of the relay, which is then killed.
+async fn at_one_start(
+    folder: &Sqlite,
+    power: &Power,
+    owner: &Account,
+    what: impl AsyncFnOnce(Session<'_>) -> Result<(), End>,
+) {
+    let mut command = serve(&built(), folder);
+    power.prepare(&mut command);
+    let (running, lines) = Program::start(&mut command, 1).unwrap();
+    let http = Http::new(url(&lines[0]));
+    let pass = match Pass::of(&http, owner).await {
+        Ok(pass) => pass,
+        Err(_) => {
+            assert_eq!(http.register(owner).await.status(), StatusCode::CREATED);
+            Pass::of(&http, owner).await.unwrap_or_else(|_| panic!("no pass"))
+        }
+    };
+    let done = what(Session { http: &http, owner, pass }).await;
+    if let Err(End::Broken(broken)) = &done {
+        panic!("{broken}");
+    }
+    assert!(done.is_ok(), "the relay is gone");
+    running.kill();
+}
+
+/// D3: the names that a killed process had not synced are there as long as the power is. What the next one says of them holds after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d3_power_loss_keeps_what_was_answered_of_what_a_killed_process_had_not_synced() {
+    let backend = Sqlite::new();
+    let owner = Account::new("alice", AUDIENCE);
+    let (mut begun, mut more, mut whole) = (Blob::new(2 * PART), Blob::new(2 * PART), Blob::new(30_000));
+    let power = Power::deaf(backend.folder(), "folders");
+    at_one_start(&backend, &power, &owner, async |session| {
+        session.put(&begun, PART).await?;
+        session.put(&more, PART).await?;
+        session.put(&whole, 30_000).await
+    })
+    .await;
+    let power = power.hears();
+    at_one_start(&backend, &power, &owner, async |session| {
+        // Asked for, gone on with, and put up once more.
+        begun.told = PART;
+        session.look(std::slice::from_ref(&begun)).await?;
+        more.told = PART;
+        session.put(&more, 2 * PART).await?;
+        more.told = 2 * PART;
+        session.put(&whole, 30_000).await?;
+        whole.told = 30_000;
+        Ok(())
+    })
+    .await;
+    power.after(0);
+    at_one_start(&backend, &power, &owner, async |session| session.look(&[begun, more, whole]).await).await;
+}

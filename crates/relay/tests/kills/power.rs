@@ -43,6 +43,11 @@ impl Power {
         Self { deaf: Some(what), ..Self::over(folder) }
     }
 
+    /// From the next start on it syncs everything again. What is not synced yet stays noted.
+    pub fn hears(self) -> Self {
+        Self { deaf: None, ..self }
+    }
+
     fn kept(&self) -> PathBuf {
         self.own.path().join("kept")
     }
