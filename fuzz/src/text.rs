@@ -81,6 +81,7 @@ pub fn invite(bytes: &[u8]) {
         let written = match &link {
             Link::Person(invite) => invite.to_link(),
             Link::Group(invite) => invite.to_link(),
+            Link::Device(code) => code.to_code().to_string(),
         };
         assert_eq!(Link::parse(&written).as_ref(), Ok(&link));
     }

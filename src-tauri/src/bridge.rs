@@ -3,7 +3,9 @@
 use tauri::Wry;
 use tauri_specta::{Builder, collect_commands, collect_events};
 
-use crate::commands::{contacts, conversations, group_links, groups, keys, messages, outside, phrase, safety, start};
+use crate::commands::{
+    contacts, conversations, devices, group_links, groups, keys, messages, outside, phrase, safety, start,
+};
 use crate::events::{EngineEvent, StateChanged};
 
 /// All that crosses the bridge. In the order of `commands::names::COMMANDS`.
@@ -76,6 +78,15 @@ pub(crate) fn bridge() -> Builder<Wry> {
             keys::key_history,
             keys::export_key_log,
             keys::check_phrase,
+            devices::devices,
+            devices::offer_device_link,
+            devices::device_link_qr,
+            devices::withdraw_device_link,
+            devices::accept_device,
+            devices::revoke_device,
+            devices::begin_link,
+            devices::finish_link,
+            devices::cancel_link,
             outside::copy_text,
             outside::open_link,
         ])

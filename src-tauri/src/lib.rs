@@ -7,6 +7,7 @@
 //! | `app` | putting it together: plugins, window, background start, graceful end |
 //! | `window`, `bounds` | the window, what it may not do, and where it was |
 //! | `shell`, `phase` | which state the app is in, and every change between states |
+//! | `pending_link` | this device while it is being linked to an account |
 //! | `commands` | what the window may ask; each delegates |
 //! | `dto`, `events` | what crosses the bridge beside the engine's own views |
 //! | `bridge` | commands and events as one typed list, exported to `ui/src/lib/backend/bindings.ts` |
@@ -23,6 +24,7 @@ mod graphics;
 mod links;
 mod opening;
 mod options;
+mod pending_link;
 mod phase;
 mod shell;
 mod window;

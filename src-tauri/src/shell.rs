@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use tauri::AppHandle;
 use tauri_specta::Event as _;
-use waxwing_client::{Client, ErrorCode, ErrorView, Event, KeysView, Profile, ProfileView, Recovery, Registration};
+use waxwing_client::{
+    Client, ErrorCode, ErrorView, Event, KeysView, LinkWaitView, Linking, Profile, ProfileView, Recovery, Registration,
+};
 use zeroize::Zeroizing;
 
 use crate::dto::AppState;
 use crate::events::{self, EngineEvent, StateChanged};
 use crate::opening::Opening;
+use crate::pending_link::PendingLink;
 use crate::phase::Phase;
 
 /// How long the engine may take to end. Longer, and the user would think the program hangs; nothing is lost either way.
@@ -23,6 +26,7 @@ pub(crate) struct Shell {
     local_relay: Option<String>,
     phase: RwLock<Phase>,
     opening: Opening,
+    pending_link: PendingLink,
     /// Held during a change, so that two changes never mix.
     changing: tokio::sync::Mutex<()>,
 }
@@ -35,6 +39,7 @@ impl Shell {
             local_relay,
             phase: RwLock::new(Phase::Starting),
             opening: Opening::new(profile_dir),
+            pending_link: PendingLink::new(),
             changing: tokio::sync::Mutex::new(()),
         }
     }
@@ -97,6 +102,7 @@ impl Shell {
 
     /// Makes the account. An error leaves everything as it was, to be tried again.
     pub(crate) async fn register(&self, registration: Registration) -> Result<ProfileView, ErrorView> {
+        self.pending_link.give_up();
         let _one = self.changing.lock().await;
         let profile = self.profile_without_account().await?;
         let client = Client::register(&profile, registration).await.map_err(|error| error.view())?;
@@ -105,10 +111,37 @@ impl Shell {
 
     /// Gets an account back in a profile that has none, and goes on with it. An error leaves everything as it was, to be tried again.
     pub(crate) async fn recover(&self, recovery: Recovery) -> Result<ProfileView, ErrorView> {
+        self.pending_link.give_up();
         let _one = self.changing.lock().await;
         let profile = self.profile_without_account().await?;
         let client = Client::recover(&profile, recovery).await.map_err(|error| error.view())?;
         self.begin(client).await
+    }
+
+    /// Begins to link this device, in a profile that has no account, to that of a code. One that was begun before is given up.
+    pub(crate) async fn begin_link(&self, linking: Linking) -> Result<LinkWaitView, ErrorView> {
+        self.pending_link.give_up();
+        let _one = self.changing.lock().await;
+        let profile = self.profile_without_account().await?;
+        let here = Client::begin_link(&profile, linking).await.map_err(|error| error.view())?;
+        let view = here.view();
+        self.pending_link.put(here);
+        Ok(view)
+    }
+
+    /// Waits until another device has confirmed what was begun, and goes on with the account; none where it was given up. An error leaves everything
+    /// as it was, to be begun again. Whoever asks for another change meanwhile gives it up first.
+    pub(crate) async fn finish_link(&self) -> Result<Option<ProfileView>, ErrorView> {
+        let _one = self.changing.lock().await;
+        match self.pending_link.wait().await {
+            None => Ok(None),
+            Some(linked) => self.begin(linked.map_err(|error| error.view())?).await.map(Some),
+        }
+    }
+
+    /// Gives up what was begun.
+    pub(crate) fn cancel_link(&self) {
+        self.pending_link.give_up();
     }
 
     /// Gets the account back with its recovery phrase while the engine runs, and goes on with new keys. After an error the engine runs as
@@ -212,6 +245,7 @@ impl Shell {
 
     /// Ends the engine. Called once, when the program ends.
     pub(crate) async fn stop(&self) {
+        self.pending_link.give_up();
         if let Ok(client) = self.client()
             && tokio::time::timeout(STOP_WITHIN, client.stop()).await.is_err()
         {

@@ -36,7 +36,7 @@ describe("settings", () => {
       "Refuse, delay or delete",
       "another account under a name",
       "public log of keys",
-      "Linking a second device",
+      "messages that disappear",
     ]) {
       expect(text).toContain(words);
     }

@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Register(command::register::Arguments),
     /// Get an account back with its recovery phrase, on this computer
     Recover(command::recover::Arguments),
+    /// Make this computer another device of an account, with a code from one of its devices, read from standard input
+    Link,
     /// Show the recovery phrase, or confirm that it is written down
     Phrase(command::phrase::Arguments),
     /// Show the own account
@@ -82,6 +84,8 @@ pub(crate) enum Command {
     Group(command::group::Arguments),
     /// Show this device's keys and their history, decide when they are replaced, and compare keys with other people
     Keys(command::keys::Arguments),
+    /// List the account's devices, let a new one in, or remove one
+    Devices(command::devices::Arguments),
     /// Rotate this device's keys now
     Rotate,
     /// Fetch what is waiting and send what is waiting
@@ -208,6 +212,28 @@ mod tests {
         );
     }
 
+    fn devices(words: &[&str]) -> command::devices::Command {
+        let Command::Devices(devices) = parse(&[&["devices"], words].concat()).unwrap().command else {
+            panic!("not about devices");
+        };
+        devices.command
+    }
+
+    #[test]
+    fn about_devices() {
+        use command::devices::Command;
+
+        assert!(matches!(devices(&["list"]), Command::List(list) if !list.offline));
+        assert!(matches!(devices(&["list", "--offline"]), Command::List(list) if list.offline));
+        assert!(matches!(devices(&["link"]), Command::Link(link) if link.fingerprint.is_none()));
+        assert!(matches!(devices(&["link", "--fingerprint", "1a2b 3c4d"]), Command::Link(link)
+            if link.fingerprint.as_deref() == Some("1a2b 3c4d")));
+        assert!(matches!(devices(&["revoke", "0d0d0d0d"]), Command::Revoke(revoke)
+            if revoke.device == "0d0d0d0d" && !revoke.yes));
+        assert!(matches!(devices(&["revoke", "--yes", "0d0d0d0d"]), Command::Revoke(revoke) if revoke.yes));
+        assert!(matches!(parse(&["link"]).unwrap().command, super::Command::Link));
+    }
+
     #[test]
     fn requests() {
         assert!(matches!(parse(&["requests"]).unwrap().command, Command::Requests(requests) if !requests.offline));
@@ -298,6 +324,13 @@ mod tests {
             &["keys", "verify", "bob", "--number", "1", "--qr", "2"],
             &["keys", "verify", "bob", "--undo", "--qr", "2"],
             &["requests", "bob"],
+            &["link", "a code on the command line"],
+            &["devices"],
+            &["devices", "list", "0d0d0d0d"],
+            &["devices", "link", "1a2b"],
+            &["devices", "link", "--fingerprint"],
+            &["devices", "revoke"],
+            &["devices", "revoke", "0d0d0d0d", "0e0e0e0e"],
             &["accept"],
             &["block"],
             &["unblock", "--timeout", "soon", "bob"],

@@ -6,9 +6,11 @@ pub(crate) mod block;
 pub(crate) mod blocked;
 pub(crate) mod certificate;
 pub(crate) mod delete;
+pub(crate) mod devices;
 pub(crate) mod group;
 pub(crate) mod invite;
 pub(crate) mod keys;
+pub(crate) mod link;
 pub(crate) mod list;
 pub(crate) mod listen;
 pub(crate) mod phrase;
@@ -37,6 +39,9 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(),
     }
     if let Command::Recover(arguments) = command {
         return recover::run(arguments, &options, output).await;
+    }
+    if matches!(command, Command::Link) {
+        return link::run(&options, output).await;
     }
     if let Command::Certificate(arguments) = command {
         return certificate::run(&arguments, &options, output);
@@ -67,8 +72,10 @@ fn asks_relay(command: &Command) -> bool {
         | Command::Listen(_)
         | Command::Certificate(_) => false,
         Command::Keys(arguments) => keys::asks_relay(&arguments.command),
+        Command::Devices(arguments) => devices::asks_relay(&arguments.command),
         Command::Register(_)
         | Command::Recover(_)
+        | Command::Link
         | Command::Invite(_)
         | Command::Add(_)
         | Command::Send(_)
@@ -92,7 +99,9 @@ fn tells_alarms(command: &Command) -> bool {
 async fn with_account(command: Command, client: &Client, output: &mut Output) -> Result<(), Failure> {
     match command {
         // They have to do with the engine's beginning or end, or with no engine, and came before.
-        Command::Register(_) | Command::Recover(_) | Command::Listen(_) | Command::Certificate(_) => Ok(()),
+        Command::Register(_) | Command::Recover(_) | Command::Link | Command::Listen(_) | Command::Certificate(_) => {
+            Ok(())
+        }
         Command::Phrase(arguments) => phrase::run(&arguments, client, output).await,
         Command::Whoami => whoami::run(client, output).await,
         Command::Invite(arguments) => invite::run(&arguments, client, output).await,
@@ -108,6 +117,7 @@ async fn with_account(command: Command, client: &Client, output: &mut Output) ->
         Command::Delete(arguments) => delete::run(&arguments, client, output).await,
         Command::Group(arguments) => group::run(&arguments, client, output).await,
         Command::Keys(arguments) => keys::run(&arguments, client, output).await,
+        Command::Devices(arguments) => devices::run(&arguments, client, output).await,
         Command::Rotate => rotate::run(client, output).await,
         Command::Sync => sync::run(client, output).await,
     }

@@ -85,6 +85,30 @@ pub(crate) enum Failure {
     /// One would remove oneself.
     #[error("one does not remove oneself")]
     RemovesOneself,
+    /// The account has no such device.
+    #[error("no device {0}")]
+    NoDevice(String),
+    /// One would remove the device that one is on.
+    #[error("a device does not remove itself")]
+    RevokesThis,
+    /// The user has not said that the device is to be removed.
+    #[error("removing device {0} was not confirmed")]
+    NotRevoked(String),
+    /// The code's time is over, and no device has asked with it.
+    #[error("no device has asked in time")]
+    NobodyAsked,
+    /// The fingerprint given is not that of the device that asks.
+    #[error("the fingerprint given is not that of the device that asks")]
+    FingerprintDiffers,
+    /// The user has not compared the fingerprint of the device that asks.
+    #[error("the fingerprint of the device that asks was not compared")]
+    FingerprintNotCompared,
+    /// The device that was confirmed is not in the account in time.
+    #[error("not in the account within {seconds} s")]
+    StillLinking {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// The change was refused and is dropped.
     #[error("the change was refused: {}", .0.detail)]
     NotChanged(ErrorView),
@@ -154,6 +178,7 @@ impl Failure {
             Self::StillSending { .. }
             | Self::StillRotating(None)
             | Self::StillChanging(None)
+            | Self::StillLinking { .. }
             | Self::StillSyncing { .. } => ErrorCode::RelayDown,
             Self::NoConversation(_)
             | Self::NoGroup(_)
@@ -164,21 +189,26 @@ impl Failure {
             | Self::NoRequest(_)
             | Self::NotOnePerson(_)
             | Self::NoCertificate(_)
+            | Self::NoDevice(_)
             | Self::PhraseErased => ErrorCode::NotFound,
             Self::NotThePhrase(PhraseCheck::UnknownWord { .. }) => ErrorCode::UnknownWord,
             Self::NotThePhrase(_) => ErrorCode::WrongWords,
             Self::Unreadable { .. } => ErrorCode::NotFound,
             Self::Unwritable { error, .. } if error.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
             Self::Unwritable { .. } => ErrorCode::ProfileUnusable,
-            Self::NotTheSame { .. } | Self::NotCompared(_) => ErrorCode::SafetyNumberDiffers,
+            Self::NotTheSame { .. }
+            | Self::NotCompared(_)
+            | Self::FingerprintDiffers
+            | Self::FingerprintNotCompared => ErrorCode::SafetyNumberDiffers,
+            Self::NobodyAsked => ErrorCode::LinkExpired,
             Self::NotAccepted(_) | Self::NotLetIn(_) => ErrorCode::NotMember,
             Self::Blocked(_) => ErrorCode::Blocked,
-            Self::RemovesOneself => ErrorCode::OwnLink,
+            Self::RemovesOneself | Self::RevokesThis => ErrorCode::OwnLink,
             Self::NotRegistered(_) => ErrorCode::NotRegistered,
             Self::PassphraseNeeded | Self::PassphraseFile(_) => ErrorCode::WrongPassphrase,
             Self::InvitationFile(_) => ErrorCode::InvalidInvitation,
             Self::NoDataFolder => ErrorCode::ProfileUnusable,
-            Self::Input(_) => ErrorCode::Empty,
+            Self::Input(_) | Self::NotRevoked(_) => ErrorCode::Empty,
             Self::Output(error) if error.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
             Self::Output(_) | Self::Runtime(_) => ErrorCode::Internal,
         };
@@ -207,6 +237,13 @@ impl Failure {
             | Self::NotOnePerson(_)
             | Self::RemovesOneself
             | Self::NoCertificate(_)
+            | Self::NoDevice(_)
+            | Self::RevokesThis
+            | Self::NotRevoked(_)
+            | Self::NobodyAsked
+            | Self::FingerprintDiffers
+            | Self::FingerprintNotCompared
+            | Self::StillLinking { .. }
             | Self::PhraseErased
             | Self::NotThePhrase(_)
             | Self::PassphraseNeeded

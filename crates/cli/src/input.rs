@@ -23,6 +23,15 @@ pub(crate) fn secret_line() -> Result<Zeroizing<String>, Failure> {
     Ok(text)
 }
 
+/// Whether one line says yes.
+pub(crate) fn yes() -> Result<bool, Failure> {
+    Ok(says_yes(&secret_line()?))
+}
+
+fn says_yes(line: &str) -> bool {
+    ["y", "yes"].iter().any(|yes| line.trim().eq_ignore_ascii_case(yes))
+}
+
 /// All of it, where it is a secret of some lines; erased from memory after use.
 pub(crate) fn secret_text() -> Result<Zeroizing<String>, Failure> {
     const LONGEST_SECRET: u64 = 8 << 10;
@@ -45,6 +54,12 @@ fn without_line_break(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn yes_is_said() {
+        assert!(["y", "Y\n", " yes \r\n", "YES"].into_iter().all(says_yes));
+        assert!(!["", "\n", "n", "no", "ye", "y es", "yes, but"].into_iter().any(says_yes));
+    }
 
     #[test]
     fn one_line_break_goes() {

@@ -5,9 +5,11 @@
 
 mod alarms;
 mod arguments;
+mod asked;
 mod change;
 mod clock;
 mod command;
+mod device_lines;
 mod failure;
 mod files;
 mod history;

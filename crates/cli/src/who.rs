@@ -3,6 +3,7 @@
 //! A word with an `@` is an address and nothing else: no group can pass for a person by its name. Nobody is found by the name
 //! that they gave themselves. Where a word may mean two, neither is taken.
 
+use waxwing_client::views::DeviceView;
 use waxwing_client::{
     BlockedView, Client, ContactView, ConversationKind, ConversationView, ErrorCode, GroupView, MemberView, Standing,
 };
@@ -110,6 +111,11 @@ pub(crate) fn member(group: &GroupView, person: &str) -> Result<MemberView, Fail
     one(group.members.clone(), person, member_names).map_err(|missed| missed.failure(person, Failure::NoMember))
 }
 
+/// A device of the account, by id.
+pub(crate) fn device(devices: Vec<DeviceView>, id: &str) -> Result<DeviceView, Failure> {
+    one(devices, id, device_names).map_err(|missed| missed.failure(id, Failure::NoDevice))
+}
+
 /// Nothing is sent to where one has not accepted, and nothing changed there.
 pub(crate) fn accepted(conversation: &ConversationView) -> Result<(), Failure> {
     match conversation.standing {
@@ -152,6 +158,10 @@ fn contact_names(contact: &ContactView) -> Names<'_> {
 
 fn blocked_names(person: &BlockedView) -> Names<'_> {
     Names { address: Some(&person.address), title: None, id: &person.account_id }
+}
+
+fn device_names(device: &DeviceView) -> Names<'_> {
+    Names { address: None, title: None, id: &device.device_id }
 }
 
 fn member_names(member: &MemberView) -> Names<'_> {
@@ -221,6 +231,7 @@ mod tests {
     use waxwing_client::{Role, Trust};
 
     use super::*;
+    use crate::device_lines::tests::view;
     use crate::lines::tests::{book_club, direct};
 
     fn found(all: &[ConversationView], word: &str) -> Result<usize, Missed> {
@@ -315,6 +326,19 @@ mod tests {
         for word in ["cy", "Somebody", "bob@relay", ""] {
             assert!(matches!(super::member(&group, word), Err(Failure::NoMember(who)) if who == word));
         }
+    }
+
+    #[test]
+    fn devices() {
+        let all = || vec![view("0a"), view("0d")];
+        for word in ["0d0d0d0d", "0D0D0D0D0d", &"0d".repeat(16)] {
+            assert_eq!(super::device(all(), word).unwrap().device_id, "0d".repeat(16), "{word}");
+        }
+        for word in ["0d0d0d0", "0e0e0e0e", "me", ""] {
+            assert!(matches!(super::device(all(), word), Err(Failure::NoDevice(id)) if id == word));
+        }
+        let twins = vec![view("0d"), DeviceView { device_id: format!("{}ff", "0d".repeat(15)), ..view("0d") }];
+        assert!(matches!(super::device(twins, "0d0d0d0d"), Err(Failure::Ambiguous { .. })));
     }
 
     #[test]

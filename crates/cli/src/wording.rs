@@ -97,6 +97,13 @@ pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
             sentence: "This would remove yourself from the group, which only the others can do. Nothing was done.",
             action: "To go, use `waxwing-cli group leave`.",
         }),
+        Failure::NoDevice(_)
+        | Failure::RevokesThis
+        | Failure::NotRevoked(_)
+        | Failure::NobodyAsked
+        | Failure::FingerprintDiffers
+        | Failure::FingerprintNotCompared
+        | Failure::StillLinking { .. } => devices(failure),
         Failure::PhraseErased => plain(Words {
             sentence: "The recovery phrase was confirmed, and its words were erased from this computer.",
             action: "Look at the copy that was written down.",
@@ -139,6 +146,38 @@ pub(crate) fn failure(failure: &Failure) -> Words<Cow<'static, str>> {
         | Failure::NotChanged(_)
         | Failure::NotRegistered(_)
         | Failure::Runtime(_) => plain(words(failure.view().code)),
+    }
+}
+
+/// What has kept a device from being let in, or from being removed.
+fn devices(failure: &Failure) -> Words<Cow<'static, str>> {
+    match failure {
+        Failure::NoDevice(id) => owned(
+            format!("Your account has no device {id}. Nothing was done."),
+            "Look at `waxwing-cli devices list`, and write the id, or its first 8 digits or more.",
+        ),
+        Failure::RevokesThis => plain(Words {
+            sentence: "This is the device that you are on, and a device does not remove itself. Nothing was done.",
+            action: "Remove it with `waxwing-cli devices revoke`, or with the app, on another of your devices.",
+        }),
+        Failure::NotRevoked(id) => owned(
+            format!("Device {id} was not removed, since you have not said yes. Nothing was done."),
+            "Try again and answer with yes, or give --yes.",
+        ),
+        Failure::FingerprintDiffers => plain(Words {
+            sentence: "The fingerprint given is not that of the device that asked. That was not linked, and the code is not valid any more.",
+            action: "If the new device shows another fingerprint, somebody else has used the code; make a new one where nobody sees it.",
+        }),
+        Failure::FingerprintNotCompared => plain(Words {
+            sentence: "The device that asked was not linked, since you have not said that its fingerprint is the one that the new device shows. The code is not valid any more.",
+            action: "If the new device shows another fingerprint, somebody else has used the code; make a new one where nobody sees it.",
+        }),
+        Failure::StillLinking { seconds } => owned(
+            format!("The device that you confirmed is not in the account within {seconds} s. It may still get there."),
+            "Look at `waxwing-cli devices list` when the relay can be reached; if it is not there, link it again.",
+        ),
+        // Nobody has asked in time, and nothing else comes here.
+        _ => plain(words(failure.view().code)),
     }
 }
 
@@ -278,6 +317,30 @@ pub(crate) fn words(code: ErrorCode) -> Words<&'static str> {
         ErrorCode::LinkOff => (
             "This link lets nobody in any more: it was turned off, or another one took its place.",
             "Ask for a new link, and use that with `waxwing-cli group join`.",
+        ),
+        ErrorCode::DeviceCode => (
+            "This is a code that lets a new device into an account, and not an invite link. Nothing was done.",
+            "Use it on the new device, with `waxwing-cli link`, and show it to nobody.",
+        ),
+        ErrorCode::NotADeviceCode => (
+            "This is no code for linking a device, or not a whole one. Nothing was done.",
+            "Copy it again, as a whole, from the device that shows it.",
+        ),
+        ErrorCode::LinkExpired => (
+            "The code for linking a device is not valid any more, or nobody has confirmed in time. No device was linked.",
+            "Make a new one with `waxwing-cli devices link` on a device of the account.",
+        ),
+        ErrorCode::LinkOvertaken => (
+            "The account's keys changed while the device was being linked, so it was not.",
+            "Make a new code with `waxwing-cli devices link` on a device of the account.",
+        ),
+        ErrorCode::DeviceRevoked => (
+            "This device was removed from the account. Nothing new reaches it, and nothing goes out from it; what is here can be read.",
+            "If that was not you, take the account back with your 24 words: `waxwing-cli keys recover`.",
+        ),
+        ErrorCode::TooManyDevices => (
+            "An account has at most 16 devices, and this one has as many. No device was linked.",
+            "Remove one first with `waxwing-cli devices revoke`.",
         ),
         ErrorCode::AlreadyMember => {
             ("You are in this group already. Nothing was done.", "Look at `waxwing-cli group list`.")
@@ -627,6 +690,13 @@ mod tests {
             (Failure::NoPerson("bob".to_owned()), "waxwing-cli list"),
             (Failure::NoCertificate("h:1".to_owned()), "certificate list"),
             (Failure::NotCompared("bob@relay".to_owned()), "Compare"),
+            (Failure::NoDevice("0d0d".to_owned()), "devices list"),
+            (Failure::RevokesThis, "another of your devices"),
+            (Failure::NotRevoked("0d0d".to_owned()), "--yes"),
+            (Failure::NobodyAsked, "devices link"),
+            (Failure::FingerprintDiffers, "somebody else has used the code"),
+            (Failure::FingerprintNotCompared, "somebody else has used the code"),
+            (Failure::StillLinking { seconds: 120 }, "devices list"),
         ] {
             let Words { sentence, action: told } = failure(&missed);
             assert!(told.contains(action) && told.ends_with('.') && sentence.ends_with('.'), "{sentence} {told}");

@@ -117,6 +117,9 @@ fn command_lines_that_cannot_be_read() {
         &["group", "role", "Book club", "bob", "owner"],
         &["accept"],
         &["--json", "block"],
+        &["link", "a code that others could see"],
+        &["devices"],
+        &["devices", "revoke"],
     ] {
         let told = home.command(arguments).output().unwrap();
         assert_eq!(told.status.code(), Some(2), "{arguments:?}");
@@ -160,6 +163,27 @@ fn registrations_that_cannot_be() {
     assert!(home.is_fresh());
 }
 
+/// What is no code is said before anybody is asked.
+#[test]
+fn codes_for_linking_that_cannot_be() {
+    let home = Home::new();
+    // Standard input has no line at all.
+    let told = home.run(&["--json", "link"]);
+    assert_eq!((told.status.code(), told.stdout.len()), (Some(1), 0), "{}", stderr(&told));
+    assert_eq!(serde_json::from_slice::<ErrorView>(&told.stderr).unwrap().code, ErrorCode::NotADeviceCode);
+    for code in ["a code", "waxwing:x", "bob@relay", "\u{1b}[2J"] {
+        let words = ["--profile", "p", "--passphrase-file", "passphrase", "link"];
+        let mut child =
+            home.command(&words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{code}").unwrap();
+        let told = child.wait_with_output().unwrap();
+        assert_eq!((told.status.code(), told.stdout.len()), (Some(1), 0), "{code:?}");
+        let text = stderr(&told);
+        assert!(text.contains("\nerror[notADeviceCode]: ") && !text.contains('\u{1b}'), "{text}");
+    }
+    assert!(home.is_fresh());
+}
+
 #[test]
 fn nobody_has_registered() {
     let home = Home::new();
@@ -189,6 +213,10 @@ fn nobody_has_registered() {
         &["unblock", "bob"],
         &["blocked"],
         &["delete", "bob"],
+        &["devices", "list"],
+        &["devices", "list", "--offline"],
+        &["devices", "link"],
+        &["devices", "revoke", "0d0d0d0d", "--yes"],
         &["rotate"],
         &["sync"],
     ] {

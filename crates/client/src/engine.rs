@@ -36,6 +36,8 @@ mod inbox;
 mod join;
 mod key_log;
 mod keys;
+mod link_here;
+mod linking;
 mod links;
 mod missed;
 mod not_followed;
@@ -43,6 +45,8 @@ mod notices;
 mod outbox;
 mod outcome;
 mod own_devices;
+mod own_leaves;
+mod own_news;
 mod own_parts;
 mod packages;
 mod pending;
@@ -76,6 +80,7 @@ use waxwing_protocol::envelope::CompactCheckpoint;
 use waxwing_protocol::{AccountKey, DeviceKeys};
 use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress};
 
+pub use link_here::{LinkHere, Linking};
 pub use recover::Recovery;
 pub use register::{Registration, check_relay};
 
@@ -113,6 +118,8 @@ pub(crate) struct Engine {
     /// One rotation at a time.
     rotating: tokio::sync::Mutex<()>,
     rotation_problem: Mutex<Option<ErrorView>>,
+    /// Why nothing came of linking a device, or has not yet.
+    link_problem: Mutex<Option<ErrorView>>,
     /// Why the own relay, which was restored, does not take what it has lost of this account.
     restored_problem: Mutex<Option<ErrorView>>,
     /// What the own relay has taken of this account's chain and does not show in its log.

@@ -37,6 +37,18 @@ pub enum ErrorCode {
     PersonLink,
     /// The link into a group lets nobody in any more.
     LinkOff,
+    /// The code links a device to an account, where an invite link is wanted.
+    DeviceCode,
+    /// What was given is no code for linking a device.
+    NotADeviceCode,
+    /// The code for linking a device is no longer valid, or nobody has confirmed in time.
+    LinkExpired,
+    /// The account's keys changed while a device was being linked: that takes a new code.
+    LinkOvertaken,
+    /// This device was removed from the account.
+    DeviceRevoked,
+    /// The account has as many devices as it may have (16).
+    TooManyDevices,
     /// One is in that group already.
     AlreadyMember,
     /// The relay knows no such account.

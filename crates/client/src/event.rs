@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use crate::views::{Connection, ConversationView, GroupView, KeysView, LogView, MessageView, ProfileView};
+use crate::views::{Connection, ConversationView, DevicesView, GroupView, KeysView, LogView, MessageView, ProfileView};
 
 /// Something changed. Each carries the complete new view; a front end replaces by id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Type)]
@@ -47,6 +47,11 @@ pub enum Event {
     Keys {
         /// The keys as they are now.
         keys: KeysView,
+    },
+    /// The account's devices changed, or somebody asks to be linked.
+    Devices {
+        /// The devices as they are now.
+        devices: DevicesView,
     },
     /// More is known of a relay's transparency log.
     Log {

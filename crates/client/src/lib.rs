@@ -16,7 +16,7 @@ mod store;
 pub mod views;
 
 pub use certificates::{CertificateView, add_certificate, certificates, remove_certificate};
-pub use engine::{Client, Recovery, Registration, check_relay};
+pub use engine::{Client, LinkHere, Linking, Recovery, Registration, check_relay};
 pub use error::{Error, ErrorCode, ErrorView};
 pub use event::Event;
 pub use profile::{Profile, ProfileState, profile_id};
@@ -24,10 +24,11 @@ pub use waxwing_protocol::civil_date;
 
 pub use views::{
     AccountKeyOutcomeView, BlockedView, Connection, ContactView, ContradictionKind, ContradictionView,
-    ConversationKind, ConversationView, GroupLinkView, GroupOfferView, GroupView, InviteView, KeyAlarmView, KeyEvent,
-    KeyHistoryItem, KeyLogView, KeysView, KeystoreKind, LastLine, LogView, MemberView, MessagePage, MessageState,
-    MessageView, Notice, PhraseCheck, ProfileView, RelayView, RestorationView, Role, RotationOutcomeView,
-    RotationSchedule, RotationWait, RotationWaitView, Safety, SafetyComparison, SafetyNumberView, Standing, Trust,
+    ConversationKind, ConversationView, DeviceOfferView, DeviceRequestView, DeviceView, DevicesView, GroupLinkView,
+    GroupOfferView, GroupView, InviteView, KeyAlarmView, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, KeystoreKind,
+    LastLine, LinkWaitView, LogView, MemberView, MessagePage, MessageState, MessageView, Notice, PhraseCheck,
+    ProfileView, RelayView, RestorationView, Role, RotationOutcomeView, RotationSchedule, RotationWait,
+    RotationWaitView, Safety, SafetyComparison, SafetyNumberView, Standing, Trust,
 };
 
 /// A fresh message id (32 hexadecimal digits), for front ends that make none themselves.

@@ -1,12 +1,13 @@
 //! What the engine shows: complete, rendered values that a user interface or a terminal prints as they are.
 //!
-//! A view never holds a key, a ciphertext or a token. Every change is told as a whole new view (see [`crate::Event`]),
+//! A view never holds a key, a ciphertext or a token, but for the code that links a device, which the user carries over. Every change is told as a whole new view (see [`crate::Event`]),
 //! so a front end replaces by id and never patches. Times are milliseconds since the Unix epoch; they are `f64` because a
 //! web view has no other number (exact up to 2^53).
 //!
 //! Not here: how anything is stored (`store`) or worded (the front end words errors and notices).
 
 mod conversation;
+mod devices;
 mod keys;
 mod message;
 mod relay;
@@ -18,6 +19,7 @@ pub use conversation::{
     BlockedView, ContactView, ConversationKind, ConversationView, GroupLinkView, GroupOfferView, GroupView, InviteView,
     LastLine, MemberView, Role, Standing, Trust,
 };
+pub use devices::{DeviceOfferView, DeviceRequestView, DeviceView, DevicesView, LinkWaitView};
 pub use keys::{
     AccountKeyOutcomeView, KeyEvent, KeyHistoryItem, KeyLogView, KeysView, PhraseCheck, RotationOutcomeView,
     RotationSchedule, RotationWait, RotationWaitView, Safety, SafetyComparison, SafetyNumberView,

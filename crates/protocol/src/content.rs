@@ -5,6 +5,8 @@
 
 mod introduction;
 mod join;
+mod link_request;
+mod own;
 mod resync;
 mod welcome;
 
@@ -18,6 +20,8 @@ use zeroize::Zeroizing;
 pub use introduction::Introduction;
 pub(crate) use introduction::MAX_RELAY;
 pub use join::JoinRequest;
+pub use link_request::LinkRequest;
+pub use own::{AccountSeed, HandOver, MAX_OWN_CONTACTS, OwnContact, OwnEntry};
 pub use resync::ResyncRequest;
 pub use welcome::Welcome;
 
@@ -26,6 +30,10 @@ const WELCOME: u8 = 2;
 const REMOVED: u8 = 3;
 const RESYNC: u8 = 4;
 const JOIN: u8 = 5;
+const LINK: u8 = 6;
+const OWN_ENTRY: u8 = 7;
+const HAND_OVER: u8 = 8;
+const OWN_CONTACTS: u8 = 9;
 
 /// What an envelope carries.
 #[allow(clippy::large_enum_variant, reason = "one at a time, and soon taken apart")]
@@ -46,6 +54,14 @@ pub enum Content {
     Resync(ResyncRequest),
     /// Somebody with a link into a group asks to be let in. In kind `Notice`.
     Join(JoinRequest),
+    /// A new device asks to be added to the receiver's account. In kind `Notice`.
+    Link(LinkRequest),
+    /// From another device of the account. In kind `Notice`.
+    OwnEntry(OwnEntry),
+    /// From the device that has added the receiver to their account. In kind `Notice`.
+    HandOver(HandOver),
+    /// From another device of the account: 1 to [`MAX_OWN_CONTACTS`]. In kind `Notice`.
+    OwnContacts(Vec<OwnContact>),
 }
 
 /// Why bytes are no content.
@@ -64,7 +80,7 @@ pub enum ContentError {
 
 impl Content {
     /// `type 1 | fields`: `1 | MLSMessage var`, `2 | welcome`, `3 | log 16 | seq u64`, `4 | resync request`,
-    /// `5 | join request`; `var` = `len u32 | bytes`.
+    /// `5 | join request`, `6 | link request`, `7 | own entry`, `8 | hand-over`, `9 | own contacts`; `var` = `len u32 | bytes`.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut writer = Writer::with_capacity(self.capacity());
@@ -78,6 +94,10 @@ impl Content {
             }
             Self::Resync(request) => request.write(writer.u8(RESYNC)),
             Self::Join(request) => request.write(writer.u8(JOIN)),
+            Self::Link(request) => request.write(writer.u8(LINK)),
+            Self::OwnEntry(entry) => entry.write(writer.u8(OWN_ENTRY)),
+            Self::HandOver(hand_over) => hand_over.write(writer.u8(HAND_OVER)),
+            Self::OwnContacts(contacts) => own::write_contacts(contacts, writer.u8(OWN_CONTACTS)),
         }
         Zeroizing::new(writer.finish())
     }
@@ -90,6 +110,10 @@ impl Content {
             Self::Removed { .. } => 0,
             Self::Resync(request) => request.capacity(),
             Self::Join(request) => request.capacity(),
+            Self::Link(request) => request.capacity(),
+            Self::OwnEntry(_) => 64,
+            Self::HandOver(hand_over) => 64 + hand_over.display_name.len(),
+            Self::OwnContacts(contacts) => own::contacts_capacity(contacts),
         }
     }
 
@@ -106,7 +130,11 @@ impl Content {
             }
             (RESYNC, EnvelopeKind::Resync) => Self::Resync(ResyncRequest::read(&mut reader)?),
             (JOIN, EnvelopeKind::Notice) => Self::Join(JoinRequest::read(&mut reader)?),
-            (MLS | WELCOME | REMOVED | RESYNC | JOIN, _) => return Err(ContentError::WrongKind),
+            (LINK, EnvelopeKind::Notice) => Self::Link(LinkRequest::read(&mut reader)?),
+            (OWN_ENTRY, EnvelopeKind::Notice) => Self::OwnEntry(OwnEntry::read(&mut reader)?),
+            (HAND_OVER, EnvelopeKind::Notice) => Self::HandOver(HandOver::read(&mut reader)?),
+            (OWN_CONTACTS, EnvelopeKind::Notice) => Self::OwnContacts(own::read_contacts(&mut reader)?),
+            (MLS..=OWN_CONTACTS, _) => return Err(ContentError::WrongKind),
             (unknown, _) => return Err(ContentError::UnknownType(unknown)),
         };
         reader.finish("content")?;
@@ -122,6 +150,10 @@ impl fmt::Debug for Content {
             Self::Removed { .. } => "Removed(***)",
             Self::Resync(_) => "Resync(***)",
             Self::Join(_) => "Join(***)",
+            Self::Link(_) => "Link(***)",
+            Self::OwnEntry(_) => "OwnEntry(***)",
+            Self::HandOver(_) => "HandOver(***)",
+            Self::OwnContacts(_) => "OwnContacts(***)",
         })
     }
 }

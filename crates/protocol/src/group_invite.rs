@@ -33,7 +33,7 @@ impl GroupInvite {
     pub fn parse(text: &str) -> Result<Self, InviteError> {
         match crate::Link::parse(text)? {
             crate::Link::Group(invite) => Ok(invite),
-            crate::Link::Person(_) => Err(InviteError::OtherKind),
+            crate::Link::Person(_) | crate::Link::Device(_) => Err(InviteError::OtherKind),
         }
     }
 

@@ -9,14 +9,18 @@ use zeroize::Zeroizing;
 
 use crate::access_key::AccessKey;
 use crate::content::MAX_RELAY;
+use crate::device_link::DeviceLink;
 use crate::group_invite::GroupInvite;
 
 /// First byte of a link to a person.
 pub(crate) const PERSON: u8 = 1;
 /// First byte of a link into a group.
 pub(crate) const GROUP: u8 = 2;
+/// First byte of a link code.
+pub(crate) const DEVICE: u8 = 3;
 const CHECKSUM: usize = 4;
-const SCHEME: &str = "waxwing:";
+/// Before what is no page.
+pub(crate) const SCHEME: &str = "waxwing:";
 /// Longest text that is looked at, in bytes.
 const MAX_LINK: usize = 4096;
 
@@ -53,7 +57,7 @@ pub enum InviteError {
     /// Part of it is missing or mistyped.
     #[error("the invite link is damaged")]
     Damaged,
-    /// It is a link into a group where one to a person is wanted, or the other way round.
+    /// It is a link into a group where one to a person is wanted, say, or a code for linking a device.
     #[error("the invite link is of another kind")]
     OtherKind,
 }
@@ -78,7 +82,7 @@ impl Invite {
     pub fn parse(text: &str) -> Result<Self, InviteError> {
         match Link::parse(text)? {
             Link::Person(invite) => Ok(invite),
-            Link::Group(_) => Err(InviteError::OtherKind),
+            Link::Group(_) | Link::Device(_) => Err(InviteError::OtherKind),
         }
     }
 
@@ -124,7 +128,7 @@ impl Invite {
     }
 }
 
-/// A link of either kind, by its first byte: `1 | invite | checksum 4` or `2 | group invite | checksum 4`.
+/// A link of any kind, by its first byte: `1 | invite | checksum 4`, `2 | group invite | checksum 4` or `3 | link code | checksum 4`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "one at a time, and soon taken apart")]
 pub enum Link {
@@ -132,10 +136,12 @@ pub enum Link {
     Person(Invite),
     /// Into a group.
     Group(GroupInvite),
+    /// For a new device of an account.
+    Device(DeviceLink),
 }
 
 impl Link {
-    /// Reads what [`Invite::to_link`] or [`GroupInvite::to_link`] has made, as leniently as [`Invite::parse`] says.
+    /// Reads what [`Invite::to_link`], [`GroupInvite::to_link`] or [`DeviceLink::to_code`] has made, as leniently as [`Invite::parse`] says.
     pub fn parse(text: &str) -> Result<Self, InviteError> {
         if text.len() > MAX_LINK {
             return Err(InviteError::NotALink);
@@ -147,8 +153,11 @@ impl Link {
         let relay = match &link {
             Self::Person(invite) => &invite.relay,
             Self::Group(group) => &group.inviter.relay,
+            Self::Device(device) => &device.account.relay,
         };
         match authority {
+            // Whoever opens a page tells more than is to be told of it.
+            Some(_) if matches!(link, Self::Device(_)) => Err(InviteError::Damaged),
             Some(authority) if authority.to_ascii_lowercase() != relay.authority() => Err(InviteError::Damaged),
             _ => Ok(link),
         }
@@ -164,7 +173,8 @@ impl Link {
         let link = match reader.u8("version")? {
             PERSON => Self::Person(Invite::read(&mut reader)?),
             GROUP => Self::Group(GroupInvite::read(&mut reader)?),
-            newer if newer > GROUP => return Err(InviteError::TooNew),
+            DEVICE => Self::Device(DeviceLink::read(&mut reader)?),
+            newer if newer > DEVICE => return Err(InviteError::TooNew),
             _ => return Err(InviteError::Damaged),
         };
         reader.finish("invite")?;
@@ -173,11 +183,18 @@ impl Link {
 }
 
 /// Fields as a link: with their checksum, behind the address of the relay's page.
-pub(crate) fn wrap(relay: &RelayAddress, mut fields: Writer) -> String {
-    let mut bytes = Zeroizing::new(fields.finish());
-    let check = checksum(&bytes);
-    bytes.extend_from_slice(&check);
+pub(crate) fn wrap(relay: &RelayAddress, fields: Writer) -> String {
+    let bytes = Zeroizing::new(check(fields));
     format!("{}/i#{}", relay.base_url(), base64url::encode(&bytes))
+}
+
+/// Fields with their checksum.
+pub(crate) fn check(mut fields: Writer) -> Vec<u8> {
+    let mut bytes = fields.finish();
+    // So that no half of it is left behind where it had no room.
+    let checksum = checksum(&bytes);
+    bytes.extend_from_slice(&checksum);
+    bytes
 }
 
 /// `http[s]://AUTHORITY/i#PAYLOAD` or `waxwing:PAYLOAD`; the scheme's case does not matter.

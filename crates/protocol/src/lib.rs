@@ -16,6 +16,7 @@ mod channel_secret;
 pub mod content;
 mod conversation;
 pub mod device_keys;
+mod device_link;
 mod device_seeds;
 mod dhkem;
 pub mod envelope;
@@ -44,9 +45,13 @@ pub use chain_fetch::{ChainAnswer, ChainFetch, ChainFetched, NotLogged};
 pub use chain_log::{EntryId, InLog, WantedInLog};
 pub use chain_pages::{ChainPageError, ChainPages, ChainProgress, Refuted};
 pub use channel_secret::ChannelSecret;
-pub use content::{Content, ContentError, Introduction, JoinRequest, ResyncRequest, Welcome};
+pub use content::{
+    AccountSeed, Content, ContentError, HandOver, Introduction, JoinRequest, LinkRequest, OwnContact, OwnEntry,
+    ResyncRequest, Welcome,
+};
 pub use conversation::{conversation_id, group_conversation_id, is_group_conversation};
 pub use device_keys::{DeviceKeys, KeyError};
+pub use device_link::{DeviceLink, LinkSecret};
 pub use device_seeds::DeviceSeeds;
 pub use envelope::{
     Claimed, Epoch, Header, Message, MessageSender, OpenContext, OpenError, Opened, Recipient, SealError, SealRequest,

@@ -57,6 +57,29 @@ pub fn add_device(chain: &VerifiedChain, account_key: &AccountKey, device: &Devi
     device_statement(chain, account_key, Statement::AddDevice(Box::new(device.record().clone())), device, at_ms)
 }
 
+/// What the new device of [`add_device`] makes of it by itself: the entry behind the one of this place and hash, with zeros where the account key
+/// is to sign. [`grant`] adds that.
+#[must_use]
+pub fn ask_to_be_added(
+    account: AccountId,
+    (seq, prev_hash): (u32, [u8; 32]),
+    device: &DeviceKeys,
+    at_ms: u64,
+) -> ChainEntry {
+    let statement = Statement::AddDevice(Box::new(device.record().clone()));
+    let unsigned = UnsignedEntry { account, seq: seq.saturating_add(1), prev_hash, statement, at_ms };
+    let mut signatures = vec![[0; 64]];
+    signatures.extend(possessions(device, &unsigned.encode()));
+    unsigned.assemble(signatures)
+}
+
+/// The same entry with the account key's signature in the first place. Whether it follows a chain, and the device has signed it, is checked by
+/// [`VerifiedChain::extend`].
+#[must_use]
+pub fn grant(asked: &ChainEntry, account_key: &AccountKey) -> ChainEntry {
+    asked.signed_first(account_key.sign("chain account", &asked.unsigned.encode()))
+}
+
 /// The next entry of `chain`: another account key, and devices that are in force no longer.
 ///
 /// Signed by the account key in force and by the new one. At least one device must stay.

@@ -7,11 +7,12 @@ mod common;
 use common::{one_encoding, person, rng, var};
 use waxwing_protocol::group::ResyncProof;
 use waxwing_protocol::{
-    AccessKey, ChannelSecret, Content, ContentError, Introduction, JoinRequest, ResyncRequest, Welcome,
+    AccessKey, AccountKey, AccountSeed, ChannelSecret, Content, ContentError, HandOver, Introduction, JoinRequest,
+    LinkRequest, LinkSecret, OwnContact, OwnEntry, RecoveryPhrase, ResyncRequest, Welcome, statement,
 };
 use waxwing_wire::limits::{MAX_DISPLAY_NAME, MAX_ENVELOPE, MAX_KEY_PACKAGE};
 use waxwing_wire::log::EnvelopeKind::{self, App, Handshake, Notice, Resync};
-use waxwing_wire::{AccountId, DecodeError, LogId, hash};
+use waxwing_wire::{AccountId, DecodeError, LogId, VerifiedChain, hash};
 
 const KINDS: [EnvelopeKind; 5] = [App, Handshake, EnvelopeKind::Welcome, Notice, Resync];
 
@@ -64,14 +65,49 @@ fn join() -> JoinRequest {
     }
 }
 
+fn link() -> LinkRequest {
+    let person = person(1);
+    let asked = statement::ask_to_be_added(person.account, (7, [9; 32]), &person.keys, 5);
+    LinkRequest::new(asked, &LinkSecret::from_bytes(&[3; 16]))
+}
+
+fn own_entry(with_key: bool) -> OwnEntry {
+    OwnEntry { seq: 0x0102_0304, hash: [5; 32], account_key: with_key.then(|| AccountSeed::from_bytes(&[6; 32])) }
+}
+
+fn hand_over() -> HandOver {
+    HandOver {
+        account_key: AccountSeed::from_bytes(&[1; 32]),
+        display_name: "Ada ✨".to_owned(),
+        invite_key: AccessKey::from_bytes(&[2; 16]),
+    }
+}
+
+fn contact(known: bool) -> OwnContact {
+    OwnContact {
+        account: AccountId::from_bytes([4; 16]),
+        name: "bea".parse().unwrap(),
+        relay: "waxwing.example".parse().unwrap(),
+        display_name: if known { "Bea ✨".to_owned() } else { String::new() },
+        known,
+        blocked: !known,
+        by_link: known,
+        access_key: known.then(|| AccessKey::from_bytes(&[8; 16])),
+    }
+}
+
 /// Each type, with the kinds of envelopes that it travels in.
-fn each() -> [(Content, &'static [EnvelopeKind]); 5] {
+fn each() -> [(Content, &'static [EnvelopeKind]); 9] {
     [
         (Content::Mls(vec![7; 300]), &[App, Handshake]),
         (Content::Welcome(welcome()), &[EnvelopeKind::Welcome]),
         (Content::Removed { log: LogId::from_bytes([2; 16]), seq: 0x0807_0605_0403_0201 }, &[Notice]),
         (Content::Resync(resync()), &[Resync]),
         (Content::Join(join()), &[Notice]),
+        (Content::Link(link()), &[Notice]),
+        (Content::OwnEntry(own_entry(true)), &[Notice]),
+        (Content::HandOver(hand_over()), &[Notice]),
+        (Content::OwnContacts(vec![contact(true), contact(false)]), &[Notice]),
     ]
 }
 
@@ -99,7 +135,17 @@ fn p18_one_encoding_of_each() {
 /// Field by field as docs/protocol.md lists them.
 #[test]
 fn as_specified() {
-    let [mls, welcome_content, removed, resync_content, join_content] = each().map(|(content, _)| content.encode());
+    let [
+        mls,
+        welcome_content,
+        removed,
+        resync_content,
+        join_content,
+        link_content,
+        own_entry_content,
+        hand_over_content,
+        contacts,
+    ] = each().map(|(content, _)| content.encode());
     assert_eq!(mls.as_slice(), [&[1], var(&[7; 300]).as_slice()].concat());
     let welcome = welcome();
     let fields = [
@@ -144,6 +190,88 @@ fn as_specified() {
         &[8; 32],
     ];
     assert_eq!(join_content.as_slice(), fields.concat());
+    let entry = statement::ask_to_be_added(person.account, (7, [9; 32]), &person.keys, 5);
+    let proof = hash(&[b"waxwing/1 device link", &[3; 16], &entry.hash()]);
+    assert_eq!(link_content.as_slice(), [&[6], var(entry.as_bytes()).as_slice(), &proof].concat());
+    let own = [[7, 1, 2, 3, 4].as_slice(), &[5; 32], &[1], &[6; 32]].concat();
+    assert_eq!(own_entry_content.as_slice(), own);
+    let without = Content::OwnEntry(own_entry(false)).encode();
+    assert_eq!(without.as_slice(), [&own[..37], &[0]].concat());
+    let fields = [[8].as_slice(), &[1; 32], &var("Ada ✨".as_bytes()), &[2; 16]];
+    assert_eq!(hand_over_content.as_slice(), fields.concat());
+    let bea = |display_name: &str, flags: &[u8]| {
+        [&[4; 16], var(b"bea").as_slice(), &var(b"waxwing.example"), &var(display_name.as_bytes()), flags].concat()
+    };
+    let known = [bea("Bea ✨", &[1 | 4, 1]), vec![8; 16]].concat();
+    assert_eq!(contacts.as_slice(), [vec![9, 2], known, bea("", &[2, 0])].concat());
+}
+
+#[test]
+fn p2_a_link_request_proves_one_code_alone() {
+    assert!(link().holds(&LinkSecret::from_bytes(&[3; 16])));
+    assert!(!link().holds(&LinkSecret::from_bytes(&[4; 16])));
+    // The proof of another entry.
+    let bytes = Content::Link(link()).encode();
+    let mut changed = bytes.to_vec();
+    let at = bytes.windows(32).position(|window| window == [9; 32]).unwrap();
+    changed[at] ^= 1;
+    let Ok(Content::Link(other)) = Content::decode(Notice, &changed) else { panic!("it is a request") };
+    assert!(!other.holds(&LinkSecret::from_bytes(&[3; 16])));
+}
+
+/// What the new device has signed and the account key signs behind it is what `add_device` makes.
+#[test]
+fn a_granted_request_adds_the_device() {
+    let (owner, new) = (person(1), person(2));
+    let account_key = AccountKey::from_seed(&[7; 32]);
+    let recovery = RecoveryPhrase::generate(&mut rng(4)).recovery_key();
+    let created = statement::create(owner.account, "h", None, &account_key, &recovery, &owner.keys, 1);
+    let mut chain = VerifiedChain::verify(&[created.as_bytes()]).unwrap();
+    let asked = statement::ask_to_be_added(owner.account, (chain.seq(), chain.head()), &new.keys, 5);
+    assert!(chain.clone().extend(asked.as_bytes()).is_err(), "nobody has granted it");
+    assert!(chain.clone().extend(statement::grant(&asked, &AccountKey::from_seed(&[8; 32])).as_bytes()).is_err());
+    let granted = statement::grant(&asked, &account_key);
+    assert_eq!(granted, statement::add_device(&chain, &account_key, &new.keys, 5));
+    chain.extend(granted.as_bytes()).unwrap();
+    assert!(chain.device(new.keys.device()).is_some());
+}
+
+#[test]
+fn p18_what_own_devices_say_keeps_its_limits() {
+    let decoded = |content: &Content| Content::decode(Notice, &content.encode());
+    let many = |count| Content::OwnContacts(vec![contact(true); count]);
+    assert_eq!(decoded(&many(64)), Ok(many(64)));
+    assert_eq!(decoded(&many(65)), Err(ContentError::Decode(DecodeError::TooLong("contacts"))));
+    assert_eq!(decoded(&many(0)), Err(ContentError::Decode(DecodeError::Invalid("count of contacts"))));
+    let named =
+        |display_name: &str| Content::HandOver(HandOver { display_name: display_name.to_owned(), ..hand_over() });
+    assert_eq!(decoded(&named("")), Err(ContentError::Decode(DecodeError::Invalid("display name"))));
+    let longest = "x".repeat(MAX_DISPLAY_NAME);
+    assert_eq!(decoded(&named(&longest)), Ok(named(&longest)));
+    assert!(decoded(&named(&format!("{longest}x"))).is_err());
+    // An entry that adds no device, a flag that nobody knows.
+    let owner = person(1);
+    let chain = {
+        let (key, recovery) = (AccountKey::from_seed(&[7; 32]), RecoveryPhrase::generate(&mut rng(4)).recovery_key());
+        let created = statement::create(owner.account, "h", None, &key, &recovery, &owner.keys, 1);
+        VerifiedChain::verify(&[created.as_bytes()]).unwrap()
+    };
+    let closes = statement::close(&chain, &AccountKey::from_seed(&[7; 32]), 5);
+    let bytes = Content::Link(LinkRequest::new(closes, &LinkSecret::from_bytes(&[3; 16]))).encode();
+    assert_eq!(Content::decode(Notice, &bytes), Err(ContentError::Decode(DecodeError::Invalid("statement"))));
+    let mut bytes = Content::OwnContacts(vec![contact(false)]).encode().to_vec();
+    let flags = bytes.len() - 2;
+    bytes[flags] |= 8;
+    assert_eq!(Content::decode(Notice, &bytes), Err(ContentError::Decode(DecodeError::Invalid("flags"))));
+}
+
+#[test]
+fn p12_nothing_of_what_own_devices_say_is_shown() {
+    for (content, _) in each() {
+        assert!(!format!("{content:?}").contains(", "), "{content:?}");
+    }
+    let said = format!("{:?} {:?} {:?} {:?}", link(), own_entry(true), hand_over(), contact(true));
+    assert_eq!(said, "LinkRequest(***) OwnEntry(***) HandOver(***) OwnContact(***)");
 }
 
 /// The proof is of this link, this group, this pair of people, and of nothing else.
@@ -181,7 +309,7 @@ fn p18_a_join_request_keeps_its_limits() {
 #[test]
 fn p18_unknown_types_and_broken_texts_are_refused() {
     for kind in KINDS {
-        for unknown in (0..=255).filter(|number| !(1..=5).contains(number)) {
+        for unknown in (0..=255).filter(|number| !(1..=9).contains(number)) {
             let unknown_type = Err(ContentError::UnknownType(unknown));
             assert_eq!(Content::decode(kind, &[unknown]), unknown_type);
             assert_eq!(Content::decode(kind, &[&[unknown], mls().as_slice()].concat()), unknown_type);
@@ -255,8 +383,11 @@ fn p18_limits() {
 /// What is in logs and inboxes must stay readable.
 #[test]
 fn stable() {
-    let [mls, welcome, removed, resync, join] = each().map(|(content, _)| content.encode().to_vec());
+    let [mls, welcome, removed, resync, join, link, own_entry, hand_over, contacts] =
+        each().map(|(content, _)| content.encode().to_vec());
     let first = [mls, welcome, removed, resync].concat();
     assert_eq!(hex::encode(hash(&[&first])), "510f902e7aa2dae021cac5fca61c98733621729b3916ccc7d9d920f193af595c");
     assert_eq!(hex::encode(hash(&[&join])), "b82303161847779653a3dc1f43445e2fc3ee59978c0876d679ba0fcfb3308020");
+    let own = [link, own_entry, hand_over, contacts].concat();
+    assert_eq!(hex::encode(hash(&[&own])), "1b3a60d00cbb73687aeb8994366b034a22e7bb2f523c0a5856831fa04ad18e58");
 }

@@ -125,7 +125,7 @@ fn p18_a_right_checksum_over_wrong_fields_does_not_help() {
         change(&mut fields);
         Link::parse(&checked(&fields))
     };
-    assert_eq!(changed(&|fields| fields[0] = 3), Err(InviteError::TooNew));
+    assert_eq!(changed(&|fields| fields[0] = 4), Err(InviteError::TooNew));
     assert_eq!(changed(&|fields| fields[0] = 0), Err(InviteError::Damaged));
     // The fields of a group are too many for a link to a person.
     assert_eq!(changed(&|fields| fields[0] = 1), Err(InviteError::Damaged));

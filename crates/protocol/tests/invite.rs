@@ -114,7 +114,7 @@ fn p18_a_right_checksum_over_wrong_fields_does_not_help() {
         change(&mut fields);
         Invite::parse(&checked(&fields))
     };
-    assert_eq!(changed(&|fields| fields[0] = 3), Err(InviteError::TooNew));
+    assert_eq!(changed(&|fields| fields[0] = 4), Err(InviteError::TooNew));
     assert_eq!(changed(&|fields| fields[0] = 0), Err(InviteError::Damaged));
     assert_eq!(changed(&|fields| fields.push(0)), Err(InviteError::Damaged));
     assert_eq!(changed(&|fields| fields[3] = b'W'), Err(InviteError::Damaged));

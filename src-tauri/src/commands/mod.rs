@@ -3,6 +3,7 @@
 
 pub(crate) mod contacts;
 pub(crate) mod conversations;
+pub(crate) mod devices;
 pub(crate) mod group_links;
 pub(crate) mod groups;
 pub(crate) mod keys;

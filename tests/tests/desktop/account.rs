@@ -132,11 +132,16 @@ async fn an_account_is_recovered_with_its_words_on_another_computer() -> Outcome
     two.bea_window.close().await
 }
 
-/// Clicks what stands at the edge of the settings, or beyond it.
-async fn reach(window: &Window, css: &str) -> Outcome<()> {
+/// Brings what stands at the edge of the settings, or beyond it, to their middle.
+pub(crate) async fn show(window: &Window, css: &str) -> Outcome<()> {
     window.wait(css).await?;
     let show = format!("document.querySelector('{css}').scrollIntoView({{ block: 'center' }}); return 1");
-    window.eval::<u32>(&show).await?;
+    window.eval::<u32>(&show).await.map(drop)
+}
+
+/// The same, and clicks it.
+pub(crate) async fn reach(window: &Window, css: &str) -> Outcome<()> {
+    show(window, css).await?;
     window.click(css).await
 }
 

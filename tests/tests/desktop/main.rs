@@ -3,6 +3,7 @@
 mod account;
 mod bad_input;
 mod chat;
+mod devices;
 mod doubt;
 mod erased;
 mod groups;

@@ -80,7 +80,7 @@ async fn the_screens_of_every_day() -> Outcome<()> {
     window.wait(r#"[data-testid="invite-copy"][data-state="copied"]"#).await?;
     window.close_dialog(&testid("new-dialog")).await?;
 
-    for section in ["profile", "keys", "privacy", "appearance", "network", "about"] {
+    for section in ["profile", "keys", "devices", "privacy", "appearance", "network", "about"] {
         window.open_settings(section).await?;
         look(window, &format!("settings-{section}"), &mut faults).await?;
         window.close_dialog(&testid("settings")).await?;

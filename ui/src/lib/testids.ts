@@ -3,7 +3,7 @@
  *
  * app             starting | first-run | locked | problem | ready
  * recover-here    data-state: idle | asking | running | done
- * onboarding      data-step: name | relay | passphrase | phrase | confirm | recover | recoverPassphrase
+ * onboarding      data-step: name | relay | passphrase | phrase | confirm | recover | recoverPassphrase | link | linkPassphrase | linkWait
  * message         data-id, data-mine, data-state: sending | sent | failed | received
  * conversation    data-id, data-unread, data-open, data-kind: direct | group | noteToSelf,
  *                 data-state: member | request | left | removed | asked | blocked
@@ -24,10 +24,14 @@
  * confirm         data-kind: block | delete | leave | remove, data-state: idle | running
  * notice          data-kind: keysRotated | started | unreadable | forked | keptBack | repaired | restarted | shutOut | added | gone | removed | left | renamed |
  *                 roleChanged | joinedByLink | verifyAgain | keysInDoubt | keysGivenUp | nameGivenAgain
- * banner          data-kind: offline | clock | relay | phrase | trouble | conversation | alarm | log
+ * banner          data-kind: offline | clock | relay | phrase | trouble | conversation | alarm | log | device
  * key-emergency   data-state: idle | replace | shutOut | running | waiting | done
  * blocked-people  data-state: loading | loaded, data-count
  * blocked-person  data-id, data-state: idle | asking | running
+ * devices         data-state: loading | loaded, data-count
+ * device          data-id, data-this, data-version, data-state: idle | asking | running
+ * device-link     data-state: off | code | request | adding | over; device-link-stage likewise, and linked
+ * device-request  data-id
  * close-account   data-state: idle | asking | running
  * settle-log      data-state: idle | asking | running
  * log-card        data-state: reading | consistent | stale | alarm | contradicts, data-size
@@ -49,6 +53,12 @@ export const testids = {
   onboarding: "onboarding",
   onboardingName: "onboarding-name",
   onboardingRecover: "onboarding-recover",
+  onboardingLink: "onboarding-link",
+  linkingCode: "linking-code",
+  linkingNow: "linking-now",
+  linkingAccount: "linking-account",
+  linkingFingerprint: "linking-fingerprint",
+  linkingCancel: "linking-cancel",
   recoverAddress: "recover-address",
   recoverPhrase: "recover-phrase",
   recoverMistake: "recover-mistake",
@@ -208,6 +218,30 @@ export const testids = {
   shutOthersOut: "shut-others-out",
   emergencyCancel: "emergency-cancel",
   emergencyConfirm: "emergency-confirm",
+  devices: "devices",
+  devicesDone: "devices-done",
+  devicesError: "devices-error",
+  device: "device",
+  deviceFingerprint: "device-fingerprint",
+  deviceRemove: "device-remove",
+  deviceRemoveNo: "device-remove-no",
+  deviceRemoveYes: "device-remove-yes",
+  deviceRemoveError: "device-remove-error",
+  deviceLink: "device-link",
+  deviceLinkStage: "device-link-stage",
+  deviceLinkMake: "device-link-make",
+  deviceLinkQr: "device-link-qr",
+  deviceLinkCode: "device-link-code",
+  deviceLinkValid: "device-link-valid",
+  deviceLinkCopy: "device-link-copy",
+  deviceLinkNew: "device-link-new",
+  deviceLinkOff: "device-link-off",
+  deviceLinkProblem: "device-link-problem",
+  deviceLinkError: "device-link-error",
+  deviceRequest: "device-request",
+  deviceRequestFingerprint: "device-request-fingerprint",
+  deviceRequestYes: "device-request-yes",
+  deviceRequestNo: "device-request-no",
   blockedPeople: "blocked-people",
   blockedPerson: "blocked-person",
   blockedNobody: "blocked-nobody",

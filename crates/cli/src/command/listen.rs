@@ -12,6 +12,7 @@ use waxwing_client::{Client, Connection, ConversationView, Event, Profile};
 
 use crate::alarms::Alarms;
 use crate::arguments::Options;
+use crate::asked::Asked;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::room::Room;
@@ -70,9 +71,11 @@ async fn follow(
     output: &mut Output,
 ) -> Result<Over, Failure> {
     let mut events = client.events();
+    let mut asked = Asked::default();
     tell(&client.connection(), output);
     // Those of before the start, too.
     alarms.tell_all(client, output).await;
+    asked.tell_now(client, output).await;
     show_all(client, output).await?;
     loop {
         let event = tokio::select! {
@@ -85,8 +88,10 @@ async fn follow(
             }
             Ok(Event::Connection { connection }) => tell(&connection, output),
             Ok(Event::Log { log }) => alarms.tell(&log, output),
+            Ok(Event::Devices { devices }) => asked.tell(&devices, output),
             Ok(Event::Lagged) | Err(RecvError::Lagged(_)) => {
                 alarms.tell_all(client, output).await;
+                asked.tell_now(client, output).await;
                 show_all(client, output).await?;
             }
             Err(RecvError::Closed) => return Ok(Over::Told),

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use rusqlite::Transaction;
 use waxwing_protocol::{AccountKey, statement};
+use waxwing_wire::chain::Statement;
 use waxwing_wire::{ChainEntry, DeviceId, VerifiedChain};
 
 use super::keys::Cause;
@@ -17,7 +18,7 @@ use crate::error::{Error, ErrorCode};
 use crate::random;
 use crate::store::keys::{self, AccountChange};
 use crate::store::rotation::{self as schedule, LastAccountKey};
-use crate::store::{closing, own_shown, transparency};
+use crate::store::{closing, device_link, own_shown, transparency};
 use crate::views::KeysView;
 
 impl Client {
@@ -29,6 +30,7 @@ impl Client {
         let engine = &self.0;
         let rotating = engine.rotating.lock().await;
         // One change of the chain after the other.
+        engine.advance_linking().await?;
         engine.advance_rotation().await?;
         engine.advance_account_change().await?;
         engine.begin_account_change(&[], false).await?;
@@ -93,6 +95,8 @@ impl Engine {
                 if closing::load(tx)?.is_some() {
                     return Ok(false);
                 }
+                // Whoever was to come in is not waited for: others are to be shut out.
+                device_link::end(tx)?;
                 // Both or neither: what somebody else has put into the chain is taken for one's own together with what revokes it, or nothing would ever
                 // tell of it again.
                 keys::add_chain_entries(tx, me, from, &fresh)?;
@@ -131,9 +135,9 @@ impl Engine {
     pub(super) async fn begin_account_change(&self, revoked: &[DeviceId], then_rotate: bool) -> Result<(), Error> {
         let change = self.another_account_key(&*self.chain(self.account).await?, revoked, then_rotate)?;
         // Both would state the same place of the chain.
-        let begin = move |tx: &Transaction<'_>| match closing::load(tx)? {
-            Some(_) => Ok(()),
-            None => keys::begin_account_change(tx, &change),
+        let begin = move |tx: &Transaction<'_>| match (closing::load(tx)?, device_link::under_way(tx)?) {
+            (None, None) => keys::begin_account_change(tx, &change),
+            _ => Ok(()),
         };
         self.store.run(begin).await
     }
@@ -153,7 +157,10 @@ impl Engine {
     }
 
     /// As far as it gets now, and what is to be shown of it.
-    async fn go_on_with_account_change(&self, rotating: tokio::sync::MutexGuard<'_, ()>) -> Result<KeysView, Error> {
+    pub(super) async fn go_on_with_account_change(
+        &self,
+        rotating: tokio::sync::MutexGuard<'_, ()>,
+    ) -> Result<KeysView, Error> {
         self.tell_keys().await?;
         let outcome = self.resume_changes().await;
         self.set_rotation_problem(outcome.err());
@@ -171,7 +178,7 @@ impl Engine {
                 return self.store.forget().await;
             }
             let mut turn = 1;
-            while let Err(error) = self.state_entry(&change.entry).await {
+            while let Err(error) = self.state_account_key(&change).await {
                 if error.code() != ErrorCode::OwnKeysChanged {
                     return Err(error);
                 }
@@ -201,6 +208,16 @@ impl Engine {
             ));
         }
         self.finish_account_change(change).await
+    }
+
+    /// Has the relay take the entry, after those devices were told of it that it leaves in force.
+    async fn state_account_key(&self, change: &AccountChange) -> Result<(), Error> {
+        let entry =
+            ChainEntry::decode(&change.entry).map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
+        if let Statement::RotateAccountKey(stated) = &entry.unsigned.statement {
+            self.say_what_is_stated(&change.entry, Some(&change.key), &stated.revoked).await?;
+        }
+        self.state_entry(&change.entry).await
     }
 
     /// Whether the own chain has the account key of a change.
@@ -301,6 +318,7 @@ impl Engine {
         self.look_after_recovery().await?;
         self.advance_closing().await?;
         self.catch_up_with_own_keys().await?;
+        self.advance_linking().await?;
         self.advance_account_change().await?;
         self.advance_rotation().await?;
         // The second half of shutting others out, however often it was interrupted.

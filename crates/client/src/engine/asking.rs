@@ -29,7 +29,7 @@ impl Client {
         let invite = match Link::parse(text.trim()) {
             Ok(Link::Group(invite)) => invite,
             Err(InviteError::TooNew) => return Err(too_new()),
-            Ok(Link::Person(_)) | Err(_) => return Ok(None),
+            Ok(Link::Person(_) | Link::Device(_)) | Err(_) => return Ok(None),
         };
         let offer = self.0.store.run(move |tx| {
             standing(tx, &account::require(tx)?, &invite)?;
@@ -79,6 +79,9 @@ impl Client {
 fn parse(text: &str) -> Result<GroupInvite, Error> {
     GroupInvite::parse(text.trim()).map_err(|error| match error {
         InviteError::TooNew => too_new(),
+        InviteError::OtherKind if matches!(Link::parse(text.trim()), Ok(Link::Device(_))) => {
+            Error::new(ErrorCode::DeviceCode, "the code links a device to an account")
+        }
         InviteError::OtherKind => Error::new(ErrorCode::PersonLink, "the link goes to a person"),
         InviteError::NotALink | InviteError::Damaged => Error::new(ErrorCode::InvalidLink, error.to_string()),
     })

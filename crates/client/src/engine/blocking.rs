@@ -6,7 +6,7 @@ use rusqlite::Transaction;
 use waxwing_wire::AccountId;
 
 use super::emit::Changes;
-use super::{Client, not_found};
+use super::{Client, not_found, own_news};
 use crate::error::Error;
 use crate::store::{contacts, conversations, people};
 use crate::views::{BlockedView, ContactView, ConversationKind, ConversationView, Standing};
@@ -17,7 +17,7 @@ impl Client {
     pub async fn set_blocked(&self, conversation: &str, blocked: bool) -> Result<ConversationView, Error> {
         let engine = &self.0;
         let id = conversations::parse_id(conversation)?;
-        let now = engine.context().now;
+        let context = engine.context();
         let changes = engine
             .store
             .run(move |tx| {
@@ -32,12 +32,13 @@ impl Client {
                     conversations::set_standing(tx, &id, Standing::Left)?;
                 }
                 if blocked && !contact.blocked {
-                    contacts::block(tx, found.account, now)?;
+                    contacts::block(tx, found.account, context.now)?;
                     // The key that they hold dies; the next one goes to them with the next words after an unblocking.
                     conversations::replace_access_key(tx, &found)?;
                 } else if !blocked {
                     contacts::unblock(tx, found.account)?;
                 }
+                own_news::tell_of_contact(tx, &context, found.account)?;
                 let mut changes = Changes::default();
                 changes.conversation(id);
                 changes.group(id);
@@ -69,10 +70,12 @@ impl Client {
     pub async fn unblock(&self, account_id: &str) -> Result<ContactView, Error> {
         let engine = &self.0;
         let account: AccountId = account_id.parse().map_err(|_| not_found("no such account"))?;
+        let context = engine.context();
         let (contact, changes) = engine
             .store
             .run(move |tx| {
                 contacts::unblock(tx, account)?;
+                own_news::tell_of_contact(tx, &context, account)?;
                 let contact = contacts::load(tx, account)?.ok_or_else(|| not_found("no such contact"))?;
                 let mut changes = Changes::default();
                 concerned(tx, account, &mut changes)?;

@@ -52,6 +52,7 @@ pub(super) fn of(tx: &Transaction<'_>, context: &Context, log: &Log, facts: &Gro
             | GroupChange::Update
             | GroupChange::JoinUpdate
             | GroupChange::RotateUpdate
+            | GroupChange::AddOwn
             | GroupChange::Resync { .. } => {}
         }
     }

@@ -126,6 +126,22 @@ impl Engine {
         Ok(chain.is_closed() || !current.is_some_and(in_force))
     }
 
+    /// Whether this device was taken out of the account, by the chain that its relay shows.
+    pub(super) async fn is_revoked(&self) -> Result<bool, Error> {
+        let known = VerifiedChain::clone(&*self.chain(self.account).await?);
+        let home = self.home.address().clone();
+        let (chain, _) = self.relay(&home)?.chain(&self.account.to_string(), Some(known)).await?;
+        Ok(!chain.is_closed() && chain.device(self.device).is_none())
+    }
+
+    /// What to say of an error of the own relay: it refuses a device that was taken out, and that is why.
+    pub(super) async fn or_revoked(&self, error: Error) -> Error {
+        match error.code() == ErrorCode::Refused && self.is_revoked().await.unwrap_or(false) {
+            true => Error::new(ErrorCode::DeviceRevoked, "the account's chain has revoked this device"),
+            false => error,
+        }
+    }
+
     /// Fetches and verifies a chain from a relay, extending what is known of it. Each new entry must stand in the relay's transparency
     /// log, as everybody else sees it.
     pub(super) async fn fetch_chain(

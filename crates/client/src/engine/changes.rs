@@ -9,7 +9,7 @@ use waxwing_wire::log::EnvelopeKind;
 
 use super::context::{Context, contact_line};
 use super::deliveries::is_reachable;
-use super::{admit, chain_parts, follow};
+use super::{admit, chain_parts, follow, own_leaves};
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::{self, GroupFacts};
 use crate::mls::{ClaimedPackage, Group, GroupChange, Plan, read_package};
@@ -127,6 +127,7 @@ pub(super) fn plan(
             Planned::Commit(Plan { remove: leaves_of(&facts, *account), roster: Some(roster), data, ..Plan::default() })
         }
         GroupChange::Follow(account) => follow::plan(tx, context, (log, &facts), *account, (claimed, data))?,
+        GroupChange::AddOwn => own_leaves::plan(tx, context, (&facts, own.identity.key_version), claimed, data)?,
         GroupChange::SetRole { account, admin: wanted } => {
             if !admin {
                 return Ok(not_admin());

@@ -101,6 +101,14 @@ impl Engine {
                     }
                 }
             }
+            GroupChange::AddOwn => match self.claim_own().await {
+                Ok(claimed) => Ok(Ok((item.clone(), claimed))),
+                Err(error) => {
+                    tracing::info!(%error, "an own device cannot be added now");
+                    let chain = self.chain(self.account).await.ok();
+                    Ok(Err(Outcome::Later(follow::again(chain.as_deref(), self.now_ms()))))
+                }
+            },
             _ => Ok(Ok((item.clone(), Vec::new()))),
         }
     }

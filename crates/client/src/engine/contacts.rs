@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::Transaction;
-use waxwing_protocol::{AccessKey, Invite, InviteError, conversation_id};
+use waxwing_protocol::{AccessKey, Invite, InviteError, Link, conversation_id};
 use waxwing_wire::{AccountAddress, AccountId, RelayAddress, Username, VerifiedChain};
 
 use super::conversations::{accept, ensure_group, started_line};
@@ -37,9 +37,7 @@ impl Client {
             Err(InviteError::TooNew) => {
                 return Err(Error::new(ErrorCode::LinkTooNew, "the link is of a newer version"));
             }
-            Err(InviteError::OtherKind) => {
-                return Err(Error::new(ErrorCode::GroupLink, "the link goes into a group"));
-            }
+            Err(InviteError::OtherKind) => return Err(other_kind(input)),
             Err(error) => match input.parse::<AccountAddress>() {
                 Ok(address) => engine.find_by_address(&address).await?,
                 Err(_) => return Err(Error::new(ErrorCode::InvalidLink, error.to_string())),
@@ -194,6 +192,14 @@ pub(super) fn invite_of(tx: &Transaction<'_>, me: &Account, chain: &VerifiedChai
         access_key: me.invite_key.clone(),
         name: me.username.clone(),
     })
+}
+
+/// What a link is for that goes to no person.
+fn other_kind(link: &str) -> Error {
+    match Link::parse(link) {
+        Ok(Link::Device(_)) => Error::new(ErrorCode::DeviceCode, "the code links a device to an account"),
+        _ => Error::new(ErrorCode::GroupLink, "the link goes into a group"),
+    }
 }
 
 /// The relay must not show a second history of somebody who is known already. One that merely lacks the newest entries is not.

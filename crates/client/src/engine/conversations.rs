@@ -8,7 +8,7 @@ use waxwing_wire::{AccountId, LogId, RelayAddress};
 use super::context::{Context, contact_line, own_line};
 use super::emit::Changes;
 use super::handshake::store_people;
-use super::{Client, not_found, restart, rotation, sealing, stale_keys};
+use super::{Client, not_found, own_leaves, own_news, restart, rotation, sealing, stale_keys};
 use crate::error::Error;
 use crate::event::Event;
 use crate::mls::{Group, GroupChange, storage};
@@ -56,7 +56,13 @@ impl Client {
         let engine = &self.0;
         let id = conversations::parse_id(conversation)?;
         let (context, home) = (engine.context(), engine.home.address().clone());
-        let changes = engine.store.run(move |tx| accept(tx, &context, &id, home)).await?;
+        let accepted = engine.store.run(move |tx| {
+            let changes = accept(tx, &context, &id, home)?;
+            // Nobody is to be asked twice.
+            own_news::tell_of_contact(tx, &context, conversations::load(tx, &id)?.account)?;
+            Ok(changes)
+        });
+        let changes = accepted.await?;
         engine.tell(changes).await;
         engine.outbox_wake.notify_one();
         engine.transparency_wake.notify_one();
@@ -165,6 +171,7 @@ pub(super) fn make_group(
     };
     logs::insert(tx, &log, context.now)?;
     store_people(tx, &log, &group.facts()?)?;
+    own_leaves::queue(tx, context, &log)?;
     Ok(log)
 }
 
@@ -210,6 +217,7 @@ pub(super) fn accept(
             continue;
         }
         outbox::push_change(tx, id, log.log, &GroupChange::JoinUpdate.encode()?, 0)?;
+        own_leaves::queue(tx, context, log)?;
         stale_keys::note_accepted(tx, context, log)?;
     }
     let written_to = logs::to_send(tx, id)?.filter(|_| found.kind == ConversationKind::Group);

@@ -442,7 +442,7 @@ impl Reading<'_> {
             Some(false) if self.asked.contains(&sender) => return self.not_stated(leaf, message, bytes),
             _ => return Ok(Verdict::Need(sender)),
         }
-        if !self.log.peer_seen {
+        if !self.log.peer_seen && sender != self.context.account {
             self.log.peer_seen = true;
             logs::set_peer_seen(self.tx, self.log.log)?;
         }

@@ -15,6 +15,7 @@ use waxwing_wire::{AccountId, ChainEntry, DeviceId, VerifiedChain};
 use super::changes::{Planned, add};
 use super::context::Context;
 use super::entries::Reading;
+use super::own_leaves;
 use crate::error::{Error, ErrorCode};
 use crate::mls::rules::{self, GroupFacts};
 use crate::mls::{ClaimedPackage, Group, GroupChange, Plan};
@@ -121,6 +122,7 @@ pub(super) fn reconcile(tx: &Transaction<'_>, context: &Context) -> Result<bool,
             any |= chain_grew(tx, context, account)?;
         }
     }
+    any |= own_leaves::queue_everywhere(tx, context)?;
     Ok(any)
 }
 

@@ -247,6 +247,7 @@ pub(super) fn view(tx: &Transaction<'_>, me: &Account, conversation: &Conversati
             Ok(GroupChange::Update
                 | GroupChange::JoinUpdate
                 | GroupChange::RotateUpdate
+                | GroupChange::AddOwn
                 | GroupChange::Admit { .. }
                 | GroupChange::Resync { .. }
                 | GroupChange::AnswerLeave { .. })

@@ -47,6 +47,7 @@ pub(super) fn outcome(
         | GroupChange::Admit { .. }
         | GroupChange::Resync { .. }
         | GroupChange::AnswerLeave { .. }
+        | GroupChange::AddOwn
         | GroupChange::Follow(_) => Outcome::Later(now.saturating_add(AGAIN_MS)),
     })
 }

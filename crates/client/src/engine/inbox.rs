@@ -7,7 +7,7 @@ use rusqlite::Transaction;
 use waxwing_protocol::content::{Content, JoinRequest, ResyncRequest, Welcome};
 use waxwing_protocol::envelope::{self, Message, OpenContext, Opened};
 use waxwing_wire::frame::InboxEntry;
-use waxwing_wire::{AccountId, LogId, RelayAddress, VerifiedChain};
+use waxwing_wire::{AccountId, ChainEntry, LogId, RelayAddress, VerifiedChain};
 
 use super::Engine;
 use super::abroad::Known;
@@ -15,8 +15,10 @@ use super::admit::{self, Asking};
 use super::context::Context;
 use super::emit::Changes;
 use super::join::{self, Welcomed};
+use super::own_news::{self, OwnNews};
 use super::{follow, resync, safety};
 use crate::error::{Error, ErrorCode};
+use crate::store::device_link::{self, Stage};
 use crate::store::{account, aside, contacts, keys, logs, unproved};
 
 pub(super) const INBOX: LogId = LogId::from_bytes([0; 16]);
@@ -42,6 +44,10 @@ enum Verdict {
     Waits,
     /// Somebody asks with a link to be let into a group.
     Asked(Box<Asking>),
+    /// A new device asks to be added to the account, with this entry.
+    Link(Box<(ChainEntry, Message)>),
+    /// Another own device has said something.
+    Own(Box<(OwnNews, Message)>),
     SetAside(&'static str),
 }
 
@@ -120,8 +126,23 @@ impl Engine {
                 Known::Later => Verdict::Waits,
                 Known::Nobody => Verdict::SetAside("a request of somebody unknown, or without keys in force"),
             }),
+            Ok(Content::Link(request)) => Ok(match self.judge_link(opened, request).await? {
+                Ok((message, entry)) => Verdict::Link(Box::new((entry, message))),
+                Err(reason) => Verdict::SetAside(reason),
+            }),
+            Ok(Content::OwnEntry(entry)) => self.own_news(opened, abroad, OwnNews::Entry(entry)).await,
+            Ok(Content::OwnContacts(contacts)) => self.own_news(opened, abroad, OwnNews::Contacts(contacts)).await,
+            Ok(Content::HandOver(_)) => self.own_news(opened, abroad, OwnNews::Nothing).await,
             _ => Ok(Verdict::SetAside("its content cannot be read")),
         }
+    }
+
+    async fn own_news(&self, opened: Opened, abroad: bool, news: OwnNews) -> Result<Verdict, Error> {
+        Ok(match self.of_own_device(opened, abroad).await? {
+            Known::Signed(message) => Verdict::Own(Box::new((news, *message))),
+            Known::Later => Verdict::Waits,
+            Known::Nobody => Verdict::SetAside("it is of no other own device in force"),
+        })
     }
 
     /// Checks what needs its sender's chain, which their relay `home` has.
@@ -175,6 +196,18 @@ impl Engine {
         if !self.home.address().is_loopback() && welcome.relay.is_loopback() {
             return Ok(Verdict::SetAside(THIS_COMPUTER));
         }
+        if welcome.sender.account == self.account {
+            // Its chain is one's own, of which nobody brings anything.
+            return Ok(match self.of_own_device(opened, abroad).await? {
+                Known::Signed(message) => {
+                    let (chain, entries) = (self.chain(self.account).await?, Vec::new());
+                    let sender = CheckedSender { message: *message, chain, entries, from: 0 };
+                    Verdict::Welcomed(Box::new(Welcomed { welcome, sender }))
+                }
+                Known::Later => Verdict::Waits,
+                Known::Nobody => Verdict::SetAside("it is of no other own device in force"),
+            });
+        }
         Ok(match self.check_sender(opened, &welcome.sender).await? {
             Ok(sender) => Verdict::Welcomed(Box::new(Welcomed { welcome, sender })),
             Err(reason) => Verdict::SetAside(reason),
@@ -182,6 +215,9 @@ impl Engine {
     }
 
     async fn check_join(&self, opened: Opened, request: JoinRequest, abroad: bool) -> Result<Verdict, Error> {
+        if request.sender.account == self.account {
+            return Ok(Verdict::SetAside("it is of oneself"));
+        }
         if let Some(reason) = self.refuse_sender(&opened, request.sender.account).await? {
             return Ok(Verdict::SetAside(reason));
         }
@@ -203,7 +239,7 @@ impl Engine {
 
     /// Why nothing is taken in from whoever an envelope says to be from, if so.
     async fn refuse_sender(&self, opened: &Opened, stated: AccountId) -> Result<Option<&'static str>, Error> {
-        if opened.claimed().account != stated || stated == self.account {
+        if opened.claimed().account != stated {
             return Ok(Some("it names another sender"));
         }
         let contact = self.store.run(move |tx| contacts::load(tx, stated)).await?;
@@ -240,11 +276,15 @@ impl Engine {
         let context = self.context();
         let asked = matches!(verdict, Verdict::Resync(_) | Verdict::Asked(_));
         let about = if let Verdict::Resync(resync) = &verdict { Some(resync.0.log) } else { None };
+        let (own, asks) = (matches!(verdict, Verdict::Own(_)), matches!(verdict, Verdict::Link(_)));
+        let home = self.home.address().clone();
         let (chain, look) = match &verdict {
             Verdict::Welcomed(welcomed) => (Some(Arc::clone(&welcomed.sender.chain)), None),
             Verdict::Asked(asking) => (Some(Arc::clone(&asking.sender.chain)), None),
             Verdict::Look(log, ..) => (None, Some(*log)),
-            Verdict::Resync(_) | Verdict::Waits | Verdict::SetAside(_) => (None, None),
+            Verdict::Resync(_) | Verdict::Link(_) | Verdict::Own(_) | Verdict::Waits | Verdict::SetAside(_) => {
+                (None, None)
+            }
         };
         let welcomed = matches!(verdict, Verdict::Welcomed(_));
         let waits = matches!(verdict, Verdict::Waits);
@@ -281,6 +321,20 @@ impl Engine {
                             }
                         }
                     }
+                    Verdict::Link(link) => {
+                        let (entry, message) = *link;
+                        // The first counts: whoever else has seen the code comes too late, and the user is shown one.
+                        let waits = device_link::load(tx)?.is_some_and(|link| link.stage == Stage::Offered);
+                        if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? && waits {
+                            device_link::reach(tx, Stage::Asked, entry.as_bytes())?;
+                        }
+                    }
+                    Verdict::Own(said) => {
+                        let (news, message) = *said;
+                        if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? {
+                            changes.join(own_news::take(tx, &context, &home, news)?);
+                        }
+                    }
                     Verdict::Look(log, seq, message) => {
                         let sender = (message.sender.account, message.sender.device);
                         if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? {
@@ -312,8 +366,15 @@ impl Engine {
             self.logs_changed.send_modify(|count| *count += 1);
             self.outbox_wake.notify_one();
         }
-        if asked {
+        if asked || own {
             self.outbox_wake.notify_one();
+        }
+        if own {
+            // What it has stated may stand in the log by now.
+            self.transparency_wake.notify_one();
+        }
+        if asks {
+            self.tell_devices().await?;
         }
         // Whoever asks may be what shows that all are locked out. Judged with the log read to its head, as everything that mends.
         for log in about.into_iter().chain(look) {

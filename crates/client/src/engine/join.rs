@@ -15,6 +15,7 @@ use super::entries::{peer_display_name, states};
 use super::handshake::store_people;
 use super::inbox::CheckedSender;
 use super::not_followed;
+use super::own_leaves;
 use super::restart::spoiler;
 use super::restored;
 use super::resync::{self, retire};
@@ -197,11 +198,13 @@ fn judge(
     if !sound {
         return Some("its leaves and its roster do not fit");
     }
-    let (me, peer) = (own.account(), sender.account());
+    let (me, by) = (own.account(), sender.account());
+    let mine = me == by;
     match roster.kind {
         GroupKind::Direct => {
+            let peer = other_of(roster, me).unwrap_or(me);
             let two = roster.lines.len() == 2 && roster.conversation == conversation_id(me, peer);
-            (!two).then_some("it is no conversation of the two")
+            (!two || !(mine || by == peer)).then_some("it is no conversation of the two")
         }
         // Nor does it take the place of a conversation of two that there is not yet.
         GroupKind::Group if !is_group_conversation(&roster.conversation) => Some("its id is not that of a group"),
@@ -211,11 +214,19 @@ fn judge(
                 matches!(event.what, What::Recovered { .. })
                     && roster.line(me).is_some_and(|line| line.chain_seq >= event.place.seq)
             });
-            let admin = asked_for || back || rules::admins(roster, &facts.leaves).contains(&peer);
+            let admin = mine || asked_for || back || rules::admins(roster, &facts.leaves).contains(&by);
             (!admin).then_some("its sender may not add anybody")
         }
-        GroupKind::NoteToSelf => Some("somebody else's note to self"),
+        GroupKind::NoteToSelf => {
+            let own = mine && roster.lines.len() == 1 && roster.conversation == conversation_id(me, me);
+            (!own).then_some("somebody else's note to self")
+        }
     }
+}
+
+/// The other one of two.
+fn other_of(roster: &Roster, me: AccountId) -> Option<AccountId> {
+    roster.lines.iter().map(|line| line.account).find(|account| *account != me)
 }
 
 fn store(
@@ -228,30 +239,42 @@ fn store(
     changes: &mut Changes,
 ) -> Result<(), Error> {
     let (id, sender, roster) = (welcome.conversation, welcome.sender.account, &facts.roster);
-    let known = contacts::load(tx, sender)?.is_some_and(|contact| contact.known);
-    let kind = if roster.kind == GroupKind::Direct { ConversationKind::Direct } else { ConversationKind::Group };
+    // By another own device: what the user does there is done here.
+    let mine = sender == context.account;
+    let known = mine || contacts::load(tx, sender)?.is_some_and(|contact| contact.known);
+    let kind = match roster.kind {
+        GroupKind::Direct => ConversationKind::Direct,
+        GroupKind::Group => ConversationKind::Group,
+        GroupKind::NoteToSelf => ConversationKind::NoteToSelf,
+    };
     let direct = kind == ConversationKind::Direct;
-    contacts::upsert(
-        tx,
-        &Contact {
-            account: sender,
-            name: welcome.sender.name.clone(),
-            relay: welcome.sender.home.clone(),
-            display_name: peer_display_name(&welcome.sender.display_name, welcome.sender.name.as_str()),
-            trust: Trust::FirstUse,
-            access_key: Some(welcome.sender.access_key.clone()),
-            known,
-            blocked: false,
-        },
-    )?;
+    let with = if direct { other_of(roster, context.account).unwrap_or(sender) } else { sender };
+    if !mine {
+        contacts::upsert(
+            tx,
+            &Contact {
+                account: sender,
+                name: welcome.sender.name.clone(),
+                relay: welcome.sender.home.clone(),
+                display_name: peer_display_name(&welcome.sender.display_name, welcome.sender.name.as_str()),
+                trust: Trust::FirstUse,
+                access_key: Some(welcome.sender.access_key.clone()),
+                known,
+                blocked: false,
+            },
+        )?;
+    }
     meet(tx, context.account, roster)?;
+    if mine && direct {
+        contacts::set_known(tx, with)?;
+    }
     // Whoever asked to be let in, and is, by whom they asked, has accepted that already.
     let asked = match conversations::all(tx)?.into_iter().find(|one| one.id == id) {
         Some(one) => one.standing == Standing::Asked && one.account == sender && !direct,
         None => false,
     };
     let standing = if known || asked { Standing::Member } else { Standing::Request };
-    let new = NewConversation { id: &id, kind, account: sender, standing, title: &roster.name, profile_sent: false };
+    let new = NewConversation { id: &id, kind, account: with, standing, title: &roster.name, profile_sent: mine };
     let first = conversations::insert(tx, &new, context.now)?;
     let conversation = conversations::load(tx, &id)?;
     // Let back in to say that one leaves: that still stands.
@@ -259,8 +282,8 @@ fn store(
     let again = matches!(conversation.standing, Standing::Left | Standing::Removed | Standing::Asked) && !leaving;
     if again {
         conversations::set_standing(tx, &id, standing)?;
-        conversations::set_profile_sent(tx, &id, false)?;
-        conversations::set_account(tx, &id, sender)?;
+        conversations::set_profile_sent(tx, &id, mine)?;
+        conversations::set_account(tx, &id, with)?;
         conversations::set_problem(tx, &id, None)?;
         deliveries::remove_asking(tx, &id)?;
     }
@@ -325,6 +348,7 @@ fn store(
         // With keys that were replaced meanwhile, at once.
         let when = if own_version == context.keys.key_version() { context.now + soon } else { 0 };
         outbox::push_change(tx, &id, log.log, &GroupChange::JoinUpdate.encode()?, when)?;
+        own_leaves::queue(tx, context, &log)?;
         if !direct {
             introduce_oneself(tx, &account::require(tx)?, &conversations::load(tx, &id)?)?;
         }
@@ -332,26 +356,26 @@ fn store(
     if repaired || restarted {
         conversations::set_problem(tx, &id, None)?;
         let name = people::name(tx, &account::require(tx)?, sender)?;
-        let notice =
-            if repaired { Notice::Repaired } else { Notice::Restarted { name, mine: false, spoiler: spoiled_by } };
-        let line = started_line(&id, sender, false, context.now, &notice);
+        let notice = if repaired { Notice::Repaired } else { Notice::Restarted { name, mine, spoiler: spoiled_by } };
+        let line = started_line(&id, sender, mine, context.now, &notice);
         messages::insert(tx, &line)?;
         changes.message(sender, line.id, false);
     }
     let me = account::require(tx)?;
     let named = |of: &[AccountId]| of.iter().map(|one| people::name(tx, &me, *one)).collect::<Result<Vec<_>, _>>();
-    let added = Notice::Added { by: people::name(tx, &me, sender)?, mine: false, names: named(&new_here)?, me: false };
+    let added = Notice::Added { by: people::name(tx, &me, sender)?, mine, names: named(&new_here)?, me: false };
     let missing = Notice::Gone { names: named(&gone)? };
     for notice in [(!new_here.is_empty()).then_some(added), (!gone.is_empty()).then_some(missing)].iter().flatten() {
-        let line = started_line(&id, sender, false, context.now, notice);
+        let line = started_line(&id, sender, mine, context.now, notice);
         messages::insert(tx, &line)?;
         changes.message(sender, line.id, false);
     }
     if first || again {
-        let how = match (direct, asked) {
-            (true, _) => Arrival::Direct,
-            (false, true) => Arrival::ByLink,
-            (false, false) => Arrival::Added,
+        let how = match (mine, direct, asked) {
+            (true, ..) => Arrival::Own,
+            (_, true, _) => Arrival::Direct,
+            (_, false, true) => Arrival::ByLink,
+            (_, false, false) => Arrival::Added,
         };
         note_arrival(tx, context, &conversation.id, sender, how, changes)?;
     }
@@ -430,6 +454,8 @@ enum Arrival {
     Direct,
     Added,
     ByLink,
+    /// With another own device, which was there before.
+    Own,
 }
 
 fn note_arrival(
@@ -444,10 +470,11 @@ fn note_arrival(
     let by = people::name(tx, &me, sender)?;
     let notice = match how {
         Arrival::Direct => Notice::Started { name: by, mine: false },
+        Arrival::Own => Notice::Started { name: by, mine: true },
         Arrival::Added => Notice::Added { by, mine: false, names: vec![me.display_name.clone()], me: true },
         Arrival::ByLink => Notice::JoinedByLink { by, mine: false, name: me.display_name.clone(), me: true },
     };
-    let line = started_line(id, sender, false, context.now, &notice);
+    let line = started_line(id, sender, sender == context.account, context.now, &notice);
     messages::insert(tx, &line)?;
     changes.message(sender, line.id, false);
     Ok(())

@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::random;
 use crate::store::keys::Rotation;
 use crate::store::rotation::Last;
-use crate::store::{account, closing, keys, rotation as schedule};
+use crate::store::{account, closing, device_link, keys, rotation as schedule};
 use crate::views::{KeysView, RotationSchedule};
 
 /// Who wants a rotation.
@@ -54,7 +54,12 @@ pub(super) fn new_keys(
 pub(super) fn begin(tx: &Transaction<'_>, rotation: &Rotation, current: &DeviceKeys, now_ms: u64) -> Result<(), Error> {
     match keys::rotation(tx)? {
         // Both would state the same place of the chain.
-        None if keys::account_change(tx)?.is_some() || closing::load(tx)?.is_some() => Ok(()),
+        None if keys::account_change(tx)?.is_some()
+            || closing::load(tx)?.is_some()
+            || device_link::under_way(tx)?.is_some() =>
+        {
+            Ok(())
+        }
         Some(_) if !rotation.scheduled => keys::hurry_rotation(tx),
         Some(_) => Ok(()),
         None => {
@@ -112,6 +117,7 @@ impl Client {
         let engine = &self.0;
         let rotating = engine.rotating.lock().await;
         // One change of the chain after the other.
+        engine.advance_linking().await?;
         engine.advance_account_change().await?;
         engine.begin_rotation(Cause::ByHand).await?;
         engine.tell_keys().await?;

@@ -72,7 +72,7 @@ impl Client {
 
 impl Engine {
     /// Tells the relay of new and of dismissed access keys now. One pass at a time: a slower one would put back what was dismissed.
-    async fn tell_keys_to_relay(&self) -> Result<(), Error> {
+    pub(super) async fn tell_keys_to_relay(&self) -> Result<(), Error> {
         let _one = self.flushing.lock().await;
         self.flush_access_keys().await
     }

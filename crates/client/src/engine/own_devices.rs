@@ -1,23 +1,27 @@
 //! What other devices of the own account have stated of their keys.
 //!
 //! Each device speaks for its own keys. A rotation of another one that was in force here before is therefore taken into the own chain, once the
-//! relay's log has it; nothing else is: no further device, no other account key, no word about this device. Whoever holds the account key could
-//! state keys for another device, too. That one finds an entry of itself that it has not made, and raises the alarm.
+//! relay's log has it. A further device, or another account key, is taken where an own device has said, sealed, that it states that entry, and has
+//! handed that key over; and nothing else is, nor what takes this very device out. Whoever holds the account key could state keys for another device,
+//! too. That one finds an entry of itself that it has not made, and raises the alarm.
 //!
 //! Not here: own entries that an older database lacks (`chains`), what becomes of any other entry (`transparency::look`), how a device comes into
-//! the account.
+//! the account (`linking`), and what own devices say (`own_news`).
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, statement};
 use waxwing_wire::chain::{Statement, What};
 use waxwing_wire::{ChainEntry, DeviceId, DeviceRecord, VerifiedChain};
 
-use super::Engine;
 use super::chains::own_entries;
+use super::linking::decoded;
+use super::{Engine, follow};
 use crate::error::{Error, ErrorCode};
 use crate::store::keys::{self, AccountChange, Rotation};
+use crate::store::own_entries::{self as told, Told};
 use crate::store::transparency;
 
 /// So often one change of this device is stated anew behind those of others before it waits for its next turn.
@@ -26,52 +30,61 @@ pub(super) const MOST_TURNS: u32 = 8;
 /// A chain, and which of its entries are new.
 type Longer = (VerifiedChain, Vec<Vec<u8>>);
 
-/// Of entries that follow a chain, those at its beginning with which other devices that were in force there have replaced their keys.
-pub(super) fn rotations_of_others(
-    known: &VerifiedChain,
-    fresh: &[Vec<u8>],
-    device: DeviceId,
-) -> Result<Option<Longer>, Error> {
-    let (mut chain, mut taken) = (known.clone(), 0);
-    for entry in fresh {
-        let mut longer = chain.clone();
-        longer.extend(entry)?;
-        if !is_of_another(&longer, longer.seq(), device) {
-            break;
+/// Whose doing an entry can be: which device this is, and what the others have said that they state.
+#[derive(Clone, Copy)]
+pub(super) struct Others<'a> {
+    pub(super) device: DeviceId,
+    pub(super) told: &'a Told,
+}
+
+impl Others<'_> {
+    /// Of entries that follow a chain, those at its beginning that are other own devices' doing.
+    pub(super) fn entries(self, known: &VerifiedChain, fresh: &[Vec<u8>]) -> Result<Option<Longer>, Error> {
+        let (mut chain, mut taken) = (known.clone(), 0);
+        for entry in fresh {
+            let mut longer = chain.clone();
+            longer.extend(entry)?;
+            let had =
+                longer.account_key() == chain.account_key() || self.told.account_key(longer.account_key()).is_some();
+            if !had || !self.have_made(&longer, longer.seq()) || longer.device(self.device).is_none() {
+                break;
+            }
+            (chain, taken) = (longer, taken + 1);
         }
-        (chain, taken) = (longer, taken + 1);
+        Ok((taken > 0).then(|| (chain, fresh[..taken].to_vec())))
     }
-    Ok((taken > 0).then(|| (chain, fresh[..taken].to_vec())))
-}
 
-/// Whether the entry at this place is another device's rotation.
-fn is_of_another(chain: &VerifiedChain, seq: u32, device: DeviceId) -> bool {
-    let event = usize::try_from(seq).ok().and_then(|seq| chain.events().get(seq));
-    event.is_some_and(|event| matches!(event.what, What::DeviceKeysRotated(other, _) if other != device))
-}
+    /// Whether the entry at this place is another own device's doing.
+    fn have_made(self, chain: &VerifiedChain, seq: u32) -> bool {
+        let event = usize::try_from(seq).ok().and_then(|seq| chain.events().get(seq));
+        event.is_some_and(|event| match event.what {
+            What::DeviceKeysRotated(other, _) => other != self.device,
+            What::DeviceAdded(_) | What::AccountKeyRotated(_) => {
+                chain.hash_at(seq).is_some_and(|hash| self.told.has(seq, hash))
+            }
+            What::Created(_) | What::Recovered { .. } | What::Closed => false,
+        })
+    }
 
-/// Whether all that stands in the own chain from the place of this entry on is other devices' rotations: they were first, and that is all.
-fn is_overtaken(chain: &VerifiedChain, entry: &ChainEntry, device: DeviceId) -> bool {
-    let from = entry.unsigned.seq;
-    from <= chain.seq() && (from..=chain.seq()).all(|seq| is_of_another(chain, seq, device))
-}
-
-fn decoded(entry: &[u8]) -> Result<ChainEntry, Error> {
-    ChainEntry::decode(entry).map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))
+    /// Whether all that stands in the own chain from the place of this entry on is other own devices' doing: they were first, and that is all.
+    fn are_first(self, chain: &VerifiedChain, entry: &ChainEntry) -> bool {
+        let from = entry.unsigned.seq;
+        from <= chain.seq() && (from..=chain.seq()).all(|seq| self.have_made(chain, seq))
+    }
 }
 
 /// The same new keys, stated behind what other devices have stated since; none where it is not they alone that stand in the way.
 pub(super) fn rotation_anew(
     chain: &VerifiedChain,
-    (rotation, device): (&Rotation, DeviceId),
+    (rotation, others): (&Rotation, Others<'_>),
     account_key: &AccountKey,
     now_ms: u64,
 ) -> Result<Option<Vec<u8>>, Error> {
-    if !is_overtaken(chain, &decoded(&rotation.entry)?, device) {
+    if !others.are_first(chain, &decoded(&rotation.entry)?) {
         return Ok(None);
     }
     let seeds = DeviceSeeds::from_bytes(&rotation.seeds.to_bytes());
-    let new = DeviceKeys::new(device, rotation.key_version, seeds)?;
+    let new = DeviceKeys::new(others.device, rotation.key_version, seeds)?;
     let entry = statement::rotate_device_keys(chain, account_key, &new, now_ms);
     VerifiedChain::clone(chain).extend(entry.as_bytes())?;
     Ok(Some(entry.as_bytes().to_vec()))
@@ -80,13 +93,13 @@ pub(super) fn rotation_anew(
 /// The same for another account key, and whom it revokes.
 fn account_change_anew(
     chain: &VerifiedChain,
-    (change, device): (&AccountChange, DeviceId),
+    (change, others): (&AccountChange, Others<'_>),
     account_key: &AccountKey,
     now_ms: u64,
 ) -> Result<Option<Vec<u8>>, Error> {
     let entry = decoded(&change.entry)?;
     let Statement::RotateAccountKey(stated) = &entry.unsigned.statement else { return Ok(None) };
-    if !is_overtaken(chain, &entry, device) {
+    if !others.are_first(chain, &entry) {
         return Ok(None);
     }
     let entry = statement::rotate_account_key(chain, account_key, &change.key, &stated.revoked, now_ms);
@@ -101,7 +114,8 @@ impl Engine {
         if self.has_other_devices().await? {
             let busy = |_| Error::new(ErrorCode::RelayBusy, "a change of the own keys is under way");
             let _rotating = self.rotating.try_lock().map_err(busy)?;
-            self.take_from_own_devices().await?;
+            // It may be the inbox that asks.
+            self.take_from_own_devices(false).await?;
         }
         self.chain(self.account).await
     }
@@ -113,7 +127,7 @@ impl Engine {
         }
         let follow = async {
             let _rotating = self.rotating.lock().await;
-            self.take_from_own_devices().await
+            self.take_from_own_devices(true).await
         };
         let in_time = tokio::time::timeout(patience, follow).await;
         in_time.unwrap_or_else(|_| Err(Error::new(ErrorCode::RelayDown, "no answer in time")))
@@ -123,19 +137,82 @@ impl Engine {
         Ok(self.chain(self.account).await?.devices().any(|device| device.id() != self.device))
     }
 
-    /// Takes what other own devices have stated, as far as the relay's log has it. To be called with `rotating` held.
-    async fn take_from_own_devices(&self) -> Result<(), Error> {
+    /// Takes what other own devices have stated, as far as the relay's log has it. To be called with `rotating` held; `reads_inbox`: and by nobody who
+    /// reads the inbox, in which they say what they state.
+    async fn take_from_own_devices(&self, reads_inbox: bool) -> Result<(), Error> {
         let known = self.chain(self.account).await?;
         let home = self.home.address().clone();
         // Judged with all that the relay shows: what of it is not taken must stand in the log as well, or it is no chain to go by.
         let (_, fresh) = self.fetch_chain(&home, &self.account.to_string(), Some(&known)).await?;
-        let Some(longer) = rotations_of_others(&known, &fresh, self.device)? else { return Ok(()) };
-        self.take_own(&known, longer).await?;
-        tracing::info!("another own device has replaced its keys");
+        let (Some(longer), told) = self.made_by_others(&known, &fresh, reads_inbox).await? else { return Ok(()) };
+        self.take_with_account_key(&known, longer, &told).await?;
+        tracing::info!("another own device has changed the own chain");
         self.tell_keys().await?;
+        self.tell_devices().await?;
         self.tell_log(&home.authority()).await;
         // What it has said meanwhile with keys that were not known waits for this.
         self.introductions_wake.notify_one();
+        Ok(())
+    }
+
+    fn others<'a>(&self, told: &'a Told) -> Others<'a> {
+        Others { device: self.device, told }
+    }
+
+    /// What of these entries other own devices have made, by what they say; where that is not all, and `reads_inbox`, what they have said by now.
+    async fn made_by_others(
+        &self,
+        known: &VerifiedChain,
+        fresh: &[Vec<u8>],
+        reads_inbox: bool,
+    ) -> Result<(Option<Longer>, Told), Error> {
+        let told = self.store.run(told::all).await?;
+        let longer = self.others(&told).entries(known, fresh)?;
+        if !reads_inbox || longer.as_ref().map_or(0, |(_, taken)| taken.len()) == fresh.len() {
+            return Ok((longer, told));
+        }
+        // They say it before they state it: it waits there.
+        if let Err(error) = self.read_inbox_first().await {
+            tracing::info!(%error, "what own devices say cannot be had");
+        }
+        let told = self.store.run(told::all).await?;
+        Ok((self.others(&told).entries(known, fresh)?, told))
+    }
+
+    /// What reads the inbox may come to what other own devices have stated, and that here: of no known size, were it not for the box.
+    fn read_inbox_first(&self) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + '_>> {
+        Box::pin(self.drain_inbox())
+    }
+
+    /// Takes these entries, and the account key that they put in force. The keystore first: the entries that lead to its keys are found again
+    /// ([`Self::catch_up_with_own_keys`]), a key that is lost is not.
+    async fn take_with_account_key(&self, known: &VerifiedChain, longer: Longer, told: &Told) -> Result<(), Error> {
+        let public = *longer.0.account_key();
+        if public == self.account_key().public() {
+            return self.take_own(known, longer).await;
+        }
+        let key = told.account_key(&public).ok_or_else(|| {
+            Error::new(ErrorCode::OwnKeysChanged, "the own chain names an account key that was not handed over")
+        })?;
+        let (me, context) = (self.account, self.context());
+        let mut secrets = self.secrets.lock().await;
+        let mut replaced = secrets.clone();
+        replaced.account_seed = *key.seed();
+        self.keystore.write(&replaced).await?;
+        *secrets = replaced;
+        drop(secrets);
+        let guard = self.keys_guard.write().await;
+        self.take_own(known, longer).await?;
+        *self.account_key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        self.store
+            .run(move |tx| {
+                told::forget_seeds(tx)?;
+                follow::chain_grew(tx, &context, me)
+            })
+            .await?;
+        drop(guard);
+        self.store.forget().await?;
+        self.outbox_wake.notify_one();
         Ok(())
     }
 
@@ -183,8 +260,8 @@ impl Engine {
         let home = self.home.address().clone();
         let newest = VerifiedChain::clone(&known);
         let (_, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(newest)).await?;
-        let shown = rotations_of_others(&known, &fresh, self.device)?;
-        Ok(is_overtaken(shown.as_ref().map_or(&known, |(chain, _)| chain), &entry, self.device))
+        let (longer, told) = self.made_by_others(&known, &fresh, true).await?;
+        Ok(self.others(&told).are_first(longer.as_ref().map_or(&known, |(chain, _)| chain), &entry))
     }
 
     /// Gives up what was begun and something else has overtaken, whatever the log says to that: others are to be shut out, and nothing waits for it. What
@@ -221,9 +298,9 @@ impl Engine {
         if !self.is_behind_others(&rotation.entry).await? {
             return Ok(false);
         }
-        self.take_from_own_devices().await?;
-        let chain = self.chain(self.account).await?;
-        let whose = (&*rotation, self.device);
+        self.take_from_own_devices(true).await?;
+        let (chain, told) = (self.chain(self.account).await?, self.store.run(told::all).await?);
+        let whose = (&*rotation, self.others(&told));
         let Some(entry) = rotation_anew(&chain, whose, &self.account_key(), self.now_ms())? else { return Ok(false) };
         rotation.entry.clone_from(&entry);
         self.store.run(move |tx| keys::set_rotation_entry(tx, &entry)).await?;
@@ -235,9 +312,9 @@ impl Engine {
         if change.then_rotate || !self.is_behind_others(&change.entry).await? {
             return Ok(false);
         }
-        self.take_from_own_devices().await?;
-        let chain = self.chain(self.account).await?;
-        let whose = (&*change, self.device);
+        self.take_from_own_devices(true).await?;
+        let (chain, told) = (self.chain(self.account).await?, self.store.run(told::all).await?);
+        let whose = (&*change, self.others(&told));
         let Some(entry) = account_change_anew(&chain, whose, &self.account_key(), self.now_ms())? else {
             return Ok(false);
         };

@@ -113,6 +113,9 @@ impl Engine {
             // It may have been restored from a backup, and know the account's keys again only now.
             outcome = self.drain_inbox().await;
         }
+        if let Err(error) = outcome {
+            outcome = Err(self.or_revoked(error).await);
+        }
         if outcome.is_ok() {
             self.tend_keys().await;
         }
@@ -192,7 +195,8 @@ impl Engine {
             if self.keys().key_version() != version {
                 continue;
             }
-            if error.code() == ErrorCode::AccountDisabled {
+            let error = self.or_revoked(error).await;
+            if matches!(error.code(), ErrorCode::AccountDisabled | ErrorCode::DeviceRevoked) {
                 backoff.slow_down();
             }
             let wait = backoff.next();
@@ -438,7 +442,7 @@ impl Engine {
     }
 
     /// Local time in milliseconds, for what a front end compares with its own clock.
-    fn local_now(&self) -> f64 {
+    pub(super) fn local_now(&self) -> f64 {
         crate::relay::local_ms() as f64
     }
 }

@@ -30,6 +30,8 @@ pub(crate) enum GroupChange {
     AnswerLeave { account: AccountId, message: Vec<u8> },
     /// Moves somebody's line on along their chain: takes out what was revoked, brings back whoever has recovered their account.
     Follow(AccountId),
+    /// Brings in the other own devices that are not in it.
+    AddOwn,
 }
 
 /// What goes to devices that a commit adds, once it is in.

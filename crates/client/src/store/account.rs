@@ -89,6 +89,14 @@ pub(crate) fn set_display_name(tx: &Transaction<'_>, name: &str) -> Result<(), E
     Ok(())
 }
 
+/// What the device that has brought this one into the account has handed over. The relay knows the invite link's key.
+pub(crate) fn set_linked(tx: &Transaction<'_>, display_name: &str, invite_key: &AccessKey) -> Result<(), Error> {
+    tx.execute("DELETE FROM access_keys WHERE key = (SELECT invite_key FROM account)", [])?;
+    tx.execute("INSERT OR IGNORE INTO access_keys (key, registered) VALUES (?1, 1)", [invite_key.as_bytes()])?;
+    tx.execute("UPDATE account SET display_name = ?1, invite_key = ?2", params![display_name, invite_key.as_bytes()])?;
+    Ok(())
+}
+
 pub(crate) fn set_counter(tx: &Transaction<'_>, counter: u64) -> Result<(), Error> {
     tx.execute("UPDATE account SET counter = ?1", [counter])?;
     Ok(())

@@ -96,6 +96,12 @@ pub(crate) fn load(tx: &Transaction<'_>, id: &ConversationId) -> Result<Conversa
     found.ok_or_else(|| Error::new(ErrorCode::NotFound, "no such conversation"))
 }
 
+/// The same, if there is one.
+pub(crate) fn find(tx: &Transaction<'_>, id: &ConversationId) -> Result<Option<Conversation>, Error> {
+    let mut statement = tx.prepare_cached("SELECT * FROM conversations WHERE id = ?1")?;
+    Ok(statement.query_row([id], read).optional()?)
+}
+
 /// All conversations but those that the user has deleted, the newest activity first.
 pub(crate) fn shown(tx: &Transaction<'_>) -> Result<Vec<Conversation>, Error> {
     Ok(all(tx)?.into_iter().filter(|one| !one.hidden).collect())

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, ErrorCode};
 
-const MIGRATIONS: [&str; 40] = [
+const MIGRATIONS: [&str; 41] = [
     V1,
     crate::mls::storage::SCHEMA,
     V2,
@@ -45,6 +45,7 @@ const MIGRATIONS: [&str; 40] = [
     GIVEN_UP,
     OWN_SHOWN,
     NEWS_SINCE,
+    LINKING,
 ];
 
 const V1: &str = "
@@ -850,6 +851,25 @@ const NEWS_SINCE: &str = "
 ALTER TABLE chain_news ADD COLUMN since_ms INTEGER;
 ALTER TABLE chain_news ADD COLUMN hours INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE chain_news ADD COLUMN hour_ms INTEGER;
+";
+
+const LINKING: &str = "
+-- A further device for the account: the code that this device has made, and how far adding whoever asked with it has got (`store::device_link`).
+CREATE TABLE device_link (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    secret BLOB NOT NULL,
+    until_ms INTEGER NOT NULL,
+    stage INTEGER NOT NULL,
+    entry BLOB NOT NULL
+) STRICT;
+-- Entries of the own chain that other own devices have said they state, and the seeds of account keys that these put in force.
+CREATE TABLE own_entries (
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    seed BLOB,
+    at_ms INTEGER NOT NULL,
+    UNIQUE (seq, hash)
+) STRICT;
 ";
 
 /// Brings the database to the newest version, in one transaction.

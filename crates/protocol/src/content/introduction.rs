@@ -13,7 +13,7 @@ use crate::access_key::AccessKey;
 /// Longest relay address, in bytes: a host name, a port and a pin.
 pub(crate) const MAX_RELAY: usize = 253 + 6 + 1 + 64;
 /// Longest user name, in bytes.
-const MAX_NAME: usize = 32;
+pub(super) const MAX_NAME: usize = 32;
 
 /// Who sends.
 #[derive(Clone, PartialEq, Eq)]

@@ -308,6 +308,16 @@ impl ChainEntry {
         Ok(Self { unsigned, signatures, bytes: bytes.to_vec(), signed_len })
     }
 
+    /// The same entry with another signature in the first place, that of a key in force.
+    #[must_use]
+    pub fn signed_first(&self, signature: [u8; 64]) -> Self {
+        let mut signatures = self.signatures.clone();
+        if let Some(first) = signatures.first_mut() {
+            *first = signature;
+        }
+        self.unsigned.clone().assemble(signatures)
+    }
+
     /// All its bytes, signatures included.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -9,6 +9,7 @@ import type {
   Connection,
   ContactView,
   ConversationView,
+  DevicesView,
   EngineEvent,
   ErrorView,
   GroupLinkView,
@@ -17,6 +18,7 @@ import type {
   InviteView,
   KeyHistoryItem,
   KeysView,
+  LinkWaitView,
   LogView,
   MessagePage,
   MessageView,
@@ -119,6 +121,19 @@ export interface Backend {
   exportKeyLog(): Promise<string>;
   /** Whether these words are the own recovery phrase; they are looked at and forgotten. */
   checkPhrase(words: string): Promise<PhraseCheck>;
+  /** The account's devices, by device id below; the `devices` event tells of all that changes. */
+  devices(): Promise<DevicesView>;
+  /** A code that links another device; it holds a secret. A new one turns the one before off. */
+  offerDeviceLink(): Promise<DevicesView>;
+  deviceLinkQr(code: string): Promise<QrView>;
+  /** Takes the code back, or refuses the device that asks with it. */
+  withdrawDeviceLink(): Promise<DevicesView>;
+  acceptDevice(device: string): Promise<DevicesView>;
+  revokeDevice(device: string): Promise<DevicesView>;
+  /** On a new device: asks to be linked. `finishLink` then waits for the other device; null where it was given up. */
+  beginLink(code: string, passphrase: string | null): Promise<LinkWaitView>;
+  finishLink(): Promise<ProfileView | null>;
+  cancelLink(): Promise<void>;
   setDisplayName(name: string): Promise<ProfileView>;
   copyText(text: string): Promise<void>;
   openLink(url: string): Promise<void>;

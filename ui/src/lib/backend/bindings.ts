@@ -133,6 +133,24 @@ export const commands = {
 	exportKeyLog: () => typedError<string, ErrorView>(__TAURI_INVOKE("export_key_log")),
 	/**  Whether these words are the recovery phrase of this account. They are looked at and forgotten. */
 	checkPhrase: (words: string) => typedError<PhraseCheck, ErrorView>(__TAURI_INVOKE("check_phrase", { words })),
+	/**  The account's devices, and the code that links another one, if there is one. */
+	devices: () => typedError<DevicesView, ErrorView>(__TAURI_INVOKE("devices")),
+	/**  Makes a code that links another device; the one before links none any more. */
+	offerDeviceLink: () => typedError<DevicesView, ErrorView>(__TAURI_INVOKE("offer_device_link")),
+	/**  A code that links another device as a QR code: that one and no later one. */
+	deviceLinkQr: (code: string) => typedError<QrView, ErrorView>(__TAURI_INVOKE("device_link_qr", { code })),
+	/**  Takes the code back, or refuses the device that asks with it. */
+	withdrawDeviceLink: () => typedError<DevicesView, ErrorView>(__TAURI_INVOKE("withdraw_device_link")),
+	/**  The user has compared the fingerprint of the device that asks (a device id): it is linked. */
+	acceptDevice: (device: string) => typedError<DevicesView, ErrorView>(__TAURI_INVOKE("accept_device", { device })),
+	/**  Removes another device (a device id) from the account, and replaces the account key. */
+	revokeDevice: (device: string) => typedError<DevicesView, ErrorView>(__TAURI_INVOKE("revoke_device", { device })),
+	/**  Asks with a code to be linked to its account. A passphrase only where there is no keychain and the user chose so. */
+	beginLink: (code: string, passphrase: string | null) => typedError<LinkWaitView, ErrorView>(__TAURI_INVOKE("begin_link", { code, passphrase })),
+	/**  Waits until another device of the account has confirmed, and goes on with it; none where it was given up. */
+	finishLink: () => typedError<ProfileView | null, ErrorView>(__TAURI_INVOKE("finish_link")),
+	/**  Gives up being linked. */
+	cancelLink: () => typedError<null, ErrorView>(__TAURI_INVOKE("cancel_link")),
 	/**  Copies text to the clipboard. */
 	copyText: (text: string) => typedError<null, ErrorView>(__TAURI_INVOKE("copy_text", { text })),
 	/**  Opens an https link outside. The window has shown the real address before. */
@@ -306,6 +324,52 @@ export type ConversationView = {
 	activeAt: number | null,
 };
 
+/**  A code that links another device, and how far that has got. */
+export type DeviceOfferView = {
+	/**  What the new device is given. It holds a secret that is good once. */
+	code: string,
+	/**  Until when it is valid. */
+	expiresAt: number | null,
+	/**  The device that asks to be linked, once one does. */
+	request: DeviceRequestView | null,
+	/**  Whether the user has confirmed it: it goes on by itself. */
+	adding: boolean,
+	/**  Why it has not got through, if so. */
+	problem: ErrorView | null,
+};
+
+/**  A device that asks to be linked. */
+export type DeviceRequestView = {
+	/**  Device id, 32 hexadecimal digits. */
+	deviceId: string,
+	/**  Fingerprint of its keys, which it shows too: groups of hexadecimal digits. */
+	fingerprint: string,
+};
+
+/**  A device of the account. */
+export type DeviceView = {
+	/**  Device id, 32 hexadecimal digits. */
+	deviceId: string,
+	/**  Whether it is this one. */
+	this: boolean,
+	/**  When it came into the account, by the signer's clock, and no later than the year 9999. */
+	addedAt: number | null,
+	/**  Version of its keys in force. */
+	version: number,
+	/**  When these keys were made, by the signer's clock, and no later than the year 9999. */
+	keysSince: number | null,
+	/**  Fingerprint of these keys: groups of hexadecimal digits. */
+	fingerprint: string,
+};
+
+/**  The account's devices. */
+export type DevicesView = {
+	/**  Those in force. */
+	devices: DeviceView[],
+	/**  The code that links another one, if there is one. */
+	offer: DeviceOfferView | null,
+};
+
 /**  The engine told something. */
 export type EngineEvent = Event;
 
@@ -339,6 +403,18 @@ export type ErrorCode =
 "personLink" | 
 /**  The link into a group lets nobody in any more. */
 "linkOff" | 
+/**  The code links a device to an account, where an invite link is wanted. */
+"deviceCode" | 
+/**  What was given is no code for linking a device. */
+"notADeviceCode" | 
+/**  The code for linking a device is no longer valid, or nobody has confirmed in time. */
+"linkExpired" | 
+/**  The account's keys changed while a device was being linked: that takes a new code. */
+"linkOvertaken" | 
+/**  This device was removed from the account. */
+"deviceRevoked" | 
+/**  The account has as many devices as it may have (16). */
+"tooManyDevices" | 
 /**  One is in that group already. */
 "alreadyMember" | 
 /**  The relay knows no such account. */
@@ -516,6 +592,10 @@ profile: ProfileView } |
 { type: "keys"; 
 /**  The keys as they are now. */
 keys: KeysView } | 
+/**  The account's devices changed, or somebody asks to be linked. */
+{ type: "devices"; 
+/**  The devices as they are now. */
+devices: DevicesView } | 
 /**  More is known of a relay's transparency log. */
 { type: "log"; 
 /**  The log as it is now. */
@@ -677,6 +757,14 @@ export type LastLine = {
 	mine: boolean,
 	/**  How far it got. */
 	state: MessageState,
+};
+
+/**  What a new device shows until another device of the account has confirmed it. */
+export type LinkWaitView = {
+	/**  The account's `name@host[:port]`. */
+	address: string,
+	/**  Fingerprint of this device's keys, which the other device shows too: groups of hexadecimal digits. */
+	fingerprint: string,
 };
 
 /**

@@ -1,14 +1,14 @@
 /**
  * The backend of `npm run dev` and of the unit tests: everything in memory, with delays and errors like the real one's.
- * Its calls about groups and about keys are in files of their own.
+ * Its calls about groups, keys and devices are in files of their own.
  *
  * In the browser the address chooses what it plays, for example `?phase=firstRun`, `?problem=keychainLocked`,
  * `?connection=offline`, `?keychain=keychainAbsent`, `?registration=invite`, `?empty`, `?many` (a hundred contacts).
  */
 import type { Backend, StopListening } from "./backend";
 import { fakeGroupLink, fakeInvitation, fakeInvite, fakeProfile, fakeQr, fakeWords, unplaced } from "./fake-data";
+import { FakeDeviceCalls } from "./fake-device-calls";
 import { FakeEngine, fault, version } from "./fake-engine";
-import { FakeKeyCalls } from "./fake-key-calls";
 import { judgePhrase } from "./fake-keys";
 import { plainScenario, type Scenario } from "./fake-scenario";
 import type { AppState, EngineEvent, MessagePage, MessageView, Safety } from "./types";
@@ -16,7 +16,7 @@ import type { AppState, EngineEvent, MessagePage, MessageView, Safety } from "./
 export { fakeInvitation } from "./fake-data";
 export { type Scenario, scenarioFrom } from "./fake-scenario";
 
-export class FakeBackend extends FakeKeyCalls implements Backend {
+export class FakeBackend extends FakeDeviceCalls implements Backend {
   readonly copied: string[] = [];
   readonly opened: string[] = [];
 

@@ -17,6 +17,7 @@ import { errorOf } from "../backend";
 import { newMessageId } from "../text/bytes";
 import { isDoubt } from "../words/safety";
 import { Composer } from "./composer.svelte";
+import { Devices } from "./devices.svelte";
 import { Groups } from "./groups.svelte";
 import { KeyNews } from "./key-news.svelte";
 import { Logs } from "./logs.svelte";
@@ -26,7 +27,7 @@ import { Speakers } from "./speakers.svelte";
 import { Timeline } from "./timeline.svelte";
 
 export type Dialog = "newConversation" | "addPeople" | "settings" | "palette" | "shortcuts" | "phrase";
-export type SettingsSection = "profile" | "keys" | "privacy" | "appearance" | "network" | "about";
+export type SettingsSection = "profile" | "keys" | "devices" | "privacy" | "appearance" | "network" | "about";
 
 /** Whom a new conversation is to be with. */
 export type NewKind = "person" | "group";
@@ -71,6 +72,7 @@ export class AppModel {
   /** A fault of something that has no place of its own to say so (opening a link, copying). */
   trouble = $state.raw<ErrorView | null>(null);
 
+  readonly devices: Devices;
   readonly groups: Groups;
   readonly logs: Logs;
   readonly speakers: Speakers;
@@ -93,6 +95,7 @@ export class AppModel {
   readonly unread = $derived(this.conversations.reduce((sum, { unread }) => sum + unread, 0));
 
   constructor(readonly backend: Backend) {
+    this.devices = new Devices(backend);
     this.groups = new Groups(backend);
     this.logs = new Logs(backend);
     this.speakers = new Speakers(backend);
@@ -152,6 +155,7 @@ export class AppModel {
     this.dialog = null;
     this.question = null;
     this.showDetails = false;
+    this.devices.forget();
     this.logs.forget();
     this.#conversations.clear();
     this.#composers.clear();
@@ -224,6 +228,9 @@ export class AppModel {
       case "keys":
         this.keys = event.keys;
         break;
+      case "devices":
+        this.devices.apply(event.devices);
+        break;
       case "log":
         this.logs.apply(event.log);
         break;
@@ -277,6 +284,7 @@ export class AppModel {
     await this.loadConversations();
     if (this.openId !== null) await this.#openTimeline(this.openId);
     if (this.keys) await this.loadKeys();
+    if (this.devices.view) await this.attempt(this.devices.load());
     await this.#loadConnection();
     await this.attempt(this.logs.load());
     try {

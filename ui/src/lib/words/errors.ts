@@ -84,6 +84,37 @@ export const errorWords: Record<ErrorCode, ErrorWords> = {
     sentence: "It was turned off, or another one took its place. You were not let in.",
     action: "Ask for a new link, and paste that.",
   },
+  deviceCode: {
+    title: "This is a code for linking a device",
+    sentence: "It is no invite link: it links a new device to the account that made it. Nothing was done.",
+    action: "Paste it on a new computer of your own, and show it to nobody.",
+  },
+  notADeviceCode: {
+    title: "This is no code for linking a device",
+    sentence: "It is something else, or not the whole code. Nothing was sent.",
+    action: "Copy it again, as a whole, from Settings, Devices on your other device.",
+  },
+  linkExpired: {
+    title: "This code is no longer valid",
+    sentence: "It is too old, was used or taken back, or nobody confirmed in time. Nothing was linked.",
+    action: "Make a new code on the device that has the account.",
+  },
+  linkOvertaken: {
+    title: "Your account's keys have changed",
+    sentence: "They changed while the device was being linked, so it was not linked.",
+    action: "Make a new code on the device that has the account, and use that.",
+  },
+  deviceRevoked: {
+    title: "This device was removed from your account",
+    sentence: "Nothing new comes in or goes out here. What is here stays readable.",
+    action: "If it was not you who removed it, get the account back with your recovery phrase at once.",
+    button: "Look again",
+  },
+  tooManyDevices: {
+    title: "Your account has no room for another device",
+    sentence: "An account has at most 16 devices. Nothing was linked.",
+    action: "Remove one that you no longer use, then try again.",
+  },
   alreadyMember: {
     title: "You are in this group already",
     sentence: "Nothing was done; the group is in your list, or comes back with the next message.",

@@ -68,11 +68,104 @@ async fn d2_another_account_key_is_stated_behind_what_another_own_device_has_sta
     assert_eq!((one.account_key().public(), *ada.chain().account_key()), (new, new));
     let view = ada.one.client.keys().await.unwrap();
     assert_eq!(kinds(&view), [AccountKeyRotated, Rotated, DeviceAdded, Created]);
-    // The other one was not told the new key: it does nothing more, and says so.
+    // The other one was handed the new key, and goes on with it.
+    let view = ada.two.client.rotate_keys().await.unwrap();
+    assert_eq!((view.version, view.rotating, view.rotation_problem), (3, false, None));
+    ada.is_well().await;
+    assert_eq!(ada.two.engine().account_key().public(), new);
+}
+
+#[tokio::test]
+async fn p11_an_account_key_that_was_not_handed_over_is_an_alarm_and_nothing_is_done_with_the_old_one() {
+    let ada = TwoEngines::new().await;
+    ada.relay.lock().unwrap().loses = true;
+    ada.one.client.replace_account_key().await.unwrap();
     let refused = ada.two.client.rotate_keys().await.unwrap();
     assert_eq!(refused.rotation_problem.unwrap().code, ErrorCode::OwnKeysChanged);
-    assert_eq!((refused.version, refused.rotating), (2, false));
-    assert_eq!(alarms(&ada.two).await, [Some(3)]);
+    assert_eq!((refused.version, refused.rotating), (1, false));
+    assert_eq!(alarms(&ada.two).await, [Some(2)]);
+}
+
+/// Both at the same moment, by turns: each hears of the other's, and both end with the same account key.
+#[tokio::test]
+async fn d2_own_devices_that_replace_the_account_key_at_the_same_moment_both_have_the_newest() {
+    let ada = TwoEngines::new().await;
+    for round in 1..4 {
+        let (one, two) = tokio::join!(ada.one.client.replace_account_key(), ada.two.client.replace_account_key());
+        for view in [one.unwrap(), two.unwrap()] {
+            assert_eq!((view.rotating, view.rotation_problem), (false, None), "round {round}");
+        }
+        ada.is_well().await;
+        let public = *ada.chain().account_key();
+        for lone in [&ada.one, &ada.two] {
+            assert_eq!(lone.engine().account_key().public(), public);
+            assert_eq!(lone.engine().secrets.lock().await.account_seed, *lone.engine().account_key().seed());
+        }
+    }
+}
+
+/// Whoever is taken out is not told, and knows of it as of somebody else's doing.
+#[tokio::test]
+async fn p11_a_revoked_device_is_not_handed_the_new_account_key() {
+    let ada = TwoEngines::new().await;
+    let two = ada.two.engine().device;
+    let left = ada.one.client.revoke_device(&two.to_string()).await.unwrap();
+    assert_eq!(left.devices.iter().map(|device| device.this).collect::<Vec<_>>(), [true]);
+    assert!(ada.relay.lock().unwrap().inboxes.get(&two).is_none_or(Vec::is_empty), "it is told");
+    assert!(ada.chain().device(two).is_none());
+    assert_eq!(alarms(&ada.one).await, []);
+    assert_eq!(alarms(&ada.two).await, [Some(2)]);
+    for nobody in [two.to_string(), ada.one.engine().device.to_string(), "x".to_owned()] {
+        assert_eq!(ada.one.client.revoke_device(&nobody).await.unwrap_err().code(), ErrorCode::NotFound);
+    }
+}
+
+/// Whoever holds the account key and a device of the account can say what it likes; nobody takes itself out for it.
+#[tokio::test]
+async fn p11_an_entry_that_takes_this_device_out_is_an_alarm_whatever_an_own_device_says() {
+    let ada = TwoEngines::new().await;
+    let (one, new) = (ada.one.engine(), AccountKey::generate(&mut random::rng()));
+    let entry = statement::rotate_account_key(&ada.chain(), &ada.account_key, &new, &[ada.two.engine().device], 5);
+    one.say_what_is_stated(entry.as_bytes(), Some(&new), &[]).await.unwrap();
+    ada.states(&entry);
+    assert_eq!(alarms(&ada.two).await, [Some(2)]);
+    assert_eq!(ada.two.engine().account_key().public(), ada.account_key.public());
+}
+
+/// A crash between the keystore and the database: the entries that lead to the new key are found.
+#[tokio::test]
+async fn d2_an_account_key_that_was_handed_over_outlives_a_crash_behind_the_keystore() {
+    let mut ada = TwoEngines::new().await;
+    ada.one.client.replace_account_key().await.unwrap();
+    let two = ada.two.engine();
+    let new = ada.one.engine().secrets.lock().await.account_seed;
+    let mut secrets = two.secrets.lock().await.clone();
+    secrets.account_seed = new;
+    two.keystore.write(&secrets).await.unwrap();
+    ada.two = ada.two.restart().await;
+    ada.two.client.end_tasks().await;
+    ada.is_well().await;
+    assert_eq!(ada.two.engine().secrets.lock().await.account_seed, new);
+    let view = ada.two.client.rotate_keys().await.unwrap();
+    assert_eq!((view.version, view.rotation_problem), (2, None));
+}
+
+/// A further device of which an own one has said that it adds it is no alarm; and nothing is said in the name of who is not in the account.
+#[tokio::test]
+async fn p2_a_further_device_is_taken_on_an_own_devices_word_alone() {
+    for told in [true, false] {
+        let ada = TwoEngines::new().await;
+        let (third, _) = keys_of(DeviceId::from_bytes([9; 16]), 1);
+        let entry = statement::add_device(&ada.chain(), &ada.account_key, &third, 5);
+        if told {
+            ada.one.engine().say_what_is_stated(entry.as_bytes(), None, &[]).await.unwrap();
+        }
+        ada.states(&entry);
+        let expected = if told { vec![] } else { vec![Some(2)] };
+        assert_eq!(alarms(&ada.two).await, expected, "{told}");
+        let known = ada.two.client.devices().await.unwrap().devices.len();
+        assert_eq!(known, if told { 3 } else { 2 });
+    }
 }
 
 #[tokio::test]

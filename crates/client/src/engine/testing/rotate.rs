@@ -14,6 +14,7 @@ use super::device::{Device, refused};
 use super::ledger::Outside;
 use crate::error::{Error, ErrorCode};
 use crate::store::keys::Rotation;
+use crate::store::own_entries::Told;
 use crate::store::rotation::Last;
 use crate::store::{account, keys};
 
@@ -59,7 +60,9 @@ impl Device {
     /// Another device of the account was first.
     fn restate_rotation(&mut self, outside: &mut Outside, rotation: &Rotation) -> Step<()> {
         let chain = self.refresh_chain(outside, self.account)?;
-        let (account_key, whose) = (AccountKey::from_seed(&self.kept.account_seed), (rotation, self.device));
+        let told = Told::default();
+        let whose = (rotation, own_devices::Others { device: self.device, told: &told });
+        let account_key = AccountKey::from_seed(&self.kept.account_seed);
         let anew = own_devices::rotation_anew(&chain, whose, &account_key, outside.now)?;
         let anew = anew.ok_or_else(|| Error::new(ErrorCode::ChainBroken, "another entry in the own chain"))?;
         self.tx(|tx| keys::set_rotation_entry(tx, &anew))

@@ -17,6 +17,7 @@ use super::{Halt, Step};
 use crate::error::{Error, ErrorCode};
 use crate::mls::Group;
 use crate::store::logs::Trouble;
+use crate::store::own_entries::Told;
 use crate::store::{conversations, held, keys, logs, sealed_for};
 use crate::views::ConversationKind;
 
@@ -209,7 +210,8 @@ impl Device {
                 return Ok(Arc::new(known));
             }
             let (_, from, fresh) = self.fetch_chain(outside, account, Some(known.clone()))?;
-            match own_devices::rotations_of_others(&known, &fresh, self.device)? {
+            let told = Told::default();
+            match (own_devices::Others { device: self.device, told: &told }).entries(&known, &fresh)? {
                 Some((chain, fresh)) => (chain, from, fresh),
                 None => return Ok(Arc::new(known)),
             }

@@ -1,19 +1,20 @@
 //! Two real engines of one account at one relay, which takes whichever entry is first. How a device comes into an account is not theirs to say: the
 //! second one's profile is written as linking would leave it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use waxwing_protocol::{AccessKey, AccountKey, DeviceKeys, DeviceSeeds, RecoveryPhrase, statement};
 use waxwing_wire::api::{ChainPage, EntryAccepted, EntryBytes, SubmitEntry};
+use waxwing_wire::frame::{InboxEntry, InboxPage, InboxSend};
 use waxwing_wire::transparency::Leaf;
 use waxwing_wire::{AccountId, ChainEntry, DeviceId, Username, VerifiedChain};
 
 use super::super::{Engine, register};
 use super::doubts::{Log, leaf};
 use super::lone::Lone;
-use super::small_relay::{Answer, Asked, SmallRelay, problem};
+use super::small_relay::{Answer, Asked, SmallRelay, problem, stored};
 use super::{shell, slow_logs};
 use crate::error::Error;
 use crate::keystore::{Keystore, Secrets};
@@ -39,6 +40,10 @@ pub(super) struct State {
     pub(super) keeps_out: bool,
     /// How many entries were too late.
     pub(super) conflicts: usize,
+    /// What came into the inboxes.
+    pub(super) inboxes: HashMap<DeviceId, Vec<InboxSend>>,
+    /// What comes into inboxes is lost.
+    pub(super) loses: bool,
 }
 
 impl State {
@@ -89,8 +94,32 @@ impl State {
                 let accepted = EntryAccepted { account: self.account, seq: self.chain().seq() };
                 (201, serde_json::to_vec(&accepted).unwrap())
             }
-            _ => problem(503, "unavailable"),
+            what => self.inbox(what, &asked.body).unwrap_or_else(|| problem(503, "unavailable")),
         }
+    }
+
+    fn inbox(&mut self, what: &str, body: &[u8]) -> Option<Answer> {
+        let (method, path) = what.split_once(" /v1/inboxes/")?;
+        if path.ends_with("/ack") {
+            return Some((204, Vec::new()));
+        }
+        let (device, after) = path.split_once("?after=").unwrap_or((path, "0"));
+        let inbox = self.inboxes.entry(device.parse().ok()?).or_default();
+        if method == "POST" {
+            if !self.loses {
+                inbox.push(InboxSend::decode(body).ok()?);
+            }
+            return Some(stored(inbox.len() as u64));
+        }
+        let entries = (1..).zip(inbox.iter()).skip(after.parse().ok()?);
+        let entries = entries.map(|(seq, sent)| InboxEntry {
+            seq,
+            entry_id: sent.entry_id,
+            kind: sent.kind,
+            blob: sent.blob.clone(),
+        });
+        let page = InboxPage { head: inbox.len() as u64, entries: entries.collect() };
+        Some((200, page.encode()))
     }
 
     fn page(&self, from: usize) -> Vec<u8> {
@@ -163,6 +192,8 @@ impl TwoEngines {
             stalls: false,
             keeps_out: false,
             conflicts: 0,
+            inboxes: HashMap::new(),
+            loses: false,
         };
         let relay = Arc::new(Mutex::new(state));
         let answers = Arc::clone(&relay);

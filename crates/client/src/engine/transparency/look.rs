@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorCode};
 use crate::random;
 use crate::relay::local_ms;
 use crate::store::transparency::{self as stored, Alarm, Placed, TransparencyLog};
-use crate::store::{account, closing, contacts, keys, own_shown, people, recovery, unproved};
+use crate::store::{account, closing, contacts, device_link, keys, own_shown, people, recovery, unproved};
 use crate::views::Notice;
 
 /// For one contact's relay to show what is new.
@@ -267,7 +267,7 @@ fn under_way(tx: &Transaction<'_>) -> Result<Vec<(u32, [u8; 32])>, Error> {
     let rotation = keys::rotation(tx)?.map(|one| one.entry);
     let recovery = recovery::load(tx)?.map(|one| one.entry);
     let account_key = keys::account_change(tx)?.map(|one| one.entry);
-    let entries = [rotation, account_key, recovery, closing::load(tx)?];
+    let entries = [rotation, account_key, recovery, closing::load(tx)?, device_link::under_way(tx)?];
     let entries = entries.iter().flatten().filter_map(|entry| ChainEntry::decode(entry).ok());
     Ok(entries.map(|entry| (entry.unsigned.seq, entry.hash())).collect())
 }
