@@ -36,11 +36,16 @@ impl PendingLink {
         // Listens before it takes: no giving up falls between.
         let mut given_up = self.given_up.subscribe();
         let here = self.begun().take()?;
-        tokio::select! {
+        let agreed = tokio::select! {
             // What is done is not given up any more.
             biased;
-            linked = here.wait() => Some(linked),
-            _ = given_up.changed() => None,
+            agreed = here.agreed() => agreed,
+            _ = given_up.changed() => return None,
+        };
+        // From here on the profile may have its account: nothing ends that half-way.
+        match agreed {
+            Ok(linked) => Some(linked.begin().await),
+            Err(error) => Some(Err(error)),
         }
     }
 

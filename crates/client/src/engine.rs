@@ -80,7 +80,7 @@ use waxwing_protocol::envelope::CompactCheckpoint;
 use waxwing_protocol::{AccountKey, DeviceKeys};
 use waxwing_wire::{AccountId, DeviceId, LogId, RelayAddress};
 
-pub use link_here::{LinkHere, Linking};
+pub use link_here::{LinkHere, Linked, Linking};
 pub use recover::Recovery;
 pub use register::{Registration, check_relay};
 
@@ -118,6 +118,8 @@ pub(crate) struct Engine {
     /// One rotation at a time.
     rotating: tokio::sync::Mutex<()>,
     rotation_problem: Mutex<Option<ErrorView>>,
+    /// When the other own devices were asked last for what they have stated.
+    asked_own_devices: Mutex<Option<std::time::Instant>>,
     /// Why nothing came of linking a device, or has not yet.
     link_problem: Mutex<Option<ErrorView>>,
     /// Why the own relay, which was restored, does not take what it has lost of this account.

@@ -16,7 +16,7 @@ mod store;
 pub mod views;
 
 pub use certificates::{CertificateView, add_certificate, certificates, remove_certificate};
-pub use engine::{Client, LinkHere, Linking, Recovery, Registration, check_relay};
+pub use engine::{Client, LinkHere, Linked, Linking, Recovery, Registration, check_relay};
 pub use error::{Error, ErrorCode, ErrorView};
 pub use event::Event;
 pub use profile::{Profile, ProfileState, profile_id};

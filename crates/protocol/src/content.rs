@@ -21,7 +21,7 @@ pub use introduction::Introduction;
 pub(crate) use introduction::MAX_RELAY;
 pub use join::JoinRequest;
 pub use link_request::LinkRequest;
-pub use own::{AccountSeed, HandOver, MAX_OWN_CONTACTS, OwnContact, OwnEntry};
+pub use own::{AccountSeed, HandOver, MAX_OWN_CONTACTS, OwnContact, OwnEntry, OwnProfile};
 pub use resync::ResyncRequest;
 pub use welcome::Welcome;
 
@@ -34,6 +34,8 @@ const LINK: u8 = 6;
 const OWN_ENTRY: u8 = 7;
 const HAND_OVER: u8 = 8;
 const OWN_CONTACTS: u8 = 9;
+const OWN_PROFILE: u8 = 10;
+const OWN_ASK: u8 = 11;
 
 /// What an envelope carries.
 #[allow(clippy::large_enum_variant, reason = "one at a time, and soon taken apart")]
@@ -62,6 +64,10 @@ pub enum Content {
     HandOver(HandOver),
     /// From another device of the account: 1 to [`MAX_OWN_CONTACTS`]. In kind `Notice`.
     OwnContacts(Vec<OwnContact>),
+    /// From another device of the account. In kind `Notice`.
+    OwnProfile(OwnProfile),
+    /// From another device of the account, which asks for the entries of their chain from this place on that own devices have made. In kind `Notice`.
+    OwnAsk(u32),
 }
 
 /// Why bytes are no content.
@@ -80,7 +86,8 @@ pub enum ContentError {
 
 impl Content {
     /// `type 1 | fields`: `1 | MLSMessage var`, `2 | welcome`, `3 | log 16 | seq u64`, `4 | resync request`,
-    /// `5 | join request`, `6 | link request`, `7 | own entry`, `8 | hand-over`, `9 | own contacts`; `var` = `len u32 | bytes`.
+    /// `5 | join request`, `6 | link request`, `7 | own entry`, `8 | hand-over`, `9 | own contacts`,
+    /// `10 | own profile`, `11 | seq u32`; `var` = `len u32 | bytes`.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut writer = Writer::with_capacity(self.capacity());
@@ -98,6 +105,10 @@ impl Content {
             Self::OwnEntry(entry) => entry.write(writer.u8(OWN_ENTRY)),
             Self::HandOver(hand_over) => hand_over.write(writer.u8(HAND_OVER)),
             Self::OwnContacts(contacts) => own::write_contacts(contacts, writer.u8(OWN_CONTACTS)),
+            Self::OwnProfile(profile) => profile.write(writer.u8(OWN_PROFILE)),
+            Self::OwnAsk(seq) => {
+                writer.u8(OWN_ASK).u32(*seq);
+            }
         }
         Zeroizing::new(writer.finish())
     }
@@ -107,12 +118,12 @@ impl Content {
         32 + match self {
             Self::Mls(message) => message.len(),
             Self::Welcome(welcome) => welcome.capacity(),
-            Self::Removed { .. } => 0,
+            Self::Removed { .. } | Self::OwnAsk(_) => 0,
             Self::Resync(request) => request.capacity(),
             Self::Join(request) => request.capacity(),
             Self::Link(request) => request.capacity(),
             Self::OwnEntry(_) => 64,
-            Self::HandOver(hand_over) => 64 + hand_over.display_name.len(),
+            Self::HandOver(HandOver { profile, .. }) | Self::OwnProfile(profile) => 64 + profile.display_name.len(),
             Self::OwnContacts(contacts) => own::contacts_capacity(contacts),
         }
     }
@@ -134,7 +145,9 @@ impl Content {
             (OWN_ENTRY, EnvelopeKind::Notice) => Self::OwnEntry(OwnEntry::read(&mut reader)?),
             (HAND_OVER, EnvelopeKind::Notice) => Self::HandOver(HandOver::read(&mut reader)?),
             (OWN_CONTACTS, EnvelopeKind::Notice) => Self::OwnContacts(own::read_contacts(&mut reader)?),
-            (MLS..=OWN_CONTACTS, _) => return Err(ContentError::WrongKind),
+            (OWN_PROFILE, EnvelopeKind::Notice) => Self::OwnProfile(OwnProfile::read(&mut reader)?),
+            (OWN_ASK, EnvelopeKind::Notice) => Self::OwnAsk(reader.u32("seq")?),
+            (MLS..=OWN_ASK, _) => return Err(ContentError::WrongKind),
             (unknown, _) => return Err(ContentError::UnknownType(unknown)),
         };
         reader.finish("content")?;
@@ -154,6 +167,8 @@ impl fmt::Debug for Content {
             Self::OwnEntry(_) => "OwnEntry(***)",
             Self::HandOver(_) => "HandOver(***)",
             Self::OwnContacts(_) => "OwnContacts(***)",
+            Self::OwnProfile(_) => "OwnProfile(***)",
+            Self::OwnAsk(_) => "OwnAsk(***)",
         })
     }
 }

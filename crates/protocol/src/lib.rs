@@ -47,7 +47,7 @@ pub use chain_pages::{ChainPageError, ChainPages, ChainProgress, Refuted};
 pub use channel_secret::ChannelSecret;
 pub use content::{
     AccountSeed, Content, ContentError, HandOver, Introduction, JoinRequest, LinkRequest, OwnContact, OwnEntry,
-    ResyncRequest, Welcome,
+    OwnProfile, ResyncRequest, Welcome,
 };
 pub use conversation::{conversation_id, group_conversation_id, is_group_conversation};
 pub use device_keys::{DeviceKeys, KeyError};

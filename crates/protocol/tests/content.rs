@@ -8,7 +8,7 @@ use common::{one_encoding, person, rng, var};
 use waxwing_protocol::group::ResyncProof;
 use waxwing_protocol::{
     AccessKey, AccountKey, AccountSeed, ChannelSecret, Content, ContentError, HandOver, Introduction, JoinRequest,
-    LinkRequest, LinkSecret, OwnContact, OwnEntry, RecoveryPhrase, ResyncRequest, Welcome, statement,
+    LinkRequest, LinkSecret, OwnContact, OwnEntry, OwnProfile, RecoveryPhrase, ResyncRequest, Welcome, statement,
 };
 use waxwing_wire::limits::{MAX_DISPLAY_NAME, MAX_ENVELOPE, MAX_KEY_PACKAGE};
 use waxwing_wire::log::EnvelopeKind::{self, App, Handshake, Notice, Resync};
@@ -76,11 +76,8 @@ fn own_entry(with_key: bool) -> OwnEntry {
 }
 
 fn hand_over() -> HandOver {
-    HandOver {
-        account_key: AccountSeed::from_bytes(&[1; 32]),
-        display_name: "Ada ✨".to_owned(),
-        invite_key: AccessKey::from_bytes(&[2; 16]),
-    }
+    let profile = OwnProfile { display_name: "Ada ✨".to_owned(), invite_key: AccessKey::from_bytes(&[2; 16]) };
+    HandOver { account_key: AccountSeed::from_bytes(&[1; 32]), profile }
 }
 
 fn contact(known: bool) -> OwnContact {
@@ -92,12 +89,13 @@ fn contact(known: bool) -> OwnContact {
         known,
         blocked: !known,
         by_link: known,
+        decided: !known,
         access_key: known.then(|| AccessKey::from_bytes(&[8; 16])),
     }
 }
 
 /// Each type, with the kinds of envelopes that it travels in.
-fn each() -> [(Content, &'static [EnvelopeKind]); 9] {
+fn each() -> [(Content, &'static [EnvelopeKind]); 11] {
     [
         (Content::Mls(vec![7; 300]), &[App, Handshake]),
         (Content::Welcome(welcome()), &[EnvelopeKind::Welcome]),
@@ -108,6 +106,8 @@ fn each() -> [(Content, &'static [EnvelopeKind]); 9] {
         (Content::OwnEntry(own_entry(true)), &[Notice]),
         (Content::HandOver(hand_over()), &[Notice]),
         (Content::OwnContacts(vec![contact(true), contact(false)]), &[Notice]),
+        (Content::OwnProfile(hand_over().profile), &[Notice]),
+        (Content::OwnAsk(0x0102_0304), &[Notice]),
     ]
 }
 
@@ -145,6 +145,8 @@ fn as_specified() {
         own_entry_content,
         hand_over_content,
         contacts,
+        profile_content,
+        ask_content,
     ] = each().map(|(content, _)| content.encode());
     assert_eq!(mls.as_slice(), [&[1], var(&[7; 300]).as_slice()].concat());
     let welcome = welcome();
@@ -203,7 +205,9 @@ fn as_specified() {
         [&[4; 16], var(b"bea").as_slice(), &var(b"waxwing.example"), &var(display_name.as_bytes()), flags].concat()
     };
     let known = [bea("Bea ✨", &[1 | 4, 1]), vec![8; 16]].concat();
-    assert_eq!(contacts.as_slice(), [vec![9, 2], known, bea("", &[2, 0])].concat());
+    assert_eq!(contacts.as_slice(), [vec![9, 2], known, bea("", &[2 | 8, 0])].concat());
+    assert_eq!(ask_content.as_slice(), [11, 1, 2, 3, 4]);
+    assert_eq!(profile_content.as_slice(), [[10].as_slice(), &var("Ada ✨".as_bytes()), &[2; 16]].concat());
 }
 
 #[test]
@@ -243,8 +247,9 @@ fn p18_what_own_devices_say_keeps_its_limits() {
     assert_eq!(decoded(&many(64)), Ok(many(64)));
     assert_eq!(decoded(&many(65)), Err(ContentError::Decode(DecodeError::TooLong("contacts"))));
     assert_eq!(decoded(&many(0)), Err(ContentError::Decode(DecodeError::Invalid("count of contacts"))));
-    let named =
-        |display_name: &str| Content::HandOver(HandOver { display_name: display_name.to_owned(), ..hand_over() });
+    let named = |display_name: &str| {
+        Content::OwnProfile(OwnProfile { display_name: display_name.to_owned(), ..hand_over().profile })
+    };
     assert_eq!(decoded(&named("")), Err(ContentError::Decode(DecodeError::Invalid("display name"))));
     let longest = "x".repeat(MAX_DISPLAY_NAME);
     assert_eq!(decoded(&named(&longest)), Ok(named(&longest)));
@@ -261,7 +266,7 @@ fn p18_what_own_devices_say_keeps_its_limits() {
     assert_eq!(Content::decode(Notice, &bytes), Err(ContentError::Decode(DecodeError::Invalid("statement"))));
     let mut bytes = Content::OwnContacts(vec![contact(false)]).encode().to_vec();
     let flags = bytes.len() - 2;
-    bytes[flags] |= 8;
+    bytes[flags] |= 16;
     assert_eq!(Content::decode(Notice, &bytes), Err(ContentError::Decode(DecodeError::Invalid("flags"))));
 }
 
@@ -272,6 +277,7 @@ fn p12_nothing_of_what_own_devices_say_is_shown() {
     }
     let said = format!("{:?} {:?} {:?} {:?}", link(), own_entry(true), hand_over(), contact(true));
     assert_eq!(said, "LinkRequest(***) OwnEntry(***) HandOver(***) OwnContact(***)");
+    assert_eq!(format!("{:?}", hand_over().profile), "OwnProfile(***)");
 }
 
 /// The proof is of this link, this group, this pair of people, and of nothing else.
@@ -309,7 +315,7 @@ fn p18_a_join_request_keeps_its_limits() {
 #[test]
 fn p18_unknown_types_and_broken_texts_are_refused() {
     for kind in KINDS {
-        for unknown in (0..=255).filter(|number| !(1..=9).contains(number)) {
+        for unknown in (0..=255).filter(|number| !(1..=11).contains(number)) {
             let unknown_type = Err(ContentError::UnknownType(unknown));
             assert_eq!(Content::decode(kind, &[unknown]), unknown_type);
             assert_eq!(Content::decode(kind, &[&[unknown], mls().as_slice()].concat()), unknown_type);
@@ -383,11 +389,11 @@ fn p18_limits() {
 /// What is in logs and inboxes must stay readable.
 #[test]
 fn stable() {
-    let [mls, welcome, removed, resync, join, link, own_entry, hand_over, contacts] =
+    let [mls, welcome, removed, resync, join, link, own_entry, hand_over, contacts, profile, ask] =
         each().map(|(content, _)| content.encode().to_vec());
     let first = [mls, welcome, removed, resync].concat();
     assert_eq!(hex::encode(hash(&[&first])), "510f902e7aa2dae021cac5fca61c98733621729b3916ccc7d9d920f193af595c");
     assert_eq!(hex::encode(hash(&[&join])), "b82303161847779653a3dc1f43445e2fc3ee59978c0876d679ba0fcfb3308020");
-    let own = [link, own_entry, hand_over, contacts].concat();
-    assert_eq!(hex::encode(hash(&[&own])), "1b3a60d00cbb73687aeb8994366b034a22e7bb2f523c0a5856831fa04ad18e58");
+    let own = [link, own_entry, hand_over, contacts, profile, ask].concat();
+    assert_eq!(hex::encode(hash(&[&own])), "10fa32a48c6789f10a3c404c7782a064c380b6566babeb261afea6a09afd2257");
 }

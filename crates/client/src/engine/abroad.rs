@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use waxwing_protocol::content::Introduction;
-use waxwing_protocol::envelope::{Message, Opened};
+use waxwing_protocol::envelope::{Claimed, Message, Opened};
 use waxwing_wire::{AccountId, LogId, RelayAddress, VerifiedChain};
 
 use super::Engine;
@@ -111,12 +111,22 @@ impl Engine {
             return Ok(Known::Nobody);
         }
         let mut chain = self.chain(sender).await?;
+        if sender == self.account {
+            let asked = tokio::time::timeout(ABROAD, self.follow_own_devices()).await;
+            let (newer, all) = match asked {
+                Ok(Ok(asked)) => asked,
+                // Busy, or without a connection.
+                _ => (chain, false),
+            };
+            if !states_claimed(&newer, &claimed) && !all {
+                return Ok(Known::Later);
+            }
+            let message = verify_in_force(opened, &newer, self.now_ms());
+            return Ok(message.map_or(Known::Nobody, |message| Known::Signed(Box::new(message))));
+        }
         let elsewhere = contact.map(|contact| contact.relay).filter(|relay| self.is_abroad(relay));
-        let states = |chain: &VerifiedChain| {
-            chain.past_device(claimed.device).is_some_and(|device| device.version(claimed.key_version).is_some())
-        };
         match elsewhere {
-            Some(_) if states(&chain) => {}
+            Some(_) if states_claimed(&chain, &claimed) => {}
             Some(relay) if !abroad || self.is_silent(&relay) => return Ok(Known::Later),
             Some(relay) => match tokio::time::timeout(ABROAD, self.refresh_chain(sender)).await {
                 Ok(Ok(newer)) => chain = newer,
@@ -132,10 +142,6 @@ impl Engine {
                     chain = newer;
                 }
             }
-        }
-        if sender == self.account && !states(&chain) {
-            // An own device whose keys are not known yet: they are asked for while nobody else changes the chain.
-            return Ok(Known::Later);
         }
         let message = verify_in_force(opened, &chain, self.now_ms());
         Ok(message.map_or(Known::Nobody, |message| Known::Signed(Box::new(message))))
@@ -164,4 +170,9 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether a chain has the keys that an envelope says to be signed with, in force or not.
+fn states_claimed(chain: &VerifiedChain, claimed: &Claimed) -> bool {
+    chain.past_device(claimed.device).is_some_and(|device| device.version(claimed.key_version).is_some())
 }

@@ -42,6 +42,8 @@ impl Client {
     pub async fn shut_others_out(&self) -> Result<KeysView, Error> {
         let engine = &self.0;
         let rotating = engine.rotating.lock().await;
+        // Whoever was to come in is not waited for: it may be what this is to be done against.
+        engine.store.run(device_link::end).await?;
         engine.give_up_if_overtaken().await?;
         match engine.resume_changes().await {
             // A change that somebody else's entry has overtaken is given up with that: it is what this is to be done against.
@@ -143,7 +145,7 @@ impl Engine {
     }
 
     /// A new account key, and the entry that follows this chain and states it.
-    fn another_account_key(
+    pub(super) fn another_account_key(
         &self,
         chain: &VerifiedChain,
         revoked: &[DeviceId],

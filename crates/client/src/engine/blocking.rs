@@ -36,9 +36,9 @@ impl Client {
                     // The key that they hold dies; the next one goes to them with the next words after an unblocking.
                     conversations::replace_access_key(tx, &found)?;
                 } else if !blocked {
-                    contacts::unblock(tx, found.account)?;
+                    contacts::unblock(tx, found.account, context.now)?;
                 }
-                own_news::tell_of_contact(tx, &context, found.account)?;
+                own_news::tell_of_contact(tx, &context, found.account, true)?;
                 let mut changes = Changes::default();
                 changes.conversation(id);
                 changes.group(id);
@@ -74,8 +74,8 @@ impl Client {
         let (contact, changes) = engine
             .store
             .run(move |tx| {
-                contacts::unblock(tx, account)?;
-                own_news::tell_of_contact(tx, &context, account)?;
+                contacts::unblock(tx, account, context.now)?;
+                own_news::tell_of_contact(tx, &context, account, true)?;
                 let contact = contacts::load(tx, account)?.ok_or_else(|| not_found("no such contact"))?;
                 let mut changes = Changes::default();
                 concerned(tx, account, &mut changes)?;

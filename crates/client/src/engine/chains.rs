@@ -27,7 +27,7 @@ impl Engine {
     /// Asks the account's relay for what is newer than what is known, verifies and stores it.
     pub(super) async fn refresh_chain(&self, account: AccountId) -> Result<Arc<VerifiedChain>, Error> {
         if account == self.account {
-            return self.follow_own_devices().await;
+            return Ok(self.follow_own_devices().await?.0);
         }
         let (known, contact) =
             self.store.run(move |tx| Ok((keys::chain(tx, account)?, contacts::load(tx, account)?))).await?;

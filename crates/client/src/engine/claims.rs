@@ -101,7 +101,7 @@ impl Engine {
                     }
                 }
             }
-            GroupChange::AddOwn => match self.claim_own().await {
+            GroupChange::AddOwn => match self.claim_own(log.log).await {
                 Ok(claimed) => Ok(Ok((item.clone(), claimed))),
                 Err(error) => {
                     tracing::info!(%error, "an own device cannot be added now");

@@ -6,7 +6,7 @@ use waxwing_wire::limits::MAX_TEXT;
 use super::conversations::introduce_oneself;
 use super::emit::Changes;
 use super::register::clean_display_name;
-use super::{Client, not_found, renewal, safety};
+use super::{Client, not_found, own_news, renewal, safety};
 use crate::error::{Error, ErrorCode};
 use crate::event::Event;
 use crate::store::conversations::Conversation;
@@ -143,11 +143,12 @@ impl Client {
     /// Changes the name others see, and tells everybody one has written to.
     pub async fn set_display_name(&self, name: &str) -> Result<ProfileView, Error> {
         let engine = &self.0;
-        let name = clean_display_name(name)?;
+        let (name, context) = (clean_display_name(name)?, engine.context());
         engine
             .store
             .run(move |tx| {
                 account::set_display_name(tx, &name)?;
+                own_news::tell_of_profile(tx, &context)?;
                 let me = account::require(tx)?;
                 for mut conversation in conversations::all(tx)? {
                     if conversation.standing == Standing::Member && conversation.profile_sent {

@@ -8,7 +8,7 @@ use waxwing_wire::{AccountAddress, AccountId, RelayAddress, Username, VerifiedCh
 
 use super::conversations::{accept, ensure_group, started_line};
 use super::emit::Changes;
-use super::{Client, Engine, safety};
+use super::{Client, Engine, own_news, safety};
 use crate::error::{Error, ErrorCode};
 use crate::mls::GroupChange;
 use crate::store::account::Account;
@@ -50,7 +50,12 @@ impl Client {
 
     /// Makes another invite link: the one before admits nobody any more. Whoever is known by then stays known.
     pub async fn renew_invite(&self) -> Result<InviteView, Error> {
-        self.0.store.run(account::renew_invite_key).await?;
+        let context = self.0.context();
+        let renewed = self.0.store.run(move |tx| {
+            account::renew_invite_key(tx)?;
+            own_news::tell_of_profile(tx, &context)
+        });
+        renewed.await?;
         self.0.outbox_wake.notify_one();
         self.invite().await
     }

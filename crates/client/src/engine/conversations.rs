@@ -59,7 +59,7 @@ impl Client {
         let accepted = engine.store.run(move |tx| {
             let changes = accept(tx, &context, &id, home)?;
             // Nobody is to be asked twice.
-            own_news::tell_of_contact(tx, &context, conversations::load(tx, &id)?.account)?;
+            own_news::tell_of_contact(tx, &context, conversations::load(tx, &id)?.account, false)?;
             Ok(changes)
         });
         let changes = accepted.await?;

@@ -15,7 +15,7 @@ use waxwing_wire::{AccountId, DeviceId, LogId, MessageId, VerifiedChain, hash};
 
 use super::ahead::{Ahead, Opener};
 use super::context::Context;
-use super::conversations::started_line;
+use super::conversations::{accept, started_line};
 use super::emit::Changes;
 use super::handshake::{self, Committer};
 use super::missed;
@@ -448,6 +448,12 @@ impl Reading<'_> {
         }
         if is_unheard(self.tx, &self.conversation, sender)? {
             return Ok(Verdict::Used);
+        }
+        if sender == self.context.account && self.conversation.standing == Standing::Request {
+            // Who speaks on another own device has accepted there.
+            let home = account::require(self.tx)?.relay;
+            self.taken.changes.join(accept(self.tx, self.context, &self.conversation.id, home)?);
+            self.conversation = conversations::load(self.tx, &self.conversation.id)?;
         }
         match AppMessage::decode(bytes) {
             Err(_) => Ok(Verdict::Aside("its content cannot be read")),

@@ -19,7 +19,7 @@ use super::own_news::{self, OwnNews};
 use super::{follow, resync, safety};
 use crate::error::{Error, ErrorCode};
 use crate::store::device_link::{self, Stage};
-use crate::store::{account, aside, contacts, keys, logs, unproved};
+use crate::store::{account, aside, contacts, keys, logs, own_entries, unproved};
 
 pub(super) const INBOX: LogId = LogId::from_bytes([0; 16]);
 
@@ -45,7 +45,7 @@ enum Verdict {
     /// Somebody asks with a link to be let into a group.
     Asked(Box<Asking>),
     /// A new device asks to be added to the account, with this entry.
-    Link(Box<(ChainEntry, Message)>),
+    Link(Box<(ChainEntry, Message, Stage)>),
     /// Another own device has said something.
     Own(Box<(OwnNews, Message)>),
     SetAside(&'static str),
@@ -73,7 +73,7 @@ impl Engine {
                 self.store.run(|tx| account::set_inbox_cursor(tx, 0)).await?;
                 continue;
             }
-            let Some(last) = page.entries.last().map(|entry| entry.seq) else { return Ok(()) };
+            let Some(last) = page.entries.last().map(|entry| entry.seq) else { return self.has_heard().await };
             let in_order = page.entries.is_sorted_by(|a, b| a.seq < b.seq);
             if !in_order || last > page.head || page.entries.iter().any(|entry| entry.seq <= cursor) {
                 return Err(Error::new(ErrorCode::RelayMisbehaved, "the inbox is out of order"));
@@ -86,9 +86,15 @@ impl Engine {
             // After the commit: a lost ack only makes the relay show the entries again.
             self.home.ack_inbox(last).await?;
             if last >= page.head {
-                return Ok(());
+                return self.has_heard().await;
             }
         }
+    }
+
+    /// The inbox was read to its end.
+    async fn has_heard(&self) -> Result<(), Error> {
+        let Some(now) = self.home.relay_ms() else { return Ok(()) };
+        self.store.run(move |tx| own_entries::heard(tx, now)).await
     }
 
     /// An error is for later: the entry stays at the relay. A stranger's relay out of reach must not hold up the inbox.
@@ -127,11 +133,13 @@ impl Engine {
                 Known::Nobody => Verdict::SetAside("a request of somebody unknown, or without keys in force"),
             }),
             Ok(Content::Link(request)) => Ok(match self.judge_link(opened, request).await? {
-                Ok((message, entry)) => Verdict::Link(Box::new((entry, message))),
+                Ok((message, entry, stage)) => Verdict::Link(Box::new((entry, message, stage))),
                 Err(reason) => Verdict::SetAside(reason),
             }),
             Ok(Content::OwnEntry(entry)) => self.own_news(opened, abroad, OwnNews::Entry(entry)).await,
             Ok(Content::OwnContacts(contacts)) => self.own_news(opened, abroad, OwnNews::Contacts(contacts)).await,
+            Ok(Content::OwnProfile(profile)) => self.own_news(opened, abroad, OwnNews::Profile(profile)).await,
+            Ok(Content::OwnAsk(from)) => self.own_news(opened, abroad, OwnNews::Ask(from)).await,
             Ok(Content::HandOver(_)) => self.own_news(opened, abroad, OwnNews::Nothing).await,
             _ => Ok(Verdict::SetAside("its content cannot be read")),
         }
@@ -259,6 +267,20 @@ impl Engine {
         Ok(())
     }
 
+    /// Looks again at what waits of own devices.
+    pub(super) async fn retry_own_news(&self) -> Result<(), Error> {
+        let me = self.account;
+        for (n, entry) in self.store.run(move |tx| aside::waiting_of(tx, me)).await? {
+            let verdict = match self.judge_inbox(&entry, false).await? {
+                Verdict::Waits => continue,
+                verdict => verdict,
+            };
+            self.store_inbox(entry, verdict, None).await?;
+            self.store.run(move |tx| aside::waited(tx, n)).await?;
+        }
+        Ok(())
+    }
+
     /// Whose something is that waits: by its signature, where it holds under keys that are known here, or else as it claims.
     pub(super) async fn who_waits(&self, entry: &InboxEntry) -> Result<Option<aside::Sender>, Error> {
         let keys = self.opening_keys().await?;
@@ -278,6 +300,14 @@ impl Engine {
         let about = if let Verdict::Resync(resync) = &verdict { Some(resync.0.log) } else { None };
         let (own, asks) = (matches!(verdict, Verdict::Own(_)), matches!(verdict, Verdict::Link(_)));
         let home = self.home.address().clone();
+        let question = match &verdict {
+            Verdict::Own(said) => match &said.0 {
+                OwnNews::Ask(from) => Some((said.1.sender.device, *from)),
+                _ => None,
+            },
+            _ => None,
+        };
+        let named = matches!(&verdict, Verdict::Own(said) if matches!(said.0, OwnNews::Profile(_)));
         let (chain, look) = match &verdict {
             Verdict::Welcomed(welcomed) => (Some(Arc::clone(&welcomed.sender.chain)), None),
             Verdict::Asked(asking) => (Some(Arc::clone(&asking.sender.chain)), None),
@@ -322,17 +352,17 @@ impl Engine {
                         }
                     }
                     Verdict::Link(link) => {
-                        let (entry, message) = *link;
+                        let (entry, message, stage) = *link;
                         // The first counts: whoever else has seen the code comes too late, and the user is shown one.
                         let waits = device_link::load(tx)?.is_some_and(|link| link.stage == Stage::Offered);
                         if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? && waits {
-                            device_link::reach(tx, Stage::Asked, entry.as_bytes())?;
+                            device_link::reach(tx, stage, entry.as_bytes())?;
                         }
                     }
                     Verdict::Own(said) => {
                         let (news, message) = *said;
                         if logs::first_sight(tx, &message.sender, message.envelope_id, message.opened_with)? {
-                            changes.join(own_news::take(tx, &context, &home, news)?);
+                            changes.join(own_news::take(tx, &context, (&home, &message), news)?);
                         }
                     }
                     Verdict::Look(log, seq, message) => {
@@ -376,6 +406,10 @@ impl Engine {
         if asks {
             self.tell_devices().await?;
         }
+        if named {
+            self.tell_profile().await?;
+        }
+        self.answer_own_devices(question).await;
         // Whoever asks may be what shows that all are locked out. Judged with the log read to its head, as everything that mends.
         for log in about.into_iter().chain(look) {
             self.look_at(log).await?;

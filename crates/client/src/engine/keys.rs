@@ -177,7 +177,7 @@ impl Engine {
         if in_force < rotation.key_version {
             let record = self.record_of(&rotation)?;
             let mut turn = 1;
-            while let Err(error) = self.state_entry(&rotation.entry).await {
+            while let Err(error) = self.state_rotation(&rotation).await {
                 if error.code() != ErrorCode::OwnKeysChanged {
                     return Err(error);
                 }
@@ -200,6 +200,12 @@ impl Engine {
             return Err(Error::new(ErrorCode::KeysHeldBack, "the relay does not show how the keys came in force"));
         }
         self.finish_rotation(rotation).await
+    }
+
+    /// Has the relay take the entry, after the other own devices were told of it with the keys that are in force before it.
+    async fn state_rotation(&self, rotation: &Rotation) -> Result<(), Error> {
+        self.say_what_is_stated(&rotation.entry, None, &[]).await?;
+        self.state_entry(&rotation.entry).await
     }
 
     /// What states the keys of a rotation.

@@ -58,6 +58,13 @@ pub struct LinkHere {
     chain: VerifiedChain,
 }
 
+/// A device that was brought into an account, and has not begun yet.
+pub struct Linked {
+    here: LinkHere,
+    hand_over: HandOver,
+    entries: Vec<Vec<u8>>,
+}
+
 impl Client {
     /// Asks the device that has made a code to bring this one into its account. Nothing comes of it before that device's user has agreed.
     ///
@@ -80,10 +87,8 @@ impl Client {
         let seeds = DeviceSeeds::from_bytes(&pending.secrets.device_seeds);
         let keys = DeviceKeys::new(device, pending.secrets.key_version, seeds)?;
         let here = LinkHere { profile: profile.clone(), link, relay, api, pending, keys, chain };
-        // It may have been added before this broke off.
-        if here.chain.device(device).is_none() {
-            here.ask(decoded(&entry)?).await?;
-        }
+        // Also where it was added before this broke off: it may not have been given what it needs.
+        here.ask(decoded(&entry)?).await?;
         Ok(here)
     }
 }
@@ -104,12 +109,17 @@ impl LinkHere {
     /// # Errors
     /// [`ErrorCode::LinkExpired`] if that does not come in time.
     pub async fn wait(self) -> Result<Client, Error> {
+        self.agreed().await?.begin().await
+    }
+
+    /// The first half of [`LinkHere::wait`], which can be dropped at any moment: until the other device has brought this one in.
+    pub async fn agreed(self) -> Result<Linked, Error> {
         let until = Instant::now() + PATIENCE;
         let credentials = Arc::new(Credentials::new(self.link.account.account, &self.keys));
         let home = RelayApi::new(self.relay.clone(), self.profile.dir(), Some(credentials))?;
         loop {
             match self.look(&home).await {
-                Ok(Some((hand_over, entries))) => return self.finish(hand_over, entries).await,
+                Ok(Some((hand_over, entries))) => return Ok(Linked { here: self, hand_over, entries }),
                 Ok(None) => {}
                 Err(error) if error.code() == ErrorCode::RelayDown || error.code() == ErrorCode::RelayBusy => {
                     tracing::info!(%error, "waiting to be linked");
@@ -203,28 +213,28 @@ impl LinkHere {
             _ => None,
         }
     }
+}
 
-    /// The account is this device's, too.
-    async fn finish(self, hand_over: HandOver, entries: Vec<Vec<u8>>) -> Result<Client, Error> {
-        let Pending { keystore, mut secrets, store } = self.pending;
+impl Linked {
+    /// The account is this device's, too: stores what was handed over and starts the engine. Not to be dropped before it is done: the profile may have its
+    /// account by then.
+    pub async fn begin(self) -> Result<Client, Error> {
+        let Self { here, hand_over, entries } = self;
+        let Pending { keystore, mut secrets, store } = here.pending;
         secrets.account_seed = *hand_over.account_key.as_bytes();
         // The keystore first: without the account key nothing could go on.
         keystore.write(&secrets).await?;
-        let account = self.link.account.account;
+        let account = here.link.account.account;
         store
             .run(move |tx| {
-                account::set_linked(tx, &hand_over.display_name, &hand_over.invite_key)?;
+                let profile = &hand_over.profile;
+                account::set_linked(tx, &profile.display_name, &profile.invite_key)?;
                 keys::add_chain_entries(tx, account, 0, &entries)?;
                 account::set_registered(tx)
             })
             .await?;
-        self.profile.change(|facts| facts.registered = true)?;
-        let client = run(&self.profile, keystore, secrets, store).await?;
-        // So that the other device can bring this one into conversations at once. What fails here is made up for by the inbox's task.
-        if let Err(error) = client.0.refill_key_packages().await {
-            tracing::info!(%error, "key packages are not at the relay yet");
-        }
-        Ok(client)
+        here.profile.change(|facts| facts.registered = true)?;
+        run(&here.profile, keystore, secrets, store).await
     }
 }
 

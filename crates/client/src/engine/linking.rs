@@ -5,6 +5,7 @@
 //! told. A crash anywhere is taken up with the next connection. Not here: the new device's side (`link_here`), its places in groups (`own_leaves`).
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use waxwing_protocol::content::{Content, HandOver, LinkRequest, MAX_OWN_CONTACTS};
 use waxwing_protocol::envelope::Opened;
@@ -22,6 +23,8 @@ use crate::store::device_link::{self, Link, Stage};
 use crate::store::{account, closing, keys, transparency};
 use crate::views::{DeviceOfferView, DeviceRequestView, DeviceView, DevicesView};
 
+/// For the relay to show what other own devices have stated.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a code can be asked with.
 const VALID_MS: u64 = 10 * 60 * 1000;
 
@@ -37,6 +40,8 @@ impl Client {
         let engine = &self.0;
         // Also so that its time is counted from what the relay's clock says.
         engine.tell_keys_to_relay().await?;
+        // What a new device asks for follows the newest entry that the relay shows.
+        engine.follow_own_devices_for(PATIENCE).await?;
         if engine.chain(engine.account).await?.devices().count() >= MAX_DEVICES {
             return Err(Error::new(ErrorCode::TooManyDevices, format!("{MAX_DEVICES} devices at most")));
         }
@@ -101,7 +106,10 @@ impl Client {
         }
         engine.tell_devices().await?;
         let outcome = engine.resume_changes().await;
-        engine.set_link_problem(outcome.err());
+        // What stands in the way of anything else is told elsewhere.
+        if engine.store.run(device_link::load).await?.is_some_and(|link| link.stage.goes_on()) {
+            engine.set_link_problem(outcome.err());
+        }
         drop(rotating);
         engine.tell_devices().await
     }
@@ -122,9 +130,19 @@ impl Client {
         engine.begin_account_change(&[device], false).await?;
         let keys = engine.go_on_with_account_change(rotating).await?;
         let devices = engine.tell_devices().await?;
+        let gone = |devices: &DevicesView| devices.devices.iter().all(|one| one.device_id != device.to_string());
+        if gone(&devices) || keys.rotating {
+            // Where it has not reached the relay yet it goes on by itself.
+            return Ok(devices);
+        }
+        // Another own device was first; it may have done the same.
+        engine.follow_own_devices_for(PATIENCE).await?;
+        let devices = engine.tell_devices().await?;
+        let busy = || Error::new(ErrorCode::RelayBusy, "another change of the chain is under way");
         match keys.rotation_problem {
-            Some(problem) if keys.rotating => Err(Error::new(problem.code, problem.detail)),
-            _ => Ok(devices),
+            _ if gone(&devices) => Ok(devices),
+            Some(problem) => Err(Error::new(problem.code, problem.detail)),
+            None => Err(busy()),
         }
     }
 }
@@ -135,7 +153,7 @@ impl Engine {
         &self,
         opened: Opened,
         request: LinkRequest,
-    ) -> Result<Result<(waxwing_protocol::Message, ChainEntry), &'static str>, Error> {
+    ) -> Result<Result<(waxwing_protocol::Message, ChainEntry, Stage), &'static str>, Error> {
         let (claimed, now) = (*opened.claimed(), self.now_ms());
         let Some(record) = request.record() else { return Ok(Err("it asks for something else")) };
         let link = self.store.run(device_link::load).await?;
@@ -147,14 +165,26 @@ impl Engine {
             return Ok(Err("it asks for another device"));
         }
         let Ok(message) = opened.verify(record) else { return Ok(Err("its signature does not hold")) };
-        let mut chain = VerifiedChain::clone(&*self.chain(self.account).await?);
         let granted = statement::grant(request.entry(), &self.account_key());
-        if let Err(error) = chain.extend(granted.as_bytes()) {
-            tracing::info!(%error, "what a new device asks for does not follow the own chain");
+        let follows = |chain: &VerifiedChain| VerifiedChain::clone(chain).extend(granted.as_bytes()).is_ok();
+        let mut chain = self.chain(self.account).await?;
+        if !follows(&chain)
+            && let Ok((newer, _)) = self.follow_own_devices().await
+        {
+            // Another own device may have changed it a moment ago.
+            chain = newer;
+        }
+        let in_it = chain.device(record.device).is_some_and(|device| device.current().record == *record);
+        if in_it {
+            // Added before, by this device or another one, and not given what it needs, or not that it knows of.
+            return Ok(Ok((message, request.entry().clone(), Stage::Stated)));
+        }
+        if !follows(&chain) {
+            tracing::info!("what a new device asks for does not follow the own chain");
             self.set_link_problem(Some(overtaken()));
             return Ok(Err("it does not follow the own chain"));
         }
-        Ok(Ok((message, request.entry().clone())))
+        Ok(Ok((message, request.entry().clone(), Stage::Asked)))
     }
 
     /// Takes what the user has agreed to, to its end. To be called with `rotating` held.
@@ -217,16 +247,21 @@ impl Engine {
     /// What a device needs that was added: the account key first, then whom the user knows. Said once more it does no harm.
     async fn hand_over(&self, device: DeviceId) -> Result<(), Error> {
         let (me, contacts) = self.store.run(|tx| Ok((account::require(tx)?, own_news::contacts(tx)?))).await?;
-        let hand_over = HandOver {
-            account_key: AccountSeed::from_bytes(self.account_key().seed()),
-            display_name: me.display_name.clone(),
-            invite_key: me.invite_key.clone(),
-        };
+        let account_key = AccountSeed::from_bytes(self.account_key().seed());
+        let hand_over = HandOver { account_key, profile: own_news::profile(&me) };
         self.tell_own_device(device, &Content::HandOver(hand_over)).await?;
         for some in contacts.chunks(MAX_OWN_CONTACTS) {
             self.tell_own_device(device, &Content::OwnContacts(some.to_vec())).await?;
         }
         Ok(())
+    }
+
+    /// A device that was added before asks for what it needs: that goes on, without anybody being waited for.
+    pub(super) async fn go_on_with_linking(&self) {
+        let goes_on = |link: Option<Link>| link.is_some_and(|link| link.stage.goes_on());
+        if self.store.run(device_link::load).await.is_ok_and(goes_on) {
+            self.resume_rotation().await;
+        }
     }
 
     pub(super) fn set_link_problem(&self, error: Option<Error>) {

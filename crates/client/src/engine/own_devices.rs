@@ -1,9 +1,8 @@
 //! What other devices of the own account have stated of their keys.
 //!
-//! Each device speaks for its own keys. A rotation of another one that was in force here before is therefore taken into the own chain, once the
-//! relay's log has it. A further device, or another account key, is taken where an own device has said, sealed, that it states that entry, and has
-//! handed that key over; and nothing else is, nor what takes this very device out. Whoever holds the account key could state keys for another device,
-//! too. That one finds an entry of itself that it has not made, and raises the alarm.
+//! An entry is taken into the own chain, once the relay's log has it, where an own device has said, sealed and with the keys in force before it, that
+//! it states that entry, and has handed over the account key that it puts in force; and nothing else is, nor what takes this very device out. Whoever
+//! holds the account key could state keys for another device, too: nobody has said so.
 //!
 //! Not here: own entries that an older database lacks (`chains`), what becomes of any other entry (`transparency::look`), how a device comes into
 //! the account (`linking`), and what own devices say (`own_news`).
@@ -13,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use waxwing_protocol::{AccountKey, DeviceKeys, DeviceSeeds, statement};
-use waxwing_wire::chain::{Statement, What};
+use waxwing_wire::chain::{ChainEvent, Statement, What};
 use waxwing_wire::{ChainEntry, DeviceId, DeviceRecord, VerifiedChain};
 
 use super::chains::own_entries;
@@ -58,8 +57,11 @@ impl Others<'_> {
     fn have_made(self, chain: &VerifiedChain, seq: u32) -> bool {
         let event = usize::try_from(seq).ok().and_then(|seq| chain.events().get(seq));
         event.is_some_and(|event| match event.what {
-            What::DeviceKeysRotated(other, _) => other != self.device,
-            What::DeviceAdded(_) | What::AccountKeyRotated(_) => {
+            What::DeviceKeysRotated(other, _) if other == self.device => false,
+            // Said so long ago that the inbox has it no more: without these keys nobody could say anything else.
+            What::DeviceKeysRotated(..) if self.told.missed() => true,
+            // Said with the keys that it replaces: whoever has the account key alone cannot speak for a device by giving it keys.
+            What::DeviceKeysRotated(..) | What::DeviceAdded(_) | What::AccountKeyRotated(_) => {
                 chain.hash_at(seq).is_some_and(|hash| self.told.has(seq, hash))
             }
             What::Created(_) | What::Recovered { .. } | What::Closed => false,
@@ -108,16 +110,17 @@ fn account_change_anew(
 }
 
 impl Engine {
-    /// The own chain with what other own devices have stated. Busy while a change of this device is under way: whoever asks may hold a log's lock, and
+    /// The own chain with what other own devices have stated, and whether that is all that the relay shows. Busy while a change of this device is under way: whoever asks may hold a log's lock, and
     /// waits for nobody.
-    pub(super) async fn follow_own_devices(&self) -> Result<Arc<VerifiedChain>, Error> {
+    pub(super) async fn follow_own_devices(&self) -> Result<(Arc<VerifiedChain>, bool), Error> {
+        let mut all = true;
         if self.has_other_devices().await? {
             let busy = |_| Error::new(ErrorCode::RelayBusy, "a change of the own keys is under way");
             let _rotating = self.rotating.try_lock().map_err(busy)?;
             // It may be the inbox that asks.
-            self.take_from_own_devices(false).await?;
+            all = self.take_from_own_devices(false).await?;
         }
-        self.chain(self.account).await
+        Ok((self.chain(self.account).await?, all))
     }
 
     /// The same for whoever holds no lock: waits for its turn, and for the relay, for so long.
@@ -127,7 +130,7 @@ impl Engine {
         }
         let follow = async {
             let _rotating = self.rotating.lock().await;
-            self.take_from_own_devices(true).await
+            self.take_from_own_devices(true).await.map(|_| ())
         };
         let in_time = tokio::time::timeout(patience, follow).await;
         in_time.unwrap_or_else(|_| Err(Error::new(ErrorCode::RelayDown, "no answer in time")))
@@ -139,57 +142,73 @@ impl Engine {
 
     /// Takes what other own devices have stated, as far as the relay's log has it. To be called with `rotating` held; `reads_inbox`: and by nobody who
     /// reads the inbox, in which they say what they state.
-    async fn take_from_own_devices(&self, reads_inbox: bool) -> Result<(), Error> {
-        let known = self.chain(self.account).await?;
+    async fn take_from_own_devices(&self, reads_inbox: bool) -> Result<bool, Error> {
         let home = self.home.address().clone();
-        // Judged with all that the relay shows: what of it is not taken must stand in the log as well, or it is no chain to go by.
-        let (_, fresh) = self.fetch_chain(&home, &self.account.to_string(), Some(&known)).await?;
-        let (Some(longer), told) = self.made_by_others(&known, &fresh, reads_inbox).await? else { return Ok(()) };
-        self.take_with_account_key(&known, longer, &told).await?;
-        tracing::info!("another own device has changed the own chain");
-        self.tell_keys().await?;
-        self.tell_devices().await?;
-        self.tell_log(&home.authority()).await;
-        // What it has said meanwhile with keys that were not known waits for this.
-        self.introductions_wake.notify_one();
-        Ok(())
+        let (mut any, mut read) = (false, !reads_inbox);
+        let all = loop {
+            let known = self.chain(self.account).await?;
+            // Judged with all that the relay shows: what of it is not taken must stand in the log as well, or it is no chain to go by.
+            let (_, fresh) = self.fetch_chain(&home, &self.account.to_string(), Some(&known)).await?;
+            let told = self.told().await?;
+            let longer = self.others(&told).entries(&known, &fresh)?;
+            let taken = longer.as_ref().map_or(0, |(_, taken)| taken.len());
+            if let Some(longer) = longer {
+                self.take_with_account_key(&known, longer, &told).await?;
+                any = true;
+            }
+            if taken == fresh.len() {
+                break true;
+            }
+            // They say it before they state it: it waits in the inbox, or here since before their newer keys were known.
+            let first = !std::mem::replace(&mut read, true);
+            if !reads_inbox || !(first || taken > 0) {
+                break false;
+            }
+            if let Err(error) = self.hear_own_devices(first).await {
+                tracing::info!(%error, "what own devices say cannot be had");
+            }
+        };
+        if any {
+            tracing::info!("another own device has changed the own chain");
+            self.tell_keys().await?;
+            self.tell_devices().await?;
+            self.tell_log(&home.authority()).await;
+            // What it has said meanwhile with keys that were not known waits for this.
+            self.introductions_wake.notify_one();
+        }
+        if !all && reads_inbox {
+            self.ask_own_devices().await?;
+        }
+        Ok(all)
+    }
+
+    async fn told(&self) -> Result<Told, Error> {
+        let now = self.now_ms();
+        self.store.run(move |tx| told::all(tx, now)).await
     }
 
     fn others<'a>(&self, told: &'a Told) -> Others<'a> {
         Others { device: self.device, told }
     }
 
-    /// What of these entries other own devices have made, by what they say; where that is not all, and `reads_inbox`, what they have said by now.
-    async fn made_by_others(
-        &self,
-        known: &VerifiedChain,
-        fresh: &[Vec<u8>],
-        reads_inbox: bool,
-    ) -> Result<(Option<Longer>, Told), Error> {
-        let told = self.store.run(told::all).await?;
-        let longer = self.others(&told).entries(known, fresh)?;
-        if !reads_inbox || longer.as_ref().map_or(0, |(_, taken)| taken.len()) == fresh.len() {
-            return Ok((longer, told));
-        }
-        // They say it before they state it: it waits there.
-        if let Err(error) = self.read_inbox_first().await {
-            tracing::info!(%error, "what own devices say cannot be had");
-        }
-        let told = self.store.run(told::all).await?;
-        Ok((self.others(&told).entries(known, fresh)?, told))
-    }
-
-    /// What reads the inbox may come to what other own devices have stated, and that here: of no known size, were it not for the box.
-    fn read_inbox_first(&self) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + '_>> {
-        Box::pin(self.drain_inbox())
+    /// What own devices have said, in the inbox (`whole`) and in what waits here. Of no known size, were it not for the box: whoever reads it may come here.
+    fn hear_own_devices(&self, whole: bool) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + '_>> {
+        Box::pin(async move {
+            if whole {
+                self.drain_inbox().await?;
+            }
+            self.retry_own_news().await
+        })
     }
 
     /// Takes these entries, and the account key that they put in force. The keystore first: the entries that lead to its keys are found again
     /// ([`Self::catch_up_with_own_keys`]), a key that is lost is not.
     async fn take_with_account_key(&self, known: &VerifiedChain, longer: Longer, told: &Told) -> Result<(), Error> {
         let public = *longer.0.account_key();
+        let until = longer.0.seq();
         if public == self.account_key().public() {
-            return self.take_own(known, longer).await;
+            self.take_own(known, longer).await?;
+            return self.store.run(move |tx| told::forget_seeds(tx, until)).await;
         }
         let key = told.account_key(&public).ok_or_else(|| {
             Error::new(ErrorCode::OwnKeysChanged, "the own chain names an account key that was not handed over")
@@ -206,7 +225,7 @@ impl Engine {
         *self.account_key.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
         self.store
             .run(move |tx| {
-                told::forget_seeds(tx)?;
+                told::forget_seeds(tx, until)?;
                 follow::chain_grew(tx, &context, me)
             })
             .await?;
@@ -256,12 +275,21 @@ impl Engine {
         if !self.has_other_devices().await? {
             return Ok(false);
         }
+        // As far as that can be had, with what they say.
+        if let Err(error) = self.take_from_own_devices(true).await {
+            tracing::info!(%error, "what other own devices have stated cannot be had");
+            if let Err(error) = self.hear_own_devices(true).await {
+                tracing::info!(%error, "what own devices say cannot be had");
+            }
+        }
         let (entry, known) = (decoded(entry)?, self.chain(self.account).await?);
         let home = self.home.address().clone();
         let newest = VerifiedChain::clone(&known);
         let (_, fresh) = self.relay(&home)?.chain(&self.account.to_string(), Some(newest)).await?;
-        let (longer, told) = self.made_by_others(&known, &fresh, true).await?;
-        Ok(self.others(&told).are_first(longer.as_ref().map_or(&known, |(chain, _)| chain), &entry))
+        let told = self.told().await?;
+        let others = self.others(&told);
+        let shown = others.entries(&known, &fresh)?;
+        Ok(others.are_first(shown.as_ref().map_or(&known, |(chain, _)| chain), &entry))
     }
 
     /// Gives up what was begun and something else has overtaken, whatever the log says to that: others are to be shut out, and nothing waits for it. What
@@ -299,7 +327,7 @@ impl Engine {
             return Ok(false);
         }
         self.take_from_own_devices(true).await?;
-        let (chain, told) = (self.chain(self.account).await?, self.store.run(told::all).await?);
+        let (chain, told) = (self.chain(self.account).await?, self.told().await?);
         let whose = (&*rotation, self.others(&told));
         let Some(entry) = rotation_anew(&chain, whose, &self.account_key(), self.now_ms())? else { return Ok(false) };
         rotation.entry.clone_from(&entry);
@@ -307,13 +335,34 @@ impl Engine {
         Ok(true)
     }
 
-    /// The same for a replacement of the account key. Not where it shuts the others out: what they have stated is no reason to wait for a log.
+    /// The same for a replacement of the account key: another one, where others than those who were told of this one are in the account by now. Not where
+    /// it shuts the others out: what they have stated is no reason to wait for a log. Nor, behind anything but rotations, where it takes a device out:
+    /// whoever that is may have brought in another one, and the user decides again.
     pub(super) async fn restate_account_change(&self, change: &mut AccountChange) -> Result<bool, Error> {
         if change.then_rotate || !self.is_behind_others(&change.entry).await? {
             return Ok(false);
         }
         self.take_from_own_devices(true).await?;
-        let (chain, told) = (self.chain(self.account).await?, self.store.run(told::all).await?);
+        let (chain, told) = (self.chain(self.account).await?, self.told().await?);
+        let entry = decoded(&change.entry)?;
+        let Statement::RotateAccountKey(stated) = &entry.unsigned.statement else { return Ok(false) };
+        let from = usize::try_from(entry.unsigned.seq).unwrap_or(usize::MAX);
+        let rotation = |event: &ChainEvent| matches!(event.what, What::DeviceKeysRotated(..));
+        if !chain.events().get(from..).unwrap_or_default().iter().all(rotation) {
+            if !stated.revoked.is_empty() {
+                return Ok(false);
+            }
+            let fresh = self.another_account_key(&chain, &[], false)?;
+            change.entry.clone_from(&fresh.entry);
+            change.key = AccountKey::from_seed(fresh.key.seed());
+            self.store
+                .run(move |tx| {
+                    keys::end_account_change(tx, false)?;
+                    keys::begin_account_change(tx, &fresh)
+                })
+                .await?;
+            return Ok(true);
+        }
         let whose = (&*change, self.others(&told));
         let Some(entry) = account_change_anew(&chain, whose, &self.account_key(), self.now_ms())? else {
             return Ok(false);

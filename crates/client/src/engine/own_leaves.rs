@@ -3,12 +3,13 @@
 //!
 //! Not here: devices that a recovery has put in the place of all (`follow`), and those that were revoked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Transaction;
 use waxwing_protocol::group::CommitData;
 use waxwing_wire::limits::MAX_GROUP_DEVICES;
-use waxwing_wire::{DeviceId, VerifiedChain};
+use waxwing_wire::{DeviceId, LogId, VerifiedChain};
 
 use super::changes::Planned;
 use super::context::Context;
@@ -85,14 +86,23 @@ pub(super) fn plan(
 }
 
 impl Engine {
-    /// A key package of each other own device.
-    pub(super) async fn claim_own(&self) -> Result<Vec<ClaimedPackage>, Error> {
+    /// A key package of each own device that is not in this log's group; none where all are.
+    pub(super) async fn claim_own(&self, log: LogId) -> Result<Vec<ClaimedPackage>, Error> {
         let chain = self.chain(self.account).await?;
+        let (context, known) = (self.context(), Arc::clone(&chain));
+        let wanted = self.store.run(move |tx| match Group::load(&context.crypto, tx, log)? {
+            Some(group) => Ok(missing(&known, &context, &group.facts()?)),
+            None => Ok(Vec::new()),
+        });
+        let wanted = wanted.await?;
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
         let claim = self.home.claim_key_packages(self.account, random::bytes(), None);
         let claimed = tokio::time::timeout(PATIENCE, claim).await;
         let claimed = claimed.map_err(|_| Error::new(ErrorCode::RelayDown, "no answer in time"))??;
         let mut usable = Vec::new();
-        for package in claimed.into_iter().filter(|package| package.device != self.device) {
+        for package in claimed.into_iter().filter(|package| wanted.contains(&package.device)) {
             match read_package(&self.crypto, &chain, package.device, &package.package) {
                 Ok(package) => usable.push(package),
                 Err(error) => tracing::info!(%error, "a key package of an own device is not used"),

@@ -2,12 +2,17 @@
 //!
 //! Not here: what is taken into the own chain of it (`own_devices`); what a device gets that was added (`linking`).
 
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
 use rusqlite::Transaction;
-use waxwing_protocol::content::{Content, MAX_OWN_CONTACTS, OwnContact, OwnEntry};
-use waxwing_protocol::envelope::{Opened, Recipient};
+use waxwing_protocol::content::{Content, MAX_OWN_CONTACTS, OwnContact, OwnEntry, OwnProfile};
+use waxwing_protocol::envelope::{Message, Opened, Recipient};
 use waxwing_protocol::{AccountKey, AccountSeed, conversation_id};
+use waxwing_wire::chain::What;
 use waxwing_wire::frame::InboxSend;
 use waxwing_wire::log::EnvelopeKind;
+use waxwing_wire::problem::ProblemCode;
 use waxwing_wire::{AccountId, DeviceId, RelayAddress};
 
 use super::abroad::Known;
@@ -20,14 +25,24 @@ use super::outbox::waits;
 use super::sealing::seal_for_inbox;
 use super::{Engine, resync};
 use crate::error::Error;
+use crate::relay::ApiError;
+use crate::store::account::Account;
 use crate::store::contacts::{self, Contact};
-use crate::store::{conversations, own_entries};
+use crate::store::{account, conversations, own_entries};
 use crate::views::Trust;
+
+/// How often others are asked for what they have stated.
+const ASKED_EACH: Duration = Duration::from_secs(60 * 60);
+/// Most entries that are told at once; whoever lacks more asks again.
+const MOST_ANSWERED: usize = 64;
 
 /// What an own device has said.
 pub(super) enum OwnNews {
     Entry(OwnEntry),
     Contacts(Vec<OwnContact>),
+    Profile(OwnProfile),
+    /// It asks for the own entries from this place on.
+    Ask(u32),
     /// What a new device is given, which this one has.
     Nothing,
 }
@@ -53,6 +68,50 @@ impl Engine {
         Ok(())
     }
 
+    /// Asks the other own devices for what they have made of the own chain behind what is known here: they have said so in an inbox whose entries are gone,
+    /// or could not. Once an hour at most.
+    pub(super) async fn ask_own_devices(&self) -> Result<(), Error> {
+        {
+            let mut asked = self.asked_own_devices.lock().unwrap_or_else(PoisonError::into_inner);
+            if asked.is_some_and(|at| at.elapsed() < ASKED_EACH) {
+                return Ok(());
+            }
+            *asked = Some(Instant::now());
+        }
+        let chain = self.chain(self.account).await?;
+        for device in chain.devices().map(|device| device.id()).filter(|device| *device != self.device) {
+            self.tell_own_device(device, &Content::OwnAsk(chain.seq().saturating_add(1))).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers that: each entry of the own chain is an own device's doing. The account key goes with the entry that has put it in force.
+    async fn answer_own_device(&self, device: DeviceId, from: u32) -> Result<(), Error> {
+        let chain = self.chain(self.account).await?;
+        let puts = |seq: &u32| {
+            let event = usize::try_from(*seq).ok().and_then(|seq| chain.events().get(seq));
+            event.is_some_and(|event| matches!(event.what, What::AccountKeyRotated(_)))
+        };
+        let newest = (from..=chain.seq()).rev().find(puts);
+        let own = *chain.account_key() == self.account_key().public();
+        for seq in (from..=chain.seq()).take(MOST_ANSWERED) {
+            let Some(hash) = chain.hash_at(seq) else { break };
+            let with_key = own && Some(seq) == newest;
+            let account_key = with_key.then(|| AccountSeed::from_bytes(self.account_key().seed()));
+            self.tell_own_device(device, &Content::OwnEntry(OwnEntry { seq, hash, account_key })).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for whoever reads the inbox: what cannot be sent now is asked for again.
+    pub(super) async fn answer_own_devices(&self, asked: Option<(DeviceId, u32)>) {
+        if let Some((device, from)) = asked
+            && let Err(error) = self.answer_own_device(device, from).await
+        {
+            tracing::info!(%error, "another own device's question");
+        }
+    }
+
     /// Puts something into the inbox of another own device. One whose inbox takes nothing keeps nobody from anything.
     pub(super) async fn tell_own_device(&self, device: DeviceId, content: &Content) -> Result<(), Error> {
         let (chain, context) = (self.chain(self.account).await?, self.context());
@@ -61,8 +120,21 @@ impl Engine {
         let (kind, stated) = (EnvelopeKind::Notice, (context.now, context.checkpoint));
         let (entry_id, blob) =
             seal_for_inbox(&context.keys, self.account, kind, &recipient, &content.encode(), stated)?;
-        match self.home.inbox_send(device, None, &InboxSend { entry_id, kind, blob }).await {
+        let entry = InboxSend { entry_id, kind, blob };
+        // By a key of the account's, which has an allowance of its own in the inbox; then as itself.
+        let invite_key = self.store.run(|tx| Ok(account::require(tx)?.invite_key)).await?;
+        let home = self.home.address().clone();
+        let mut sent = self.relay(&home)?.inbox_send(device, Some(&invite_key), &entry).await;
+        let no_way =
+            |error: &ApiError| matches!(error.problem(), Some(ProblemCode::InboxRefused | ProblemCode::QuotaExceeded));
+        if sent.as_ref().is_err_and(no_way) {
+            sent = self.home.inbox_send(device, None, &entry).await;
+        }
+        let full = |error: &ApiError| error.problem() == Some(ProblemCode::QuotaExceeded);
+        match sent {
             Err(error) if waits(&error) => Err(error.into()),
+            // It could never have the account key otherwise.
+            Err(error) if full(&error) && holds_account_key(content) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, "another own device cannot be told");
                 Ok(())
@@ -80,30 +152,46 @@ impl Engine {
     }
 }
 
+fn holds_account_key(content: &Content) -> bool {
+    matches!(content, Content::HandOver(_) | Content::OwnEntry(OwnEntry { account_key: Some(_), .. }))
+}
+
 /// Takes in what an own device has said.
 pub(super) fn take(
     tx: &Transaction<'_>,
     context: &Context,
-    home: &RelayAddress,
+    (home, message): (&RelayAddress, &Message),
     news: OwnNews,
 ) -> Result<Changes, Error> {
     let mut changes = Changes::default();
     match news {
+        OwnNews::Entry(entry) if !speaks_of_its_time(tx, context, message, entry.seq)? => {
+            tracing::warn!("keys that were replaced speak of what came after them");
+        }
         OwnNews::Entry(entry) => own_entries::note(tx, &entry, context.now)?,
+        OwnNews::Profile(profile) => account::set_linked(tx, &profile.display_name, &profile.invite_key)?,
         OwnNews::Contacts(told) => {
             for contact in told.iter().filter(|contact| contact.account != context.account) {
-                take_contact(tx, context, home, contact, &mut changes)?;
+                take_contact(tx, context, (home, message.sent_ms), contact, &mut changes)?;
             }
         }
-        OwnNews::Nothing => {}
+        OwnNews::Ask(_) | OwnNews::Nothing => {}
     }
     Ok(changes)
+}
+
+/// Whoever has a device's older keys, which it has replaced, says nothing of what came after that.
+fn speaks_of_its_time(tx: &Transaction<'_>, context: &Context, message: &Message, seq: u32) -> Result<bool, Error> {
+    let Some(chain) = context.chains.load(tx, context.account)? else { return Ok(false) };
+    let next = message.sender.key_version.checked_add(1);
+    let replaced = chain.device(message.sender.device).zip(next).and_then(|(device, next)| device.version(next));
+    Ok(replaced.is_none_or(|version| seq <= version.seq))
 }
 
 fn take_contact(
     tx: &Transaction<'_>,
     context: &Context,
-    home: &RelayAddress,
+    (home, sent_ms): (&RelayAddress, u64),
     told: &OwnContact,
     changes: &mut Changes,
 ) -> Result<(), Error> {
@@ -121,15 +209,26 @@ fn take_contact(
             blocked: false,
         },
     )?;
-    let blocked = before.is_some_and(|contact| contact.blocked);
-    if told.blocked && !blocked {
-        contacts::block(tx, told.account, context.now)?;
-    } else if !told.blocked && blocked {
-        contacts::unblock(tx, told.account)?;
-    }
+    let blocked = before.as_ref().is_some_and(|contact| contact.blocked);
     let direct = conversation_id(context.account, told.account);
-    if let Some(found) = conversations::find(tx, &direct)? {
-        if told.known && !told.blocked {
+    let found = conversations::find(tx, &direct)?;
+    // The relay may show what was said in another order: what was decided last holds. Whoever merely tells whom they know takes nothing back.
+    let newer = sent_ms > contacts::decided_ms(tx, told.account)?;
+    if told.blocked && !blocked && (newer || before.is_none()) {
+        contacts::block(tx, told.account, sent_ms)?;
+        if let Some(found) = &found {
+            // The key that they hold dies, also where this device has given it.
+            conversations::replace_access_key(tx, found)?;
+        }
+    } else if told.decided && !told.blocked && blocked && newer {
+        contacts::unblock(tx, told.account, sent_ms)?;
+    }
+    if told.decided && newer {
+        contacts::set_decided(tx, told.account, sent_ms)?;
+    }
+    let blocked = contacts::load(tx, told.account)?.is_some_and(|contact| contact.blocked);
+    if let Some(found) = found {
+        if told.known && !blocked {
             changes.join(accept(tx, context, &found.id, home.clone())?);
         }
         changes.conversation(found.id);
@@ -140,22 +239,42 @@ fn take_contact(
 /// All whom the user knows, or has blocked.
 pub(super) fn contacts(tx: &Transaction<'_>) -> Result<Vec<OwnContact>, Error> {
     let all = contacts::all(tx)?;
-    Ok(all.into_iter().filter(|contact| contact.known || contact.blocked).map(told).collect())
+    Ok(all.into_iter().filter(|contact| contact.known || contact.blocked).map(|one| told(one, false)).collect())
 }
 
-/// Tells the other own devices how somebody stands by now: what the user has decided here holds there.
-pub(super) fn tell_of_contact(tx: &Transaction<'_>, context: &Context, account: AccountId) -> Result<(), Error> {
+/// Tells the other own devices how somebody stands by now: what the user has `decided` here holds there.
+pub(super) fn tell_of_contact(
+    tx: &Transaction<'_>,
+    context: &Context,
+    account: AccountId,
+    decided: bool,
+) -> Result<(), Error> {
     let Some(contact) = contacts::load(tx, account)? else { return Ok(()) };
+    let content = Content::OwnContacts(vec![told(contact, decided)]);
+    tell_all(tx, context, conversation_id(context.account, account), &content)
+}
+
+/// Tells the other own devices how the account is met by now.
+pub(super) fn tell_of_profile(tx: &Transaction<'_>, context: &Context) -> Result<(), Error> {
+    let content = Content::OwnProfile(profile(&account::require(tx)?));
+    tell_all(tx, context, conversation_id(context.account, context.account), &content)
+}
+
+pub(super) fn profile(me: &Account) -> OwnProfile {
+    OwnProfile { display_name: me.display_name.clone(), invite_key: me.invite_key.clone() }
+}
+
+/// Queued with what else is on its way into inboxes, under a conversation that it has to do with.
+fn tell_all(tx: &Transaction<'_>, context: &Context, about: [u8; 32], content: &Content) -> Result<(), Error> {
     let Some(chain) = context.chains.load(tx, context.account)? else { return Ok(()) };
-    let content = Content::OwnContacts(vec![told(contact)]).encode();
-    let direct = conversation_id(context.account, account);
+    let content = content.encode();
     for device in chain.devices().map(|device| device.id()).filter(|device| *device != context.device) {
-        resync::deliver(tx, context, direct, (context.account, device), EnvelopeKind::Notice, &content)?;
+        resync::deliver(tx, context, about, (context.account, device), EnvelopeKind::Notice, &content)?;
     }
     Ok(())
 }
 
-fn told(contact: Contact) -> OwnContact {
+fn told(contact: Contact, decided: bool) -> OwnContact {
     OwnContact {
         account: contact.account,
         name: contact.name,
@@ -164,6 +283,7 @@ fn told(contact: Contact) -> OwnContact {
         known: contact.known,
         blocked: contact.blocked,
         by_link: contact.trust == Trust::Invite,
+        decided,
         access_key: contact.access_key,
     }
 }

@@ -263,6 +263,7 @@ pub(super) async fn run(
         keys_guard: tokio::sync::RwLock::default(),
         rotating: tokio::sync::Mutex::default(),
         rotation_problem: Mutex::default(),
+        asked_own_devices: Mutex::default(),
         link_problem: Mutex::default(),
         restored_problem: Mutex::default(),
         unlogged_problem: Mutex::default(),

@@ -15,7 +15,7 @@ use super::{Engine, renewal};
 use crate::error::Error;
 use crate::mls::{Group, GroupChange};
 use crate::random;
-use crate::store::{conversations, keys, logs, outbox, rotation as schedule};
+use crate::store::{conversations, device_link, keys, logs, outbox, own_entries, rotation as schedule};
 use crate::views::{RotationSchedule, Standing};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -241,6 +241,11 @@ impl Engine {
             self.outbox_wake.notify_one();
         }
         self.rotate_if_due(now).await?;
+        let expired = self.store.run(move |tx| Ok(own_entries::expire(tx, now)? | device_link::expire(tx, now)?));
+        if expired.await? {
+            self.store.forget().await?;
+            self.tell_devices().await?;
+        }
         let context = self.context();
         if self.store.run(move |tx| erase_expired(tx, &context)).await? {
             self.store.forget().await?;

@@ -231,7 +231,10 @@ impl Engine {
                         self.transparency_wake.notify_one();
                     }
                     Frame::Push(Push::Checkpoint { .. }) => self.transparency_wake.notify_one(),
-                    Frame::Push(_) => self.drain_inbox().await?,
+                    Frame::Push(_) => {
+                        self.drain_inbox().await?;
+                        self.go_on_with_linking().await;
+                    }
                     Frame::Alive => {}
                     Frame::ShutOut => {
                         // Asked at once, so that nobody is told that the relay is out of reach.

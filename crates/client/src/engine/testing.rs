@@ -50,6 +50,7 @@ mod not_followed;
 mod older_copies;
 mod out_of_step;
 mod own_devices;
+mod own_news;
 mod plunder;
 mod poisoned;
 mod reasons;

@@ -12,7 +12,7 @@ use waxwing_wire::frame::InboxEntry;
 use waxwing_wire::log::EnvelopeKind;
 use waxwing_wire::{AccountId, EnvelopeId, LogId};
 
-use super::bytes;
+use super::{account, bytes};
 use crate::error::Error;
 
 /// Most entries kept of one log, or of the inbox.
@@ -23,6 +23,8 @@ pub(crate) const MAX_BYTES: u64 = 4 * 1024 * 1024;
 const MAX_BYTES_IN_ALL: u64 = 64 * 1024 * 1024;
 /// Most of one sender that waits.
 const MAX_OF_ONE: u64 = 16;
+/// The same of what says to be of an own device.
+const MAX_OF_OWN: u64 = 64;
 /// Most Welcomes that wait, and their bytes.
 const MAX_WAITING: u64 = 256;
 const MAX_WAITING_BYTES: u64 = 16 * 1024 * 1024;
@@ -114,7 +116,9 @@ pub(crate) fn wait(tx: &Transaction<'_>, entry: &InboxEntry, sender: Sender) -> 
         params![sender.account.as_bytes(), sender.signed],
         |row| row.get(0),
     )?;
-    if of_one > MAX_OF_ONE {
+    // What says to be of an own device is told apart from junk as soon as that device's keys are known.
+    let own = account::load(tx)?.is_some_and(|(me, _)| me.account == sender.account);
+    if of_one > if own { MAX_OF_OWN } else { MAX_OF_ONE } {
         let own: Vec<_> = places(tx)?.into_iter().filter(|place| place.sender == Some(sender)).collect();
         gives_way(&own).map_or(Ok(()), |n| waited(tx, n))?;
     }
@@ -173,6 +177,13 @@ pub(crate) fn waiting(tx: &Transaction<'_>) -> Result<Vec<(i64, InboxEntry)>, Er
         Ok((row.get("n")?, InboxEntry { seq: row.get("seq")?, entry_id, kind, blob }))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The same, of those that say to be of this account.
+pub(crate) fn waiting_of(tx: &Transaction<'_>, account: AccountId) -> Result<Vec<(i64, InboxEntry)>, Error> {
+    let mut statement = tx.prepare_cached("SELECT n FROM waiting_welcomes WHERE sender = ?1")?;
+    let of: Vec<i64> = statement.query_map([account.as_bytes()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(waiting(tx)?.into_iter().filter(|(n, _)| of.contains(n)).collect())
 }
 
 /// Whether anything waits.

@@ -78,15 +78,28 @@ pub(crate) fn set_known(tx: &Transaction<'_>, account: AccountId) -> Result<(), 
 
 /// From now on nothing of theirs is taken in.
 pub(crate) fn block(tx: &Transaction<'_>, account: AccountId, now_ms: u64) -> Result<(), Error> {
-    let block = "UPDATE contacts SET blocked = 1, blocked_ms = ?2 WHERE account = ?1";
+    let block = "UPDATE contacts SET blocked = 1, blocked_ms = ?2, decided_ms = ?2 WHERE account = ?1";
     tx.execute(block, params![account.as_bytes(), now_ms])?;
     Ok(())
 }
 
 /// Takes them in again.
-pub(crate) fn unblock(tx: &Transaction<'_>, account: AccountId) -> Result<(), Error> {
-    tx.execute("UPDATE contacts SET blocked = 0, blocked_ms = NULL WHERE account = ?1", [account.as_bytes()])?;
+pub(crate) fn unblock(tx: &Transaction<'_>, account: AccountId, now_ms: u64) -> Result<(), Error> {
+    let unblock = "UPDATE contacts SET blocked = 0, blocked_ms = NULL, decided_ms = ?2 WHERE account = ?1";
+    tx.execute(unblock, params![account.as_bytes(), now_ms])?;
     Ok(())
+}
+
+/// The user has decided whether they are blocked, then.
+pub(crate) fn set_decided(tx: &Transaction<'_>, account: AccountId, at_ms: u64) -> Result<(), Error> {
+    tx.execute("UPDATE contacts SET decided_ms = ?2 WHERE account = ?1", params![account.as_bytes(), at_ms])?;
+    Ok(())
+}
+
+/// When the user decided last whether they are blocked; 0 if never.
+pub(crate) fn decided_ms(tx: &Transaction<'_>, account: AccountId) -> Result<u64, Error> {
+    let mut statement = tx.prepare_cached("SELECT decided_ms FROM contacts WHERE account = ?1")?;
+    Ok(statement.query_row([account.as_bytes()], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 /// Everybody who is blocked, and since when: earlier versions did not note it.

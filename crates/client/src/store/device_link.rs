@@ -74,6 +74,11 @@ pub(crate) fn reach(tx: &Transaction<'_>, stage: Stage, entry: &[u8]) -> Result<
     Ok(())
 }
 
+/// Forgets a code whose time is over. True if there was one.
+pub(crate) fn expire(tx: &Transaction<'_>, now_ms: u64) -> Result<bool, Error> {
+    Ok(tx.execute("DELETE FROM device_link WHERE stage < 2 AND until_ms < ?1", [now_ms])? > 0)
+}
+
 /// It is done, or nothing comes of it.
 pub(crate) fn end(tx: &Transaction<'_>) -> Result<(), Error> {
     tx.execute("DELETE FROM device_link", [])?;

@@ -8,24 +8,48 @@ use zeroize::Zeroizing;
 use super::bytes;
 use crate::error::Error;
 
+/// How exactly it is kept when the inbox was read.
+const NOTED_EACH_MS: u64 = 60 * 60 * 1000;
 /// So many are kept; the oldest go first. A device that says more states them one after the other.
 const MOST: u32 = 64;
 /// For so long an account key is kept that was never put in force.
 const SEEDS_LIVE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// An inbox keeps what comes for about 30 days: whoever was away for nearly as long may have missed some.
+const AWAY_MS: u64 = 20 * 24 * 60 * 60 * 1000;
+/// For so long afterwards that counts: until the relay has shown all.
+const MISSED_MS: u64 = 24 * 60 * 60 * 1000;
+
 /// What is known of them.
 #[derive(Default)]
-pub(crate) struct Told(Vec<(u32, [u8; 32], Option<AccountSeed>)>);
+pub(crate) struct Told {
+    entries: Vec<(u32, [u8; 32], Option<AccountSeed>)>,
+    /// Whether some may have been missed, since this device was away for weeks.
+    missed: bool,
+}
 
 impl Told {
+    /// As if own devices had said all of these.
+    #[cfg(test)]
+    pub(crate) fn of(entries: &[Vec<u8>]) -> Self {
+        let entries = entries.iter().map(|entry| waxwing_wire::ChainEntry::decode(entry).unwrap());
+        let entries = entries.map(|entry| (entry.unsigned.seq, entry.hash(), None)).collect();
+        Self { entries, missed: false }
+    }
+
     /// Whether an own device has said that it states this entry.
     pub(crate) fn has(&self, seq: u32, hash: [u8; 32]) -> bool {
-        self.0.iter().any(|(place, one, _)| (*place, *one) == (seq, hash))
+        self.entries.iter().any(|(place, one, _)| (*place, *one) == (seq, hash))
+    }
+
+    /// Whether this device was away for so long that own devices may have said something in vain.
+    pub(crate) fn missed(&self) -> bool {
+        self.missed
     }
 
     /// The account key with this public half, where an own device has handed it over.
     pub(crate) fn account_key(&self, public: &[u8; 32]) -> Option<AccountKey> {
-        let keys = self.0.iter().filter_map(|(_, _, seed)| seed.as_ref().map(AccountSeed::account_key));
+        let keys = self.entries.iter().filter_map(|(_, _, seed)| seed.as_ref().map(AccountSeed::account_key));
         keys.into_iter().find(|key| key.public() == *public)
     }
 }
@@ -40,20 +64,40 @@ pub(crate) fn note(tx: &Transaction<'_>, entry: &OwnEntry, now_ms: u64) -> Resul
         "DELETE FROM own_entries WHERE rowid NOT IN (SELECT rowid FROM own_entries ORDER BY rowid DESC LIMIT ?1)",
         [MOST],
     )?;
-    tx.execute("UPDATE own_entries SET seed = NULL WHERE at_ms < ?1", [now_ms.saturating_sub(SEEDS_LIVE_MS)])?;
     Ok(())
 }
 
-pub(crate) fn all(tx: &Transaction<'_>) -> Result<Told, Error> {
+/// Forgets account keys that never came in force. True if there was one.
+pub(crate) fn expire(tx: &Transaction<'_>, now_ms: u64) -> Result<bool, Error> {
+    let until = now_ms.saturating_sub(SEEDS_LIVE_MS);
+    Ok(tx.execute("UPDATE own_entries SET seed = NULL WHERE seed IS NOT NULL AND at_ms < ?1", [until])? > 0)
+}
+
+/// The inbox was read to its end (relay time).
+pub(crate) fn heard(tx: &Transaction<'_>, now_ms: u64) -> Result<(), Error> {
+    tx.execute(
+        "INSERT INTO inbox_heard (one, read_ms, missed_ms) VALUES (1, ?1, 0)
+         ON CONFLICT (one) DO UPDATE SET missed_ms = iif(?1 - read_ms > ?2, ?1, missed_ms), read_ms = max(read_ms, ?1)
+         WHERE ?1 - read_ms > ?3",
+        params![now_ms, AWAY_MS, NOTED_EACH_MS],
+    )?;
+    Ok(())
+}
+
+pub(crate) fn all(tx: &Transaction<'_>, now_ms: u64) -> Result<Told, Error> {
+    let missed = tx
+        .prepare_cached("SELECT 1 FROM inbox_heard WHERE missed_ms > 0 AND ?1 - missed_ms < ?2")?
+        .exists(params![now_ms, MISSED_MS])?;
     let mut statement = tx.prepare_cached("SELECT seq, hash, seed FROM own_entries")?;
     let rows = statement.query_map([], |row| {
         let seed: Option<Zeroizing<[u8; 32]>> = row.get::<_, Option<[u8; 32]>>("seed")?.map(Zeroizing::new);
         Ok((row.get("seq")?, bytes(row, "hash")?, seed.map(|seed| AccountSeed::from_bytes(&seed))))
     })?;
-    Ok(Told(rows.collect::<rusqlite::Result<_>>()?))
+    Ok(Told { entries: rows.collect::<rusqlite::Result<_>>()?, missed })
 }
 
-/// The account key in force is in the keystore: of none of them the seed is needed any more. True if there was one.
-pub(crate) fn forget_seeds(tx: &Transaction<'_>) -> Result<bool, Error> {
-    Ok(tx.execute("UPDATE own_entries SET seed = NULL WHERE seed IS NOT NULL", [])? > 0)
+/// The account key that was put in force up to this place is in the keystore: those seeds are not needed any more.
+pub(crate) fn forget_seeds(tx: &Transaction<'_>, seq: u32) -> Result<(), Error> {
+    tx.execute("UPDATE own_entries SET seed = NULL WHERE seed IS NOT NULL AND seq <= ?1", [seq])?;
+    Ok(())
 }

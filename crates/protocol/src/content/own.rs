@@ -16,6 +16,7 @@ pub const MAX_OWN_CONTACTS: usize = 64;
 const KNOWN: u8 = 1;
 const BLOCKED: u8 = 2;
 const BY_LINK: u8 = 4;
+const DECIDED: u8 = 8;
 
 secret!(
     /// Seed of an account key, as it goes from one device to another of its account.
@@ -47,6 +48,13 @@ pub struct OwnEntry {
 pub struct HandOver {
     /// The account key in force.
     pub account_key: AccountSeed,
+    /// How the account is met.
+    pub profile: OwnProfile,
+}
+
+/// How an account is met, the same on all its devices.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OwnProfile {
     /// What the account's user wants to be called; 1 to 128 bytes of UTF-8.
     pub display_name: String,
     /// The access key of the account's invite link.
@@ -70,6 +78,8 @@ pub struct OwnContact {
     pub blocked: bool,
     /// Whether their keys were pinned by an invite link.
     pub by_link: bool,
+    /// Whether the user has just decided whom to block: that takes back what was decided before. Else it merely adds to what is known.
+    pub decided: bool,
     /// Admits the account's devices to their inboxes.
     pub access_key: Option<AccessKey>,
 }
@@ -96,14 +106,25 @@ impl OwnEntry {
 }
 
 impl HandOver {
-    /// `seed 32 | display_name var | invite_key 16`.
+    /// `seed 32 | own profile`.
     pub(super) fn write(&self, writer: &mut Writer) {
-        writer.bytes(self.account_key.as_bytes()).var(self.display_name.as_bytes()).bytes(self.invite_key.as_bytes());
+        self.profile.write(writer.bytes(self.account_key.as_bytes()));
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let account_key = AccountSeed::from_bytes(&Zeroizing::new(reader.array("account seed")?));
+        Ok(Self { account_key, profile: OwnProfile::read(reader)? })
+    }
+}
+
+impl OwnProfile {
+    /// `display_name var | invite_key 16`.
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.var(self.display_name.as_bytes()).bytes(self.invite_key.as_bytes());
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
-            account_key: AccountSeed::from_bytes(&Zeroizing::new(reader.array("account seed")?)),
             display_name: match reader.text(MAX_DISPLAY_NAME, "display name")? {
                 "" => return Err(DecodeError::Invalid("display name")),
                 name => name.to_owned(),
@@ -114,7 +135,8 @@ impl HandOver {
 }
 
 impl OwnContact {
-    /// `account 16 | name var | relay var | display_name var | flags 1 | has_access_key 1 [access_key 16]`; flags: 1 known, 2 blocked, 4 by link.
+    /// `account 16 | name var | relay var | display_name var | flags 1 | has_access_key 1 [access_key 16]`; flags: 1 known, 2 blocked, 4 by link,
+    /// 8 decided.
     fn write(&self, writer: &mut Writer) {
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         writer
@@ -122,7 +144,10 @@ impl OwnContact {
             .var(self.name.as_str().as_bytes())
             .var(self.relay.to_string().as_bytes())
             .var(self.display_name.as_bytes())
-            .u8(flag(self.known, KNOWN) | flag(self.blocked, BLOCKED) | flag(self.by_link, BY_LINK));
+            .u8(flag(self.known, KNOWN)
+                | flag(self.blocked, BLOCKED)
+                | flag(self.by_link, BY_LINK)
+                | flag(self.decided, DECIDED));
         match &self.access_key {
             None => writer.u8(0),
             Some(key) => writer.u8(1).bytes(key.as_bytes()),
@@ -135,7 +160,7 @@ impl OwnContact {
         let relay = relay(reader, "relay")?;
         let display_name = reader.text(MAX_DISPLAY_NAME, "display name")?.to_owned();
         let flags = reader.u8("flags")?;
-        if flags & !(KNOWN | BLOCKED | BY_LINK) != 0 {
+        if flags & !(KNOWN | BLOCKED | BY_LINK | DECIDED) != 0 {
             return Err(DecodeError::Invalid("flags"));
         }
         let access_key = match reader.u8("has access key")? {
@@ -144,8 +169,8 @@ impl OwnContact {
             _ => return Err(DecodeError::Invalid("has access key")),
         };
         let set = |flag| flags & flag != 0;
-        let (known, blocked, by_link) = (set(KNOWN), set(BLOCKED), set(BY_LINK));
-        Ok(Self { account, name, relay, display_name, known, blocked, by_link, access_key })
+        let (known, blocked, by_link, decided) = (set(KNOWN), set(BLOCKED), set(BY_LINK), set(DECIDED));
+        Ok(Self { account, name, relay, display_name, known, blocked, by_link, decided, access_key })
     }
 }
 
@@ -178,6 +203,12 @@ impl fmt::Debug for OwnEntry {
 impl fmt::Debug for HandOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HandOver(***)")
+    }
+}
+
+impl fmt::Debug for OwnProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnProfile(***)")
     }
 }
 

@@ -10,8 +10,8 @@ export function linkStage(offer: DeviceOfferView | null, now: number): LinkStage
   if (offer === null) return "off";
   if (offer.problem && ends.has(offer.problem.code)) return "over";
   if (offer.adding) return "adding";
-  if (offer.request) return "request";
-  return offer.expiresAt <= now ? "over" : "code";
+  if (offer.expiresAt <= now) return "over";
+  return offer.request ? "request" : "code";
 }
 
 /** What stands in the way. A code whose time is over says so, whatever was in its way before. */

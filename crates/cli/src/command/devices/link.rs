@@ -38,6 +38,11 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
     let mut events = client.events();
     let devices = client.offer_device_link().await?;
+    // One that was agreed to before is still on its way.
+    if let Some(under_way) = devices.offer.as_ref().filter(|offer| offer.adding) {
+        let id = under_way.request.as_ref().map_or_else(String::new, |request| request.device_id.clone());
+        return is_added(client, &mut events, devices, &id, output).await;
+    }
     let request = match confirmed(arguments, client, &mut events, devices, output).await {
         Ok(request) => request,
         Err(failure) => {
@@ -47,7 +52,18 @@ pub(crate) async fn run(arguments: &Arguments, client: &Client, output: &mut Out
     };
     let id = request.device_id;
     let devices = client.accept_device(&id).await?;
-    let adding = until(client, &mut events, devices, |devices| added(devices, &id));
+    is_added(client, &mut events, devices, &id, output).await
+}
+
+/// Waits until the device is in the account, and says so.
+async fn is_added(
+    client: &Client,
+    events: &mut Receiver<Event>,
+    devices: DevicesView,
+    id: &str,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let adding = until(client, events, devices, |devices| added(devices, id));
     let device = tokio::time::timeout(Duration::from_secs(ADDING_SECONDS), adding).await.unwrap_or(Ok(None))?;
     let device = device.ok_or(Failure::StillLinking { seconds: ADDING_SECONDS })?;
     output.view(&device, |device| format!("Device {} is linked.", line(&device.device_id)))?;

@@ -60,7 +60,7 @@ impl Device {
     /// Another device of the account was first.
     fn restate_rotation(&mut self, outside: &mut Outside, rotation: &Rotation) -> Step<()> {
         let chain = self.refresh_chain(outside, self.account)?;
-        let told = Told::default();
+        let told = Told::of(&outside.relay.chain(self.account, 0).map_err(refused)?);
         let whose = (rotation, own_devices::Others { device: self.device, told: &told });
         let account_key = AccountKey::from_seed(&self.kept.account_seed);
         let anew = own_devices::rotation_anew(&chain, whose, &account_key, outside.now)?;

@@ -210,7 +210,7 @@ impl Device {
                 return Ok(Arc::new(known));
             }
             let (_, from, fresh) = self.fetch_chain(outside, account, Some(known.clone()))?;
-            let told = Told::default();
+            let told = Told::of(&fresh);
             match (own_devices::Others { device: self.device, told: &told }).entries(&known, &fresh)? {
                 Some((chain, fresh)) => (chain, from, fresh),
                 None => return Ok(Arc::new(known)),
