@@ -281,3 +281,64 @@ async fn p2_keys_that_changed_since_a_device_asked_need_another_code() {
     agreed(&alice, &here).await;
     here.wait().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_user_decides_on_one_device_holds_on_the_other() {
+    let world = World::new().await;
+    let (alice, bob, direct) = acquainted(&world).await;
+    let other = link(&world, &alice, "alice two").await;
+    is_member(&other, &direct).await;
+    other.client.set_display_name("Alice B.").await.unwrap();
+    alice
+        .until("the same name", async |client| (client.profile().await.ok()?.display_name == "Alice B.").then_some(()))
+        .await;
+    let renewed = alice.client.renew_invite().await.unwrap().link;
+    other
+        .until("the same invite link", async |client| (client.invite().await.ok()?.link == renewed).then_some(()))
+        .await;
+    // By it another device still comes in: its key is what admits the request.
+    let third = link(&world, &other, "alice three").await;
+    is_member(&third, &direct).await;
+    for blocked in [true, false] {
+        let by = if blocked { &alice } else { &third };
+        by.client.set_blocked(&direct, blocked).await.unwrap();
+        for person in [&alice, &other, &third] {
+            person
+                .until("the same decision", async |client| {
+                    (client.blocked().await.ok()?.is_empty() != blocked).then_some(())
+                })
+                .await;
+        }
+    }
+    bob.send(&direct, "heard again").await;
+    for person in [&alice, &other, &third] {
+        person
+            .until("what is said after it", async |client| {
+                let page = client.messages(&direct, None, 500).await.ok()?;
+                page.messages.iter().any(|line| line.text == "heard again").then_some(())
+            })
+            .await;
+    }
+    no_alarm(&[&alice, &other, &third]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_a_device_that_was_added_and_given_nothing_comes_in_by_any_other() {
+    let world = World::new().await;
+    let alice = world.register("alice").await;
+    let other = link(&world, &alice, "alice two").await;
+    let new = profile(&world, "new");
+    let here = Client::begin_link(&new, linking(&code(&alice).await)).await.unwrap();
+    agreed(&alice, &here).await;
+    drop(here);
+    other.until("three devices", async |client| (client.devices().await.ok()?.devices.len() == 3).then_some(())).await;
+    // The device that has agreed is gone, and what it handed over is not by whoever makes this code.
+    let gone = alice.client.profile().await.unwrap().device_id;
+    alice.client.stop().await;
+    other.client.revoke_device(&gone).await.unwrap();
+    let here = Client::begin_link(&new, linking(&code(&other).await)).await.unwrap();
+    let third = Person { client: here.wait().await.unwrap(), profile: new };
+    assert_eq!(ids(&third).await, ids(&other).await);
+    assert_eq!(third.client.rotate_keys().await.unwrap().rotation_problem, None);
+    no_alarm(&[&other, &third]).await;
+}

@@ -203,8 +203,9 @@ describe("linking another device", () => {
     expect(linkStage(null, noon)).toBe("off");
     expect(linkStage(offer, noon)).toBe("code");
     expect(linkStage(offer, offer.expiresAt)).toBe("over");
-    // Whoever has asked in time is waited for as long as the engine says.
-    expect(linkStage({ ...offer, request: fakeRequest }, offer.expiresAt)).toBe("request");
+    // Nobody can be linked by it any more, whether somebody asks or not.
+    expect(linkStage({ ...offer, request: fakeRequest }, noon)).toBe("request");
+    expect(linkStage({ ...offer, request: fakeRequest }, offer.expiresAt)).toBe("over");
     expect(linkStage({ ...offer, request: fakeRequest, adding: true }, offer.expiresAt)).toBe("adding");
     expect(linkStage({ ...offer, adding: true, problem: { code: "relayDown", detail: "" } }, noon)).toBe("adding");
     expect(linkStage({ ...offer, adding: true, problem: { code: "linkOvertaken", detail: "" } }, noon)).toBe("over");
