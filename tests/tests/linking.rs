@@ -5,7 +5,9 @@
 mod world;
 
 use waxwing_client::views::{DeviceRequestView, DevicesView};
-use waxwing_client::{Client, Connection, ErrorCode, LinkHere, Linking, Profile, ProfileState, Standing};
+use waxwing_client::{
+    Client, Connection, ErrorCode, LinkHere, Linking, Profile, ProfileState, Standing, new_message_id,
+};
 use world::{PASSPHRASE, Person, World, acquainted, introduce};
 
 fn linking(code: &str) -> Linking {
@@ -186,6 +188,20 @@ async fn a_device_that_is_removed_reads_and_says_nothing_more_and_says_why() {
     }
     let heard = other.client.messages(&direct, None, 500).await.unwrap().messages;
     assert!(heard.iter().all(|line| line.text != "among us"));
+    // What it still has is of no use to it: nothing that it says is heard, and nothing that it states is taken.
+    let _ = other.client.send(&direct, &new_message_id(), "let me in").await;
+    let stated = other.client.rotate_keys().await;
+    assert!(stated.is_err() || stated.is_ok_and(|view| view.rotation_problem.is_some()));
+    assert!(other.client.replace_account_key().await.is_ok_and(|view| view.rotation_problem.is_some()));
+    assert!(other.client.offer_device_link().await.is_err());
+    let before = third.client.keys().await.unwrap().history.len();
+    third.client.sync().await.unwrap();
+    bob.client.sync().await.unwrap();
+    assert_eq!(third.client.keys().await.unwrap().history.len(), before);
+    for person in [&alice, &bob, &third] {
+        let lines = person.client.messages(&direct, None, 500).await.unwrap().messages;
+        assert!(lines.iter().all(|line| line.text != "let me in"), "a removed device is heard");
+    }
     // Whoever is left was handed the new key, and goes on with it.
     assert_eq!(alice.client.rotate_keys().await.unwrap().rotation_problem, None);
     no_alarm(&[&alice, &third]).await;

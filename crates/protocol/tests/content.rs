@@ -76,7 +76,8 @@ fn own_entry(with_key: bool) -> OwnEntry {
 }
 
 fn hand_over() -> HandOver {
-    let profile = OwnProfile { display_name: "Ada ✨".to_owned(), invite_key: AccessKey::from_bytes(&[2; 16]) };
+    let (display_name, invite_key) = ("Ada ✨".to_owned(), AccessKey::from_bytes(&[2; 16]));
+    let profile = OwnProfile { display_name, name_ms: 0x0102, invite_key, invite_ms: 0x0304 };
     HandOver { account_key: AccountSeed::from_bytes(&[1; 32]), profile }
 }
 
@@ -89,7 +90,7 @@ fn contact(known: bool) -> OwnContact {
         known,
         blocked: !known,
         by_link: known,
-        decided: !known,
+        decided_ms: if known { 0 } else { 0x0506 },
         access_key: known.then(|| AccessKey::from_bytes(&[8; 16])),
     }
 }
@@ -199,15 +200,17 @@ fn as_specified() {
     assert_eq!(own_entry_content.as_slice(), own);
     let without = Content::OwnEntry(own_entry(false)).encode();
     assert_eq!(without.as_slice(), [&own[..37], &[0]].concat());
-    let fields = [[8].as_slice(), &[1; 32], &var("Ada ✨".as_bytes()), &[2; 16]];
+    let met =
+        [var("Ada ✨".as_bytes()), vec![0, 0, 0, 0, 0, 0, 1, 2], vec![2; 16], vec![0, 0, 0, 0, 0, 0, 3, 4]].concat();
+    let fields = [[8].as_slice(), &[1; 32], &met];
     assert_eq!(hand_over_content.as_slice(), fields.concat());
     let bea = |display_name: &str, flags: &[u8]| {
         [&[4; 16], var(b"bea").as_slice(), &var(b"waxwing.example"), &var(display_name.as_bytes()), flags].concat()
     };
-    let known = [bea("Bea ✨", &[1 | 4, 1]), vec![8; 16]].concat();
-    assert_eq!(contacts.as_slice(), [vec![9, 2], known, bea("", &[2 | 8, 0])].concat());
+    let known = [bea("Bea ✨", &[1 | 4, 0, 0, 0, 0, 0, 0, 0, 0, 1]), vec![8; 16]].concat();
+    assert_eq!(contacts.as_slice(), [vec![9, 2], known, bea("", &[2, 0, 0, 0, 0, 0, 0, 5, 6, 0])].concat());
     assert_eq!(ask_content.as_slice(), [11, 1, 2, 3, 4]);
-    assert_eq!(profile_content.as_slice(), [[10].as_slice(), &var("Ada ✨".as_bytes()), &[2; 16]].concat());
+    assert_eq!(profile_content.as_slice(), [[10].as_slice(), &met].concat());
 }
 
 #[test]
@@ -265,7 +268,7 @@ fn p18_what_own_devices_say_keeps_its_limits() {
     let bytes = Content::Link(LinkRequest::new(closes, &LinkSecret::from_bytes(&[3; 16]))).encode();
     assert_eq!(Content::decode(Notice, &bytes), Err(ContentError::Decode(DecodeError::Invalid("statement"))));
     let mut bytes = Content::OwnContacts(vec![contact(false)]).encode().to_vec();
-    let flags = bytes.len() - 2;
+    let flags = bytes.len() - 10;
     bytes[flags] |= 16;
     assert_eq!(Content::decode(Notice, &bytes), Err(ContentError::Decode(DecodeError::Invalid("flags"))));
 }
@@ -395,5 +398,5 @@ fn stable() {
     assert_eq!(hex::encode(hash(&[&first])), "510f902e7aa2dae021cac5fca61c98733621729b3916ccc7d9d920f193af595c");
     assert_eq!(hex::encode(hash(&[&join])), "b82303161847779653a3dc1f43445e2fc3ee59978c0876d679ba0fcfb3308020");
     let own = [link, own_entry, hand_over, contacts, profile, ask].concat();
-    assert_eq!(hex::encode(hash(&[&own])), "10fa32a48c6789f10a3c404c7782a064c380b6566babeb261afea6a09afd2257");
+    assert_eq!(hex::encode(hash(&[&own])), "0f7a94afaed9ead438a82b236457e58ab0bd0259b9e799917bf41730e7ca8df3");
 }

@@ -217,7 +217,7 @@ impl Engine {
         let entry =
             ChainEntry::decode(&change.entry).map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
         if let Statement::RotateAccountKey(stated) = &entry.unsigned.statement {
-            self.say_what_is_stated(&change.entry, Some(&change.key), &stated.revoked).await?;
+            return self.state_after_telling(&change.entry, Some(&change.key), &stated.revoked).await;
         }
         self.state_entry(&change.entry).await
     }

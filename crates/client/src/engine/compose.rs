@@ -147,7 +147,7 @@ impl Client {
         engine
             .store
             .run(move |tx| {
-                account::set_display_name(tx, &name)?;
+                account::decide_name(tx, &name, context.now)?;
                 own_news::tell_of_profile(tx, &context)?;
                 let me = account::require(tx)?;
                 for mut conversation in conversations::all(tx)? {

@@ -52,7 +52,7 @@ impl Client {
     pub async fn renew_invite(&self) -> Result<InviteView, Error> {
         let context = self.0.context();
         let renewed = self.0.store.run(move |tx| {
-            account::renew_invite_key(tx)?;
+            account::renew_invite_key(tx, context.now)?;
             own_news::tell_of_profile(tx, &context)
         });
         renewed.await?;

@@ -162,7 +162,13 @@ impl Engine {
         let contact = self.store.run(move |tx| contacts::load(tx, peer)).await?;
         let entry = InboxSend { entry_id: delivery.entry_id, kind: delivery.kind, blob: delivery.blob };
         let asks = delivery.link.is_some();
-        let access_key = delivery.link.or_else(|| contact.and_then(|contact| contact.access_key));
+        // What goes to an own device has an allowance of its own, too.
+        let to_oneself = peer == self.account;
+        let own_key = match to_oneself {
+            true => Some(self.store.run(|tx| Ok(account::require(tx)?.invite_key)).await?),
+            false => None,
+        };
+        let access_key = delivery.link.or_else(|| contact.and_then(|contact| contact.access_key)).or(own_key);
         let at_home = delivery.relay.authority() == self.home.address().authority();
         let mut outcome = match &access_key {
             Some(key) => self.relay(&delivery.relay)?.inbox_send(delivery.device, Some(key), &entry).await,
@@ -175,14 +181,15 @@ impl Engine {
             }
         };
         // A refused key falls back to the stranger's path, which needs an account on the same relay. Not that of a link: it is off.
-        let refused = access_key.is_some()
-            && matches!(&outcome, Err(error) if error.problem() == Some(ProblemCode::InboxRefused));
+        let full = |error: &ApiError| to_oneself && error.problem() == Some(ProblemCode::QuotaExceeded);
+        let no_way = |error: &ApiError| error.problem() == Some(ProblemCode::InboxRefused) || full(error);
+        let refused = access_key.is_some() && outcome.as_ref().is_err_and(no_way);
         if refused && at_home && !asks {
             outcome = self.home.inbox_send(delivery.device, None, &entry).await;
         }
         let error = match outcome {
             Ok(_) => None,
-            Err(error) if waits(&error) => {
+            Err(error) if waits(&error) || full(&error) => {
                 let rests = is_away(&error);
                 return Ok(Went::Nowhere(error.into(), rests));
             }

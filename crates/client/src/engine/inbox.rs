@@ -18,6 +18,7 @@ use super::join::{self, Welcomed};
 use super::own_news::{self, OwnNews};
 use super::{follow, resync, safety};
 use crate::error::{Error, ErrorCode};
+use crate::relay::local_ms;
 use crate::store::device_link::{self, Stage};
 use crate::store::{account, aside, contacts, keys, logs, own_entries, unproved};
 
@@ -70,7 +71,11 @@ impl Engine {
             if page.head < cursor {
                 // The relay was restored from a copy. What is stored is known by its ids, so all may be read again.
                 tracing::warn!("the inbox went back; it is read from the start");
-                self.store.run(|tx| account::set_inbox_cursor(tx, 0)).await?;
+                let again = self.store.run(|tx| {
+                    own_entries::may_have_missed(tx)?;
+                    account::set_inbox_cursor(tx, 0)
+                });
+                again.await?;
                 continue;
             }
             let Some(last) = page.entries.last().map(|entry| entry.seq) else { return self.has_heard().await };
@@ -94,7 +99,8 @@ impl Engine {
     /// The inbox was read to its end.
     async fn has_heard(&self) -> Result<(), Error> {
         let Some(now) = self.home.relay_ms() else { return Ok(()) };
-        self.store.run(move |tx| own_entries::heard(tx, now)).await
+        let local = u64::try_from(local_ms()).unwrap_or(0);
+        self.store.run(move |tx| own_entries::heard(tx, now, local)).await
     }
 
     /// An error is for later: the entry stays at the relay. A stranger's relay out of reach must not hold up the inbox.

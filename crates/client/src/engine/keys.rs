@@ -204,8 +204,7 @@ impl Engine {
 
     /// Has the relay take the entry, after the other own devices were told of it with the keys that are in force before it.
     async fn state_rotation(&self, rotation: &Rotation) -> Result<(), Error> {
-        self.say_what_is_stated(&rotation.entry, None, &[]).await?;
-        self.state_entry(&rotation.entry).await
+        self.state_after_telling(&rotation.entry, None, &[]).await
     }
 
     /// What states the keys of a rotation.

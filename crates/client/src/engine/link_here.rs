@@ -227,8 +227,7 @@ impl Linked {
         let account = here.link.account.account;
         store
             .run(move |tx| {
-                let profile = &hand_over.profile;
-                account::set_linked(tx, &profile.display_name, &profile.invite_key)?;
+                account::set_linked(tx, &hand_over.profile)?;
                 keys::add_chain_entries(tx, account, 0, &entries)?;
                 account::set_registered(tx)
             })

@@ -42,6 +42,9 @@ impl Client {
         engine.tell_keys_to_relay().await?;
         // What a new device asks for follows the newest entry that the relay shows.
         engine.follow_own_devices_for(PATIENCE).await?;
+        if engine.is_revoked().await? {
+            return Err(Error::new(ErrorCode::DeviceRevoked, "the account's chain has revoked this device"));
+        }
         if engine.chain(engine.account).await?.devices().count() >= MAX_DEVICES {
             return Err(Error::new(ErrorCode::TooManyDevices, format!("{MAX_DEVICES} devices at most")));
         }
@@ -194,8 +197,7 @@ impl Engine {
         };
         let entry = decoded(&link.entry)?;
         if link.stage == Stage::Agreed {
-            self.say_what_is_stated(&link.entry, None, &[]).await?;
-            match self.state_entry(&link.entry).await {
+            match self.state_after_telling(&link.entry, None, &[]).await {
                 Ok(()) => self.is_added(&entry).await?,
                 Err(error) if error.code() == ErrorCode::OwnKeysChanged => {
                     self.store.run(device_link::end).await?;
@@ -208,7 +210,15 @@ impl Engine {
         }
         let chain = self.chain(self.account).await?;
         if let Some(device) = record_of(&entry).filter(|record| chain.device(record.device).is_some()) {
-            self.hand_over(device.device).await?;
+            match self.hand_over(device.device).await {
+                // Its inbox is full: it waits, and nothing else waits for it.
+                Err(error) if error.code() == ErrorCode::RelayBusy => {
+                    self.set_link_problem(Some(error));
+                    self.tell_devices().await?;
+                    return Ok(());
+                }
+                handed_over => handed_over?,
+            }
         }
         let context = self.context();
         self.store
@@ -246,9 +256,9 @@ impl Engine {
 
     /// What a device needs that was added: the account key first, then whom the user knows. Said once more it does no harm.
     async fn hand_over(&self, device: DeviceId) -> Result<(), Error> {
-        let (me, contacts) = self.store.run(|tx| Ok((account::require(tx)?, own_news::contacts(tx)?))).await?;
+        let (profile, contacts) = self.store.run(|tx| Ok((account::profile(tx)?, own_news::contacts(tx)?))).await?;
         let account_key = AccountSeed::from_bytes(self.account_key().seed());
-        let hand_over = HandOver { account_key, profile: own_news::profile(&me) };
+        let hand_over = HandOver { account_key, profile };
         self.tell_own_device(device, &Content::HandOver(hand_over)).await?;
         for some in contacts.chunks(MAX_OWN_CONTACTS) {
             self.tell_own_device(device, &Content::OwnContacts(some.to_vec())).await?;

@@ -39,18 +39,19 @@ pub(super) struct Others<'a> {
 impl Others<'_> {
     /// Of entries that follow a chain, those at its beginning that are other own devices' doing.
     pub(super) fn entries(self, known: &VerifiedChain, fresh: &[Vec<u8>]) -> Result<Option<Longer>, Error> {
-        let (mut chain, mut taken) = (known.clone(), 0);
-        for entry in fresh {
-            let mut longer = chain.clone();
-            longer.extend(entry)?;
-            let had =
-                longer.account_key() == chain.account_key() || self.told.account_key(longer.account_key()).is_some();
-            if !had || !self.have_made(&longer, longer.seq()) || longer.device(self.device).is_none() {
+        // Of several account keys that came in force one after the other the last one is enough.
+        let (mut chain, mut best) = (known.clone(), None);
+        for (taken, entry) in (1..).zip(fresh) {
+            chain.extend(entry)?;
+            if !self.have_made(&chain, chain.seq()) || chain.device(self.device).is_none() {
                 break;
             }
-            (chain, taken) = (longer, taken + 1);
+            let key = chain.account_key();
+            if key == known.account_key() || self.told.account_key(key).is_some() {
+                best = Some((chain.clone(), fresh[..taken].to_vec()));
+            }
         }
-        Ok((taken > 0).then(|| (chain, fresh[..taken].to_vec())))
+        Ok(best)
     }
 
     /// Whether the entry at this place is another own device's doing.
@@ -208,7 +209,8 @@ impl Engine {
         let until = longer.0.seq();
         if public == self.account_key().public() {
             self.take_own(known, longer).await?;
-            return self.store.run(move |tx| told::forget_seeds(tx, until)).await;
+            self.store.run(move |tx| told::forget_seeds(tx, until)).await?;
+            return self.store.forget().await;
         }
         let key = told.account_key(&public).ok_or_else(|| {
             Error::new(ErrorCode::OwnKeysChanged, "the own chain names an account key that was not handed over")

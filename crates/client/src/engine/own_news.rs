@@ -26,7 +26,6 @@ use super::sealing::seal_for_inbox;
 use super::{Engine, resync};
 use crate::error::Error;
 use crate::relay::ApiError;
-use crate::store::account::Account;
 use crate::store::contacts::{self, Contact};
 use crate::store::{account, conversations, own_entries};
 use crate::views::Trust;
@@ -71,17 +70,15 @@ impl Engine {
     /// Asks the other own devices for what they have made of the own chain behind what is known here: they have said so in an inbox whose entries are gone,
     /// or could not. Once an hour at most.
     pub(super) async fn ask_own_devices(&self) -> Result<(), Error> {
-        {
-            let mut asked = self.asked_own_devices.lock().unwrap_or_else(PoisonError::into_inner);
-            if asked.is_some_and(|at| at.elapsed() < ASKED_EACH) {
-                return Ok(());
-            }
-            *asked = Some(Instant::now());
+        let asked = || self.asked_own_devices.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked().is_some_and(|at| at.elapsed() < ASKED_EACH) {
+            return Ok(());
         }
         let chain = self.chain(self.account).await?;
         for device in chain.devices().map(|device| device.id()).filter(|device| *device != self.device) {
             self.tell_own_device(device, &Content::OwnAsk(chain.seq().saturating_add(1))).await?;
         }
+        *asked() = Some(Instant::now());
         Ok(())
     }
 
@@ -93,11 +90,13 @@ impl Engine {
             event.is_some_and(|event| matches!(event.what, What::AccountKeyRotated(_)))
         };
         let newest = (from..=chain.seq()).rev().find(puts);
-        let own = *chain.account_key() == self.account_key().public();
+        // One key for all of it: it may be replaced meanwhile.
+        let key = self.account_key();
+        let own = *chain.account_key() == key.public();
         for seq in (from..=chain.seq()).take(MOST_ANSWERED) {
             let Some(hash) = chain.hash_at(seq) else { break };
             let with_key = own && Some(seq) == newest;
-            let account_key = with_key.then(|| AccountSeed::from_bytes(self.account_key().seed()));
+            let account_key = with_key.then(|| AccountSeed::from_bytes(key.seed()));
             self.tell_own_device(device, &Content::OwnEntry(OwnEntry { seq, hash, account_key })).await?;
         }
         Ok(())
@@ -110,6 +109,21 @@ impl Engine {
         {
             tracing::info!(%error, "another own device's question");
         }
+    }
+
+    /// Has the relay take an entry, after the other own devices were told of it; if it has not taken it already, and the answer was lost: then they were told,
+    /// and the keys that could tell them once more may be in force no more.
+    pub(super) async fn state_after_telling(
+        &self,
+        entry: &[u8],
+        account_key: Option<&AccountKey>,
+        without: &[DeviceId],
+    ) -> Result<(), Error> {
+        if self.relay_has(entry).await? {
+            return Ok(());
+        }
+        self.say_what_is_stated(entry, account_key, without).await?;
+        self.state_entry(entry).await
     }
 
     /// Puts something into the inbox of another own device. One whose inbox takes nothing keeps nobody from anything.
@@ -133,8 +147,8 @@ impl Engine {
         let full = |error: &ApiError| error.problem() == Some(ProblemCode::QuotaExceeded);
         match sent {
             Err(error) if waits(&error) => Err(error.into()),
-            // It could never have the account key otherwise.
-            Err(error) if full(&error) && holds_account_key(content) => Err(error.into()),
+            // It could never begin otherwise. Anything else it asks for, once it is back.
+            Err(error) if full(&error) && matches!(content, Content::HandOver(_)) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, "another own device cannot be told");
                 Ok(())
@@ -152,10 +166,6 @@ impl Engine {
     }
 }
 
-fn holds_account_key(content: &Content) -> bool {
-    matches!(content, Content::HandOver(_) | Content::OwnEntry(OwnEntry { account_key: Some(_), .. }))
-}
-
 /// Takes in what an own device has said.
 pub(super) fn take(
     tx: &Transaction<'_>,
@@ -169,10 +179,10 @@ pub(super) fn take(
             tracing::warn!("keys that were replaced speak of what came after them");
         }
         OwnNews::Entry(entry) => own_entries::note(tx, &entry, context.now)?,
-        OwnNews::Profile(profile) => account::set_linked(tx, &profile.display_name, &profile.invite_key)?,
+        OwnNews::Profile(profile) => account::learn_profile(tx, &profile)?,
         OwnNews::Contacts(told) => {
             for contact in told.iter().filter(|contact| contact.account != context.account) {
-                take_contact(tx, context, (home, message.sent_ms), contact, &mut changes)?;
+                take_contact(tx, context, home, contact, &mut changes)?;
             }
         }
         OwnNews::Ask(_) | OwnNews::Nothing => {}
@@ -191,7 +201,7 @@ fn speaks_of_its_time(tx: &Transaction<'_>, context: &Context, message: &Message
 fn take_contact(
     tx: &Transaction<'_>,
     context: &Context,
-    (home, sent_ms): (&RelayAddress, u64),
+    home: &RelayAddress,
     told: &OwnContact,
     changes: &mut Changes,
 ) -> Result<(), Error> {
@@ -213,18 +223,18 @@ fn take_contact(
     let direct = conversation_id(context.account, told.account);
     let found = conversations::find(tx, &direct)?;
     // The relay may show what was said in another order: what was decided last holds. Whoever merely tells whom they know takes nothing back.
-    let newer = sent_ms > contacts::decided_ms(tx, told.account)?;
+    let newer = told.decided_ms > contacts::decided_ms(tx, told.account)?;
     if told.blocked && !blocked && (newer || before.is_none()) {
-        contacts::block(tx, told.account, sent_ms)?;
+        contacts::block(tx, told.account, context.now)?;
         if let Some(found) = &found {
             // The key that they hold dies, also where this device has given it.
             conversations::replace_access_key(tx, found)?;
         }
-    } else if told.decided && !told.blocked && blocked && newer {
-        contacts::unblock(tx, told.account, sent_ms)?;
+    } else if !told.blocked && blocked && newer {
+        contacts::unblock(tx, told.account, context.now)?;
     }
-    if told.decided && newer {
-        contacts::set_decided(tx, told.account, sent_ms)?;
+    if newer {
+        contacts::set_decided(tx, told.account, told.decided_ms)?;
     }
     let blocked = contacts::load(tx, told.account)?.is_some_and(|contact| contact.blocked);
     if let Some(found) = found {
@@ -239,7 +249,7 @@ fn take_contact(
 /// All whom the user knows, or has blocked.
 pub(super) fn contacts(tx: &Transaction<'_>) -> Result<Vec<OwnContact>, Error> {
     let all = contacts::all(tx)?;
-    Ok(all.into_iter().filter(|contact| contact.known || contact.blocked).map(|one| told(one, false)).collect())
+    Ok(all.into_iter().filter(|contact| contact.known || contact.blocked).map(|one| told(one, 0)).collect())
 }
 
 /// Tells the other own devices how somebody stands by now: what the user has `decided` here holds there.
@@ -250,18 +260,15 @@ pub(super) fn tell_of_contact(
     decided: bool,
 ) -> Result<(), Error> {
     let Some(contact) = contacts::load(tx, account)? else { return Ok(()) };
-    let content = Content::OwnContacts(vec![told(contact, decided)]);
+    let decided_ms = if decided { contacts::decided_ms(tx, account)? } else { 0 };
+    let content = Content::OwnContacts(vec![told(contact, decided_ms)]);
     tell_all(tx, context, conversation_id(context.account, account), &content)
 }
 
 /// Tells the other own devices how the account is met by now.
 pub(super) fn tell_of_profile(tx: &Transaction<'_>, context: &Context) -> Result<(), Error> {
-    let content = Content::OwnProfile(profile(&account::require(tx)?));
+    let content = Content::OwnProfile(account::profile(tx)?);
     tell_all(tx, context, conversation_id(context.account, context.account), &content)
-}
-
-pub(super) fn profile(me: &Account) -> OwnProfile {
-    OwnProfile { display_name: me.display_name.clone(), invite_key: me.invite_key.clone() }
 }
 
 /// Queued with what else is on its way into inboxes, under a conversation that it has to do with.
@@ -274,7 +281,7 @@ fn tell_all(tx: &Transaction<'_>, context: &Context, about: [u8; 32], content: &
     Ok(())
 }
 
-fn told(contact: Contact, decided: bool) -> OwnContact {
+fn told(contact: Contact, decided_ms: u64) -> OwnContact {
     OwnContact {
         account: contact.account,
         name: contact.name,
@@ -283,7 +290,7 @@ fn told(contact: Contact, decided: bool) -> OwnContact {
         known: contact.known,
         blocked: contact.blocked,
         by_link: contact.trust == Trust::Invite,
-        decided,
+        decided_ms,
         access_key: contact.access_key,
     }
 }

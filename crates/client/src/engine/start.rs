@@ -66,6 +66,8 @@ async fn raise_counter(keystore: &Keystore, secrets: &mut Secrets, store: &Store
     let raised = store.run(move |tx| {
         if rolled_back {
             crate::store::logs::set_rolled_back(tx)?;
+            // What own devices have said since is gone from the inbox.
+            crate::store::own_entries::may_have_missed(tx)?;
         }
         account::set_counter(tx, next)
     });

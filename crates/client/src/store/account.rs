@@ -1,7 +1,7 @@
 //! The own account: one row.
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use waxwing_protocol::AccessKey;
+use waxwing_protocol::{AccessKey, OwnProfile};
 use waxwing_wire::{AccountId, DeviceId, RelayAddress, Username};
 use zeroize::Zeroizing;
 
@@ -89,11 +89,52 @@ pub(crate) fn set_display_name(tx: &Transaction<'_>, name: &str) -> Result<(), E
     Ok(())
 }
 
-/// What the device that has brought this one into the account has handed over. The relay knows the invite link's key.
-pub(crate) fn set_linked(tx: &Transaction<'_>, display_name: &str, invite_key: &AccessKey) -> Result<(), Error> {
+/// What the device that has brought this one into the account has handed over, in the place of what was made up here. The relay knows the invite link's key.
+pub(crate) fn set_linked(tx: &Transaction<'_>, profile: &OwnProfile) -> Result<(), Error> {
     tx.execute("DELETE FROM access_keys WHERE key = (SELECT invite_key FROM account)", [])?;
-    tx.execute("INSERT OR IGNORE INTO access_keys (key, registered) VALUES (?1, 1)", [invite_key.as_bytes()])?;
-    tx.execute("UPDATE account SET display_name = ?1, invite_key = ?2", params![display_name, invite_key.as_bytes()])?;
+    set_invite_key(tx, &profile.invite_key, profile.invite_ms)?;
+    set_display_name(tx, &profile.display_name)?;
+    set_name_ms(tx, profile.name_ms)
+}
+
+/// How another own device is met by now: of two decisions the later one holds, in whichever order they are heard, and of two at once one on all.
+pub(crate) fn learn_profile(tx: &Transaction<'_>, profile: &OwnProfile) -> Result<(), Error> {
+    let known = self::profile(tx)?;
+    if (profile.name_ms, &profile.display_name) > (known.name_ms, &known.display_name) {
+        set_display_name(tx, &profile.display_name)?;
+        set_name_ms(tx, profile.name_ms)?;
+    }
+    let (told, own) = (profile.invite_key.as_bytes(), known.invite_key.as_bytes());
+    if (profile.invite_ms, told) > (known.invite_ms, own) {
+        dismiss_access_key(tx, &known.invite_key)?;
+        set_invite_key(tx, &profile.invite_key, profile.invite_ms)?;
+    }
+    Ok(())
+}
+
+/// How the account is met.
+pub(crate) fn profile(tx: &Transaction<'_>) -> Result<OwnProfile, Error> {
+    let me = require(tx)?;
+    let times = tx.query_row("SELECT name_ms, invite_ms FROM account", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (name_ms, invite_ms) = times;
+    Ok(OwnProfile { display_name: me.display_name, name_ms, invite_key: me.invite_key, invite_ms })
+}
+
+/// The user has decided how to be called: later than what was decided before, whatever the clocks say.
+pub(crate) fn decide_name(tx: &Transaction<'_>, name: &str, now_ms: u64) -> Result<(), Error> {
+    let decide = "UPDATE account SET display_name = ?1, name_ms = max(?2, name_ms + 1)";
+    tx.execute(decide, params![name, now_ms])?;
+    Ok(())
+}
+
+fn set_name_ms(tx: &Transaction<'_>, at_ms: u64) -> Result<(), Error> {
+    tx.execute("UPDATE account SET name_ms = ?1", [at_ms])?;
+    Ok(())
+}
+
+fn set_invite_key(tx: &Transaction<'_>, key: &AccessKey, at_ms: u64) -> Result<(), Error> {
+    tx.execute("INSERT OR REPLACE INTO access_keys (key, registered) VALUES (?1, 1)", [key.as_bytes()])?;
+    tx.execute("UPDATE account SET invite_key = ?1, invite_ms = ?2", params![key.as_bytes(), at_ms])?;
     Ok(())
 }
 
@@ -124,12 +165,15 @@ pub(crate) fn set_inbox_cursor(tx: &Transaction<'_>, seq: u64) -> Result<(), Err
 }
 
 /// The invite link has another key; the relay is told later, of both.
-pub(crate) fn renew_invite_key(tx: &Transaction<'_>) -> Result<(), Error> {
+pub(crate) fn renew_invite_key(tx: &Transaction<'_>, now_ms: u64) -> Result<(), Error> {
     let old = require(tx)?.invite_key;
     let new = AccessKey::generate(&mut crate::random::rng());
     dismiss_access_key(tx, &old)?;
     add_access_key(tx, &new)?;
-    tx.execute("UPDATE account SET invite_key = ?1", [new.as_bytes()])?;
+    tx.execute(
+        "UPDATE account SET invite_key = ?1, invite_ms = max(?2, invite_ms + 1)",
+        params![new.as_bytes(), now_ms],
+    )?;
     Ok(())
 }
 

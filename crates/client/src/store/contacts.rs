@@ -78,14 +78,16 @@ pub(crate) fn set_known(tx: &Transaction<'_>, account: AccountId) -> Result<(), 
 
 /// From now on nothing of theirs is taken in.
 pub(crate) fn block(tx: &Transaction<'_>, account: AccountId, now_ms: u64) -> Result<(), Error> {
-    let block = "UPDATE contacts SET blocked = 1, blocked_ms = ?2, decided_ms = ?2 WHERE account = ?1";
+    let block =
+        "UPDATE contacts SET blocked = 1, blocked_ms = ?2, decided_ms = max(?2, decided_ms + 1) WHERE account = ?1";
     tx.execute(block, params![account.as_bytes(), now_ms])?;
     Ok(())
 }
 
 /// Takes them in again.
 pub(crate) fn unblock(tx: &Transaction<'_>, account: AccountId, now_ms: u64) -> Result<(), Error> {
-    let unblock = "UPDATE contacts SET blocked = 0, blocked_ms = NULL, decided_ms = ?2 WHERE account = ?1";
+    let unblock =
+        "UPDATE contacts SET blocked = 0, blocked_ms = NULL, decided_ms = max(?2, decided_ms + 1) WHERE account = ?1";
     tx.execute(unblock, params![account.as_bytes(), now_ms])?;
     Ok(())
 }

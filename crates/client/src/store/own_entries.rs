@@ -57,7 +57,8 @@ impl Told {
 /// An own device has said it (relay time).
 pub(crate) fn note(tx: &Transaction<'_>, entry: &OwnEntry, now_ms: u64) -> Result<(), Error> {
     tx.execute(
-        "INSERT OR REPLACE INTO own_entries (seq, hash, seed, at_ms) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO own_entries (seq, hash, seed, at_ms) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (seq, hash) DO UPDATE SET seed = coalesce(excluded.seed, seed), at_ms = excluded.at_ms",
         params![entry.seq, entry.hash, entry.account_key.as_ref().map(|seed| *seed.as_bytes()), now_ms],
     )?;
     tx.execute(
@@ -73,20 +74,27 @@ pub(crate) fn expire(tx: &Transaction<'_>, now_ms: u64) -> Result<bool, Error> {
     Ok(tx.execute("UPDATE own_entries SET seed = NULL WHERE seed IS NOT NULL AND at_ms < ?1", [until])? > 0)
 }
 
-/// The inbox was read to its end (relay time).
-pub(crate) fn heard(tx: &Transaction<'_>, now_ms: u64) -> Result<(), Error> {
+/// The inbox was read to its end, by relay time and by this computer's clock. One of them may be wrong for a while: both must say that it was long ago before.
+pub(crate) fn heard(tx: &Transaction<'_>, now_ms: u64, local_ms: u64) -> Result<(), Error> {
     tx.execute(
-        "INSERT INTO inbox_heard (one, read_ms, missed_ms) VALUES (1, ?1, 0)
-         ON CONFLICT (one) DO UPDATE SET missed_ms = iif(?1 - read_ms > ?2, ?1, missed_ms), read_ms = max(read_ms, ?1)
-         WHERE ?1 - read_ms > ?3",
-        params![now_ms, AWAY_MS, NOTED_EACH_MS],
+        "INSERT INTO inbox_heard (one, read_ms, local_ms, missed_ms) VALUES (1, ?1, ?2, 0)
+         ON CONFLICT (one) DO UPDATE SET
+             missed_ms = iif(?1 - read_ms > ?3 AND ?2 - local_ms > ?3, ?1, missed_ms), read_ms = ?1, local_ms = ?2
+         WHERE ?1 - read_ms > ?4 OR ?1 < read_ms OR ?2 < local_ms",
+        params![now_ms, local_ms, AWAY_MS, NOTED_EACH_MS],
     )?;
+    Ok(())
+}
+
+/// What was heard may be forgotten, here or by the relay: this database is an older copy, or the inbox went back.
+pub(crate) fn may_have_missed(tx: &Transaction<'_>) -> Result<(), Error> {
+    tx.execute("INSERT OR REPLACE INTO inbox_heard (one, read_ms, local_ms, missed_ms) VALUES (1, 1, 1, 0)", [])?;
     Ok(())
 }
 
 pub(crate) fn all(tx: &Transaction<'_>, now_ms: u64) -> Result<Told, Error> {
     let missed = tx
-        .prepare_cached("SELECT 1 FROM inbox_heard WHERE missed_ms > 0 AND ?1 - missed_ms < ?2")?
+        .prepare_cached("SELECT 1 FROM inbox_heard WHERE missed_ms > 0 AND ?1 >= missed_ms AND ?1 - missed_ms < ?2")?
         .exists(params![now_ms, MISSED_MS])?;
     let mut statement = tx.prepare_cached("SELECT seq, hash, seed FROM own_entries")?;
     let rows = statement.query_map([], |row| {

@@ -870,14 +870,19 @@ CREATE TABLE own_entries (
     at_ms INTEGER NOT NULL,
     UNIQUE (seq, hash)
 ) STRICT;
--- When the inbox was read to its end last, and when that was last so long ago that entries may have been gone; by relay time.
+-- When the inbox was read to its end last, by relay time and by this computer's clock, and when that was last so long ago by both that entries may have
+-- been gone, by relay time.
 CREATE TABLE inbox_heard (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     read_ms INTEGER NOT NULL,
+    local_ms INTEGER NOT NULL,
     missed_ms INTEGER NOT NULL
 ) STRICT;
 -- When the user decided last whether somebody is blocked, by relay time.
 ALTER TABLE contacts ADD COLUMN decided_ms INTEGER NOT NULL DEFAULT 0;
+-- When the user decided how to be called, and made the invite link, by relay time.
+ALTER TABLE account ADD COLUMN name_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE account ADD COLUMN invite_ms INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the database to the newest version, in one transaction.

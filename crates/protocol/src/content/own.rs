@@ -16,7 +16,6 @@ pub const MAX_OWN_CONTACTS: usize = 64;
 const KNOWN: u8 = 1;
 const BLOCKED: u8 = 2;
 const BY_LINK: u8 = 4;
-const DECIDED: u8 = 8;
 
 secret!(
     /// Seed of an account key, as it goes from one device to another of its account.
@@ -57,8 +56,12 @@ pub struct HandOver {
 pub struct OwnProfile {
     /// What the account's user wants to be called; 1 to 128 bytes of UTF-8.
     pub display_name: String,
+    /// When they decided that, in milliseconds since the Unix epoch, by relay time; 0: at the beginning.
+    pub name_ms: u64,
     /// The access key of the account's invite link.
     pub invite_key: AccessKey,
+    /// When that was made, likewise.
+    pub invite_ms: u64,
 }
 
 /// Somebody whom the account's user knows, or has blocked.
@@ -78,8 +81,9 @@ pub struct OwnContact {
     pub blocked: bool,
     /// Whether their keys were pinned by an invite link.
     pub by_link: bool,
-    /// Whether the user has just decided whom to block: that takes back what was decided before. Else it merely adds to what is known.
-    pub decided: bool,
+    /// When the user decided whether they are blocked, in milliseconds since the Unix epoch, by relay time, and later than what they decided before: that
+    /// takes back what was decided before it. 0: nothing is decided by this, it merely adds to what is known.
+    pub decided_ms: u64,
     /// Admits the account's devices to their inboxes.
     pub access_key: Option<AccessKey>,
 }
@@ -118,9 +122,10 @@ impl HandOver {
 }
 
 impl OwnProfile {
-    /// `display_name var | invite_key 16`.
+    /// `display_name var | name_ms u64 | invite_key 16 | invite_ms u64`.
     pub(super) fn write(&self, writer: &mut Writer) {
-        writer.var(self.display_name.as_bytes()).bytes(self.invite_key.as_bytes());
+        writer.var(self.display_name.as_bytes()).u64(self.name_ms);
+        writer.bytes(self.invite_key.as_bytes()).u64(self.invite_ms);
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -129,14 +134,15 @@ impl OwnProfile {
                 "" => return Err(DecodeError::Invalid("display name")),
                 name => name.to_owned(),
             },
+            name_ms: reader.u64("time of the name")?,
             invite_key: AccessKey::from_bytes(&Zeroizing::new(reader.array("invite key")?)),
+            invite_ms: reader.u64("time of the invite key")?,
         })
     }
 }
 
 impl OwnContact {
-    /// `account 16 | name var | relay var | display_name var | flags 1 | has_access_key 1 [access_key 16]`; flags: 1 known, 2 blocked, 4 by link,
-    /// 8 decided.
+    /// `account 16 | name var | relay var | display_name var | flags 1 | decided_ms u64 | has_access_key 1 [access_key 16]`; flags: 1 known, 2 blocked, 4 by link.
     fn write(&self, writer: &mut Writer) {
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         writer
@@ -144,10 +150,8 @@ impl OwnContact {
             .var(self.name.as_str().as_bytes())
             .var(self.relay.to_string().as_bytes())
             .var(self.display_name.as_bytes())
-            .u8(flag(self.known, KNOWN)
-                | flag(self.blocked, BLOCKED)
-                | flag(self.by_link, BY_LINK)
-                | flag(self.decided, DECIDED));
+            .u8(flag(self.known, KNOWN) | flag(self.blocked, BLOCKED) | flag(self.by_link, BY_LINK))
+            .u64(self.decided_ms);
         match &self.access_key {
             None => writer.u8(0),
             Some(key) => writer.u8(1).bytes(key.as_bytes()),
@@ -160,17 +164,18 @@ impl OwnContact {
         let relay = relay(reader, "relay")?;
         let display_name = reader.text(MAX_DISPLAY_NAME, "display name")?.to_owned();
         let flags = reader.u8("flags")?;
-        if flags & !(KNOWN | BLOCKED | BY_LINK | DECIDED) != 0 {
+        if flags & !(KNOWN | BLOCKED | BY_LINK) != 0 {
             return Err(DecodeError::Invalid("flags"));
         }
+        let decided_ms = reader.u64("time of the decision")?;
         let access_key = match reader.u8("has access key")? {
             0 => None,
             1 => Some(AccessKey::from_bytes(&Zeroizing::new(reader.array("access key")?))),
             _ => return Err(DecodeError::Invalid("has access key")),
         };
         let set = |flag| flags & flag != 0;
-        let (known, blocked, by_link, decided) = (set(KNOWN), set(BLOCKED), set(BY_LINK), set(DECIDED));
-        Ok(Self { account, name, relay, display_name, known, blocked, by_link, decided, access_key })
+        let (known, blocked, by_link) = (set(KNOWN), set(BLOCKED), set(BY_LINK));
+        Ok(Self { account, name, relay, display_name, known, blocked, by_link, decided_ms, access_key })
     }
 }
 

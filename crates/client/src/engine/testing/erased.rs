@@ -30,7 +30,7 @@ fn letters(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
-async fn remains(folder: &Path) -> Remains {
+pub(super) async fn remains(folder: &Path) -> Remains {
     let mut all = HashMap::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let file = file.unwrap();
@@ -57,7 +57,7 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-fn files_with(all: &Remains, secret: &[u8]) -> Vec<String> {
+pub(super) fn files_with(all: &Remains, secret: &[u8]) -> Vec<String> {
     let forms: Vec<_> = forms(secret).iter().map(|form| letters(form)).collect();
     let has = |text: &String| forms.iter().any(|form| text.contains(form.as_str()));
     let mut names: Vec<_> = all.iter().filter(|(_, text)| has(text)).map(|(name, _)| name.clone()).collect();

@@ -4,6 +4,7 @@ use waxwing_protocol::content::{Content, OwnContact};
 use waxwing_protocol::{AccountKey, OwnEntry, statement};
 use waxwing_wire::{AccountId, DeviceId};
 
+use super::erased::{files_with, remains};
 use super::own_devices::alarms;
 use super::two_engines::{TwoEngines, keys_of, looks};
 use crate::random;
@@ -19,14 +20,16 @@ async fn d4_what_own_devices_have_said_while_one_was_away_for_weeks_is_asked_for
         ada.relay.lock().unwrap().loses = true;
         ada.one.client.rotate_keys().await.unwrap();
         ada.one.client.replace_account_key().await.unwrap();
+        // Of two account keys that it has missed it can be given the last one alone.
+        ada.one.client.replace_account_key().await.unwrap();
         ada.relay.lock().unwrap().loses = false;
         if away {
             let long_ago = ada.two.engine().now_ms() - 25 * 24 * 60 * 60 * 1000;
-            ada.two.engine().store.run(move |tx| told::heard(tx, long_ago)).await.unwrap();
+            ada.two.engine().store.run(move |tx| told::heard(tx, long_ago, long_ago)).await.unwrap();
             let now = ada.two.engine().now_ms();
-            ada.two.engine().store.run(move |tx| told::heard(tx, now)).await.unwrap();
+            ada.two.engine().store.run(move |tx| told::heard(tx, now, now)).await.unwrap();
         }
-        let expected = if away { vec![Some(3)] } else { vec![Some(2), Some(3)] };
+        let expected = if away { vec![Some(3), Some(4)] } else { vec![Some(2), Some(3), Some(4)] };
         assert_eq!(alarms(&ada.two).await, expected, "nobody has said so yet");
         // It has asked; the other one answers when it reads its inbox.
         ada.one.engine().drain_inbox().await.unwrap();
@@ -106,7 +109,7 @@ async fn p11_stolen_keys_of_a_device_that_is_away_are_not_handed_the_next_accoun
     assert_eq!(alarms(&ada.one).await, [Some(2)]);
 }
 
-fn contact(known: bool, blocked: bool, decided: bool) -> OwnContact {
+fn contact(known: bool, blocked: bool, decided_ms: u64) -> OwnContact {
     OwnContact {
         account: AccountId::from_bytes([3; 16]),
         name: "bea".parse().unwrap(),
@@ -115,7 +118,7 @@ fn contact(known: bool, blocked: bool, decided: bool) -> OwnContact {
         known,
         blocked,
         by_link: false,
-        decided,
+        decided_ms,
         access_key: None,
     }
 }
@@ -132,22 +135,20 @@ async fn what_the_user_decides_of_a_contact_on_one_device_holds_on_the_other() {
     };
     let tell = async |contact| {
         one.tell_own_device(two.device, &Content::OwnContacts(vec![contact])).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     };
-    tell(contact(true, false, false)).await;
+    tell(contact(true, false, 0)).await;
     assert_eq!(blocked().await, (true, false));
-    tell(contact(true, false, true)).await;
-    tell(contact(true, true, true)).await;
-    ada.relay.lock().unwrap().inboxes.get_mut(&two.device).unwrap().rotate_right(0);
+    tell(contact(true, false, 1)).await;
+    tell(contact(true, true, 2)).await;
     assert_eq!(blocked().await, (true, true));
     // Handed over once more after a crash, by who has not heard of it.
-    tell(contact(true, false, false)).await;
+    tell(contact(true, false, 0)).await;
     assert_eq!(blocked().await, (true, true));
-    tell(contact(true, false, true)).await;
+    tell(contact(true, false, 3)).await;
     assert_eq!(blocked().await, (true, false));
     // An older decision comes last.
-    tell(contact(true, true, true)).await;
-    tell(contact(true, false, true)).await;
+    tell(contact(true, true, 4)).await;
+    tell(contact(true, false, 5)).await;
     {
         let mut relay = ada.relay.lock().unwrap();
         let inbox = relay.inboxes.get_mut(&two.device).unwrap();
@@ -173,4 +174,77 @@ async fn p12_a_seed_that_was_told_and_never_came_in_force_is_forgotten() {
     assert!(!two.store.run(move |tx| told::expire(tx, now + month - 1000)).await.unwrap());
     assert!(two.store.run(move |tx| told::expire(tx, now + month + 60_000)).await.unwrap());
     assert!(!known(all().await));
+}
+
+/// The account key comes through the inbox and the database into the keystore, and stays nowhere else.
+#[tokio::test]
+async fn p12_a_seed_that_was_handed_over_is_in_no_file_once_it_is_in_the_keystore() {
+    let ada = TwoEngines::new().await;
+    ada.one.client.replace_account_key().await.unwrap();
+    let new = *ada.one.engine().account_key().seed();
+    let two = ada.two.engine();
+    let found = async || files_with(&remains(ada.two.folder.path()).await, &new);
+    two.drain_inbox().await.unwrap();
+    assert!(!found().await.is_empty(), "the control: it waits in the database");
+    ada.is_well().await;
+    assert_eq!(*two.account_key().seed(), new);
+    assert_eq!(found().await, Vec::<String>::new());
+}
+
+/// Both clocks must say so, and only for a day: a relay whose clock leaps opens nothing.
+#[tokio::test]
+async fn p11_a_leap_of_one_clock_is_no_absence() {
+    let ada = TwoEngines::new().await;
+    let (store, day) = (&ada.two.engine().store, 24 * 60 * 60 * 1000_u64);
+    let now = ada.two.engine().now_ms();
+    let missed = async |relay: u64, local: u64, asked: u64| {
+        let look = store.run(move |tx| {
+            told::heard(tx, relay, local)?;
+            Ok(told::all(tx, asked)?.missed())
+        });
+        look.await.unwrap()
+    };
+    assert!(!missed(now, now, now).await);
+    let ahead = now + 30 * day;
+    assert!(!missed(ahead, now + day, ahead).await, "the relay's clock alone");
+    assert!(!missed(now + day, now + day, now + day).await, "set right again");
+    assert!(!missed(now + 2 * day, now + 40 * day, now + 2 * day).await, "this computer's alone");
+    assert!(!missed(now + 3 * day, now + 3 * day, now + 3 * day).await);
+    let back = now + 30 * day;
+    assert!(missed(back, back, back).await, "away by both");
+    assert!(
+        !missed(back, back, back - day).await && !missed(back, back, back + 2 * day).await,
+        "for a day, and no other"
+    );
+    // An older copy of the database has not heard what it forgot.
+    store.run(told::may_have_missed).await.unwrap();
+    assert!(missed(back + 5 * day, back + 5 * day, back + 5 * day).await);
+}
+
+/// A notice of an own device whose keys are newer than the older copy of this database knows is asked for, too.
+#[tokio::test]
+async fn d14_an_older_copy_takes_what_own_devices_have_stated_since() {
+    let mut ada = TwoEngines::new().await;
+    let me = ada.two.engine().account;
+    ada.one.client.rotate_keys().await.unwrap();
+    ada.one.client.replace_account_key().await.unwrap();
+    ada.is_well().await;
+    let old = ada.account_key.seed().to_owned();
+    let put_back = ada.two.engine().store.run(move |tx| {
+        tx.execute("DELETE FROM chain_entries WHERE account = ?1 AND seq > 1", [me.as_bytes()])?;
+        tx.execute_batch("DELETE FROM own_entries")?;
+        told::may_have_missed(tx)?;
+        let now = crate::relay::local_ms() as u64;
+        told::heard(tx, now, now)
+    });
+    put_back.await.unwrap();
+    let mut secrets = ada.two.engine().secrets.lock().await.clone();
+    secrets.account_seed = old;
+    ada.two.engine().keystore.write(&secrets).await.unwrap();
+    ada.two = ada.two.restart().await;
+    ada.two.client.end_tasks().await;
+    let _ = looks(ada.two.engine()).await;
+    ada.one.engine().drain_inbox().await.unwrap();
+    ada.is_well().await;
+    assert_eq!(ada.two.engine().account_key().public(), *ada.chain().account_key());
 }
